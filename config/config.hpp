@@ -1,0 +1,195 @@
+// The topology file as plain structs: what `pgbraid.yaml` says, with units in the types. Filled by load() alone.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace pgbraid::config {
+
+/// Where something stands in the file; 1-based, 0 for "nowhere" (a default).
+struct position {
+  int line = 0;
+  int column = 0;
+  friend bool operator==(const position&, const position&) = default;
+};
+
+enum class auth_method : std::uint8_t { trust, password, md5, scram_sha_256, cert };
+enum class replica_policy : std::uint8_t { prefer, require, off };
+enum class consistency : std::uint8_t { session, global, eventual };
+enum class pool_mode : std::uint8_t { transaction, session, statement };
+enum class shard_function : std::uint8_t { postgres_hash, consistent_hash, range, list, lookup, schema };
+enum class log_level : std::uint8_t { debug, info, warning, error };
+
+struct host_port {
+  std::string host;            ///< name, address, or a Unix-socket directory starting with '/'
+  std::uint16_t port = 5432;
+  friend bool operator==(const host_port&, const host_port&) = default;
+};
+
+struct listen_options {
+  std::vector<std::string> hosts{"127.0.0.1"};
+  std::uint16_t port = 6432;
+  unsigned backlog = 1024;
+};
+
+struct admin_options {
+  std::vector<std::string> users;
+  std::optional<host_port> http;
+};
+
+/// A password that was written out, or the stored SCRAM secret, already read from its file or environment variable.
+struct user {
+  std::string name;            ///< "*": every user not named
+  std::optional<std::string> password;  ///< plain text or "SCRAM-SHA-256$..." or "md5..."
+  position where;
+};
+
+struct monitor_options {
+  std::string user = "postgres";
+  std::optional<std::string> password;
+  std::string dbname;          ///< "": the database being watched
+  std::chrono::milliseconds interval{200};
+  std::chrono::milliseconds timeout{2000};
+  std::chrono::milliseconds catalog_interval{5000};
+};
+
+struct server {
+  std::string host;
+  std::uint16_t port = 5432;
+  std::string dbname;          ///< "": the database's own name
+  unsigned weight = 1;
+  position where;
+};
+
+struct bucket_range {
+  std::uint32_t first = 0, last = 0;  ///< inclusive
+  friend bool operator==(const bucket_range&, const bucket_range&) = default;
+};
+
+struct shard {
+  std::string name;
+  std::vector<bucket_range> buckets;  ///< empty on all shards: an even split in the order listed
+  std::vector<server> servers;
+  position where;
+};
+
+struct sharded_table {
+  std::string name;            ///< as written: "orders" or "sales.orders"
+  std::string key;
+  position where;
+};
+
+struct unsharded_table {
+  std::string name;
+  std::string shard;
+  position where;
+};
+
+struct sharding {
+  shard_function function = shard_function::postgres_hash;
+  std::uint32_t buckets = 4096;
+  std::vector<sharded_table> tables;
+  std::vector<std::string> reference_tables;
+  std::vector<unsharded_table> unsharded;
+  std::vector<std::string> accept_unenforced;
+  std::vector<std::string> shard_local;
+  bool check_placement = true; ///< sample rows at start and reload and hold them against the bucket map
+};
+
+/// max_lag: either bytes or a time, or neither.
+struct lag_limit {
+  std::optional<std::uint64_t> bytes;
+  std::optional<std::chrono::milliseconds> time;
+};
+
+struct read_options {
+  replica_policy replicas = replica_policy::prefer;
+  lag_limit max_lag;
+  config::consistency consistency = config::consistency::session;
+  std::vector<std::string> treat_as_read, treat_as_write;  ///< function names
+};
+
+struct pool_options {
+  pool_mode mode = pool_mode::transaction;
+  unsigned size = 20;          ///< server connections for each server, user and database, over all workers
+  unsigned prepared_statements = 500;  ///< kept on each server connection
+  std::chrono::milliseconds idle_timeout{600'000};
+};
+
+struct database {
+  std::string name;            ///< "*": every database not named
+  std::vector<config::shard> shards;  ///< one, named "default", for the `servers:` short form
+  std::optional<config::sharding> sharding;
+  read_options reads;
+  pool_options pool;
+  position where;
+};
+
+struct limits {
+  unsigned max_clients = 10'000;
+  std::uint64_t max_message = 64ull << 20;   ///< bytes of one message from a client
+  std::uint64_t max_parse = 1ull << 20;      ///< bytes of one statement that is parsed for routing
+  std::uint32_t max_statements = 10'000;     ///< prepared statements of one client
+};
+
+struct timeouts {
+  std::chrono::milliseconds login{60'000};
+  std::chrono::milliseconds connect{5'000};
+  std::chrono::milliseconds checkout{120'000};
+  std::chrono::milliseconds shutdown{60'000};  ///< how long SIGTERM waits for transactions
+};
+
+struct log_options {
+  log_level level = log_level::info;
+  bool connections = false;
+};
+
+struct topology {
+  std::string file;
+  listen_options listen;
+  admin_options admin;
+  unsigned workers = 0;        ///< 0: auto
+  auth_method auth = auth_method::scram_sha_256;
+  monitor_options monitor;
+  std::vector<user> users;
+  std::vector<database> databases;
+  config::limits limits;
+  config::timeouts timeouts;
+  log_options log;
+};
+
+/// One thing wrong, or worth a warning, in the file.
+struct finding {
+  enum class level : std::uint8_t { error, warning } severity = level::error;
+  position where;
+  std::string text;
+  friend bool operator==(const finding&, const finding&) = default;
+};
+
+/// "file:line:column: error: text".
+[[nodiscard]] std::string to_string(const finding& f, std::string_view file);
+
+struct load_result {
+  topology value;              ///< meaningful when no finding is an error
+  std::vector<finding> findings;
+  [[nodiscard]] bool ok() const noexcept;
+};
+
+/// Reads and checks a topology. Every mistake is reported, not only the first. Passwords given as password_env and
+/// password_file are read here.
+[[nodiscard]] load_result load_file(const std::string& path);
+[[nodiscard]] load_result load_text(const std::string& yaml, const std::string& name);
+
+/// The topology as understood, as YAML with every default written out and bucket ranges explicit. Passwords are masked.
+[[nodiscard]] std::string describe(const topology& t);
+
+/// The JSON Schema of the file, and the reference of all keys in Markdown: both made from the one table of keys.
+[[nodiscard]] std::string json_schema();
+[[nodiscard]] std::string reference_markdown();
+
+}  // namespace pgbraid::config

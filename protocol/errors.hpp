@@ -1,0 +1,139 @@
+// The one table of everything pgbraid itself can tell a client, and the value that carries one such answer.
+// Source: the manual's appendix "PostgreSQL Error Codes" and chapter "Error and Notice Message Fields".
+#pragma once
+
+#include <fmt/format.h>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace pgbraid::protocol {
+
+/// How far an error reaches: `error` ends the statement, `fatal` ends the session.
+enum class severity : std::uint8_t { error, fatal };
+
+// One row for each error: identifier, SQLSTATE, severity, text (fmt placeholders), hint ("" for none).
+// clang-format off
+#define PGBRAID_ERROR_TABLE(row)                                                                                        \
+  /* protocol and session */                                                                                            \
+  row(protocol_violation, "08P01", fatal, "protocol violation: {}", "")                                                 \
+  row(message_too_large, "54000", error, "message of {} bytes exceeds the limit of {} bytes",                           \
+      "Send the data in smaller parts, or raise limits.max_message in the topology.")                                   \
+  row(unsupported_protocol, "0A000", fatal, "unsupported frontend protocol {}.{}: pgbraid supports 3.0", "")            \
+  row(missing_user, "28000", fatal, "no PostgreSQL user name specified in startup packet", "")                          \
+  row(no_such_database, "3D000", fatal, "database \"{}\" does not exist",                                               \
+      "Databases are listed under \"databases\" in the topology.")                                                      \
+  row(authentication_failed, "28P01", fatal, "password authentication failed for user \"{}\"", "")                      \
+  row(replication_not_supported, "0A000", fatal, "replication connections are not supported yet",                       \
+      "Connect to the server itself for replication.")                                                                  \
+  row(shutting_down, "57P01", fatal, "terminating connection: pgbraid is shutting down", "")                            \
+  row(too_many_clients, "53300", fatal, "sorry, too many clients already (limits.max_clients is {})", "")               \
+  row(login_timeout, "08P01", fatal, "the client did not complete its login within {}", "")                             \
+  row(database_not_served, "57P03", fatal, "database \"{}\" is not served: {}", "See the log of pgbraid.")              \
+  row(internal, "XX000", error, "internal error: {}", "Please report this as a bug of pgbraid.")                        \
+  /* servers */                                                                                                         \
+  row(no_server, "08006", error, "no {} of shard \"{}\" is available: {}", "")                                          \
+  row(server_lost, "08006", error, "the connection to the server was lost: {}",                                         \
+      "If the statement was a write, its outcome is unknown.")                                                          \
+  row(server_login_failed, "08006", error, "login to the server failed: {}", "")                                        \
+  row(pool_timeout, "53300", error, "no server connection became free within {}",                                       \
+      "Raise pool.size, or look for long transactions.")                                                                \
+  row(query_canceled, "57014", error, "canceling statement due to user request", "")                                    \
+  row(transaction_aborted, "25P02", error,                                                                              \
+      "current transaction is aborted, commands ignored until end of transaction block", "")                            \
+  row(no_such_statement, "26000", error, "prepared statement \"{}\" does not exist", "")                                \
+  row(duplicate_statement, "42P05", error, "prepared statement \"{}\" already exists", "")                              \
+  row(no_such_portal, "34000", error, "portal \"{}\" does not exist", "")                                               \
+  row(no_such_savepoint, "3B001", error, "savepoint \"{}\" does not exist", "")                                         \
+  row(not_in_transaction, "25P01", error, "{} can only be used in transaction blocks", "")                              \
+  row(server_results_differ, "XX000", error, "the shards describe this result differently: {}",                         \
+      "Bring the schemas of the shards in line.")                                                                       \
+  /* refusals of the router: see docs/sql-support.md */                                                                 \
+  row(statement_too_complex, "54001", error, "statement too complex: {}", "")                                           \
+  row(statement_too_long, "54000", error, "a statement of {} bytes is too long to be routed over several shards",       \
+      "Raise limits.max_parse, or pass long values as bound parameters.")                                               \
+  row(syntax_not_understood, "0A000", error, "pgbraid cannot parse this statement: {}",                                 \
+      "Over several shards only statements of PostgreSQL 15's grammar can be routed.")                                  \
+  row(unlisted_table, "0A000", error, "table \"{}\" is not in the topology of database \"{}\"",                         \
+      "List it under sharding.tables, sharding.reference_tables or sharding.unsharded.")                                \
+  row(unknown_table, "42P01", error, "relation \"{}\" does not exist", "pgbraid looks its catalog up again every few seconds.") \
+  row(cross_shard_read, "0A000", error, "this query over several shards is not supported: {}", "{}")                    \
+  row(cross_shard_write, "0A000", error, "a write to more than one shard is not supported: {}",                         \
+      "Tie the statement to one value of the sharding key.")                                                            \
+  row(transaction_second_writer, "0A000", error,                                                                        \
+      "this transaction has written to shard \"{}\" and cannot write to shard \"{}\"",                                  \
+      "Write to one shard in a transaction.")                                                                           \
+  row(transaction_second_shard, "0A000", error,                                                                         \
+      "a {} transaction stays on one shard: it began on \"{}\" and this statement needs \"{}\"",                        \
+      "Use READ COMMITTED, or tie all statements to one shard.")                                                        \
+  row(missing_key, "0A000", error, "the INSERT gives no value for the sharding key \"{}\" of table \"{}\"",             \
+      "Name the key's column and give it a value.")                                                                     \
+  row(null_key, "23502", error, "null value for the sharding key \"{}\" of table \"{}\"",                               \
+      "A row without a key belongs to no shard.")                                                                       \
+  row(key_not_provable, "0A000", error, "the value of the sharding key \"{}\" of table \"{}\" is not known before the statement runs", \
+      "Use a literal or a bound parameter of the key's own type.")                                                      \
+  row(key_change, "0A000", error, "UPDATE of the sharding key \"{}\" of table \"{}\" is not supported",                 \
+      "DELETE the row and INSERT it anew.")                                                                             \
+  row(invalid_key_value, "22P02", error, "invalid value for sharding key \"{}\" of type {}: \"{}\"", "")                \
+  row(reference_write, "0A000", error, "a write to reference table \"{}\" is not supported over several shards",        \
+      "Run the statement on every shard.")                                                                              \
+  row(unenforced_constraint, "0A000", error, "a write to table \"{}\" is refused: {}",                                  \
+      "List the table under sharding.accept_unenforced to accept that this holds on each shard alone.")                 \
+  row(user_code, "0A000", error, "{} may read or write sharded tables and would see one shard only",                    \
+      "List it under sharding.shard_local if it does not depend on other shards' rows.")                                \
+  row(ddl_over_shards, "0A000", error, "{} over several shards is not supported", "Run the statement on every shard.")  \
+  row(session_feature, "0A000", error, "{} is not supported here: {}", "")                                              \
+  row(types_differ, "0A000", error, "table \"{}\" has a type whose OID differs between the shards: {}",                 \
+      "Create the type on all shards with the same OID, or cast the column to text in a view.")
+// clang-format on
+
+/// Every error that pgbraid itself can raise.
+enum class error_id : std::uint16_t {
+#define PGBRAID_ROW(id, state, level, text, hint) id,
+  PGBRAID_ERROR_TABLE(PGBRAID_ROW)
+#undef PGBRAID_ROW
+};
+
+/// One row of the table. All views point at static storage.
+struct error_row {
+  error_id id;
+  std::string_view name;
+  std::string_view sqlstate;
+  severity level;
+  std::string_view text;
+  std::string_view hint;
+};
+
+/// The table's row of `id`.
+[[nodiscard]] const error_row& row_of(error_id id) noexcept;
+
+/// Number of rows; ids run from 0 to this, exclusive.
+[[nodiscard]] std::size_t error_count() noexcept;
+
+/// One error ready to be told: the row plus this occasion's words. Comparable, so that routes are values.
+struct error_report {
+  error_id id{};
+  std::string message;  ///< the row's text with its placeholders filled
+  std::string detail;   ///< may be empty
+  std::string hint;     ///< the row's hint unless this occasion has a better one
+
+  friend bool operator==(const error_report&, const error_report&) = default;
+};
+
+/// Fills the row's text with `args`. The hint is the row's own; a hint of "{}" is left empty for the caller to fill.
+template <typename... Args>
+[[nodiscard]] error_report make_error(error_id id, const Args&... args) {
+  const error_row& row = row_of(id);
+  return {id, fmt::format(fmt::runtime(row.text), args...), {}, std::string{row.hint == "{}" ? "" : row.hint}};
+}
+
+/// The same report with a DETAIL, respectively a HINT, of its own.
+[[nodiscard]] error_report with_detail(error_report report, std::string detail);
+[[nodiscard]] error_report with_hint(error_report report, std::string hint);
+
+/// Appends an ErrorResponse frame for `report` to `out` (fields S, V, C, M, D, H).
+void encode_error(std::string& out, const error_report& report);
+
+}  // namespace pgbraid::protocol

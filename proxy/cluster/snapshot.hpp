@@ -1,0 +1,48 @@
+// What the control plane knows of the servers, as one immutable value for each database. Workers read it without a lock;
+// the monitor replaces it whole.
+#pragma once
+
+#include "router/catalog.hpp"
+#include "router/topology.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace pgbraid::proxy {
+
+using steady_time = std::chrono::steady_clock::time_point;
+
+enum class server_role : std::uint8_t { unknown, primary, replica };
+
+/// One server as last seen.
+struct server_state {
+  server_role role = server_role::unknown;
+  bool usable = false;          ///< reachable, a role known, not lagging more than allowed
+  std::string reason;           ///< why not usable
+  unsigned weight = 1;
+  /// Replica: whatever was committed on its primary before this moment has been replayed here. A session whose last
+  /// write ended earlier may read from it. Primary: meaningless.
+  steady_time safe_until = steady_time::min();
+  std::uint64_t lag_bytes = 0;
+};
+
+struct shard_state {
+  std::vector<server_state> servers;  ///< in the topology's order
+  int primary = -1;                   ///< index into servers, -1 while none is known
+};
+
+/// One database: all that routing and choosing a server needs. Immutable once published.
+struct database_state {
+  std::string name;
+  bool served = false;                ///< false: clients are refused with `reason`
+  std::string reason;
+  std::shared_ptr<const router::topology> map;
+  std::shared_ptr<const router::catalog> schema;
+  std::vector<shard_state> shards;
+};
+using database_state_ptr = std::shared_ptr<const database_state>;
+
+}  // namespace pgbraid::proxy

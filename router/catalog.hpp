@@ -1,0 +1,89 @@
+// What the router knows of a database's schema: an immutable value, filled by the control plane from the servers' own
+// catalogs, read by planners without a lock.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace pgbraid::router {
+
+using oid = std::uint32_t;
+
+/// OIDs of pg_catalog's types that routing knows by heart (src/include/catalog/pg_type.dat).
+namespace type_oid {
+inline constexpr oid boolean = 16, bytea = 17, int8 = 20, int2 = 21, int4 = 23, text = 25, oid_type = 26, float4 = 700,
+                     float8 = 701, unknown = 705, bpchar = 1042, varchar = 1043, date = 1082, time = 1083,
+                     timestamp = 1114, timestamptz = 1184, numeric = 1700, uuid = 2950;
+}
+
+struct column {
+  std::string name;
+  oid type = 0;
+  std::int32_t modifier = -1;
+  bool deterministic = true;   ///< its collation is deterministic (or it has none)
+  bool has_default = false;
+  bool generated = false;      ///< GENERATED ALWAYS AS (...) STORED or GENERATED ALWAYS AS IDENTITY
+  friend bool operator==(const column&, const column&) = default;
+};
+
+/// A table, view, sequence or index-like relation.
+struct relation {
+  oid id = 0;
+  std::string schema, name;
+  char kind = 'r';             ///< pg_class.relkind
+  char persistence = 'p';      ///< pg_class.relpersistence: p, u (unlogged), t
+  std::vector<column> columns; ///< live columns in attnum order
+  // What holds on one shard only; empty when nothing does. Filled for tables the topology names as sharded.
+  std::vector<std::string> unenforced;   ///< e.g. `unique constraint "orders_pkey" does not contain the sharding key`
+  std::vector<std::string> user_code;    ///< triggers, rules, policies, column defaults and checks that call user code: the functions' names
+  bool types_differ = false;             ///< a column's type has different OIDs on different shards
+  std::string types_differ_detail;
+  // Views only:
+  bool view_read_safe = false;           ///< its definition, read all the way down, calls no volatile function, locks nothing
+  std::vector<std::string> view_relations;  ///< "schema.name" of every relation it reads, all the way down
+  friend bool operator==(const relation&, const relation&) = default;
+};
+
+/// The worst of all functions that share a name (any schema, any arguments).
+struct function_traits {
+  bool any_volatile = false;
+  bool any_stable = false;
+  bool any_user_code = false;  ///< some candidate is neither in pg_catalog nor written in C or internal
+  bool any_aggregate = false;
+  bool any_window = false;
+  bool any_set_returning = false;
+  bool pg_catalog_only = true;
+  friend bool operator==(const function_traits&, const function_traits&) = default;
+};
+
+struct case_hash {
+  using is_transparent = void;
+  std::size_t operator()(std::string_view v) const noexcept { return std::hash<std::string_view>{}(v); }
+};
+
+/// One database's catalog. Never changed once it is shared.
+struct catalog {
+  std::uint64_t version = 0;                                 ///< grows with every change of content
+  std::map<std::string, relation, std::less<>> relations;    ///< by "schema.name"
+  std::unordered_map<std::string, function_traits, case_hash, std::equal_to<>> functions;  ///< by bare name
+  std::set<std::string, std::less<>> schemas;
+  std::set<std::string, std::less<>> user_operators;         ///< symbols that some operator outside pg_catalog has
+  std::set<std::string, std::less<>> volatile_operators;     ///< symbols of which some candidate is volatile
+  std::set<std::string, std::less<>> user_types;             ///< bare names of types outside pg_catalog
+  std::set<std::string, std::less<>> user_collations;        ///< bare names of collations outside pg_catalog
+  bool user_casts = false;                                   ///< a cast outside pg_catalog calls user code
+  // Defaults that change what BEGIN means (pg_db_role_setting and the servers' configuration), by role; "" for all.
+  std::map<std::string, std::string, std::less<>> default_isolation;
+  std::map<std::string, bool, std::less<>> default_read_only;
+  std::map<std::string, std::string, std::less<>> default_search_path;
+
+  /// The relation, or nullptr.
+  [[nodiscard]] const relation* find_relation(std::string_view schema, std::string_view name) const;
+};
+
+}  // namespace pgbraid::router

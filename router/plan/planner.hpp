@@ -1,0 +1,29 @@
+// Statement -> plan -> route. Pure: no I/O, no clock.
+#pragma once
+
+#include "router/plan/route.hpp"
+#include "router/sql/tokenizer.hpp"
+
+#include <span>
+#include <string_view>
+
+namespace pgbraid::router {
+
+/// A plan, and which of the text's constants it depends on by value.
+struct planned {
+  plan_ptr plan;
+  std::vector<std::uint16_t> pinned;  ///< ascending indices into token_scan::constants; all others are free
+};
+
+/// Plans `text` (all its statements). `scan` is the text's token scan. Never fails: what cannot be planned is a plan
+/// whose target is a refusal, or (one shard) an opaque plan to that shard.
+[[nodiscard]] planned make_plan(std::string_view text, const sql::token_scan& scan, const plan_context& context);
+
+/// Plan + constants + parameters -> route. `text` and `constants` are those of this execution. Parameters that are not
+/// there yet (Describe before Bind) make a keyed target a refusal of key_not_provable; ask plan::where first.
+/// Hot path: no allocation for to_shard and to_any.
+[[nodiscard]] route resolve(const plan& p, const topology& map, std::string_view text,
+                            std::span<const sql::constant_position> constants,
+                            std::span<const bound_parameter> parameters, const literal_context& literals);
+
+}  // namespace pgbraid::router

@@ -1,0 +1,36 @@
+// PostgreSQL's partition hash: the bucket of a key, equal to the remainder that PARTITION BY HASH with a modulus of
+// `buckets` would use. Source: compute_partition_hash_value (partbounds.c), hash_combine64, the types' extended hash
+// functions (hashfunc.c, varchar.c, uuid.c, date.c, timestamp.c, numeric.c), hash_bytes_extended (hashfn.c).
+#pragma once
+
+#include "router/catalog.hpp"
+#include "router/topology.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace pgbraid::router {
+
+/// True if `type` can be a sharding key.
+[[nodiscard]] bool hashable_key_type(oid type) noexcept;
+
+/// Partition hash (one key column) of a value given as text in the type's input syntax, or in the type's binary wire form.
+/// nullopt: the text or bytes are no valid value of the type, or cannot be read exactly here (e.g. a date that depends on
+/// DateStyle). `from` is the type the value was written as (0: unknown literal or the key's own type); a pair of types
+/// whose `=` is not in the key type's hash operator family gives nullopt: the caller must not take it for a tie.
+/// runs on: any thread; allocates for numeric only.
+[[nodiscard]] std::optional<std::uint64_t> partition_hash_text(oid key_type, std::int32_t modifier, oid from, std::string_view text,
+                                                               std::string_view time_zone);
+[[nodiscard]] std::optional<std::uint64_t> partition_hash_binary(oid key_type, std::int32_t modifier, oid from, std::string_view bytes);
+
+/// Whether `key = value_of_type(from)` resolves to an operator of key_type's hash operator family (0: unknown literal, yes).
+[[nodiscard]] bool ties_key(oid key_type, oid from) noexcept;
+
+/// Remainder as PARTITION BY HASH takes it.
+[[nodiscard]] inline bucket_number bucket_of(std::uint64_t hash, std::uint32_t buckets) noexcept {
+  return static_cast<bucket_number>(hash % buckets);
+}
+
+}  // namespace pgbraid::router

@@ -1,0 +1,33 @@
+// Text -> our syntax tree, by PostgreSQL's own grammar (libpg_query's raw parser, PostgreSQL 15).
+#pragma once
+
+#include "router/sql/ast.hpp"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace pgbraid::router::sql {
+
+/// What PostgreSQL's own parser said against a text.
+struct parse_failure {
+  std::string message;
+  std::int32_t position = 0;   ///< 1-based character position as PostgreSQL counts it, 0 for none
+  bool too_complex = false;    ///< deeper than our walkers go (or than the parser's stack allows)
+
+  friend bool operator==(const parse_failure&, const parse_failure&) = default;
+};
+
+using parse_result = std::variant<std::vector<statement>, parse_failure>;
+
+/// Parses all statements of `text` (which must not contain NUL). Never throws on bad input, never overflows the stack:
+/// trees deeper than a fixed limit give `too_complex`. Memory of the parser is freed before it returns.
+/// runs on: any thread (the parser's state is thread-local).
+[[nodiscard]] parse_result parse(std::string_view text);
+
+/// Releases what the parser keeps for this thread; call before a thread that used parse() ends.
+void release_parser_of_this_thread() noexcept;
+
+}  // namespace pgbraid::router::sql
