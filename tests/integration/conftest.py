@@ -1,0 +1,77 @@
+"""Fixtures: the servers of a test session, and pgbraid processes before them."""
+
+import pytest
+
+from braid import Braid, plain_topology, sharded_topology
+from cluster import Cluster
+from fault_proxy import FaultProxy
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    """Two shards, each a primary with one streaming replica, with the demonstration's schema and data."""
+    servers = Cluster(shards=2, replicas=1)
+    try:
+        yield servers.start()
+    finally:
+        servers.stop()
+
+
+@pytest.fixture
+def fresh_cluster():
+    """Like `cluster`, for tests that stop servers or change the schema."""
+    servers = Cluster(shards=2, replicas=1)
+    try:
+        yield servers.start()
+    finally:
+        servers.stop()
+
+
+@pytest.fixture(scope="module")
+def braid(cluster):
+    """pgbraid over both shards, shared by the tests of a module."""
+    with Braid(sharded_topology(cluster)) as process:
+        process.wait_replicas(cluster)
+        yield process
+
+
+@pytest.fixture(scope="module")
+def plain(cluster):
+    """pgbraid before the first shard's servers alone: no sharding. Shared by the tests of a module."""
+    with Braid(plain_topology(cluster.shards[0].servers)) as process:
+        process.wait_replicas(cluster, cluster.keys_of(0, 1))
+        yield process
+
+
+@pytest.fixture
+def start_braid():
+    """start_braid(topology, **): starts a process of the test's own; ended and checked after the test."""
+    running = []
+
+    def start(topology, wait=True, **kw):
+        process = Braid(topology, **kw)
+        running.append(process)
+        return process.start(wait)
+
+    yield start
+    try:
+        for process in running:
+            process.stop()
+    finally:
+        for process in running:
+            process.kill()
+            process.remove()
+
+
+@pytest.fixture
+def fault_proxy():
+    """fault_proxy(port): a proxy before 127.0.0.1:port that can fail."""
+    proxies = []
+
+    def make(port):
+        proxies.append(FaultProxy(port))
+        return proxies[-1]
+
+    yield make
+    for proxy in proxies:
+        proxy.close()

@@ -1,0 +1,29 @@
+"""Waiting for a condition with a bound, instead of sleeping for a guess."""
+
+import threading
+import time
+
+_never = threading.Event()
+
+
+class Timeout(AssertionError):
+    pass
+
+
+def wait_until(condition, deadline=10.0, what=None, every=0.02):
+    """Calls `condition` until it returns something true, and returns that; an exception counts as "not yet".
+
+    `deadline` is in seconds, and long on purpose: it is only reached when something is broken.
+    """
+    end = time.monotonic() + deadline
+    while True:
+        error = None
+        try:
+            value = condition()
+            if value:
+                return value
+        except Exception as e:  # noqa: BLE001 the last one is told below
+            value, error = None, e
+        if time.monotonic() >= end:
+            raise Timeout(f"not within {deadline} s: {what or condition} (last: {error or value!r})")
+        _never.wait(every)
