@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include "protocol/wire.hpp"
+
 namespace pgbraid::protocol {
 namespace {
 
@@ -13,15 +15,18 @@ constexpr std::array table{
 
 void append_field(std::string& out, char code, std::string_view value) {
   out.push_back(code);
-  out.append(value);
-  out.push_back('\0');
+  append_cstring(out, value);
 }
 
 }  // namespace
 
-const error_row& row_of(error_id id) noexcept { return table[static_cast<std::size_t>(id)]; }
+const error_row& row_of(error_id id) noexcept {
+  return table[static_cast<std::size_t>(id)];
+}
 
-std::size_t error_count() noexcept { return table.size(); }
+std::size_t error_count() noexcept {
+  return table.size();
+}
 
 error_report with_detail(error_report report, std::string detail) {
   report.detail = std::move(detail);
@@ -36,8 +41,7 @@ error_report with_hint(error_report report, std::string hint) {
 void encode_error(std::string& out, const error_report& report) {
   const error_row& row = row_of(report.id);
   const std::string_view level = row.level == severity::fatal ? "FATAL" : "ERROR";
-  const std::size_t start = out.size();
-  out.append("E\0\0\0\0", 5);
+  const frame_builder frame{out, 'E'};
   append_field(out, 'S', level);
   append_field(out, 'V', level);
   append_field(out, 'C', row.sqlstate);
@@ -45,8 +49,6 @@ void encode_error(std::string& out, const error_report& report) {
   if (!report.detail.empty()) append_field(out, 'D', report.detail);
   if (!report.hint.empty()) append_field(out, 'H', report.hint);
   out.push_back('\0');
-  const auto length = static_cast<std::uint32_t>(out.size() - start - 1);
-  for (int i = 0; i < 4; ++i) out[start + 1 + i] = static_cast<char>(length >> (24 - 8 * i));
 }
 
 }  // namespace pgbraid::protocol
