@@ -14,6 +14,7 @@ import yaml
 
 from cluster import MONITOR_PASSWORD, ROLES, die_with_parent, free_port
 from waiting import wait_until
+from wire import Client
 
 SANITIZER_REPORT = re.compile(
     r"(ERROR: (Address|Leak)Sanitizer|WARNING: ThreadSanitizer|runtime error: |SUMMARY: UndefinedBehavior)")
@@ -80,15 +81,49 @@ def _file(databases, changes):
     return top
 
 
-class Braid:
+class Endpoint:
+    """Something that speaks PostgreSQL at host:port, and the ways in which tests talk to it."""
+
+    def __init__(self, port):
+        self.host, self.port = "127.0.0.1", port
+
+    def connect(self, user="app", password=None, dbname="shop", autocommit=False, **kw):
+        if password is None:
+            password = MONITOR_PASSWORD if user == "postgres" else (ROLES.get(user, (None, None))[1] or "unused")
+        kw.setdefault("connect_timeout", 10)
+        connection = psycopg2.connect(host=self.host, port=self.port, dbname=dbname, user=user, password=password, **kw)
+        connection.autocommit = autocommit
+        return connection
+
+    def psql(self, sql, user="app", password=None, dbname="shop", arguments=(), check=True, stdin=None):
+        """Runs psql with one -c for each statement of `sql` (a string or a list), unaligned and without headings."""
+        if password is None:
+            password = ROLES.get(user, (None, None))[1] or "unused"
+        command = ["psql", "-X", "-A", "-t", "-q", "-h", self.host, "-p", str(self.port), "-U", user, "-d", dbname,
+                   "-v", "ON_ERROR_STOP=1", "-v", "VERBOSITY=verbose", *arguments]
+        for statement in [sql] if isinstance(sql, str) else sql:
+            command += ["-c", statement]
+        done = subprocess.run(command, capture_output=True, text=True, input=stdin, timeout=60,
+                              env={**os.environ, "PGPASSWORD": password, "PGCONNECT_TIMEOUT": "10"})
+        if check:
+            assert done.returncode == 0, done.stderr
+            return done.stdout.rstrip("\n")
+        return done
+
+    def raw(self, user="app", password=None, dbname="shop", **kw):
+        """A raw protocol client that is logged in."""
+        return Client(self.port, user, ROLES.get(user, (None, None))[1] if password is None else password, dbname, **kw)
+
+
+class Braid(Endpoint):
     """One pgbraid process. Use as a context manager, or start() and stop()."""
 
     def __init__(self, topology, env=None):
+        super().__init__(topology["listen"]["port"])
         self.topology = topology
         self.folder = Path(tempfile.mkdtemp(prefix="pgbraid-proxy-", dir="/tmp"))
         self.config = self.folder / "pgbraid.yaml"
         self.log_path = self.folder / "pgbraid.log"
-        self.host, self.port = "127.0.0.1", topology["listen"]["port"]
         self.environment = {**os.environ, **sanitizer_environment(), "PGBRAID_MONITOR_PASSWORD": MONITOR_PASSWORD,
                             **(env or {})}
         self.process = None
@@ -147,29 +182,6 @@ class Braid:
                     return "replica" in cursor.fetchone()[0]
                 wait_until(on_replica, deadline, f"key {key} is read on a replica")
         connection.close()
-
-    def connect(self, user="app", password=None, dbname="shop", autocommit=False, **kw):
-        if password is None:
-            password = MONITOR_PASSWORD if user == "postgres" else (ROLES.get(user, (None, None))[1] or "unused")
-        kw.setdefault("connect_timeout", 10)
-        connection = psycopg2.connect(host=self.host, port=self.port, dbname=dbname, user=user, password=password, **kw)
-        connection.autocommit = autocommit
-        return connection
-
-    def psql(self, sql, user="app", password=None, dbname="shop", arguments=(), check=True, stdin=None):
-        """Runs psql with one -c for each statement of `sql` (a string or a list), unaligned and without headings."""
-        if password is None:
-            password = ROLES.get(user, (None, None))[1] or "unused"
-        command = ["psql", "-X", "-A", "-t", "-q", "-h", self.host, "-p", str(self.port), "-U", user, "-d", dbname,
-                   "-v", "ON_ERROR_STOP=1", "-v", "VERBOSITY=verbose", *arguments]
-        for statement in [sql] if isinstance(sql, str) else sql:
-            command += ["-c", statement]
-        done = subprocess.run(command, capture_output=True, text=True, input=stdin, timeout=60,
-                              env={**os.environ, "PGPASSWORD": password, "PGCONNECT_TIMEOUT": "10"})
-        if check:
-            assert done.returncode == 0, done.stderr
-            return done.stdout.rstrip("\n")
-        return done
 
     def command(self, *arguments):
         """Runs another command of the binary: command("route", sql) and command("check") name the file themselves."""

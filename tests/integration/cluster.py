@@ -30,7 +30,11 @@ ROLES = {
     "app_md5": ("md5", "secret-md5"),
     "app_password": ("password", "secret-plain"),
     "app_trust": ("trust", None),
+    "app_stored": ("scram-sha-256", "pencil"),
 }
+# The verifier of "pencil", the same on every server, from RFC 7677's example.
+STORED_SECRET = ("SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$"
+                 "WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=")
 
 SETTINGS = """
 listen_addresses = '127.0.0.1'
@@ -296,6 +300,7 @@ class Cluster:
         shard.primary.wait_ready()
         script = [f"\\set first_bucket {shard.buckets[0]}", f"\\set last_bucket {shard.buckets[1]}"]
         for role, (method, password) in ROLES.items():
+            password = STORED_SECRET if role == "app_stored" else password
             encryption = "md5" if method == "md5" else "scram-sha-256"
             script += [f"SET password_encryption = '{encryption}';",
                        f"CREATE ROLE {role} LOGIN{'' if password is None else f' PASSWORD {chr(39)}{password}{chr(39)}'};"]

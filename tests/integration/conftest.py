@@ -1,8 +1,10 @@
 """Fixtures: the servers of a test session, and pgbraid processes before them."""
 
+import os
+
 import pytest
 
-from braid import Braid, plain_topology, sharded_topology
+from braid import Braid, Endpoint, plain_topology, sharded_topology
 from cluster import Cluster
 from fault_proxy import FaultProxy
 
@@ -37,7 +39,13 @@ def braid(cluster):
 
 @pytest.fixture(scope="module")
 def plain(cluster):
-    """pgbraid before the first shard's servers alone: no sharding. Shared by the tests of a module."""
+    """pgbraid before the first shard's servers alone: no sharding. Shared by the tests of a module.
+
+    With PGBRAID_TEST_DIRECT set it is the primary itself: what tests expect is then held against PostgreSQL.
+    """
+    if os.environ.get("PGBRAID_TEST_DIRECT"):
+        yield Endpoint(cluster.shards[0].primary.port)
+        return
     with Braid(plain_topology(cluster.shards[0].servers)) as process:
         process.wait_replicas(cluster, cluster.keys_of(0, 1))
         yield process

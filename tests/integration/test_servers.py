@@ -3,6 +3,7 @@ hash says."""
 
 from cluster import bucket_sql
 from fault_proxy import FaultProxy
+from wire import Client, ServerError
 
 import psycopg2
 import pytest
@@ -71,3 +72,15 @@ def test_fault_proxy(cluster):
     proxy.accept()
     connect().close()
     proxy.close()
+
+
+def test_raw_client(cluster):
+    port = cluster.shards[0].primary.port
+    for user, password in (("app", "secret"), ("app_md5", "secret-md5"), ("app_password", "secret-plain")):
+        with Client(port, user, password) as client:
+            assert client.query("SELECT 1, NULL, 'x'") == [["1", None, "x"]]
+            assert client.extended("SELECT $1::int + 1", [41]) == [["42"]]
+            assert client.status == "I" and client.parameters["server_version"].startswith("15")
+    with pytest.raises(ServerError) as refused:
+        Client(port, "app", "wrong")
+    assert refused.value.sqlstate == "28P01"
