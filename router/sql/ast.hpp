@@ -46,17 +46,17 @@ enum class expr_kind : std::uint8_t {
   or_,
   not_,
   null_test,     ///< IS [NOT] NULL: `negated`
-  boolean_test,  ///< IS TRUE and friends
+  boolean_test,  ///< IS [NOT] TRUE, FALSE, UNKNOWN: name = "true", "false" or "unknown"; `negated`
   cast,          ///< `type`, one child
   collate,       ///< `name` is the collation, one child
-  case_,         ///< children: test (may be absent) then when/then pairs then else
+  case_,         ///< children: test (may be absent), when/then pairs, else (always there: a NULL without location if not written)
   coalesce,
-  greatest_least,
+  greatest_least, ///< name = "greatest" or "least"
   array,         ///< ARRAY[...]
   row,           ///< ROW(...) or (a, b)
   subquery,      ///< EXISTS, IN (SELECT), op ANY (SELECT), scalar, ARRAY(SELECT): `sublink`, `query`, children = test expression if any
   sql_value,     ///< CURRENT_TIMESTAMP, CURRENT_USER...: name = lower-case word
-  indirection,   ///< a[1], (x).field; children[0] is the base
+  indirection,   ///< a[1], (x).field; children[0] is the base, then the subscripts; name = the fields; `star`
   default_,      ///< DEFAULT in VALUES or SET
   grouping,      ///< GROUPING(...)
   current_of,
@@ -70,7 +70,7 @@ struct sort_key;
 /// One expression node. Which members mean something depends on `kind`. Children are owned.
 struct expr {
   expr_kind kind = expr_kind::other;
-  std::int32_t location = -1;  ///< byte offset in the statement's text; -1 when the grammar gives none
+  std::int32_t location = -1;  ///< byte offset in the whole text that was parsed; -1 when the grammar gives none
   constant_kind constant = constant_kind::null;
   std::string text;            ///< a constant's value: digits for numbers (with '-' where the grammar folded it in), content for strings
   std::int32_t number = 0;     ///< parameter number
@@ -112,7 +112,8 @@ struct from_item {
   std::vector<std::string> column_aliases;
   bool lateral = false;
   select_ptr query;             ///< subquery
-  std::vector<expr_ptr> functions;
+  std::vector<expr_ptr> functions;   ///< function; with `tablesample`: its arguments
+  bool ordinality = false;           ///< WITH ORDINALITY
   join_kind join = join_kind::cross;
   bool natural = false;
   std::vector<std::string> using_columns;
@@ -213,6 +214,14 @@ struct delete_query {
   std::vector<target> returning;
 };
 
+/// FORMAT csv, FORCE_QUOTE (a, b), ...: an option without a value has no values.
+struct copy_option {
+  std::string name;
+  std::vector<std::string> values;
+
+  friend bool operator==(const copy_option&, const copy_option&) = default;
+};
+
 struct copy_statement {
   qualified_name table;                     ///< empty when COPY (query)
   std::vector<std::string> columns;
@@ -220,6 +229,7 @@ struct copy_statement {
   bool from = false;
   bool program = false;
   std::string file;                         ///< "" for STDIN / STDOUT
+  std::vector<copy_option> options;         ///< as the grammar spells them, the old syntax included
 };
 
 enum class isolation_level : std::uint8_t { unset, read_uncommitted, read_committed, repeatable_read, serializable };
@@ -254,16 +264,17 @@ struct statement {
   std::unique_ptr<update_query> update;
   std::unique_ptr<delete_query> delete_;
   std::unique_ptr<copy_statement> copy;
-  std::unique_ptr<statement> inner;         ///< explain: the explained; prepare: the prepared; declare_cursor: its query
+  std::unique_ptr<statement> inner;         ///< explain: the explained; prepare: the prepared; declare_cursor, CREATE TABLE AS, CREATE VIEW: the query
   bool explain_analyze = false;
   transaction_modes modes;
   variable_statement variable;
-  std::string name;                         ///< savepoint, prepared statement, cursor, channel, global transaction id
+  std::string name;                         ///< savepoint, prepared statement, cursor, channel, global transaction id; "" for ALL or *
   bool hold = false;                        ///< declare_cursor WITH HOLD
   bool temporary = false;                   ///< ddl that creates a temporary object
   bool unparsable_parts = false;            ///< something in the statement was folded into `other`
   std::vector<qualified_name> relations;    ///< ddl, lock, truncate, vacuum, analyze: the tables it names
-  std::vector<expr_ptr> arguments;          ///< execute, call
+  std::vector<expr_ptr> arguments;          ///< execute: its arguments; call: one, the call itself; copy: its WHERE
+  std::vector<type_name> parameter_types;   ///< prepare: the types it declares
 };
 
 }  // namespace pgbraid::router::sql

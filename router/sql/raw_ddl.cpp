@@ -1,0 +1,235 @@
+// Commands that define: which one it is (`tag`, as PostgreSQL's command tags name them) and which relations it names.
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "router/sql/raw_tree.hpp"
+
+namespace pgbraid::router::sql::raw {
+namespace {
+
+std::string tag_of(const char* verb, ObjectType type) {
+  return std::string(verb) + ' ' + object_word(type);
+}
+
+void add_foreign_keys(const List* constraints, std::vector<qualified_name>& out) {
+  for (const Node* node : list_view<>(constraints))
+    if (const auto* constraint = as<Constraint>(node, T_Constraint)) add_relation(constraint->pktable, out);
+}
+
+void add_relations(const List* relations, std::vector<qualified_name>& out) {
+  for (const Node* node : list_view<>(relations)) add_relation(as<RangeVar>(node, T_RangeVar), out);
+}
+
+void read_alter_table(const AlterTableStmt& node, statement& out) {
+  out.tag = tag_of("ALTER", node.objtype);
+  add_relation(node.relation, out.relations);
+  for (const AlterTableCmd* command : list_view<AlterTableCmd>(node.cmds)) {
+    const Node* definition = command->def;
+    if (const auto* constraint = as<Constraint>(definition, T_Constraint)) {
+      add_relation(constraint->pktable, out.relations);
+    } else if (const auto* column = as<ColumnDef>(definition, T_ColumnDef)) {
+      add_foreign_keys(column->constraints, out.relations);
+    } else if (const auto* partition = as<PartitionCmd>(definition, T_PartitionCmd)) {
+      add_relation(partition->name, out.relations);
+    } else if (const auto* parent = as<RangeVar>(definition, T_RangeVar)) {
+      add_relation(parent, out.relations);
+    }
+  }
+}
+
+}  // namespace
+
+void add_relation(const RangeVar* relation, std::vector<qualified_name>& out) {
+  if (relation != nullptr && relation->relname != nullptr) out.push_back(name_of(*relation));
+}
+
+void add_named_object(ObjectType type, const Node* object, std::vector<qualified_name>& out) {
+  if (object == nullptr || object->type != T_List) return;
+  qualified_name name = name_of(reinterpret_cast<const List*>(object));
+  switch (type) {
+    case OBJECT_TABLE:
+    case OBJECT_VIEW:
+    case OBJECT_MATVIEW:
+    case OBJECT_SEQUENCE:
+    case OBJECT_FOREIGN_TABLE:
+    case OBJECT_INDEX:
+      break;
+    case OBJECT_COLUMN:
+    case OBJECT_TRIGGER:
+    case OBJECT_RULE:
+    case OBJECT_POLICY:
+    case OBJECT_TABCONSTRAINT:
+      // The last part names what hangs on the relation.
+      if (!name.empty()) name.pop_back();
+      break;
+    default:
+      return;
+  }
+  if (!name.empty()) out.push_back(std::move(name));
+}
+
+void reader::read_create_table(const CreateStmt& node, statement& out) {
+  out.temporary = is_temporary(node.relation);
+  add_relation(node.relation, out.relations);
+  add_relations(node.inhRelations, out.relations);
+  add_foreign_keys(node.constraints, out.relations);
+  add_foreign_keys(node.tableElts, out.relations);
+  for (const Node* element : list_view<>(node.tableElts)) {
+    if (const auto* column = as<ColumnDef>(element, T_ColumnDef)) {
+      add_foreign_keys(column->constraints, out.relations);
+    } else if (const auto* like = as<TableLikeClause>(element, T_TableLikeClause)) {
+      add_relation(like->relation, out.relations);
+    }
+  }
+}
+
+bool reader::read_ddl(const Node* node, statement& out) {
+  if (read_ddl_on_relation(node, out)) {
+    out.kind = statement_kind::ddl;
+    return true;
+  }
+  out.tag = plain_tag(node);
+  if (out.tag.empty()) return false;
+  out.kind = statement_kind::ddl;
+  return true;
+}
+
+bool reader::read_ddl_on_relation(const Node* node, statement& out) {
+  switch (node->type) {
+    case T_CreateStmt:
+      out.tag = "CREATE TABLE";
+      read_create_table(*reinterpret_cast<const CreateStmt*>(node), out);
+      return true;
+    case T_CreateForeignTableStmt:
+      out.tag = "CREATE FOREIGN TABLE";
+      read_create_table(reinterpret_cast<const CreateForeignTableStmt*>(node)->base, out);
+      return true;
+    case T_CreateTableAsStmt: {
+      const auto& create = *reinterpret_cast<const CreateTableAsStmt*>(node);
+      out.tag = create.objtype == OBJECT_MATVIEW ? "CREATE MATERIALIZED VIEW" : "CREATE TABLE AS";
+      out.temporary = is_temporary(create.into->rel);
+      add_relation(create.into->rel, out.relations);
+      read_inner(create.query, out);
+      return true;
+    }
+    case T_ViewStmt: {
+      const auto& view = *reinterpret_cast<const ViewStmt*>(node);
+      out.tag = "CREATE VIEW";
+      out.temporary = is_temporary(view.view);
+      add_relation(view.view, out.relations);
+      read_inner(view.query, out);
+      return true;
+    }
+    case T_IndexStmt:
+      out.tag = "CREATE INDEX";
+      add_relation(reinterpret_cast<const IndexStmt*>(node)->relation, out.relations);
+      return true;
+    case T_CreateSeqStmt: {
+      const auto& sequence = *reinterpret_cast<const CreateSeqStmt*>(node);
+      out.tag = "CREATE SEQUENCE";
+      out.temporary = is_temporary(sequence.sequence);
+      add_relation(sequence.sequence, out.relations);
+      return true;
+    }
+    case T_AlterSeqStmt:
+      out.tag = "ALTER SEQUENCE";
+      add_relation(reinterpret_cast<const AlterSeqStmt*>(node)->sequence, out.relations);
+      return true;
+    case T_AlterTableStmt:
+      read_alter_table(*reinterpret_cast<const AlterTableStmt*>(node), out);
+      return true;
+    case T_CreateTrigStmt: {
+      const auto& trigger = *reinterpret_cast<const CreateTrigStmt*>(node);
+      out.tag = "CREATE TRIGGER";
+      add_relation(trigger.relation, out.relations);
+      add_relation(trigger.constrrel, out.relations);
+      return true;
+    }
+    case T_RuleStmt:
+      out.tag = "CREATE RULE";
+      add_relation(reinterpret_cast<const RuleStmt*>(node)->relation, out.relations);
+      return true;
+    case T_CreatePolicyStmt:
+      out.tag = "CREATE POLICY";
+      add_relation(reinterpret_cast<const CreatePolicyStmt*>(node)->table, out.relations);
+      return true;
+    case T_AlterPolicyStmt:
+      out.tag = "ALTER POLICY";
+      add_relation(reinterpret_cast<const AlterPolicyStmt*>(node)->table, out.relations);
+      return true;
+    case T_CreateStatsStmt:
+      out.tag = "CREATE STATISTICS";
+      add_relations(reinterpret_cast<const CreateStatsStmt*>(node)->relations, out.relations);
+      return true;
+    case T_ClusterStmt:
+      out.tag = "CLUSTER";
+      add_relation(reinterpret_cast<const ClusterStmt*>(node)->relation, out.relations);
+      return true;
+    case T_ReindexStmt:
+      out.tag = "REINDEX";
+      add_relation(reinterpret_cast<const ReindexStmt*>(node)->relation, out.relations);
+      return true;
+    case T_RefreshMatViewStmt:
+      out.tag = "REFRESH MATERIALIZED VIEW";
+      add_relation(reinterpret_cast<const RefreshMatViewStmt*>(node)->relation, out.relations);
+      return true;
+    case T_DropStmt: {
+      const auto& drop = *reinterpret_cast<const DropStmt*>(node);
+      out.tag = tag_of("DROP", drop.removeType);
+      for (const Node* object : list_view<>(drop.objects)) add_named_object(drop.removeType, object, out.relations);
+      return true;
+    }
+    case T_RenameStmt: {
+      const auto& rename = *reinterpret_cast<const RenameStmt*>(node);
+      const bool part = rename.renameType == OBJECT_COLUMN || rename.renameType == OBJECT_ATTRIBUTE ||
+                        rename.renameType == OBJECT_TABCONSTRAINT;
+      out.tag = part && rename.relation != nullptr && rename.renameType != OBJECT_TABCONSTRAINT
+                    ? tag_of("ALTER", rename.relationType)
+                : part ? "ALTER TABLE"
+                       : tag_of("ALTER", rename.renameType);
+      add_relation(rename.relation, out.relations);
+      return true;
+    }
+    case T_AlterObjectSchemaStmt: {
+      const auto& move = *reinterpret_cast<const AlterObjectSchemaStmt*>(node);
+      out.tag = tag_of("ALTER", move.objectType);
+      add_relation(move.relation, out.relations);
+      return true;
+    }
+    case T_AlterObjectDependsStmt: {
+      const auto& depends = *reinterpret_cast<const AlterObjectDependsStmt*>(node);
+      out.tag = tag_of("ALTER", depends.objectType);
+      add_relation(depends.relation, out.relations);
+      return true;
+    }
+    case T_AlterOwnerStmt: {
+      const auto& owner = *reinterpret_cast<const AlterOwnerStmt*>(node);
+      out.tag = tag_of("ALTER", owner.objectType);
+      add_relation(owner.relation, out.relations);
+      return true;
+    }
+    case T_CommentStmt: {
+      const auto& comment = *reinterpret_cast<const CommentStmt*>(node);
+      out.tag = "COMMENT";
+      add_named_object(comment.objtype, comment.object, out.relations);
+      return true;
+    }
+    case T_SecLabelStmt: {
+      const auto& label = *reinterpret_cast<const SecLabelStmt*>(node);
+      out.tag = "SECURITY LABEL";
+      add_named_object(label.objtype, label.object, out.relations);
+      return true;
+    }
+    case T_GrantStmt: {
+      const auto& grant = *reinterpret_cast<const GrantStmt*>(node);
+      out.tag = grant.is_grant ? "GRANT" : "REVOKE";
+      if (grant.targtype == ACL_TARGET_OBJECT) add_relations(grant.objects, out.relations);
+      return true;
+    }
+    default:
+      return false;
+  }
+}
+
+}  // namespace pgbraid::router::sql::raw

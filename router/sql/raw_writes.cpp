@@ -1,0 +1,141 @@
+// INSERT, UPDATE, DELETE, MERGE and COPY.
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "router/sql/raw_tree.hpp"
+
+namespace pgbraid::router::sql::raw {
+namespace {
+
+std::string alias_of(const RangeVar& relation) {
+  return relation.alias == nullptr ? std::string() : text_of(relation.alias->aliasname);
+}
+
+}  // namespace
+
+/// SET (a, b) = (1, 2) comes as two targets that share one row: each gets its own element. With any other source (a
+/// subquery) the first target gets the whole source and the rest are not understood.
+void reader::read_assignments(const List* nodes, std::vector<target>& out, bool& multi_assign) {
+  for (const ResTarget* node : list_view<ResTarget>(nodes)) {
+    if (too_deep_) return;
+    target& entry = out.emplace_back();
+    entry.name = text_of(node->name);
+    entry.indirection = node->indirection != nullptr;
+    entry.location = node->location;
+    check_subscripts(node->indirection);
+    const auto* part = as<MultiAssignRef>(node->val, T_MultiAssignRef);
+    if (part == nullptr) {
+      entry.value = read_expr(node->val);
+      continue;
+    }
+    multi_assign = true;
+    const auto* row = as<RowExpr>(part->source, T_RowExpr);
+    const auto index = static_cast<std::size_t>(part->colno - 1);
+    if (row != nullptr && list_view<>(row->args).size() == static_cast<std::size_t>(part->ncolumns)) {
+      entry.value = read_expr(list_view<>(row->args)[index]);
+    } else if (index == 0) {
+      unparsable_ = true;
+      entry.value = read_expr(part->source);
+    } else {
+      entry.value = not_understood(-1);
+    }
+  }
+}
+
+void reader::read_insert(const InsertStmt& node, statement& out) {
+  out.kind = statement_kind::insert;
+  out.insert = std::make_unique<insert_query>();
+  insert_query& insert = *out.insert;
+  insert.with = read_with(node.withClause);
+  insert.table = name_of(*node.relation);
+  insert.alias = alias_of(*node.relation);
+  read_targets(node.cols, insert.columns);
+  if (node.selectStmt != nullptr) insert.source = read_select(node.selectStmt);
+  insert.overriding = node.override != OVERRIDING_NOT_SET;
+  read_targets(node.returningList, insert.returning);
+  const OnConflictClause* conflict = node.onConflictClause;
+  if (conflict == nullptr) return;
+  insert.on_conflict = true;
+  insert.on_conflict_update = conflict->action == ONCONFLICT_UPDATE;
+  bool multi_assign = false;
+  read_assignments(conflict->targetList, insert.conflict_set, multi_assign);
+  if (conflict->infer != nullptr) {
+    for (const IndexElem* element : list_view<IndexElem>(conflict->infer->indexElems)) {
+      if (element->expr != nullptr) {
+        insert.conflict_exprs.push_back(read_expr(element->expr));
+        continue;
+      }
+      auto column = std::make_unique<expr>();
+      column->kind = expr_kind::column;
+      column->name = {text_of(element->name)};
+      insert.conflict_exprs.push_back(std::move(column));
+    }
+    if (conflict->infer->whereClause != nullptr)
+      insert.conflict_exprs.push_back(read_expr(conflict->infer->whereClause));
+  }
+  if (conflict->whereClause != nullptr) insert.conflict_exprs.push_back(read_expr(conflict->whereClause));
+}
+
+void reader::read_update(const UpdateStmt& node, statement& out) {
+  out.kind = statement_kind::update;
+  out.update = std::make_unique<update_query>();
+  update_query& update = *out.update;
+  update.with = read_with(node.withClause);
+  update.table = name_of(*node.relation);
+  update.only = !node.relation->inh;
+  update.alias = alias_of(*node.relation);
+  read_assignments(node.targetList, update.set, update.multi_assign);
+  read_from_list(node.fromClause, update.from);
+  update.where = read_expr(node.whereClause);
+  read_targets(node.returningList, update.returning);
+}
+
+void reader::read_delete(const DeleteStmt& node, statement& out) {
+  out.kind = statement_kind::delete_;
+  out.delete_ = std::make_unique<delete_query>();
+  delete_query& query = *out.delete_;
+  query.with = read_with(node.withClause);
+  query.table = name_of(*node.relation);
+  query.only = !node.relation->inh;
+  query.alias = alias_of(*node.relation);
+  read_from_list(node.usingClause, query.using_);
+  query.where = read_expr(node.whereClause);
+  read_targets(node.returningList, query.returning);
+}
+
+/// Our tree has no place for its branches: the relations are named, the rest is not understood.
+void reader::read_merge(const MergeStmt& node, statement& out) {
+  out.kind = statement_kind::merge;
+  unparsable_ = true;
+  add_relation(node.relation, out.relations);
+  if (const auto* source = as<RangeVar>(node.sourceRelation, T_RangeVar)) add_relation(source, out.relations);
+}
+
+void reader::read_copy(const CopyStmt& node, statement& out) {
+  out.kind = statement_kind::copy;
+  out.copy = std::make_unique<copy_statement>();
+  copy_statement& copy = *out.copy;
+  if (node.relation != nullptr) copy.table = name_of(*node.relation);
+  copy.columns = strings_of(node.attlist);
+  copy.from = node.is_from;
+  copy.program = node.is_program;
+  copy.file = text_of(node.filename);
+  for (const DefElem* option : list_view<DefElem>(node.options)) {
+    copy_option& entry = copy.options.emplace_back();
+    entry.name = text_of(option->defname);
+    if (option->arg == nullptr) continue;
+    if (option->arg->type == T_List) {
+      entry.values = strings_of(reinterpret_cast<const List*>(option->arg));
+    } else {
+      entry.values.push_back(textual(option->arg));
+    }
+  }
+  if (node.query != nullptr) {
+    const level here(*this);
+    if (here) copy.query = std::make_unique<statement>(read_statement(node.query));
+  }
+  if (node.whereClause != nullptr) out.arguments.push_back(read_expr(node.whereClause));
+}
+
+}  // namespace pgbraid::router::sql::raw
