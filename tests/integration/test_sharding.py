@@ -102,7 +102,7 @@ def test_spellings_of_a_key(client, keys, spelling):
     ("id = ANY (ARRAY[{0}::bigint, {1}])", 2), ("id IN ({0}, {1})", 2), ("id IN ({0}, {0})", 1), ("id IN ({0}, NULL)", 1),
     ("id = {0} OR id = {1}", 2), ("(id) IN (({0}), ({1}))", 2), ("id IN ({0}, {1} + 0)", 2), ("id = NULL", 0),
     ("id = {0} AND id = {1}", 0), ("id = -{0}", 0), ("NOT id = {0} AND id IN ({0}, {1})", 1), ("id = {0} + 0", 1),
-    ("id = '{{{0}}}'::bigint[] [1]", 1), ("id BETWEEN {0} AND {0}", 1), ("id = 4.2e1", 1), ("id = (SELECT {0})", 1)])
+    ("id = ('{{{0}}}'::bigint[])[1]", 1), ("id BETWEEN {0} AND {0}", 1), ("id = 4.2e1", 1), ("id = (SELECT {0})", 1)])
 def test_answer_or_refusal(cluster, client, keys, condition, count):
     """Right over any number of shards, or refused: never a part of the rows."""
     a, b = keys[0][0], keys[1][0]
