@@ -26,7 +26,7 @@ enum class shard_function : std::uint8_t { postgres_hash, consistent_hash, range
 enum class log_level : std::uint8_t { debug, info, warning, error };
 
 struct host_port {
-  std::string host;            ///< name, address, or a Unix-socket directory starting with '/'
+  std::string host;  ///< name, address, or a Unix-socket directory starting with '/'
   std::uint16_t port = 5432;
   friend bool operator==(const host_port&, const host_port&) = default;
 };
@@ -44,7 +44,7 @@ struct admin_options {
 
 /// A password that was written out, or the stored SCRAM secret, already read from its file or environment variable.
 struct user {
-  std::string name;            ///< "*": every user not named
+  std::string name;                     ///< "*": every user not named
   std::optional<std::string> password;  ///< plain text or "SCRAM-SHA-256$..." or "md5..."
   position where;
 };
@@ -52,7 +52,7 @@ struct user {
 struct monitor_options {
   std::string user = "postgres";
   std::optional<std::string> password;
-  std::string dbname;          ///< "": the database being watched
+  std::string dbname;  ///< "": the database being watched
   std::chrono::milliseconds interval{200};
   std::chrono::milliseconds timeout{2000};
   std::chrono::milliseconds catalog_interval{5000};
@@ -61,7 +61,7 @@ struct monitor_options {
 struct server {
   std::string host;
   std::uint16_t port = 5432;
-  std::string dbname;          ///< "": the database's own name
+  std::string dbname;  ///< "": the database's own name
   unsigned weight = 1;
   position where;
 };
@@ -79,7 +79,7 @@ struct shard {
 };
 
 struct sharded_table {
-  std::string name;            ///< as written: "orders" or "sales.orders"
+  std::string name;  ///< as written: "orders" or "sales.orders"
   std::string key;
   position where;
 };
@@ -98,7 +98,7 @@ struct sharding {
   std::vector<unsharded_table> unsharded;
   std::vector<std::string> accept_unenforced;
   std::vector<std::string> shard_local;
-  bool check_placement = true; ///< sample rows at start and reload and hold them against the bucket map
+  bool check_placement = true;  ///< sample rows at start and reload and hold them against the bucket map
 };
 
 /// max_lag: either bytes or a time, or neither.
@@ -116,13 +116,13 @@ struct read_options {
 
 struct pool_options {
   pool_mode mode = pool_mode::transaction;
-  unsigned size = 20;          ///< server connections for each server, user and database, over all workers
+  unsigned size = 20;                  ///< server connections for each server, user and database, over all workers
   unsigned prepared_statements = 500;  ///< kept on each server connection
   std::chrono::milliseconds idle_timeout{600'000};
 };
 
 struct database {
-  std::string name;            ///< "*": every database not named
+  std::string name;                   ///< "*": every database not named
   std::vector<config::shard> shards;  ///< one, named "default", for the `servers:` short form
   std::optional<config::sharding> sharding;
   read_options reads;
@@ -132,9 +132,9 @@ struct database {
 
 struct limits {
   unsigned max_clients = 10'000;
-  std::uint64_t max_message = 64ull << 20;   ///< bytes of one message from a client
-  std::uint64_t max_parse = 1ull << 20;      ///< bytes of one statement that is parsed for routing
-  std::uint32_t max_statements = 10'000;     ///< prepared statements of one client
+  std::uint64_t max_message = 64ull << 20;  ///< bytes of one message from a client
+  std::uint64_t max_parse = 1ull << 20;     ///< bytes of one statement that is parsed for routing
+  std::uint32_t max_statements = 10'000;    ///< prepared statements of one client
 };
 
 struct timeouts {
@@ -153,7 +153,7 @@ struct topology {
   std::string file;
   listen_options listen;
   admin_options admin;
-  unsigned workers = 0;        ///< 0: auto
+  unsigned workers = 0;  ///< 0: auto
   auth_method auth = auth_method::scram_sha_256;
   monitor_options monitor;
   std::vector<user> users;
@@ -175,7 +175,7 @@ struct finding {
 [[nodiscard]] std::string to_string(const finding& f, std::string_view file);
 
 struct load_result {
-  topology value;              ///< meaningful when no finding is an error
+  topology value;  ///< meaningful when no finding is an error
   std::vector<finding> findings;
   [[nodiscard]] bool ok() const noexcept;
 };
@@ -184,6 +184,10 @@ struct load_result {
 /// password_file are read here.
 [[nodiscard]] load_result load_file(const std::string& path);
 [[nodiscard]] load_result load_text(const std::string& yaml, const std::string& name);
+
+/// The buckets of each shard, in the order of `shards`: those written, or the even split, in which shard i of n owns
+/// floor(i*B/n) to floor((i+1)*B/n)-1. Without sharding: one empty list for each shard. Precondition: d was loaded ok.
+[[nodiscard]] std::vector<std::vector<bucket_range>> bucket_ranges(const database& d);
 
 /// The topology as understood, as YAML with every default written out and bucket ranges explicit. Passwords are masked.
 [[nodiscard]] std::string describe(const topology& t);

@@ -1,0 +1,196 @@
+// describe(): a topology as YAML that load_text reads back to the same topology, but for the masked passwords.
+#include "config/config.hpp"
+#include "config/keys.hpp"
+#include "config/units.hpp"
+#include "config/yaml_tree.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace pgbraid::config {
+namespace {
+
+constexpr std::string_view masked = "\"********\"";
+
+/// A text as a YAML scalar that reads back to itself: plain where that is certain, else in double quotes.
+std::string quoted(std::string_view text) {
+  constexpr std::string_view safe = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./";
+  constexpr std::string_view special[] = {"null", "Null", "NULL", "true", "false", "yes", "no", "on", "off"};
+  const bool starts_well = !text.empty() && ((text[0] >= 'a' && text[0] <= 'z') || (text[0] >= 'A' && text[0] <= 'Z') ||
+                                             (text[0] >= '0' && text[0] <= '9') || text[0] == '/' || text[0] == '_');
+  if (starts_well && text.find_first_not_of(safe) == text.npos &&
+      std::find(std::begin(special), std::end(special), text) == std::end(special))
+    return std::string(text);
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') out += '\\';
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f)
+      out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+    else
+      out += c;
+  }
+  return out + "\"";
+}
+
+std::string list(const std::vector<std::string>& texts) {
+  std::string out = "[";
+  for (std::size_t i = 0; i < texts.size(); ++i) out += (i == 0 ? "" : ", ") + quoted(texts[i]);
+  return out + "]";
+}
+
+template <typename Enum>
+std::string_view name_of(std::string_view path, Enum value) {
+  return find_key(path)->choices[static_cast<std::size_t>(value)].name;
+}
+
+std::string address(const host_port& a) {
+  return a.host.find(':') == std::string::npos ? fmt::format("{}:{}", a.host, a.port)
+                                               : fmt::format("[{}]:{}", a.host, a.port);
+}
+
+std::string spelled(const lag_limit& lag) {
+  if (lag.bytes) return format_size(*lag.bytes);
+  // "0" alone is a size; keep a time of zero a time.
+  if (lag.time) return lag.time->count() == 0 ? "0ms" : format_duration(*lag.time);
+  return "none";
+}
+
+std::string spelled(const std::vector<bucket_range>& ranges) {
+  std::string out;
+  for (const bucket_range& r : ranges)
+    out += (out.empty() ? "" : ",") +
+           (r.first == r.last ? fmt::format("{}", r.first) : fmt::format("{}-{}", r.first, r.last));
+  return quoted(out);
+}
+
+/// Lines with an indentation, two blanks a level.
+class writer {
+ public:
+  template <typename... Values>
+  void line(int level, fmt::format_string<Values...> form, Values&&... values) {
+    text_.append(static_cast<std::size_t>(level) * 2, ' ');
+    text_ += fmt::format(form, std::forward<Values>(values)...);
+    text_ += '\n';
+  }
+  [[nodiscard]] std::string take() { return std::move(text_); }
+
+ private:
+  std::string text_;
+};
+
+void write_settings(writer& out, const topology& t) {
+  out.line(0, "listen:");
+  out.line(1, "host: {}", list(t.listen.hosts));
+  out.line(1, "port: {}", t.listen.port);
+  out.line(1, "backlog: {}", t.listen.backlog);
+  if (!t.admin.users.empty() || t.admin.http) out.line(0, "admin:");
+  if (!t.admin.users.empty()) out.line(1, "users: {}", list(t.admin.users));
+  if (t.admin.http) out.line(1, "http: {}", quoted(address(*t.admin.http)));
+  out.line(0, "workers: {}", t.workers == 0 ? std::string("auto") : std::to_string(t.workers));
+  out.line(0, "auth:");
+  out.line(1, "method: {}", name_of("auth.method", t.auth));
+  out.line(0, "monitor:");
+  out.line(1, "user: {}", quoted(t.monitor.user));
+  if (t.monitor.password) out.line(1, "password: {}", masked);
+  if (!t.monitor.dbname.empty()) out.line(1, "dbname: {}", quoted(t.monitor.dbname));
+  out.line(1, "interval: {}", format_duration(t.monitor.interval));
+  out.line(1, "timeout: {}", format_duration(t.monitor.timeout));
+  out.line(1, "catalog_interval: {}", format_duration(t.monitor.catalog_interval));
+  if (t.users.empty()) return;
+  out.line(0, "users:");
+  for (const user& u : t.users)
+    out.line(1, "{}: {}", quoted(u.name), u.password ? fmt::format("{{password: {}}}", masked) : std::string("{}"));
+}
+
+void write_servers(writer& out, int level, const std::vector<server>& servers) {
+  out.line(level, "servers:");
+  for (const server& s : servers) {
+    const std::string dbname = s.dbname.empty() ? std::string() : fmt::format(", dbname: {}", quoted(s.dbname));
+    out.line(level + 1, "- {{host: {}, port: {}{}, weight: {}}}", quoted(s.host), s.port, dbname, s.weight);
+  }
+}
+
+void write_sharding(writer& out, const sharding& s) {
+  out.line(2, "sharding:");
+  out.line(3, "function: {}", name_of("databases.*.sharding.function", s.function));
+  out.line(3, "buckets: {}", s.buckets);
+  out.line(3, "tables:{}", s.tables.empty() ? " {}" : "");
+  for (const sharded_table& table : s.tables) out.line(4, "{}: {{key: {}}}", quoted(table.name), quoted(table.key));
+  out.line(3, "reference_tables: {}", list(s.reference_tables));
+  out.line(3, "unsharded:{}", s.unsharded.empty() ? " {}" : "");
+  for (const unsharded_table& table : s.unsharded) out.line(4, "{}: {}", quoted(table.name), quoted(table.shard));
+  out.line(3, "accept_unenforced: {}", list(s.accept_unenforced));
+  out.line(3, "shard_local: {}", list(s.shard_local));
+  out.line(3, "check_placement: {}", s.check_placement);
+}
+
+void write_database(writer& out, const database& d) {
+  out.line(1, "{}:", quoted(d.name));
+  const bool short_form = !d.sharding && d.shards.size() == 1 && d.shards.front().name == "default";
+  if (short_form) {
+    write_servers(out, 2, d.shards.front().servers);
+  } else {
+    out.line(2, "shards:");
+    const auto ranges = bucket_ranges(d);
+    for (std::size_t i = 0; i < d.shards.size(); ++i) {
+      out.line(3, "- name: {}", quoted(d.shards[i].name));
+      if (d.sharding) out.line(4, "buckets: {}", spelled(ranges[i]));
+      write_servers(out, 4, d.shards[i].servers);
+    }
+  }
+  if (d.sharding) write_sharding(out, *d.sharding);
+  out.line(2, "reads:");
+  out.line(3, "replicas: {}", name_of("databases.*.reads.replicas", d.reads.replicas));
+  out.line(3, "max_lag: {}", spelled(d.reads.max_lag));
+  out.line(3, "consistency: {}", name_of("databases.*.reads.consistency", d.reads.consistency));
+  out.line(3, "treat_as_read: {}", list(d.reads.treat_as_read));
+  out.line(3, "treat_as_write: {}", list(d.reads.treat_as_write));
+  out.line(2, "pool:");
+  out.line(3, "mode: {}", name_of("databases.*.pool.mode", d.pool.mode));
+  out.line(3, "size: {}", d.pool.size);
+  out.line(3, "prepared_statements: {}", d.pool.prepared_statements);
+  out.line(3, "idle_timeout: {}", format_duration(d.pool.idle_timeout));
+}
+
+void write_bounds(writer& out, const topology& t) {
+  out.line(0, "limits:");
+  out.line(1, "max_clients: {}", t.limits.max_clients);
+  out.line(1, "max_message: {}", format_size(t.limits.max_message));
+  out.line(1, "max_parse: {}", format_size(t.limits.max_parse));
+  out.line(1, "max_statements: {}", t.limits.max_statements);
+  out.line(0, "timeouts:");
+  out.line(1, "login: {}", format_duration(t.timeouts.login));
+  out.line(1, "connect: {}", format_duration(t.timeouts.connect));
+  out.line(1, "checkout: {}", format_duration(t.timeouts.checkout));
+  out.line(1, "shutdown: {}", format_duration(t.timeouts.shutdown));
+  out.line(0, "log:");
+  out.line(1, "level: {}", name_of("log.level", t.log.level));
+  out.line(1, "connections: {}", t.log.connections);
+}
+
+}  // namespace
+
+std::vector<std::vector<bucket_range>> bucket_ranges(const database& d) {
+  std::vector<std::vector<bucket_range>> out(d.shards.size());
+  if (!d.sharding) return out;
+  const std::uint64_t count = d.sharding->buckets, shards = d.shards.size();
+  for (std::size_t i = 0; i < d.shards.size(); ++i) {
+    out[i] = d.shards[i].buckets;
+    if (!out[i].empty()) continue;
+    out[i].push_back(
+        {static_cast<std::uint32_t>(i * count / shards), static_cast<std::uint32_t>((i + 1) * count / shards - 1)});
+  }
+  return out;
+}
+
+std::string describe(const topology& t) {
+  writer out;
+  write_settings(out, t);
+  out.line(0, "databases:");
+  for (const database& d : t.databases) write_database(out, d);
+  write_bounds(out, t);
+  return out.take();
+}
+
+}  // namespace pgbraid::config

@@ -1,0 +1,215 @@
+#include "config/keys.hpp"
+
+#include "config/units.hpp"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <chrono>
+
+namespace pgbraid::config {
+namespace {
+
+using enum key_kind;
+using enum stage;
+
+constexpr std::int64_t second = 1000, minute = 60 * second, hour = 60 * minute, day = 24 * hour;
+constexpr std::int64_t kB = 1 << 10, MB = 1 << 20, GB = 1 << 30;
+
+constexpr std::array auth_methods{choice_row{"trust"}, choice_row{"password"}, choice_row{"md5"},
+                                  choice_row{"scram-sha-256"}, choice_row{"cert", refused}};
+constexpr std::array functions{choice_row{"postgres_hash"},   choice_row{"consistent_hash", refused},
+                               choice_row{"range", refused},  choice_row{"list", refused},
+                               choice_row{"lookup", refused}, choice_row{"schema", refused}};
+constexpr std::array replica_uses{choice_row{"prefer"}, choice_row{"require"}, choice_row{"off"}};
+constexpr std::array consistencies{choice_row{"session"}, choice_row{"global", refused}, choice_row{"eventual"}};
+constexpr std::array pool_modes{choice_row{"transaction"}, choice_row{"session", refused},
+                                choice_row{"statement", refused}};
+constexpr std::array log_levels{choice_row{"debug"}, choice_row{"info"}, choice_row{"warning"}, choice_row{"error"}};
+
+// clang-format off
+constexpr key_row table[] = {
+  {"listen", section, "", "Where clients connect."},
+  {"listen.host", text_or_list, "127.0.0.1", "Address to listen on, or a list of them; one that starts with `/` is the directory of a Unix socket."},
+  {"listen.port", integer, "6432", "Port of all addresses and sockets.", built, 1, 65535},
+  {"listen.backlog", integer, "1024", "Connections that the kernel may hold before they are accepted.", built, 1, 65535},
+  {"listen.tls", anything, "", "TLS for clients.", refused},
+
+  {"admin", section, "", "The console and what watches pgbraid."},
+  {"admin.users", text_list, "", "Users who may open the console database `pgbraid`.", ignored},
+  {"admin.http", address, "", "Address of metrics, health and the status page.", ignored},
+
+  {"workers", integer_or_auto, "auto", "Threads that relay; `auto` is one for each processor.", built, 1, 256},
+
+  {"auth", section, "", "How clients prove who they are."},
+  {"auth.method", choice, "scram-sha-256", "What a client is asked for.", built, 0, 0, auth_methods},
+  {"auth.query", text, "", "A query on the server that gives a user's stored secret.", refused},
+
+  {"monitor", section, "", "The control plane's own login, with which it watches every server."},
+  {"monitor.user", text, "postgres", "Role that it logs in as."},
+  {"monitor.password", text, "", "Its password."},
+  {"monitor.password_file", text, "", "File that holds the password; a relative path starts at the topology file's folder."},
+  {"monitor.password_env", text, "", "Environment variable that holds the password."},
+  {"monitor.dbname", text, "", "Database that it connects to; the watched database's own when left out."},
+  {"monitor.interval", duration, "200ms", "Time between two looks at a server's role and WAL position.", built, 10, hour},
+  {"monitor.timeout", duration, "2s", "Time after which a server that does not answer counts as down.", built, 10, hour},
+  {"monitor.catalog_interval", duration, "5s", "Time between two looks for changed tables and functions.", built, 100, day},
+
+  {"users", named, "", "Who may log in; a user named `\"*\"` stands for every one not named."},
+  {"users.*", section, "", "One user; a text alone is the password.", built, 0, 0, {}, false, true},
+  {"users.*.password", text, "", "The password, or a stored secret (`SCRAM-SHA-256$...`, or `md5` and 32 digits)."},
+  {"users.*.password_file", text, "", "File that holds it; a relative path starts at the topology file's folder."},
+  {"users.*.password_env", text, "", "Environment variable that holds it."},
+
+  {"databases", named, "", "What clients can connect to, by the name they use; one named `\"*\"` stands for every one not named.", built, 0, 0, {}, true},
+  {"databases.*", section, "", "One database: `servers`, or `shards` and `sharding`."},
+  {"databases.*.servers", items, "", "The servers of an unsharded database: a primary and its replicas, in any order; roles are discovered."},
+  {"databases.*.servers[]", section, "", "One server; a text alone is its address: `host:port`, `[::1]:port`, or a Unix-socket directory with or without `:port`.", built, 0, 0, {}, false, true},
+  {"databases.*.servers[].host", text, "", "Name, address, or Unix-socket directory.", built, 0, 0, {}, true},
+  {"databases.*.servers[].port", integer, "5432", "Port.", built, 1, 65535},
+  {"databases.*.servers[].dbname", text, "", "The database's name on this server; when left out, the name that the client uses."},
+  {"databases.*.servers[].weight", integer, "1", "Share of the reads, against the other replicas' weights.", built, 1, 1000},
+  {"databases.*.servers[].tls", anything, "", "TLS to this server.", refused},
+  {"databases.*.shards", items, "", "The shards of a sharded database, in the order in which buckets are split among them."},
+  {"databases.*.shards[]", section, "", "One shard."},
+  {"databases.*.shards[].name", text, "", "Its name in errors, logs and under `unsharded`.", built, 0, 0, {}, true},
+  {"databases.*.shards[].buckets", buckets, "", "Buckets that it owns: on all shards, covering every bucket once, or on none for an even split."},
+  {"databases.*.shards[].servers", items, "", "The shard's primary and its replicas, in any order; roles are discovered.", built, 0, 0, {}, true},
+  {"databases.*.shards[].servers[]", section, "", "One server; a text alone is its address, as above.", built, 0, 0, {}, false, true},
+  {"databases.*.shards[].servers[].host", text, "", "Name, address, or Unix-socket directory.", built, 0, 0, {}, true},
+  {"databases.*.shards[].servers[].port", integer, "5432", "Port.", built, 1, 65535},
+  {"databases.*.shards[].servers[].dbname", text, "", "The database's name on this server; when left out, the name that the client uses."},
+  {"databases.*.shards[].servers[].weight", integer, "1", "Share of the reads, against the other replicas' weights.", built, 1, 1000},
+  {"databases.*.shards[].servers[].tls", anything, "", "TLS to this server.", refused},
+
+  {"databases.*.sharding", section, "", "Which table's rows live where; needed as soon as there are several shards."},
+  {"databases.*.sharding.function", choice, "postgres_hash", "How a key's value becomes a bucket; `postgres_hash` is what PARTITION BY HASH does.", built, 0, 0, functions},
+  {"databases.*.sharding.buckets", power_of_two, "4096", "Number of buckets; never changes once rows are stored.", built, 1, 65536},
+  {"databases.*.sharding.tables", named, "", "Tables whose rows are spread over the shards; a name without a schema is in `public`."},
+  {"databases.*.sharding.tables.*", section, "", "One sharded table."},
+  {"databases.*.sharding.tables.*.key", text, "", "Column whose value decides where a row lives.", built, 0, 0, {}, true},
+  {"databases.*.sharding.reference_tables", text_list, "", "Tables of which every shard holds a full copy."},
+  {"databases.*.sharding.unsharded", named, "", "Tables that live on one shard: the table, then the shard's name."},
+  {"databases.*.sharding.unsharded.*", text, "", "Name of the shard."},
+  {"databases.*.sharding.accept_unenforced", text_list, "", "Sharded tables that may be written although a constraint or a sequence of theirs holds for one shard only."},
+  {"databases.*.sharding.shard_local", text_list, "", "Functions and views that are right although they see one shard's rows only."},
+  {"databases.*.sharding.check_placement", boolean, "true", "Whether rows are sampled at start and at reload and held against the bucket map."},
+
+  {"databases.*.reads", section, "", "Which reads may go to replicas."},
+  {"databases.*.reads.replicas", choice, "prefer", "Whether reads go to replicas when there are any (`prefer`), only to replicas (`require`), or never (`off`).", built, 0, 0, replica_uses},
+  {"databases.*.reads.max_lag", size_or_duration, "none", "How far a replica may be behind, in bytes of WAL or in time, before it gets no reads."},
+  {"databases.*.reads.consistency", choice, "session", "What a read must see: all writes of its own session, those of all sessions (`global`), or no promise (`eventual`).", built, 0, 0, consistencies},
+  {"databases.*.reads.treat_as_read", text_list, "", "Functions that are declared volatile and yet only read."},
+  {"databases.*.reads.treat_as_write", text_list, "", "Functions that must run on the primary whatever they declare."},
+
+  {"databases.*.pool", section, "", "Connections to the servers."},
+  {"databases.*.pool.mode", choice, "transaction", "For how long a client keeps a server connection.", built, 0, 0, pool_modes},
+  {"databases.*.pool.size", integer, "20", "Connections to each server for each user and database, over all workers.", built, 1, 10'000},
+  {"databases.*.pool.prepared_statements", integer, "500", "Prepared statements kept on each server connection.", built, 1, 100'000},
+  {"databases.*.pool.idle_timeout", duration, "10min", "Time after which an unused server connection is closed.", built, second, 30 * day},
+  {"databases.*.tls", anything, "", "TLS to all servers of the database.", refused},
+
+  {"failover", anything, "", "What may be lost when a replica becomes the primary.", refused},
+
+  {"limits", section, "", "What one client, or all of them, may take."},
+  {"limits.max_clients", integer, "10000", "Clients connected at the same time.", built, 1, 1'000'000},
+  {"limits.max_message", size, "64MB", "Largest message from a client.", built, 8 * kB, GB},
+  {"limits.max_parse", size, "1MB", "Longest statement that is parsed for routing.", built, kB, 64 * MB},
+  {"limits.max_statements", integer, "10000", "Prepared statements of one client.", built, 1, 10'000'000},
+  {"limits.max_gather", size, "", "Bytes that one query may gather from several shards.", ignored, kB, 64 * GB},
+  {"limits.max_gather_total", size, "", "Bytes that all queries together may gather.", ignored, kB, 1024 * GB},
+
+  {"timeouts", section, "", "How long pgbraid waits."},
+  {"timeouts.login", duration, "1min", "For a client to finish logging in.", built, 100, hour},
+  {"timeouts.connect", duration, "5s", "For a server to accept a connection.", built, 10, hour},
+  {"timeouts.checkout", duration, "2min", "For a server connection to become free.", built, 10, day},
+  {"timeouts.shutdown", duration, "1min", "For open transactions to end after SIGTERM.", built, 0, day},
+
+  {"log", section, "", "What is logged."},
+  {"log.level", choice, "info", "The least important kind that is logged.", built, 0, 0, log_levels},
+  {"log.connections", boolean, "false", "Whether logins and disconnections are logged."},
+};
+// clang-format on
+
+/// The path without its last part; "listen" -> "", "users.*" -> "users", "a.servers[]" -> "a.servers".
+std::string_view parent(std::string_view path) {
+  if (path.ends_with("[]")) return path.substr(0, path.size() - 2);
+  const auto dot = path.rfind('.');
+  return dot == path.npos ? std::string_view{} : path.substr(0, dot);
+}
+
+std::string join(std::span<const choice_row> choices) {
+  std::string out;
+  for (std::size_t i = 0; i < choices.size(); ++i)
+    out += fmt::format("{}{}", i == 0 ? "" : i + 1 == choices.size() ? " or " : ", ", choices[i].name);
+  return out;
+}
+
+}  // namespace
+
+std::string_view key_row::name() const noexcept {
+  const std::string_view above = parent(path);
+  if (path.ends_with("[]")) return "[]";
+  return above.empty() ? path : path.substr(above.size() + 1);
+}
+
+std::span<const key_row> keys() {
+  return table;
+}
+
+const key_row* find_key(std::string_view path) {
+  for (const key_row& row : table)
+    if (row.path == path) return &row;
+  return nullptr;
+}
+
+std::vector<const key_row*> keys_below(std::string_view path) {
+  std::vector<const key_row*> out;
+  for (const key_row& row : table)
+    if (parent(row.path) == path) out.push_back(&row);
+  return out;
+}
+
+std::string expectation(const key_row& row) {
+  switch (row.what) {
+    case section:
+      return row.short_form ? "a text or a map" : "a map";
+    case named:
+      return "a map of names";
+    case items:
+      return "a list";
+    case text:
+      return "a text";
+    case text_list:
+      return "a list of texts";
+    case text_or_list:
+      return "a text or a list of texts";
+    case integer:
+      return fmt::format("a whole number from {} to {}", row.minimum, row.maximum);
+    case integer_or_auto:
+      return fmt::format("auto or a whole number from {} to {}", row.minimum, row.maximum);
+    case power_of_two:
+      return fmt::format("a power of two from {} to {}", row.minimum, row.maximum);
+    case boolean:
+      return "true or false";
+    case size:
+      return fmt::format("a size from {} to {}", format_size(static_cast<std::uint64_t>(row.minimum)),
+                         format_size(static_cast<std::uint64_t>(row.maximum)));
+    case duration:
+      return fmt::format("a time from {} to {}", format_duration(std::chrono::milliseconds(row.minimum)),
+                         format_duration(std::chrono::milliseconds(row.maximum)));
+    case size_or_duration:
+      return "none, a size as 16MB, or a time as 5s";
+    case choice:
+      return join(row.choices);
+    case address:
+      return "an address as host:port";
+    case buckets:
+      return "bucket ranges as 0-2047";
+    case anything:
+      break;
+  }
+  return "anything";
+}
+
+}  // namespace pgbraid::config

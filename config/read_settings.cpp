@@ -1,0 +1,116 @@
+// listen, admin, workers, auth, monitor, limits, timeouts, log; and users.
+#include "config/fields.hpp"
+#include "config/secrets.hpp"
+#include "config/sections.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace pgbraid::config {
+namespace {
+
+void read_listen(const fields& section, listen_options& out, std::vector<finding>& findings) {
+  section.integer("port", out.port);
+  section.integer("backlog", out.backlog);
+  const yaml::node* host = section.at("host");
+  if (host == nullptr || host->what == yaml::node::kind::null) return;
+  const auto fail = [&findings](position at, const std::string& why) {
+    findings.push_back({finding::level::error, at, fmt::format("listen.host: {}", why)});
+  };
+  out.hosts.clear();
+  const auto one = [&](const yaml::node& n) {
+    if (n.what != yaml::node::kind::scalar || n.text.empty()) return;
+    std::string name = n.text;
+    if (name.size() > 2 && name.front() == '[' && name.back() == ']') name = name.substr(1, name.size() - 2);
+    if (name == "*") return fail(n.where, "\"*\" is no address: write 0.0.0.0 and \"::\" for all");
+    if (const std::string why = wrong_host(name); !why.empty()) return fail(n.where, why);
+    if (std::find(out.hosts.begin(), out.hosts.end(), name) != out.hosts.end())
+      return fail(n.where, fmt::format("{} stands here twice", name));
+    out.hosts.push_back(name);
+  };
+  if (host->what == yaml::node::kind::scalar) one(*host);
+  if (host->what != yaml::node::kind::list) return;
+  for (const auto& item : host->items) one(*item);
+  if (host->items.empty()) fail(host->where, "the list is empty: nobody could connect");
+}
+
+void read_monitor(const fields& section, const std::string& folder, monitor_options& out,
+                  std::vector<finding>& findings) {
+  section.text("user", out.user);
+  out.password = read_password(section, "monitor", folder, findings);
+  section.text("dbname", out.dbname);
+  section.duration("interval", out.interval);
+  section.duration("timeout", out.timeout);
+  section.duration("catalog_interval", out.catalog_interval);
+}
+
+void read_limits(const fields& section, limits& out) {
+  section.integer("max_clients", out.max_clients);
+  section.size("max_message", out.max_message);
+  section.size("max_parse", out.max_parse);
+  section.integer("max_statements", out.max_statements);
+}
+
+void read_timeouts(const fields& section, timeouts& out) {
+  section.duration("login", out.login);
+  section.duration("connect", out.connect);
+  section.duration("checkout", out.checkout);
+  section.duration("shutdown", out.shutdown);
+}
+
+/// Whether a client with this password could ever log in by `method`.
+std::string wrong_for(auth_method method, const std::optional<std::string>& password) {
+  if (method == auth_method::trust || method == auth_method::cert) return {};
+  if (!password) return "no password is given; give one, or set auth.method to trust";
+  if (method == auth_method::scram_sha_256 && is_md5_secret(*password))
+    return "an md5 secret cannot be used with auth.method scram-sha-256";
+  return {};
+}
+
+}  // namespace
+
+void read_settings(const yaml::node& root, const std::string& folder, topology& out, std::vector<finding>& findings) {
+  const fields file(&root);
+  read_listen(fields(file.at("listen")), out.listen, findings);
+  const fields admin(file.at("admin"));
+  admin.texts("users", out.admin.users);
+  std::string why;
+  if (const std::string* http = admin.scalar("http")) out.admin.http = parse_address(*http, 0, why);
+  file.integer("workers", out.workers);
+  fields(file.at("auth")).choice("method", "auth.method", out.auth);
+  read_monitor(fields(file.at("monitor")), folder, out.monitor, findings);
+  read_limits(fields(file.at("limits")), out.limits);
+  read_timeouts(fields(file.at("timeouts")), out.timeouts);
+  const fields log(file.at("log"));
+  log.choice("level", "log.level", out.log.level);
+  log.boolean("connections", out.log.connections);
+}
+
+void read_users(const yaml::node& root, const std::string& folder, topology& out, std::vector<finding>& findings) {
+  const fields file(&root);
+  const auto fail = [&findings](position at, std::string text) {
+    findings.push_back({finding::level::error, at, std::move(text)});
+  };
+  for (const yaml::node::entry& e : file.entries("users")) {
+    user u{e.key, std::nullopt, e.where};
+    const std::string shown = fmt::format("users.{}", e.key);
+    const std::size_t before = findings.size();
+    if (e.value->what == yaml::node::kind::scalar) {
+      u.password = e.value->text;
+      std::string why = e.value->text.empty() ? "the password is empty" : wrong_secret(e.value->text);
+      if (!why.empty()) fail(e.value->where, fmt::format("{}: {}", shown, why));
+    } else {
+      u.password = read_password(fields(e.value.get()), shown, folder, findings);
+    }
+    const bool told = findings.size() > before || e.value->what == yaml::node::kind::list;
+    if (const std::string why = wrong_for(out.auth, u.password); !told && !why.empty())
+      fail(e.where, fmt::format("{}: {}", shown, why));
+    out.users.push_back(std::move(u));
+  }
+  if (out.users.empty() && out.auth != auth_method::trust)
+    findings.push_back(
+        {finding::level::warning, {}, "no users are given, and auth.method is not trust: nobody can log in"});
+}
+
+}  // namespace pgbraid::config

@@ -1,0 +1,124 @@
+// describe(): what it prints, and that it reads back.
+#include "example.hpp"
+
+#include <catch2/catch.hpp>
+
+using namespace pgbraid::config;
+using namespace pgbraid::config::test;
+
+namespace {
+
+void check_round_trip(const std::string& yaml) {
+  const load_result first = load_text(yaml, "t");
+  INFO(yaml);
+  REQUIRE(first.ok());
+  const std::string text = describe(first.value);
+  INFO(text);
+  const load_result second = load_text(text, "t");
+  CHECK(told(second) == told(text));
+  REQUIRE(second.ok());
+  CHECK(describe(second.value) == text);
+}
+
+}  // namespace
+
+TEST_CASE("the example as understood") {
+  CHECK(describe(load_example().value) == R"(listen:
+  host: [127.0.0.1]
+  port: 6432
+  backlog: 1024
+admin:
+  users: [postgres]
+  http: "127.0.0.1:9632"
+workers: auto
+auth:
+  method: scram-sha-256
+monitor:
+  user: postgres
+  password: "********"
+  interval: 200ms
+  timeout: 2s
+  catalog_interval: 5s
+users:
+  app: {password: "********"}
+databases:
+  shop:
+    shards:
+      - name: s0
+        buckets: 0-2047
+        servers:
+          - {host: 127.0.0.1, port: 6100, weight: 1}
+          - {host: 127.0.0.1, port: 6110, weight: 1}
+      - name: s1
+        buckets: 2048-4095
+        servers:
+          - {host: 127.0.0.1, port: 6101, dbname: shop, weight: 1}
+          - {host: 127.0.0.1, port: 6111, dbname: shop, weight: 2}
+    sharding:
+      function: postgres_hash
+      buckets: 4096
+      tables:
+        customers: {key: id}
+        orders: {key: customer_id}
+      reference_tables: [countries]
+      unsharded:
+        settings: s0
+      accept_unenforced: []
+      shard_local: []
+      check_placement: true
+    reads:
+      replicas: prefer
+      max_lag: 16MB
+      consistency: session
+      treat_as_read: []
+      treat_as_write: []
+    pool:
+      mode: transaction
+      size: 20
+      prepared_statements: 500
+      idle_timeout: 10min
+limits:
+  max_clients: 10000
+  max_message: 64MB
+  max_parse: 1MB
+  max_statements: 10000
+timeouts:
+  login: 1min
+  connect: 5s
+  checkout: 2min
+  shutdown: 1min
+log:
+  level: info
+  connections: false
+)");
+}
+
+TEST_CASE("what is described reads back to the same") {
+  setenv("PGBRAID_MONITOR_PASSWORD", "watch", 1);
+  check_round_trip(example());
+  check_round_trip("databases: {d: {servers: [h, \"[::1]:1\", /tmp]}}");
+  check_round_trip(
+      "auth: {method: trust}\nusers: {a: }\nworkers: 2\ndatabases: {\"*\": {shards: [{name: only, servers: [h]}]}}");
+  check_round_trip(R"(auth: {method: trust}
+listen: {host: ["::1", /tmp]}
+databases:
+  "a b: #":
+    shards:
+      - {name: "null", buckets: "0,2-3", servers: [h]}
+      - {name: "- x", buckets: 1, servers: [{host: i, dbname: "with \" and \\"}]}
+    sharding:
+      buckets: 4
+      tables: {'"Odd.Table"': {key: "Ключ"}}
+      shard_local: ["f\tg"]
+    reads: {max_lag: 0ms}
+)");
+}
+
+TEST_CASE("no password is printed, whatever gave it") {
+  const load_result r = load_text(
+      "auth: {method: md5}\nmonitor: {password: hush1}\nusers: {a: hush2, b: {password: hush3}}\n"
+      "databases: {d: {servers: [h]}}",
+      "t");
+  REQUIRE(r.ok());
+  CHECK(describe(r.value).find("hush") == std::string::npos);
+}

@@ -1,0 +1,160 @@
+// Every mistake outside of databases, with its place and its text.
+#include "example.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <fstream>
+
+using namespace pgbraid::config;
+using namespace pgbraid::config::test;
+
+namespace {
+
+using texts = std::vector<std::string>;
+
+struct mistake {
+  std::string yaml;  ///< stands after a good `databases` on line 1 and a good `auth` on line 2
+  texts expected;
+};
+
+void check_mistakes(const std::vector<mistake>& table) {
+  for (const mistake& m : table) {
+    INFO(m.yaml);
+    CHECK(told("databases: {d: {servers: [h]}}\nauth: {method: trust}\n" + m.yaml) == m.expected);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("unknown keys name the nearest known one") {
+  check_mistakes({
+      {"listne: {}", {"t:3:1: error: unknown key \"listne\"; did you mean \"listen\"?"}},
+      {"listen:\n  prot: 1", {"t:4:3: error: unknown key \"prot\" in listen; did you mean \"port\"?"}},
+      {"limits: {max-clients: 1}",
+       {"t:3:10: error: unknown key \"max-clients\" in limits; did you mean \"max_clients\"?"}},
+      {"size: 3", {"t:3:1: error: unknown key \"size\"; there is a databases.*.pool.size"}},
+      {"log: {colour: red}", {"t:3:7: error: unknown key \"colour\" in log; known here: level, connections"}},
+  });
+}
+
+TEST_CASE("every mistake is told, in the order of the file") {
+  CHECK(told("listen: {prot: 1, port: x}\nworkers: many\ndatabase: {}\nlog: {level: loud}\n") ==
+        texts{"t: warning: no users are given, and auth.method is not trust: nobody can log in",
+              "t:1:1: error: databases is missing",
+              "t:1:10: error: unknown key \"prot\" in listen; did you mean \"port\"?",
+              "t:1:25: error: listen.port: expected a whole number from 1 to 65535, found \"x\"",
+              "t:2:10: error: workers: expected auto or a whole number from 1 to 256, found \"many\"",
+              "t:3:1: error: unknown key \"database\"; did you mean \"databases\"?",
+              "t:4:14: error: log.level: expected debug, info, warning or error, found \"loud\""});
+}
+
+TEST_CASE("wrong kinds say what was expected and what was found") {
+  check_mistakes({
+      {"listen: 6432", {"t:3:9: error: listen: expected a map, found \"6432\""}},
+      {"listen: [a]", {"t:3:9: error: listen: expected a map, found a list"}},
+      {"listen: {port: [1]}", {"t:3:16: error: listen.port: expected a whole number from 1 to 65535, found a list"}},
+      {"listen: {port: }", {"t:3:10: error: listen.port: expected a whole number from 1 to 65535, found nothing"}},
+      {"listen: {port: 65536}",
+       {"t:3:16: error: listen.port: expected a whole number from 1 to 65535, found \"65536\""}},
+      {"listen: {port: 0x10}", {"t:3:16: error: listen.port: expected a whole number from 1 to 65535, found \"0x10\""}},
+      {"listen: {host: {a: b}}", {"t:3:16: error: listen.host: expected a text or a list of texts, found a map"}},
+      {"listen: {host: [{a: b}]}", {"t:3:17: error: listen.host[0]: expected a text, found a map"}},
+      {"workers: 0", {"t:3:10: error: workers: expected auto or a whole number from 1 to 256, found \"0\""}},
+      {"log: {connections: maybe}", {"t:3:20: error: log.connections: expected true or false, found \"maybe\""}},
+      {"log: {level: inof}",
+       {"t:3:14: error: log.level: expected debug, info, warning or error, found \"inof\"; did you mean \"info\"?"}},
+      {"limits: {max_message: 64}", {"t:3:23: error: limits.max_message: \"64\" needs a unit: B, kB, MB, GB or TB"}},
+      {"limits: {max_message: 2GB}",
+       {"t:3:23: error: limits.max_message: expected a size from 8kB to 1GB, found \"2GB\""}},
+      {"timeouts: {login: 5m}", {"t:3:19: error: timeouts.login: unknown unit \"m\": use ms, s, min, h or d"}},
+      {"timeouts: {login: 2d}", {"t:3:19: error: timeouts.login: expected a time from 100ms to 1h, found \"2d\""}},
+      {"users: [app]", {"t:3:8: error: users: expected a map of names, found a list"}},
+      {"monitor: {user: \"\"}", {"t:3:17: error: monitor.user: the text is empty"}},
+      {"admin: {http: \"9632\", users: postgres}",
+       {"t:3:9: warning: admin.http has no effect yet",
+        "t:3:15: error: admin.http: expected an address as host:port, found \"9632\"",
+        "t:3:23: warning: admin.users has no effect yet",
+        "t:3:30: error: admin.users: expected a list of texts, found \"postgres\""}},
+  });
+  CHECK(told("[a]") == texts{"t: warning: no users are given, and auth.method is not trust: nobody can log in",
+                             "t:1:1: error: expected a map of keys, found a list"});
+  CHECK(told("") == texts{"t: error: the file is empty: databases is missing"});
+  CHECK(told("# nothing\n") == texts{"t: error: the file is empty: databases is missing"});
+}
+
+TEST_CASE("listen.host") {
+  check_mistakes({
+      {"listen: {host: []}", {"t:3:16: error: listen.host: the list is empty: nobody could connect"}},
+      {"listen: {host: [a, \"*\"]}",
+       {"t:3:20: error: listen.host: \"*\" is no address: write 0.0.0.0 and \"::\" for all"}},
+      {"listen: {host: [a, a]}", {"t:3:20: error: listen.host: a stands here twice"}},
+      {"listen: {host: \"a:6432\"}", {"t:3:16: error: listen.host: \"a:6432\" names a port too; give it under port"}},
+      {"listen: {host: \"\"}", {"t:3:16: error: listen.host: the text is empty"}},
+  });
+}
+
+TEST_CASE("what is not built yet stops the start where it could change answers or security, else it warns") {
+  check_mistakes({
+      {"listen: {tls: {}}", {"t:3:10: error: listen.tls is not supported yet"}},
+      {"failover: {max_loss: 1MB}", {"t:3:1: error: failover is not supported yet"}},
+      {"limits: {max_gather: 1MB}", {"t:3:10: warning: limits.max_gather has no effect yet"}},
+  });
+  CHECK(
+      told("databases: {d: {servers: [h]}}\nusers: {a: b}\nauth: {method: cert, query: SELECT 1}") ==
+      texts{"t:3:16: error: auth.method: cert is not supported yet", "t:3:22: error: auth.query is not supported yet"});
+}
+
+TEST_CASE("passwords") {
+  unsetenv("PGBRAID_TEST_UNSET");
+  setenv("PGBRAID_TEST_EMPTY", "", 1);
+  setenv("PGBRAID_TEST_CUT", "SCRAM-SHA-256$4096:c2Fs", 1);
+  check_mistakes({
+      {"monitor: {password_env: PGBRAID_TEST_UNSET}",
+       {"t:3:25: error: monitor.password_env: the environment variable PGBRAID_TEST_UNSET is not set"}},
+      {"users: {a: {password_env: PGBRAID_TEST_EMPTY}}",
+       {"t:3:27: error: users.a.password_env: the environment variable PGBRAID_TEST_EMPTY is empty"}},
+      {"users: {a: {password_file: /nonexistent/secret}}",
+       {"t:3:28: error: users.a.password_file: cannot read /nonexistent/secret: No such file or directory"}},
+      {"users: {a: {password_file: /}}", {"t:3:28: error: users.a.password_file: cannot read /: Is a directory"}},
+      {"users: {a: {password: b, password_env: C}}",
+       {"t:3:40: error: users.a.password_env: password is given too: one of them is enough"}},
+      {"users: {a: {password: [hush]}}", {"t:3:23: error: users.a.password: expected a text, found a list"}},
+      {"users: {a: {pasword: hush}}",
+       {"t:3:13: error: unknown key \"pasword\" in users.a; did you mean \"password\"?"}},
+      {"users: {a: {password_env: PGBRAID_TEST_CUT}}",
+       {"t:3:27: error: users.a.password_env: this stored secret is not whole: expected "
+        "SCRAM-SHA-256$<iterations>:<salt>$<stored key>:<server key>"}},
+      {"users: {a: \"x\\ny\"}", {"t:3:12: error: users.a: a password is one line"}},
+      {"users: {a: \"\"}", {"t:3:12: error: users.a: the password is empty"}},
+      {"users: {\"\": b}", {"t:3:9: error: users: a name is empty"}},
+  });
+  const std::string folder = testing_folder();
+  std::ofstream(folder + "/empty") << "\n";
+  std::ofstream(folder + "/long") << std::string(5000, 'x');
+  check_mistakes({
+      {"users: {a: {password_file: " + folder + "/empty}}",
+       {"t:3:28: error: users.a.password_file: " + folder + "/empty is empty"}},
+      {"users: {a: {password_file: " + folder + "/long}}",
+       {"t:3:28: error: users.a.password_file: " + folder + "/long is longer than 4096 bytes"}},
+  });
+}
+
+TEST_CASE("a user that could never log in") {
+  const auto with = [](const std::string& method, const std::string& user) {
+    return told("databases: {d: {servers: [h]}}\nauth: {method: " + method + "}\nusers: {a: " + user + "}");
+  };
+  const std::string md5 = "md5" + std::string(32, '0');
+  CHECK(with("md5", "{}") ==
+        texts{"t:3:9: error: users.a: no password is given; give one, or set auth.method to trust"});
+  CHECK(with("scram-sha-256", md5) ==
+        texts{"t:3:9: error: users.a: an md5 secret cannot be used with auth.method scram-sha-256"});
+  CHECK(with("md5", md5).empty());
+  CHECK(with("trust", "{}").empty());
+}
+
+TEST_CASE("findings and files as text") {
+  CHECK(to_string({finding::level::error, {3, 4}, "x"}, "f.yaml") == "f.yaml:3:4: error: x");
+  CHECK(to_string({finding::level::warning, {}, "x"}, "f.yaml") == "f.yaml: warning: x");
+  CHECK(told(load_file("/nonexistent.yaml")) == texts{"t: error: cannot be read: No such file or directory"});
+  CHECK(told(load_file("/")) == texts{"t: error: cannot be read: Is a directory"});
+}

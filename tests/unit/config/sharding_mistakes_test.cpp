@@ -1,0 +1,178 @@
+// Every mistake within databases, with its place and its text.
+#include "example.hpp"
+
+#include <catch2/catch.hpp>
+
+using namespace pgbraid::config;
+using namespace pgbraid::config::test;
+
+namespace {
+
+using texts = std::vector<std::string>;
+
+struct mistake {
+  std::string yaml;  ///< the database named d, from column 16 of line 2 on
+  texts expected;
+};
+
+void check_mistakes(const std::vector<mistake>& table) {
+  for (const mistake& m : table) {
+    INFO(m.yaml);
+    CHECK(told("auth: {method: trust}\ndatabases: {d: " + m.yaml + "}") == m.expected);
+  }
+}
+
+/// A database of two shards whose `buckets` are these, 8 in all.
+std::string with_buckets(const std::string& first, const std::string& second) {
+  return "\n {shards: [\n {name: a, buckets: " + first + ", servers: [h]},\n {name: b, buckets: " + second +
+         ", servers: [i]}],\n sharding: {buckets: 8}}";
+}
+
+/// A database of two shards with this under `sharding`, from column 13 of line 4 on.
+std::string with_sharding(const std::string& sharding) {
+  return "\n {shards: [{name: s0, servers: [h]}, {name: s1, servers: [i]}],\n sharding: {" + sharding + "}}";
+}
+
+}  // namespace
+
+TEST_CASE("databases without servers") {
+  CHECK(told("auth: {method: trust}\ndatabases:\n") == texts{"t:2:1: error: databases: at least one is needed"});
+  CHECK(told("auth: {method: trust}\ndatabases: {}\n") == texts{"t:2:12: error: databases: at least one is needed"});
+  check_mistakes({
+      {"", {"t:2:13: error: databases.d: no servers are given; write servers, or shards and sharding"}},
+      {"{}", {"t:2:13: error: databases.d: no servers are given; write servers, or shards and sharding"}},
+      {"h", {"t:2:16: error: databases.d: expected a map, found \"h\""}},
+      {"{servers: }", {"t:2:17: error: databases.d.servers: the list is empty"}},
+      {"{servers: []}", {"t:2:26: error: databases.d.servers: the list is empty"}},
+      {"{servers: h}", {"t:2:26: error: databases.d.servers: expected a list, found \"h\""}},
+      {"{shards: []}", {"t:2:25: error: databases.d.shards: the list is empty"}},
+      {"{servers: [h], shards: [{name: a, servers: [i]}]}",
+       {"t:2:17: error: databases.d: servers and shards are both given; servers stand under their shard"}},
+      {"{shards: [{name: a}]}", {"t:2:26: error: databases.d.shards[0]: servers is missing"}},
+      {"{shards: [{servers: [h]}]}", {"t:2:26: error: databases.d.shards[0]: name is missing"}},
+      {"{shards: [a]}", {"t:2:26: error: databases.d.shards[0]: expected a map, found \"a\""}},
+      {"{shards: [{name: a, servers: []}]}", {"t:2:45: error: databases.d.shards[0].servers: the list is empty"}},
+  });
+}
+
+TEST_CASE("servers") {
+  check_mistakes({
+      {"{servers: [\"h:x\"]}", {"t:2:27: error: databases.d.servers[0]: expected a port from 1 to 65535, found \"x\""}},
+      {"{servers: [\"::1\"]}",
+       {"t:2:27: error: databases.d.servers[0]: \"::1\" is ambiguous: write an IPv6 address in brackets, as "
+        "[::1]:5432"}},
+      {"{servers: [{port: 1}]}", {"t:2:27: error: databases.d.servers[0]: host is missing"}},
+      {"{servers: [{host: \"h:1\"}]}",
+       {"t:2:34: error: databases.d.servers[0].host: \"h:1\" names a port too; give it under port"}},
+      {"{servers: [{host: h, weight: 0}]}",
+       {"t:2:45: error: databases.d.servers[0].weight: expected a whole number from 1 to 1000, found \"0\""}},
+      {"{servers: [{host: h, tls: require}]}", {"t:2:37: error: databases.d.servers[0].tls is not supported yet"}},
+      {"{servers: [h], tls: {}}", {"t:2:31: error: databases.d.tls is not supported yet"}},
+      {"{servers: [[h]]}", {"t:2:27: error: databases.d.servers[0]: expected a text or a map, found a list"}},
+      {"{servers: [h, \"h:5433\", \"h:5432\"]}",
+       {"t:2:40: error: databases.d.servers[2]: h:5432 stands on line 2 already"}},
+      {"{servers: [h, {host: h, dbname: other}]}",
+       {"t:2:30: error: databases.d.servers[1]: h:5432 stands on line 2 already"}},
+  });
+}
+
+TEST_CASE("shards") {
+  check_mistakes({
+      {"{shards: [{name: a, servers: [h]}, {name: b, servers: [i]}]}",
+       {"t:2:17: error: databases.d: several shards need sharding: say which tables are spread by which key"}},
+      {"{sharding: {}, shards: [{name: a, servers: [h]}, {name: a, servers: [i]}]}",
+       {"t:2:72: error: databases.d.shards[1].name: a shard named \"a\" stands on line 2 already"}},
+      {"{sharding: {}, shards: [{name: a, servers: [h]}, {name: b, servers: [{host: h, dbname: d}]}]}",
+       {"t:2:85: error: databases.d.shards[1].servers[0]: h:5432 holds shard \"a\" already; give another server or "
+        "another dbname"}},
+      {"{sharding: {buckets: 1}, shards: [{name: a, servers: [h]}, {name: b, servers: [i]}]}",
+       {"t:2:27: error: databases.d.sharding.buckets: 1 buckets for 2 shards"}},
+  });
+}
+
+TEST_CASE("buckets") {
+  check_mistakes({
+      {with_buckets("0-3", "5-7"), {"t:5:21: error: databases.d.shards[1].buckets: bucket 4 belongs to no shard"}},
+      {with_buckets("0-2", "5-7"), {"t:5:21: error: databases.d.shards[1].buckets: buckets 3-4 belong to no shard"}},
+      {with_buckets("1-3", "4-7"), {"t:4:21: error: databases.d.shards[0].buckets: bucket 0 belongs to no shard"}},
+      {with_buckets("0-3", "4-6"), {"t:5:21: error: databases.d.shards[1].buckets: bucket 7 belongs to no shard"}},
+      {with_buckets("4-6", "0-3"), {"t:4:21: error: databases.d.shards[0].buckets: bucket 7 belongs to no shard"}},
+      {with_buckets("0-4", "4-7"),
+       {"t:5:21: error: databases.d.shards[1].buckets: bucket 4 belongs to shard \"a\" already"}},
+      {with_buckets("4-7", "0-4"),
+       {"t:5:21: error: databases.d.shards[1].buckets: bucket 4 belongs to shard \"a\" already"}},
+      {with_buckets("\"0-3,3\"", "4-7"), {"t:4:21: error: databases.d.shards[0].buckets: bucket 3 stands here twice"}},
+      {with_buckets("0-3", "4-8"), {"t:5:21: error: databases.d.shards[1].buckets: 4-8 goes past the last bucket, 7"}},
+      {with_buckets("0-3", "x"),
+       {"t:5:21: error: databases.d.shards[1].buckets: expected bucket ranges as 0-2047, found \"x\""}},
+      {with_buckets("0-3", "[4-5, {}]"),
+       {"t:5:27: error: databases.d.shards[1].buckets: expected a bucket or a range as 0-2047, found a map"}},
+      {with_buckets("0-3", "[]"),
+       {"t:5:21: error: databases.d.shards[1].buckets: expected bucket ranges as 0-2047, found a list"}},
+      {with_buckets("0-3", ""),
+       {"t:5:12: error: databases.d.shards[1].buckets: expected bucket ranges as 0-2047, found nothing"}},
+      {"{sharding: {}, shards: [{name: a, buckets: 0-2047, servers: [h]}, {name: b, servers: [i]}]}",
+       {"t:2:82: error: databases.d.shards: buckets are given for some shards but not for this one"}},
+      {"{shards: [{name: a, buckets: 0-4095, servers: [h]}]}",
+       {"t:2:45: error: databases.d.shards[0].buckets: buckets have no meaning without sharding"}},
+      {with_sharding("buckets: 3000"),
+       {"t:4:22: error: databases.d.sharding.buckets: expected a power of two from 1 to 65536, found \"3000\""}},
+      {with_sharding("buckets: 131072"),
+       {"t:4:22: error: databases.d.sharding.buckets: expected a power of two from 1 to 65536, found \"131072\""}},
+  });
+}
+
+TEST_CASE("sharding") {
+  check_mistakes({
+      {with_sharding("function: range"), {"t:4:23: error: databases.d.sharding.function: range is not supported yet"}},
+      {with_sharding("function: postgres_hsh"),
+       {"t:4:23: error: databases.d.sharding.function: expected postgres_hash, consistent_hash, range, list, lookup or "
+        "schema, found \"postgres_hsh\"; did you mean \"postgres_hash\"?"}},
+      {with_sharding("tables: {t: k}"), {"t:4:25: error: databases.d.sharding.tables.t: expected a map, found \"k\""}},
+      {with_sharding("tables: {t: {}}"), {"t:4:25: error: databases.d.sharding.tables.t: key is missing"}},
+      {with_sharding("tables: {t: {kye: a}}"),
+       {"t:4:25: error: databases.d.sharding.tables.t: key is missing",
+        "t:4:26: error: unknown key \"kye\" in databases.d.sharding.tables.t; did you mean \"key\"?"}},
+      {with_sharding("tables: {t: {key: [a, b]}}"),
+       {"t:4:31: error: databases.d.sharding.tables.t.key: expected a text, found a list"}},
+      {with_sharding("tables: {t: {key: a}}, reference_tables: [u, t]"),
+       {"t:4:58: error: databases.d.sharding.reference_tables: table t stands under tables on line 4 already"}},
+      {with_sharding("tables: {t: {key: a}, public.t: {key: a}}"),
+       {"t:4:35: error: databases.d.sharding.tables: table public.t stands under tables on line 4 already"}},
+      {with_sharding("reference_tables: [u], unsharded: {u: s0}"),
+       {"t:4:48: error: databases.d.sharding.unsharded: table u stands under reference_tables on line 4 already"}},
+      {with_sharding("reference_tables: u"),
+       {"t:4:31: error: databases.d.sharding.reference_tables: expected a list of texts, found \"u\""}},
+      {with_sharding("unsharded: {u: s3}"),
+       {"t:4:28: error: databases.d.sharding.unsharded.u: there is no shard \"s3\"; did you mean \"s0\"?"}},
+      {with_sharding("unsharded: {u: elsewhere}"),
+       {"t:4:28: error: databases.d.sharding.unsharded.u: there is no shard \"elsewhere\""}},
+      {with_sharding("unsharded: {u: }"),
+       {"t:4:25: error: databases.d.sharding.unsharded.u: expected a text, found nothing"}},
+      {with_sharding("tables: {t: {key: a}}, accept_unenforced: [t, tt]"),
+       {"t:4:59: warning: databases.d.sharding.accept_unenforced: tt is no table of this sharding"}},
+      {with_sharding("check_placement: perhaps"),
+       {"t:4:30: error: databases.d.sharding.check_placement: expected true or false, found \"perhaps\""}},
+  });
+}
+
+TEST_CASE("reads and pool") {
+  check_mistakes({
+      {"{servers: [h], reads: {consistency: global}}",
+       {"t:2:52: error: databases.d.reads.consistency: global is not supported yet"}},
+      {"{servers: [h], reads: {max_lag: lots}}",
+       {"t:2:48: error: databases.d.reads.max_lag: expected none, a size as 16MB, or a time as 5s, found \"lots\""}},
+      {"{servers: [h], reads: {max_lag: 16}}",
+       {"t:2:48: error: databases.d.reads.max_lag: expected none, a size as 16MB, or a time as 5s, found \"16\""}},
+      {"{servers: [h], reads: {max_lag: 0.1ms}}",
+       {"t:2:48: error: databases.d.reads.max_lag: \"0.1ms\" is not a whole number of milliseconds"}},
+      {"{servers: [h], reads: {treat_as_read: [f, g], treat_as_write: [g]}}",
+       {"t:2:79: error: databases.d.reads.treat_as_write: g is under treat_as_read too"}},
+      {"{servers: [h], pool: {mode: session}}", {"t:2:44: error: databases.d.pool.mode: session is not supported yet"}},
+      {"{servers: [h], pool: {mode: statement}}",
+       {"t:2:44: error: databases.d.pool.mode: statement is not supported yet"}},
+      {"{servers: [h], pool: {size: 0}}",
+       {"t:2:44: error: databases.d.pool.size: expected a whole number from 1 to 10000, found \"0\""}},
+      {"{servers: [h], pol: {size: 1}}", {"t:2:31: error: unknown key \"pol\" in databases.d; did you mean \"pool\"?"}},
+  });
+}
