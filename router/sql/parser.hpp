@@ -14,8 +14,8 @@ namespace pgbraid::router::sql {
 /// What PostgreSQL's own parser said against a text.
 struct parse_failure {
   std::string message;
-  std::int32_t position = 0;   ///< 1-based character position as PostgreSQL counts it, 0 for none
-  bool too_complex = false;    ///< deeper than our walkers go (or than the parser's stack allows)
+  std::int32_t position = 0;  ///< 1-based character position as PostgreSQL counts it, 0 for none
+  bool too_complex = false;   ///< deeper than our walkers go (or than the parser's stack allows)
 
   friend bool operator==(const parse_failure&, const parse_failure&) = default;
 };

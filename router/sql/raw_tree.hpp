@@ -13,6 +13,9 @@
 
 extern "C" {
 #include <pg_query.h>
+// Both headers define these.
+#undef PG_VERSION
+#undef PG_VERSION_NUM
 #include <pg_query_internal.h>
 
 #include <nodes/parsenodes.h>
