@@ -79,6 +79,8 @@ bool ties_key(oid key_type, oid from) noexcept {
   const oid written = written_type(key_type, from);
   if (written == key_type) return true;
   if (is_integer_type(written)) return is_integer_type(key_type) || key_type == type_oid::numeric;
+  // A server compares bpchar = varchar as bpchar, and text or varchar = bpchar not by the key's hash operator family.
+  if (key_type == type_oid::bpchar) return written == type_oid::varchar;
   return is_text_type(written) && is_text_type(key_type);
 }
 
