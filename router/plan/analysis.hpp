@@ -1,0 +1,96 @@
+// What one statement is made of, as routing sees it: query levels, the tables each of them ranges over, and how their
+// sharding keys are tied. Filled by analyze(), judged by the steps of the planner.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "router/plan/constants.hpp"
+#include "router/plan/functions.hpp"
+#include "router/plan/names.hpp"
+#include "router/plan/route.hpp"
+
+namespace pgbraid::router {
+
+inline constexpr std::size_t nowhere = static_cast<std::size_t>(-1);
+
+/// How a statement touches a table.
+enum class table_role : std::uint8_t { read, insert, update, delete_ };
+
+/// One occurrence of a relation in one query level.
+struct table_use {
+  resolved_table table;
+  std::string alias;                     ///< what columns are qualified with
+  bool aliased = false;                  ///< `alias` was written: the table's own name and schema no longer qualify
+  std::vector<std::string> column_aliases;
+  std::size_t level = 0;
+  table_role role = table_role::read;
+  const column* key = nullptr;           ///< sharded: the key's column in the catalog
+  std::string key_name;                  ///< the key as this occurrence shows it (a column alias may rename it)
+};
+
+/// One query level: a SELECT core, or one INSERT, UPDATE or DELETE.
+struct query_level {
+  std::size_t parent = nowhere;          ///< the level whose columns this one may refer to
+  const std::vector<sql::from_item>* from = nullptr;
+  std::size_t target = nowhere;          ///< UPDATE, DELETE, INSERT: the use that is written
+  bool top = false;                      ///< the statement's own SELECT
+  // What keeps the answers of several shards from being put one behind the other; the first of each, "" for none.
+  std::string aggregate, window;
+  bool plain_count = false;              ///< the only aggregates are count(*)
+  bool grouped = false, having = false, distinct = false, ordered = false, limited = false;
+  bool values = false;                   ///< VALUES rows
+  bool tablesample = false;
+  std::string system_column;
+  bool whole_row = false;
+};
+
+/// "If `from` is confined to a shard, so is `to`": an equality of two keys that filters rows of `to`.
+struct key_edge {
+  std::size_t from = 0, to = 0;          ///< table uses
+  friend bool operator==(const key_edge&, const key_edge&) = default;
+};
+
+/// A condition that confines one table use to the shards of some values.
+struct key_tie {
+  std::size_t use = 0;
+  std::vector<key_source> sources;
+  bool insert_row = false;
+};
+
+/// Everything that was found in one statement.
+struct analysis {
+  std::vector<table_use> uses;
+  std::vector<query_level> levels;
+  std::vector<key_edge> edges;
+  std::vector<key_tie> ties;
+  std::unordered_map<const sql::from_item*, std::size_t> use_of;  ///< FROM items that are relations
+  std::vector<std::size_t> parameter_uses;   ///< how often $n occurs, by n-1
+  std::vector<std::size_t> parameter_ties;   ///< how often as a key's value
+  function_facts functions;
+  bool locking = false, into = false, writes = false;
+  bool common_tables = false, set_operation = false;
+  bool not_understood = false;
+  std::string relation_write;                ///< why a relation keeps the statement from being a read, "" if none does
+  bool relation_needs_primary = false;
+  std::optional<protocol::error_report> refusal;  ///< several shards: the first rule that was broken
+
+  void refuse(protocol::error_report error) {
+    if (!refusal) refusal = std::move(error);
+  }
+};
+
+/// Reads a SELECT, INSERT, UPDATE or DELETE with all its query levels. Over several shards the rules that no key can mend
+/// (unlisted tables, user code, writes to reference tables...) are checked on the way.
+void analyze(const sql::statement& statement, const plan_context& context, constant_marks& marks, analysis& out);
+
+/// Notes one table that a statement names outside any query (COPY orders TO ...), as a level of its own.
+std::size_t analyze_table(const sql::qualified_name& name, table_role role, const plan_context& context, analysis& out);
+
+/// Adds what a column's catalog entry says about the key: fills key and key_name of a sharded use.
+void describe_key(table_use& use);
+
+}  // namespace pgbraid::router

@@ -1,0 +1,74 @@
+// The walk over one statement that fills an analysis. Its parts stand in files of their own: queries.cpp (levels and FROM),
+// expressions.cpp (functions, constants, subqueries), writes.cpp (INSERT, UPDATE, DELETE).
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "router/plan/analysis.hpp"
+#include "router/plan/keys.hpp"
+
+namespace pgbraid::router {
+
+class analyzer {
+ public:
+  analyzer(const plan_context& context, constant_marks& marks, analysis& out)
+      : context_(context), names_(context), marks_(marks), out_(out), functions_(context, out.functions) {}
+
+  // queries.cpp
+  void read_statement(const sql::statement& s, std::size_t parent, bool top);
+  void read_select(const sql::select_query& q, std::size_t parent, bool top);
+  std::size_t add_use(const sql::qualified_name& name, const std::string& alias, std::size_t level, table_role role);
+
+  // expressions.cpp
+  /// What constants directly under an expression are: part of the plan, or free.
+  enum class literal : std::uint8_t { pinned, free };
+  void read_expr(const sql::expr& e, std::size_t level, literal constants);
+  void read_expr(const sql::expr_ptr& e, std::size_t level, literal constants) {
+    if (e != nullptr) read_expr(*e, level, constants);
+  }
+
+  // writes.cpp
+  void read_insert(const sql::insert_query& q, std::size_t parent);
+  void read_update(const sql::update_query& q, std::size_t parent);
+  void read_delete(const sql::delete_query& q, std::size_t parent);
+
+ private:
+  // queries.cpp
+  void read_with(const sql::with_clause& with, std::size_t parent);
+  void read_core(const sql::select_query& q, std::size_t parent, bool top);
+  void read_from(const std::vector<sql::from_item>& items, std::size_t level);
+  void read_from_item(const sql::from_item& item, std::size_t level);
+  void read_join(const sql::from_item& item, std::size_t level);
+  void read_where(const sql::expr_ptr& where, std::size_t level);
+  void read_targets(const std::vector<sql::target>& targets, std::size_t level);
+  void read_sort_keys(const std::vector<sql::sort_key>& keys, std::size_t level);
+  [[nodiscard]] bool is_common_table(const sql::qualified_name& name) const;
+  void judge_relation(const resolved_table& table, table_role role);
+  void judge_readable(const resolved_table& table);
+
+  // expressions.cpp
+  void read_children(const sql::expr& e, std::size_t level, literal constants);
+  void read_call(const sql::expr& e, std::size_t level);
+  void read_column(const sql::expr& e, std::size_t level);
+  void read_constant(const sql::expr& e, literal constants);
+
+  // writes.cpp
+  void judge_write(std::size_t use);
+  void judge_conflict_action(const sql::insert_query& q, std::size_t use);
+  void read_rows(const sql::insert_query& q, std::size_t use);
+  [[nodiscard]] std::size_t key_position(const sql::insert_query& q, const table_use& use) const;
+
+  [[nodiscard]] bool several() const { return !context_.map->one_shard(); }
+  std::size_t add_level(std::size_t parent);
+
+  const plan_context& context_;
+  name_resolver names_;
+  constant_marks& marks_;
+  analysis& out_;
+  function_reader functions_;
+  std::vector<std::string> common_tables_;  ///< names of the WITH entries in scope, innermost last
+};
+
+}  // namespace pgbraid::router

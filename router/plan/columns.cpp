@@ -1,0 +1,172 @@
+// Column references; see columns.hpp.
+#include "router/plan/columns.hpp"
+
+#include <algorithm>
+
+namespace pgbraid::router {
+namespace {
+
+/// What a search for a bare column name found in a part of FROM.
+struct found_column {
+  enum class outcome : std::uint8_t { none, use, perhaps, conflict } what = outcome::none;
+  std::size_t use = nowhere;
+};
+using outcome = found_column::outcome;
+
+found_column in_use(const analysis& a, std::size_t use, const std::string& column) {
+  const table_use& u = a.uses[use];
+  if (u.table.described == nullptr || u.table.described->columns.empty()) return {outcome::perhaps, nowhere};
+  return has_column(u, column) ? found_column{outcome::use, use} : found_column{};
+}
+
+/// Two parts side by side: the name may stand in one of them only, else PostgreSQL calls it ambiguous.
+found_column beside(const found_column& left, const found_column& right) {
+  if (left.what == outcome::conflict || right.what == outcome::conflict) return {outcome::conflict, nowhere};
+  if (left.what == outcome::use && right.what == outcome::use) return {outcome::conflict, nowhere};
+  if (left.what == outcome::use) return left;
+  if (right.what == outcome::use) return right;
+  return left.what == outcome::perhaps || right.what == outcome::perhaps ? found_column{outcome::perhaps, nowhere}
+                                                                          : found_column{};
+}
+
+found_column find_bare(const analysis& a, const sql::from_item& item, const std::string& column);
+
+found_column find_in_join(const analysis& a, const sql::from_item& join, const std::string& column) {
+  const found_column left = find_bare(a, *join.left, column);
+  const found_column right = find_bare(a, *join.right, column);
+  const bool listed =
+      std::find(join.using_columns.begin(), join.using_columns.end(), column) != join.using_columns.end();
+  const bool both = left.what != outcome::none && right.what != outcome::none;
+  if (!listed && !(join.natural && both)) return beside(left, right);
+  // A merged column is the left one of an inner or left join, the right one of a right join, and neither of a full join.
+  if (join.natural && (left.what != outcome::use || right.what != outcome::use)) return {outcome::conflict, nowhere};
+  switch (join.join) {
+    case sql::join_kind::inner:
+    case sql::join_kind::cross:
+    case sql::join_kind::left:
+      return left.what == outcome::use ? left : found_column{outcome::conflict, nowhere};
+    case sql::join_kind::right:
+      return right.what == outcome::use ? right : found_column{outcome::conflict, nowhere};
+    case sql::join_kind::full:
+      break;
+  }
+  return {outcome::conflict, nowhere};
+}
+
+found_column find_bare(const analysis& a, const sql::from_item& item, const std::string& column) {
+  switch (item.kind) {
+    case sql::from_kind::relation: {
+      const auto use = a.use_of.find(&item);
+      return use == a.use_of.end() ? found_column{outcome::perhaps, nowhere} : in_use(a, use->second, column);
+    }
+    case sql::from_kind::join:
+      if (item.left == nullptr || item.right == nullptr) return {outcome::conflict, nowhere};
+      if (!item.column_aliases.empty()) return {outcome::perhaps, nowhere};
+      return find_in_join(a, item, column);
+    default:
+      return {outcome::perhaps, nowhere};
+  }
+}
+
+bool schema_matches(const table_use& use, const sql::qualified_name& name) {
+  // schema.table.column names the table itself, never an alias.
+  return !use.aliased && use.table.name == name[name.size() - 2] && use.table.schema == name[name.size() - 3];
+}
+
+/// The use that a qualifier names under `item`. `opaque` is set when it names something that is no table.
+std::size_t find_qualified(const analysis& a, const sql::from_item& item, const sql::qualified_name& name,
+                           bool is_root, bool& opaque) {
+  const std::string& qualifier = name[name.size() - 2];
+  if (item.kind == sql::from_kind::join) {
+    if (!item.alias.empty() && !is_root) {
+      opaque = opaque || item.alias == qualifier;
+      return nowhere;  // an alias on a join hides what is inside
+    }
+    if (item.left == nullptr || item.right == nullptr) return nowhere;
+    const std::size_t left = find_qualified(a, *item.left, name, false, opaque);
+    if (left != nowhere || opaque) return left;
+    return find_qualified(a, *item.right, name, false, opaque);
+  }
+  const auto use = a.use_of.find(&item);
+  if (use != a.use_of.end()) {
+    const table_use& u = a.uses[use->second];
+    const bool matches = name.size() >= 3 ? schema_matches(u, name) : u.alias == qualifier;
+    return matches ? use->second : nowhere;
+  }
+  const std::string& shown = !item.alias.empty() || item.name.empty() ? item.alias : item.name.back();
+  const bool function_name = item.kind == sql::from_kind::function && item.alias.empty() && !item.functions.empty() &&
+                             item.functions[0] != nullptr && !item.functions[0]->name.empty() &&
+                             item.functions[0]->name.back() == qualifier;
+  opaque = opaque || (name.size() == 2 && (shown == qualifier || function_name));
+  return nowhere;
+}
+
+std::size_t qualified_at(const analysis& a, const name_scope& scope, const sql::qualified_name& name, bool& opaque) {
+  if (scope.root != nullptr) return find_qualified(a, *scope.root, name, true, opaque);
+  const query_level& level = a.levels[scope.level];
+  if (level.target != nowhere) {
+    const table_use& u = a.uses[level.target];
+    if (name.size() >= 3 ? schema_matches(u, name) : u.alias == name[name.size() - 2]) return level.target;
+  }
+  if (level.from == nullptr) return nowhere;
+  for (const sql::from_item& item : *level.from) {
+    const std::size_t use = find_qualified(a, item, name, false, opaque);
+    if (use != nowhere || opaque) return use;
+  }
+  return nowhere;
+}
+
+found_column bare_at(const analysis& a, const name_scope& scope, const std::string& column) {
+  if (scope.root != nullptr) return find_in_join(a, *scope.root, column);
+  const query_level& level = a.levels[scope.level];
+  found_column found = level.target == nowhere ? found_column{} : in_use(a, level.target, column);
+  if (level.from == nullptr) return found;
+  for (const sql::from_item& item : *level.from) found = beside(found, find_bare(a, item, column));
+  return found;
+}
+
+}  // namespace
+
+bool has_column(const table_use& use, const std::string& name) {
+  const std::vector<column>& columns = use.table.described->columns;
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    const std::string& shown = i < use.column_aliases.size() ? use.column_aliases[i] : columns[i].name;
+    if (shown == name) return true;
+  }
+  return false;
+}
+
+std::size_t use_of_bare_column(const analysis& a, const sql::from_item& item, const std::string& column) {
+  const found_column found = find_bare(a, item, column);
+  return found.what == outcome::use ? found.use : nowhere;
+}
+
+std::size_t use_of_column(const analysis& a, const name_scope& scope, const sql::expr& reference) {
+  if (reference.kind != sql::expr_kind::column || reference.star || reference.name.empty()) return nowhere;
+  for (name_scope at = scope; at.level != nowhere; at = {a.levels[at.level].parent, nullptr}) {
+    if (reference.name.size() == 1) {
+      const found_column found = bare_at(a, at, reference.name[0]);
+      if (found.what == outcome::use) return found.use;
+      if (found.what != outcome::none) return nowhere;
+    } else {
+      bool opaque = false;
+      const std::size_t use = qualified_at(a, at, reference.name, opaque);
+      if (use != nowhere) return use;
+      if (opaque) return nowhere;
+    }
+  }
+  return nowhere;
+}
+
+bool names_whole_row(const analysis& a, std::size_t level, const std::string& name) {
+  for (; level != nowhere; level = a.levels[level].parent) {
+    const found_column found = bare_at(a, {level, nullptr}, name);
+    if (found.what == outcome::use) return false;
+    // A column of something whose columns are not known may hide the alias; calling it a row is the careful answer.
+    bool opaque = false;
+    if (qualified_at(a, {level, nullptr}, {name, "*"}, opaque) != nowhere || opaque) return true;
+  }
+  return false;
+}
+
+}  // namespace pgbraid::router

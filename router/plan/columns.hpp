@@ -1,0 +1,28 @@
+// Which table a column reference means, by PostgreSQL's rules for range variables. Source: the manual's "Table
+// Expressions", parse_relation.c (colNameToVar, refnameNamespaceItem).
+#pragma once
+
+#include "router/plan/analysis.hpp"
+
+namespace pgbraid::router {
+
+/// Where a name is looked up: the FROM items under `root` (a join, for its ON condition) or all of the level's, then the
+/// levels outside.
+struct name_scope {
+  std::size_t level = 0;
+  const sql::from_item* root = nullptr;
+};
+
+/// The table use whose column `reference` is, or nowhere: not a column of a known table beyond doubt.
+[[nodiscard]] std::size_t use_of_column(const analysis& a, const name_scope& scope, const sql::expr& reference);
+
+/// The same for a bare column name within one FROM item (for USING).
+[[nodiscard]] std::size_t use_of_bare_column(const analysis& a, const sql::from_item& item, const std::string& column);
+
+/// True if the use shows a column of this name.
+[[nodiscard]] bool has_column(const table_use& use, const std::string& name);
+
+/// True if `name` alone is the alias of some FROM item that the level (or one outside) shows, and no column of theirs.
+[[nodiscard]] bool names_whole_row(const analysis& a, std::size_t level, const std::string& name);
+
+}  // namespace pgbraid::router

@@ -1,0 +1,196 @@
+// Texts with several statements; see combine.hpp.
+#include "router/plan/combine.hpp"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "router/plan/refusals.hpp"
+#include "router/plan/targets.hpp"
+
+namespace pgbraid::router {
+namespace {
+
+bool is_refusal(const plan& p) {
+  const auto* fixed = std::get_if<fixed_target>(&p.where);
+  return fixed != nullptr && std::holds_alternative<to_refusal>(fixed->target);
+}
+
+bool is_plain(session_effect effect) {
+  return effect == session_effect::none || effect == session_effect::user_code;
+}
+
+/// One effect that stands for all: the only one there is, else `other`.
+void combine_effects(const std::vector<plan>& plans, plan& out) {
+  const plan* speaker = nullptr;
+  bool several = false;
+  bool user_code = false;
+  for (const plan& p : plans) {
+    user_code = user_code || p.effect == session_effect::user_code;
+    if (is_plain(p.effect)) continue;
+    several = several || speaker != nullptr;
+    if (speaker == nullptr) speaker = &p;
+  }
+  if (speaker == nullptr) {
+    out.effect = user_code ? session_effect::user_code : session_effect::none;
+    out.tag = plans.front().tag;
+    return;
+  }
+  out.tag = speaker->tag;
+  switch (speaker->effect) {
+    case session_effect::begin:
+    case session_effect::commit:
+    case session_effect::rollback:
+    case session_effect::savepoint:
+    case session_effect::release:
+    case session_effect::rollback_to:
+    case session_effect::set_transaction:
+    case session_effect::two_phase:
+      several = true;
+      break;
+    default:
+      break;
+  }
+  if (several || user_code) {
+    out.effect = session_effect::other;
+    return;
+  }
+  out.effect = speaker->effect;
+  out.modes = speaker->modes;
+  out.variable = speaker->variable;
+  out.name = speaker->name;
+  out.inner_text = speaker->inner_text;
+}
+
+protocol::error_report not_together(std::string_view why) {
+  return protocol::with_hint(refuse_session("several statements in one query", why), "Send the statements one by one.");
+}
+
+/// Over several shards: all statements must mean the same one.
+std::variant<fixed_target, keyed_target> combine_targets(std::vector<plan>& plans) {
+  for (plan& p : plans) {
+    if (is_refusal(p)) return std::move(p.where);
+  }
+  keyed_target keyed;
+  std::optional<shard_index> shard;
+  for (plan& p : plans) {
+    if (!is_plain(p.effect)) return refusal(not_together("over several shards each of them must be seen by itself"));
+    if (auto* k = std::get_if<keyed_target>(&p.where)) {
+      for (key_group& group : k->groups) keyed.groups.push_back(std::move(group));
+      continue;
+    }
+    const route_target& target = std::get<fixed_target>(p.where).target;
+    if (std::holds_alternative<to_many>(target)) return refusal(not_together("one of them asks several shards"));
+    if (const auto* one = std::get_if<to_shard>(&target)) {
+      if (shard && *shard != one->shard) return refusal(not_together("they need different shards"));
+      shard = one->shard;
+    }
+  }
+  if (keyed.groups.empty()) {
+    if (shard) return fixed_target{to_shard{*shard}};
+    return fixed_target{to_any{}};
+  }
+  if (shard) return refusal(not_together("some of them stay on one shard and others are tied to a key"));
+  keyed.several_refusal = not_together("the keys in them belong to different shards");
+  return keyed;
+}
+
+void append_new(std::vector<std::string>& list, const std::vector<std::string>& more) {
+  for (const std::string& name : more) {
+    if (std::find(list.begin(), list.end(), name) == list.end()) list.push_back(name);
+  }
+}
+
+char lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
+
+bool word_at(std::string_view text, std::size_t at, std::string_view word) {
+  const auto letter = [](char c) {
+    return (lower(c) >= 'a' && lower(c) <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '$' ||
+           static_cast<unsigned char>(c) >= 0x80;
+  };
+  if (at + word.size() > text.size() || (at > 0 && letter(text[at - 1]))) return false;
+  for (std::size_t i = 0; i < word.size(); ++i) {
+    if (lower(text[at + i]) != word[i]) return false;
+  }
+  return at + word.size() == text.size() || !letter(text[at + word.size()]);
+}
+
+/// Past a comment or a quoted name that begins at `at`; `at` itself if none does.
+std::size_t skip_quoted(std::string_view text, std::size_t at) {
+  if (text[at] == '"') {
+    const std::size_t end = text.find('"', at + 1);
+    return end == std::string_view::npos ? text.size() : end + 1;
+  }
+  if (text.substr(at, 2) == "--") {
+    const std::size_t end = text.find('\n', at);
+    return end == std::string_view::npos ? text.size() : end + 1;
+  }
+  if (text.substr(at, 2) != "/*") return at;
+  int depth = 1;
+  std::size_t i = at + 2;
+  for (; i < text.size() && depth > 0; ++i) {
+    if (text.substr(i, 2) == "/*") ++depth, ++i;
+    else if (text.substr(i, 2) == "*/") --depth, ++i;
+  }
+  return i;
+}
+
+}  // namespace
+
+plan combine(std::vector<plan> plans, const plan_context& context) {
+  const bool one_shard = context.map->one_shard();
+  if (plans.empty()) {
+    plan out;
+    out.mode = access::read;
+    out.statement_count = 0;
+    out.where = one_shard ? fixed_target{to_shard{0}} : fixed_target{to_any{}};
+    out.reason = "no statement";
+    return out;
+  }
+  if (plans.size() == 1) return std::move(plans.front());
+  plan out;
+  combine_effects(plans, out);
+  out.mode = access::read;
+  for (const plan& p : plans) {
+    if (p.mode == access::write) out.mode = access::write;
+    out.needs_primary = out.needs_primary || p.needs_primary;
+    out.transaction_dependent = out.transaction_dependent || p.transaction_dependent;
+    append_new(out.reads, p.reads);
+    append_new(out.writes, p.writes);
+  }
+  out.statement_count = static_cast<std::uint32_t>(plans.size());
+  out.reason = std::to_string(plans.size()) + " statements in one text";
+  if (one_shard) {
+    out.where = fixed_target{to_shard{0}};
+  } else {
+    out.where = combine_targets(plans);
+  }
+  return out;
+}
+
+std::string_view prepared_text(std::string_view prepare) {
+  // PREPARE name [ (types) ] AS statement: the first AS outside parentheses, quotes and comments is it.
+  int depth = 0;
+  for (std::size_t i = 0; i < prepare.size();) {
+    const std::size_t past = skip_quoted(prepare, i);
+    if (past != i) {
+      i = past;
+      continue;
+    }
+    if (prepare[i] == '(') ++depth;
+    if (prepare[i] == ')') --depth;
+    if (depth == 0 && word_at(prepare, i, "as")) {
+      i += 2;
+      while (i < prepare.size() && (prepare[i] == ' ' || prepare[i] == '\n' || prepare[i] == '\t' || prepare[i] == '\r')) {
+        ++i;
+      }
+      return prepare.substr(i);
+    }
+    ++i;
+  }
+  return {};
+}
+
+}  // namespace pgbraid::router

@@ -1,0 +1,129 @@
+// Expressions: what their functions, operators, columns, constants and subqueries mean; see analyzer.hpp.
+#include <algorithm>
+#include <array>
+
+#include "router/plan/analyzer.hpp"
+
+namespace pgbraid::router {
+namespace {
+
+constexpr std::array<std::string_view, 6> system_columns{"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"};
+
+}  // namespace
+
+void analyzer::read_children(const sql::expr& e, std::size_t level, literal constants) {
+  for (const sql::expr_ptr& child : e.children) read_expr(child, level, constants);
+  read_expr(e.filter, level, constants);
+  for (const sql::sort_key& key : e.order) read_expr(key.value, level, literal::pinned);
+  for (const sql::expr_ptr& child : e.window) read_expr(child, level, literal::pinned);
+}
+
+void analyzer::read_expr(const sql::expr& e, std::size_t level, literal constants) {
+  using kind = sql::expr_kind;
+  switch (e.kind) {
+    case kind::constant:
+      return read_constant(e, constants);
+    case kind::parameter:
+      if (e.number >= 1 && e.number <= 65535) {
+        const auto index = static_cast<std::size_t>(e.number - 1);
+        if (out_.parameter_uses.size() <= index) out_.parameter_uses.resize(index + 1);
+        ++out_.parameter_uses[index];
+      }
+      return;
+    case kind::column:
+      return read_column(e, level);
+    case kind::call:
+      return read_call(e, level);
+    case kind::op:
+    case kind::op_any:
+    case kind::op_all:
+    case kind::in_list:
+    case kind::like:
+      functions_.note_operator(e.name);
+      return read_children(e, level, literal::free);
+    case kind::between:
+      functions_.note_operator({"<="});
+      functions_.note_operator({">="});
+      return read_children(e, level, literal::free);
+    case kind::nullif:
+    case kind::distinct_from:
+    case kind::greatest_least:
+      functions_.note_operator({"="});
+      functions_.note_operator({"<"});
+      return read_children(e, level, literal::free);
+    case kind::and_:
+    case kind::or_:
+    case kind::not_:
+    case kind::null_test:
+    case kind::boolean_test:
+    case kind::coalesce:
+    case kind::row:
+    case kind::array:
+    case kind::case_:
+      return read_children(e, level, literal::free);
+    case kind::cast:
+      functions_.note_cast(e.type);
+      // Nothing of a plan depends on a value that is merely cast; a modifier makes the careful case.
+      return read_children(e, level, e.type.modifiers.empty() ? constants : literal::pinned);
+    case kind::collate:
+      return read_children(e, level, constants);
+    case kind::subquery:
+      functions_.note_operator(e.name);
+      read_children(e, level, literal::free);
+      if (e.query != nullptr) read_select(*e.query, level, false);
+      return;
+    case kind::sql_value:
+      if (!e.name.empty()) functions_.note_sql_value(e.name.back());
+      return;
+    case kind::indirection:
+      if (e.star) out_.levels[level].whole_row = true;
+      return read_children(e, level, literal::pinned);
+    case kind::grouping:
+      out_.levels[level].grouped = true;
+      return read_children(e, level, literal::pinned);
+    case kind::default_:
+      return;
+    case kind::current_of:
+    case kind::other:
+      break;
+  }
+  out_.not_understood = true;
+  read_children(e, level, literal::pinned);
+}
+
+void analyzer::read_constant(const sql::expr& e, literal constants) {
+  if (constants == literal::pinned) return;
+  if (e.constant == sql::constant_kind::null || e.constant == sql::constant_kind::boolean) return;
+  if (const auto token = marks_.find(e)) marks_.mark_free(*token);
+}
+
+void analyzer::read_call(const sql::expr& e, std::size_t level) {
+  functions_.note_call(e);
+  const function_traits* traits = functions_.traits_of(e.name);
+  query_level& here = out_.levels[level];
+  if (e.over || (traits != nullptr && traits->any_window && !traits->any_aggregate)) {
+    if (here.window.empty()) here.window = e.name.empty() ? "window" : e.name.back();
+  } else if ((traits != nullptr && traits->any_aggregate) || e.star || e.distinct || e.within_group ||
+             e.filter != nullptr || !e.order.empty()) {
+    const bool count = e.star && e.filter == nullptr && !e.name.empty() && e.name.back() == "count";
+    here.plain_count = count && (here.aggregate.empty() || here.plain_count);
+    if (here.aggregate.empty()) here.aggregate = e.name.empty() ? "aggregate" : e.name.back();
+  }
+  read_children(e, level, arguments_may_vary(e.name) ? literal::free : literal::pinned);
+}
+
+void analyzer::read_column(const sql::expr& e, std::size_t level) {
+  query_level& here = out_.levels[level];
+  if (e.star) {
+    here.whole_row = true;
+    return;
+  }
+  if (e.name.empty()) return;
+  if (here.system_column.empty() &&
+      std::find(system_columns.begin(), system_columns.end(), e.name.back()) != system_columns.end()) {
+    here.system_column = e.name.back();
+  }
+  if (e.name.size() == 1 && !here.whole_row && several()) here.whole_row = names_whole_row(out_, level, e.name[0]);
+}
+
+}  // namespace pgbraid::router

@@ -1,0 +1,162 @@
+// Functions and routing; see functions.hpp. Source for the lists: the manual's chapters "System Information Functions",
+// "System Administration Functions", "Date/Time Functions" and pg_proc's provolatile.
+#include "router/plan/functions.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace pgbraid::router {
+namespace {
+
+
+template <std::size_t N>
+bool listed(const std::array<std::string_view, N>& words, std::string_view word) {
+  return std::find(words.begin(), words.end(), word) != words.end();
+}
+
+/// Answers belong to one running server.
+constexpr std::array<std::string_view, 28> server_identity{
+    "inet_server_addr", "inet_server_port", "inet_client_addr", "inet_client_port", "pg_is_in_recovery",
+    "pg_postmaster_start_time", "pg_backend_pid", "pg_conf_load_time", "pg_current_snapshot", "pg_current_xact_id",
+    "pg_current_xact_id_if_assigned", "pg_current_logfile", "pg_my_temp_schema", "pg_is_other_temp_schema",
+    "pg_listening_channels", "pg_blocking_pids", "pg_safe_snapshot_blocking_pids", "pg_lock_status", "pg_cursor",
+    "pg_prepared_statement", "pg_prepared_xact", "pg_show_all_settings", "pg_xact_status",
+    "pg_export_snapshot", "current_setting", "pg_jit_available", "pg_is_wal_replay_paused", "pg_hba_file_rules"};
+
+constexpr std::array<std::string_view, 6> server_identity_prefixes{
+    "pg_current_wal", "pg_last_", "txid_", "pg_stat_", "pg_snapshot_", "pg_visible_in_"};
+
+constexpr std::array<std::string_view, 3> transaction_time{"now", "transaction_timestamp", "statement_timestamp"};
+
+constexpr std::array<std::string_view, 4> sequence_functions{"nextval", "setval", "currval", "lastval"};
+
+constexpr std::array<std::string_view, 4> session_functions{"set_config", "setseed", "pg_notify", "pg_export_snapshot"};
+constexpr std::array<std::string_view, 4> session_prefixes{"pg_advisory_", "pg_try_advisory_", "lo_", "dblink"};
+
+/// Stable only because of settings, which are the same on every shard of one session.
+constexpr std::array<std::string_view, 47> stable_by_settings{
+    "to_char", "to_date", "to_timestamp", "to_number", "date_trunc", "date_part", "extract", "age", "date", "time",
+    "timetz", "timestamp", "timestamptz", "timezone", "text", "interval", "format", "concat", "concat_ws",
+    "array_to_string", "string_to_array", "to_json", "to_jsonb", "row_to_json", "array_to_json", "json_build_object",
+    "json_build_array", "jsonb_build_object", "jsonb_build_array", "json_object", "jsonb_object", "quote_literal",
+    "quote_nullable", "quote_ident", "to_tsvector", "to_tsquery", "plainto_tsquery", "phraseto_tsquery",
+    "websearch_to_tsquery", "ts_headline", "make_timestamptz", "make_interval", "isfinite", "date_bin", "overlaps",
+    "length", "generate_series"};
+
+/// Sees the catalog or the name of the database, which clients know from the designated shard.
+constexpr std::array<std::string_view, 13> catalog_functions{
+    "format_type", "obj_description", "col_description", "shobj_description", "current_database", "current_schema",
+    "current_schemas", "version", "to_regclass", "to_regtype", "to_regproc", "to_regnamespace", "row_security_active"};
+
+bool reads_catalog(std::string_view name) {
+  return name.starts_with("pg_") || name.starts_with("has_") || listed(catalog_functions, name);
+}
+
+template <std::size_t N>
+bool has_prefix(const std::array<std::string_view, N>& prefixes, std::string_view name) {
+  return std::any_of(prefixes.begin(), prefixes.end(), [&](std::string_view p) { return name.starts_with(p); });
+}
+
+bool identity(std::string_view name) {
+  return listed(server_identity, name) || has_prefix(server_identity_prefixes, name);
+}
+
+std::string quoted(std::string_view name) {
+  std::string out;
+  out.append("function \"").append(name).append("\"");
+  return out;
+}
+
+void set_once(std::string& slot, std::string value) {
+  if (slot.empty()) slot = std::move(value);
+}
+
+bool shard_local(const topology& map, const sql::qualified_name& name) {
+  if (map.shard_local.contains(name.back())) return true;
+  return name.size() > 1 && map.shard_local.contains(name[name.size() - 2] + '.' + name.back());
+}
+
+}  // namespace
+
+const function_traits* function_reader::traits_of(const sql::qualified_name& name) const {
+  if (name.empty()) return nullptr;
+  const auto found = context_.schema->functions.find(std::string_view{name.back()});
+  return found == context_.schema->functions.end() ? nullptr : &found->second;
+}
+
+void function_reader::not_a_read(std::string why) {
+  set_once(facts_.write, std::move(why));
+}
+
+void function_reader::note_call(const sql::expr& call) {
+  if (call.name.empty()) return not_a_read("a function without a name");
+  const std::string& name = call.name.back();
+  const function_traits* traits = traits_of(call.name);
+  const topology& map = *context_.map;
+
+  if (map.treat_as_write.contains(name)) {
+    not_a_read(quoted(name) + " is listed as a write");
+  } else if (!map.treat_as_read.contains(name)) {
+    if (traits == nullptr) {
+      not_a_read(quoted(name) + " is not known to the catalog");
+    } else if (traits->any_volatile) {
+      not_a_read(quoted(name) + " is volatile");
+    }
+  }
+  if (traits == nullptr || traits->any_user_code) {
+    set_once(facts_.user_code, quoted(name));
+    if (!shard_local(map, call.name)) set_once(facts_.spread_user_code, quoted(name));
+  }
+  if (traits == nullptr || traits->any_volatile || (traits->any_stable && !listed(stable_by_settings, name))) {
+    set_once(facts_.not_replicable, quoted(name));
+  }
+  if (identity(name)) facts_.needs_primary = facts_.transaction_dependent = true;
+  if (listed(transaction_time, name)) facts_.transaction_dependent = true;
+  if (listed(sequence_functions, name)) set_once(facts_.sequence, quoted(name));
+  if (listed(sequence_functions, name) || listed(session_functions, name) || has_prefix(session_prefixes, name)) {
+    set_once(facts_.session_state, quoted(name));
+  }
+  if (reads_catalog(name)) facts_.designated = true;
+}
+
+void function_reader::note_operator(const sql::qualified_name& symbol) {
+  if (symbol.empty()) return;
+  if (context_.schema->volatile_operators.contains(symbol.back())) {
+    not_a_read("operator " + symbol.back() + " is volatile");
+    set_once(facts_.not_replicable, "operator " + symbol.back());
+  }
+}
+
+void function_reader::note_sql_value(std::string_view word) {
+  const bool time = word.starts_with("current_time") || word == "current_date" || word.starts_with("localtime");
+  if (time) {
+    facts_.transaction_dependent = true;
+    set_once(facts_.not_replicable, std::string{word});
+  }
+  if (word == "current_catalog" || word == "current_schema") {
+    facts_.designated = true;
+    set_once(facts_.not_replicable, std::string{word});
+  }
+}
+
+void function_reader::note_cast(const sql::type_name& type) {
+  if (type.name.empty()) return;
+  const std::string& bare = type.name.back();
+  const bool builtin = type.name.size() > 1 && type.name[type.name.size() - 2] == "pg_catalog";
+  if (!builtin && context_.schema->user_casts && context_.schema->user_types.contains(bare)) {
+    not_a_read("a cast to type \"" + bare + "\" may call user code");
+    set_once(facts_.not_replicable, "a cast to type \"" + bare + "\"");
+  }
+  // regclass and its kin turn names into OIDs, which differ between shards.
+  if (bare.starts_with("reg") && bare.size() > 3) {
+    facts_.designated = true;
+    set_once(facts_.not_replicable, "a cast to " + bare);
+  }
+}
+
+bool arguments_may_vary(const sql::qualified_name& name) {
+  if (name.empty()) return false;
+  return name.back() != "set_config" && name.back() != "current_setting" && !listed(sequence_functions, name.back());
+}
+
+}  // namespace pgbraid::router

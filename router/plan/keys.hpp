@@ -1,0 +1,38 @@
+// Which conditions tie a sharded table to values of its key, and what that means for the statement as a whole.
+//
+// Only filters count: top-level AND conjuncts of WHERE and of ON, at the level where the table stands. ON of an outer join
+// confines the nullable side alone. A tie of one table reaches another through key = key (key_edge), from an outer query
+// into a subquery but never back.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "router/plan/analysis.hpp"
+#include "router/plan/columns.hpp"
+
+namespace pgbraid::router {
+
+/// Which of the tables in scope a condition filters.
+enum class confines : std::uint8_t {
+  all,    ///< WHERE, ON of an inner join
+  left,   ///< ON of a right join: its left side
+  right,  ///< ON of a left join: its right side
+  none    ///< ON of a full join
+};
+
+/// Adds the ties and edges of one condition. `join` is the join whose ON this is; nullptr for WHERE.
+void add_condition(const sql::expr& condition, std::size_t level, const sql::from_item* join, confines which,
+                   const plan_context& context, constant_marks& marks, analysis& out);
+
+/// Adds the edges of USING and NATURAL.
+void add_merged_columns(const sql::from_item& join, confines which, const plan_context& context, analysis& out);
+
+/// The groups whose values, taken together, confine every sharded table use of the statement; nothing when some use stays
+/// free. `free_use` then names one.
+[[nodiscard]] std::optional<std::vector<key_group>> tie_all(const analysis& a, std::size_t& free_use);
+
+/// True if one use confines all others: they are joined key = key.
+[[nodiscard]] bool joined_by_key(const analysis& a);
+
+}  // namespace pgbraid::router

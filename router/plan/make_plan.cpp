@@ -1,0 +1,256 @@
+// make_plan: text -> plan, for one statement or several. The steps are in the files beside this one.
+#include <algorithm>
+#include <utility>
+
+#include "router/plan/analysis.hpp"
+#include "router/plan/combine.hpp"
+#include "router/plan/planner.hpp"
+#include "router/plan/refusals.hpp"
+#include "router/plan/statements.hpp"
+#include "router/plan/targets.hpp"
+#include "router/sql/parser.hpp"
+
+namespace pgbraid::router {
+
+using protocol::error_id;
+using protocol::make_error;
+using kind = sql::statement_kind;
+
+namespace {
+
+/// Why a statement must be taken for a write, "" if it is proved to be a read.
+std::string write_reason(const analysis& a) {
+  if (a.not_understood) return "it contains something that pgbraid does not know";
+  if (a.writes) return "it writes";
+  if (a.locking) return "it locks rows";
+  if (a.into) return "it creates a table";
+  if (!a.relation_write.empty()) return a.relation_write;
+  return a.functions.write;
+}
+
+/// Plans one statement of a text.
+class statement_planner {
+ public:
+  statement_planner(const plan_context& context, constant_marks& marks, std::string_view text)
+      : context_(context), marks_(marks), text_(text) {}
+
+  plan make(const sql::statement& s) {
+    plan out;
+    out.effect = effect_of(s);
+    out.tag = tag_of(s);
+    out.name = s.name;
+    out.modes = s.modes;
+    out.variable = s.variable;
+    switch (s.kind) {
+      case kind::select:
+      case kind::insert:
+      case kind::update:
+      case kind::delete_:
+        query(s, s.kind == kind::select, tag_of(s), out);
+        break;
+      case kind::copy:
+        copy(s, out);
+        break;
+      case kind::explain:
+        explain(s, out);
+        break;
+      case kind::declare_cursor:
+        cursor(s, out);
+        break;
+      default:
+        other(s, out);
+        break;
+    }
+    return out;
+  }
+
+ private:
+  [[nodiscard]] bool one_shard() const { return context_.map->one_shard(); }
+
+  void query(const sql::statement& s, bool concatenate, const std::string& what, plan& out) {
+    analysis a;
+    analyze(s, context_, marks_, a);
+    finish(a, concatenate, what, out);
+  }
+
+  void finish(const analysis& a, bool concatenate, const std::string& what, plan& out) {
+    const std::string why = write_reason(a);
+    out.mode = why.empty() ? access::read : access::write;
+    out.needs_primary = a.relation_needs_primary || a.functions.needs_primary;
+    out.transaction_dependent = a.functions.transaction_dependent;
+    const bool leaves_state = !a.functions.user_code.empty() || !a.functions.session_state.empty();
+    if (leaves_state && out.effect == session_effect::none) out.effect = session_effect::user_code;
+    list_tables(a, out);
+    if (one_shard()) {
+      out.where = fixed_target{to_shard{0}};
+      out.reason = "one shard";
+    } else {
+      chosen_target chosen = choose_target(a, context_, concatenate, what);
+      out.where = std::move(chosen.where);
+      out.reason = std::move(chosen.reason);
+    }
+    out.reason += why.empty() ? "; a read" : "; a write: " + why;
+    if (out.mode == access::read && out.needs_primary) out.reason += " that only a primary can answer";
+  }
+
+  void copy(const sql::statement& s, plan& out) {
+    if (s.copy == nullptr) return other(s, out);
+    const sql::copy_statement& c = *s.copy;
+    const bool to_client = !c.from && !c.program && c.file.empty();
+    if (c.query != nullptr) {
+      query(*c.query, false, "COPY", out);
+    } else {
+      copy_table(s, out);
+    }
+    if (!to_client) out.mode = access::write;
+    // A file or a program belongs to one server's machine.
+    const bool server_side = c.program || !c.file.empty();
+    if (server_side && !one_shard()) {
+      out.where = refusal(refuse_session("COPY with a file or program", "it would run on one server only"));
+    }
+  }
+
+  void copy_table(const sql::statement& s, plan& out) {
+    const sql::copy_statement& c = *s.copy;
+    analysis a;
+    a.not_understood = s.unparsable_parts;
+    const std::size_t use = analyze_table(c.table, c.from ? table_role::insert : table_role::read, context_, a);
+    const placement where = a.uses[use].table.where;
+    const std::string name = a.uses[use].table.full_name;
+    if (!one_shard() && c.from && where == placement::sharded) {
+      a.refuse(protocol::with_hint(refuse_write("COPY FROM into sharded table \"" + name + "\""),
+                                   "Insert the rows with INSERT, tied to their keys."));
+    } else if (!one_shard() && c.from && where == placement::reference) {
+      a.refuse(make_error(error_id::reference_write, name));
+    } else if (!one_shard() && where == placement::sharded) {
+      a.refuse(refuse_read("COPY TO from sharded table \"" + name + "\"",
+                           "Use COPY (SELECT ... WHERE " + a.uses[use].key_name + " = ...) TO STDOUT."));
+    }
+    finish(a, false, "COPY", out);
+  }
+
+  void explain(const sql::statement& s, plan& out) {
+    const bool plain = s.inner != nullptr && (s.inner->kind == kind::select || s.inner->kind == kind::insert ||
+                                              s.inner->kind == kind::update || s.inner->kind == kind::delete_);
+    if (!plain) {
+      out.where = one_shard() ? fixed_target{to_shard{0}}
+                              : refusal(refuse_session("EXPLAIN of this command", "it depends on one server"));
+      out.reason = "EXPLAIN of a command that is no query";
+      return;
+    }
+    analysis a;
+    analyze(*s.inner, context_, marks_, a);
+    finish(a, false, "EXPLAIN", out);
+    // Without ANALYZE nothing runs: only what the planner itself could not open keeps it from a replica.
+    const bool opens = a.relation_write.empty() && !a.not_understood && !a.into;
+    const bool known = std::all_of(a.uses.begin(), a.uses.end(), [](const table_use& use) {
+      return use.table.described != nullptr || use.table.where == placement::system;
+    });
+    if (!s.explain_analyze && opens && known) {
+      out.mode = access::read;
+      if (out.effect == session_effect::user_code) out.effect = session_effect::none;
+      out.reason += "; EXPLAIN runs nothing";
+      for (const table_use& use : a.uses) {
+        if (use.table.described != nullptr && use.table.described->persistence != 'p') out.needs_primary = true;
+      }
+    }
+  }
+
+  void cursor(const sql::statement& s, plan& out) {
+    if (s.inner == nullptr || s.inner->kind != kind::select) return other(s, out);
+    query(*s.inner, false, "DECLARE CURSOR", out);
+    if (s.hold) out.mode = access::write;
+  }
+
+  void other(const sql::statement& s, plan& out) {
+    out.mode = harmless(s.kind) ? access::read : access::write;
+    out.needs_primary = s.kind == kind::show;
+    if (s.kind == kind::prepare && s.inner != nullptr) out.inner_text = inner_text(s);
+    if (one_shard()) {
+      out.where = fixed_target{to_shard{0}};
+      out.reason = "one shard; " + out.tag;
+    } else if (s.kind == kind::declare_cursor) {
+      out.where = refusal(refuse_session(out.tag, "its query is not understood"));
+    } else {
+      out.where = session_target(s);
+      out.reason = "carried out by the session: " + out.tag;
+    }
+  }
+
+  /// The prepared statement's own text: what stands behind AS.
+  [[nodiscard]] std::string inner_text(const sql::statement& s) const {
+    const auto begin = static_cast<std::size_t>(std::max(s.location, 0));
+    std::string_view whole = text_.substr(std::min(begin, text_.size()), static_cast<std::size_t>(std::max(s.length, 0)));
+    return std::string{prepared_text(whole)};
+  }
+
+  const plan_context& context_;
+  constant_marks& marks_;
+  std::string_view text_;
+};
+
+plan unreadable(const plan_context& context, const sql::token_scan& scan, protocol::error_report error,
+                const std::string& why) {
+  plan out;
+  out.opaque = true;
+  out.mode = access::write;
+  out.tag = first_word(scan.normalized);
+  out.effect = scan.many_statements ? session_effect::other : effect_of_words(scan.normalized);
+  out.reason = why;
+  if (context.map->one_shard()) {
+    out.where = fixed_target{to_shard{0}};
+  } else {
+    out.opaque = false;
+    out.where = refusal(std::move(error));
+  }
+  return out;
+}
+
+planned all_pinned(plan p, const sql::token_scan& scan) {
+  constant_marks marks{{}, scan};
+  marks.pin_all();
+  return {std::make_shared<const plan>(std::move(p)), marks.pinned(), {}};
+}
+
+}  // namespace
+
+planned make_plan(std::string_view text, const sql::token_scan& scan, const plan_context& given) {
+  static const catalog empty_catalog;
+  plan_context context = given;
+  if (context.schema == nullptr) context.schema = &empty_catalog;
+
+  if (text.size() > context.max_parse_bytes) {
+    return all_pinned(unreadable(context, scan, make_error(error_id::statement_too_long, text.size()),
+                                 "longer than limits.max_parse"),
+                      scan);
+  }
+  const auto syntax = [&](const std::string& why) {
+    return all_pinned(unreadable(context, scan, refuse_syntax(why), "not parsed: " + why), scan);
+  };
+  if (text.find('\0') != std::string_view::npos) return syntax("it contains a zero byte");
+  if (!context.standard_conforming_strings && scan.has_backslash) {
+    return syntax("a backslash while standard_conforming_strings is off");
+  }
+  if (context.multibyte_unsafe && !scan.ascii) return syntax("a client_encoding whose characters may contain quotes");
+
+  sql::parse_result parsed = sql::parse(text);
+  if (const auto* failure = std::get_if<sql::parse_failure>(&parsed)) {
+    if (failure->too_complex) {
+      return all_pinned(unreadable(context, scan, make_error(error_id::statement_too_complex, failure->message),
+                                   "too complex to be parsed"),
+                        scan);
+    }
+    return syntax(failure->message);
+  }
+
+  const auto& statements = std::get<std::vector<sql::statement>>(parsed);
+  constant_marks marks{text, scan};
+  statement_planner planner{context, marks, text};
+  std::vector<plan> plans;
+  plans.reserve(statements.size());
+  for (const sql::statement& s : statements) plans.push_back(planner.make(s));
+  plan whole = combine(std::move(plans), context);
+  return {std::make_shared<const plan>(std::move(whole)), marks.pinned(), marks.typed()};
+}
+
+}  // namespace pgbraid::router

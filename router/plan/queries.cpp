@@ -1,0 +1,300 @@
+// Query levels, FROM lists and the relations in them; see analyzer.hpp.
+#include <algorithm>
+
+#include "router/plan/analyzer.hpp"
+#include "router/plan/refusals.hpp"
+#include "router/shard/hash.hpp"
+
+namespace pgbraid::router {
+
+using protocol::error_id;
+using protocol::make_error;
+
+void describe_key(table_use& use) {
+  if (use.table.where != placement::sharded || use.table.described == nullptr) return;
+  const std::vector<column>& columns = use.table.described->columns;
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    if (columns[i].name != use.table.sharding->key) continue;
+    if (hashable_key_type(columns[i].type) && columns[i].deterministic) use.key = &columns[i];
+    use.key_name = i < use.column_aliases.size() ? use.column_aliases[i] : columns[i].name;
+    return;
+  }
+}
+
+std::size_t analyzer::add_level(std::size_t parent) {
+  out_.levels.emplace_back();
+  out_.levels.back().parent = parent;
+  return out_.levels.size() - 1;
+}
+
+void analyzer::read_statement(const sql::statement& s, std::size_t parent, bool top) {
+  out_.not_understood = out_.not_understood || s.unparsable_parts;
+  switch (s.kind) {
+    case sql::statement_kind::select:
+      if (s.select != nullptr) return read_select(*s.select, parent, top);
+      break;
+    case sql::statement_kind::insert:
+      if (s.insert != nullptr) return read_insert(*s.insert, parent);
+      break;
+    case sql::statement_kind::update:
+      if (s.update != nullptr) return read_update(*s.update, parent);
+      break;
+    case sql::statement_kind::delete_:
+      if (s.delete_ != nullptr) return read_delete(*s.delete_, parent);
+      break;
+    default:
+      break;
+  }
+  out_.not_understood = true;
+}
+
+void analyzer::read_with(const sql::with_clause& with, std::size_t parent) {
+  const auto read_body = [&](const sql::common_table& table) {
+    out_.common_tables = true;
+    if (table.query != nullptr) read_statement(*table.query, parent, false);
+  };
+  if (with.recursive) {
+    for (const sql::common_table& table : with.tables) common_tables_.push_back(table.name);
+    for (const sql::common_table& table : with.tables) read_body(table);
+    return;
+  }
+  for (const sql::common_table& table : with.tables) {
+    read_body(table);
+    common_tables_.push_back(table.name);
+  }
+}
+
+void analyzer::read_select(const sql::select_query& q, std::size_t parent, bool top) {
+  const std::size_t outer_tables = common_tables_.size();
+  read_with(q.with, parent);
+  out_.locking = out_.locking || q.locking;
+  out_.into = out_.into || q.into;
+  if (q.set_op == sql::set_operation::none) {
+    read_core(q, parent, top);
+  } else {
+    out_.set_operation = true;
+    if (q.left != nullptr) read_select(*q.left, parent, false);
+    if (q.right != nullptr) read_select(*q.right, parent, false);
+    // ORDER BY and LIMIT of the whole see the result's columns only.
+    const std::size_t level = add_level(parent);
+    read_sort_keys(q.order_by, level);
+    read_expr(q.limit, level, literal::pinned);
+    read_expr(q.offset, level, literal::pinned);
+  }
+  common_tables_.resize(outer_tables);
+}
+
+void analyzer::read_core(const sql::select_query& q, std::size_t parent, bool top) {
+  const std::size_t level = add_level(parent);
+  const auto shape = [&]() -> query_level& { return out_.levels[level]; };
+  shape().from = &q.from;
+  shape().top = top;
+  shape().distinct = q.distinct;
+  shape().grouped = !q.group_by.empty() || q.grouping_sets;
+  shape().having = q.having != nullptr;
+  shape().ordered = !q.order_by.empty();
+  shape().limited = q.limit != nullptr || q.offset != nullptr;
+  shape().values = !q.values.empty();
+  if (!q.windows.empty()) shape().window = "WINDOW";
+  read_from(q.from, level);
+  read_where(q.where, level);
+  read_targets(q.targets, level);
+  for (const std::vector<sql::expr_ptr>& row : q.values) {
+    for (const sql::expr_ptr& value : row) read_expr(value, level, literal::free);
+  }
+  for (const sql::expr_ptr& e : q.distinct_on) read_expr(e, level, literal::pinned);
+  for (const sql::expr_ptr& e : q.group_by) read_expr(e, level, literal::pinned);
+  read_expr(q.having, level, literal::free);
+  for (const sql::expr_ptr& e : q.windows) read_expr(e, level, literal::pinned);
+  read_sort_keys(q.order_by, level);
+  // With one shard nothing depends on how many rows are asked for.
+  const literal count = several() ? literal::pinned : literal::free;
+  read_expr(q.limit, level, count);
+  read_expr(q.offset, level, count);
+}
+
+void analyzer::read_targets(const std::vector<sql::target>& targets, std::size_t level) {
+  for (const sql::target& t : targets) {
+    if (t.value == nullptr) continue;
+    // A star by itself is all columns; anywhere else it is a row.
+    if (t.value->kind == sql::expr_kind::column && t.value->star) continue;
+    read_expr(*t.value, level, literal::free);
+  }
+}
+
+void analyzer::read_sort_keys(const std::vector<sql::sort_key>& keys, std::size_t level) {
+  for (const sql::sort_key& key : keys) read_expr(key.value, level, literal::pinned);
+}
+
+void analyzer::read_where(const sql::expr_ptr& where, std::size_t level) {
+  if (where == nullptr) return;
+  read_expr(*where, level, literal::free);
+  add_condition(*where, level, nullptr, confines::all, context_, marks_, out_);
+}
+
+void analyzer::read_from(const std::vector<sql::from_item>& items, std::size_t level) {
+  for (const sql::from_item& item : items) read_from_item(item, level);
+}
+
+void analyzer::read_from_item(const sql::from_item& item, std::size_t level) {
+  if (item.tablesample) out_.levels[level].tablesample = true;
+  switch (item.kind) {
+    case sql::from_kind::relation: {
+      if (is_common_table(item.name)) break;
+      const std::size_t use = add_use(item.name, item.alias, level, table_role::read);
+      out_.uses[use].column_aliases = item.column_aliases;
+      describe_key(out_.uses[use]);
+      out_.use_of.emplace(&item, use);
+      break;
+    }
+    case sql::from_kind::subquery:
+      // Only a LATERAL subquery sees its neighbours; the others see what stands outside this level.
+      if (item.query != nullptr) read_select(*item.query, item.lateral ? level : out_.levels[level].parent, false);
+      break;
+    case sql::from_kind::function:
+      break;
+    case sql::from_kind::join:
+      return read_join(item, level);
+    case sql::from_kind::values_like_other:
+      out_.not_understood = true;
+      break;
+  }
+  for (const sql::expr_ptr& e : item.functions) read_expr(e, level, literal::free);
+}
+
+void analyzer::read_join(const sql::from_item& item, std::size_t level) {
+  if (item.left != nullptr) read_from_item(*item.left, level);
+  if (item.right != nullptr) read_from_item(*item.right, level);
+  confines which = confines::all;
+  if (item.join == sql::join_kind::left) which = confines::right;
+  if (item.join == sql::join_kind::right) which = confines::left;
+  if (item.join == sql::join_kind::full) which = confines::none;
+  if (item.natural || !item.using_columns.empty()) add_merged_columns(item, which, context_, out_);
+  if (item.condition == nullptr) return;
+  read_expr(*item.condition, level, literal::free);
+  add_condition(*item.condition, level, &item, which, context_, marks_, out_);
+}
+
+bool analyzer::is_common_table(const sql::qualified_name& name) const {
+  return name.size() == 1 && std::find(common_tables_.begin(), common_tables_.end(), name[0]) != common_tables_.end();
+}
+
+std::size_t analyzer::add_use(const sql::qualified_name& name, const std::string& alias, std::size_t level,
+                              table_role role) {
+  table_use use;
+  use.table = names_.resolve(name);
+  use.aliased = !alias.empty();
+  use.alias = use.aliased ? alias : use.table.name;
+  use.level = level;
+  use.role = role;
+  describe_key(use);
+  out_.writes = out_.writes || role != table_role::read;
+  judge_relation(use.table, role);
+  if (role == table_role::read) judge_readable(use.table);
+  out_.uses.push_back(std::move(use));
+  return out_.uses.size() - 1;
+}
+
+/// Over several shards: whether the topology says where this relation is.
+void analyzer::judge_relation(const resolved_table& table, table_role role) {
+  if (!several()) return;
+  switch (table.where) {
+    case placement::unknown:
+      out_.refuse(context_.schema->relations.empty() ? catalog_not_read()
+                                                     : make_error(error_id::unknown_table, table.full_name));
+      return;
+    case placement::unlisted:
+      out_.refuse(make_error(error_id::unlisted_table, table.full_name));
+      return;
+    case placement::temporary:
+      out_.refuse(refuse_session("a temporary table", "it lives on one server only"));
+      return;
+    case placement::spread_view:
+      out_.refuse(refuse_read("view \"" + table.full_name + "\" reads tables of several shards",
+                              "Query the tables below the view, tied to one value of their sharding key."));
+      return;
+    case placement::sharded:
+      if (table.described == nullptr) {
+        out_.refuse(context_.schema->relations.empty() ? catalog_not_read()
+                                                       : make_error(error_id::unknown_table, table.full_name));
+        return;
+      }
+      break;
+    case placement::reference:
+    case placement::unsharded:
+    case placement::system:
+      break;
+  }
+  if (table.described == nullptr) return;
+  if (table.described->types_differ) {
+    out_.refuse(make_error(error_id::types_differ, table.full_name, table.described->types_differ_detail));
+  }
+  const bool view = table.described->kind == 'v';
+  const bool local = context_.map->shard_local.contains(table.full_name) || context_.map->shard_local.contains(table.name);
+  const bool touches = view || role != table_role::read;
+  const bool elsewhere = table.where == placement::sharded || view;
+  if (touches && elsewhere && !local) {
+    for (const std::string& function : table.described->user_code) {
+      if (context_.map->shard_local.contains(function)) continue;
+      out_.refuse(make_error(error_id::user_code, "function \"" + function + "\" of \"" + table.full_name + "\""));
+    }
+  }
+}
+
+/// Whether a relation may be read on a replica.
+void analyzer::judge_readable(const resolved_table& table) {
+  const auto not_a_read = [&](std::string why) {
+    if (out_.relation_write.empty()) out_.relation_write = std::move(why);
+  };
+  if (table.where == placement::system && table.described == nullptr) {
+    if (server_state_view(table.name)) out_.relation_needs_primary = true;
+    return;
+  }
+  if (table.described == nullptr) return not_a_read("relation \"" + table.full_name + "\" is not known to the catalog");
+  const relation& r = *table.described;
+  if (table.where == placement::system) {
+    if (server_state_view(r.name)) out_.relation_needs_primary = true;
+    return;
+  }
+  if (r.persistence == 't') return not_a_read("\"" + table.full_name + "\" is a temporary table");
+  if (r.persistence == 'u') out_.relation_needs_primary = true;
+  switch (r.kind) {
+    case 'r':
+    case 'p':
+    case 'm':
+      break;
+    case 'S':
+      out_.relation_needs_primary = true;
+      break;
+    case 'v':
+      if (!r.view_read_safe) return not_a_read("view \"" + table.full_name + "\" is not proved to be free of writes");
+      for (const std::string& below : r.view_relations) {
+        const auto dot = below.find('.');
+        if (dot == std::string::npos) continue;
+        const std::string_view name = std::string_view{below}.substr(dot + 1);
+        const relation* inner = context_.schema->find_relation(std::string_view{below}.substr(0, dot), name);
+        const bool unlogged = inner != nullptr && (inner->persistence != 'p' || inner->kind == 'S');
+        if (unlogged || server_state_view(name)) out_.relation_needs_primary = true;
+        if (inner != nullptr && inner->kind == 'f') not_a_read("view \"" + table.full_name + "\" reads a foreign table");
+      }
+      break;
+    default:
+      return not_a_read("\"" + table.full_name + "\" is no ordinary table");
+  }
+}
+
+std::size_t analyze_table(const sql::qualified_name& name, table_role role, const plan_context& context,
+                          analysis& out) {
+  const sql::token_scan none;
+  constant_marks marks{{}, none};
+  analyzer walk{context, marks, out};
+  out.levels.emplace_back();
+  return walk.add_use(name, {}, out.levels.size() - 1, role);
+}
+
+void analyze(const sql::statement& statement, const plan_context& context, constant_marks& marks, analysis& out) {
+  analyzer walk{context, marks, out};
+  walk.read_statement(statement, nowhere, true);
+}
+
+}  // namespace pgbraid::router

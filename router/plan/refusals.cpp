@@ -1,0 +1,40 @@
+// Wording of refusals; see refusals.hpp.
+#include "router/plan/refusals.hpp"
+
+#include <utility>
+
+namespace pgbraid::router {
+
+using protocol::error_id;
+using protocol::make_error;
+using protocol::with_hint;
+
+std::string key_hint(const table_use& use) {
+  const std::string key = use.key_name.empty() ? use.table.sharding != nullptr ? use.table.sharding->key : "key"
+                                               : use.key_name;
+  return "Tie \"" + use.table.full_name + "\" to one value of the sharding key, for example WHERE " + use.alias + "." +
+         key + " = ...";
+}
+
+protocol::error_report refuse_read(std::string_view reason, std::string hint) {
+  return with_hint(make_error(error_id::cross_shard_read, reason), std::move(hint));
+}
+
+protocol::error_report refuse_write(std::string_view reason, const table_use* use) {
+  protocol::error_report out = make_error(error_id::cross_shard_write, reason);
+  return use == nullptr ? out : with_hint(std::move(out), key_hint(*use));
+}
+
+protocol::error_report refuse_session(std::string_view what, std::string_view why) {
+  return make_error(error_id::session_feature, what, why);
+}
+
+protocol::error_report refuse_syntax(std::string_view what) {
+  return make_error(error_id::syntax_not_understood, what);
+}
+
+protocol::error_report catalog_not_read() {
+  return refuse_read("the servers' catalogs have not been read yet", "Try again in a moment.");
+}
+
+}  // namespace pgbraid::router

@@ -1,0 +1,236 @@
+// resolve: plan + constants + parameters -> route. The hot path: nothing is allocated unless several shards or a refusal
+// come out.
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <charconv>
+#include <optional>
+#include <utility>
+
+#include "router/plan/names.hpp"
+#include "router/plan/planner.hpp"
+#include "router/shard/hash.hpp"
+
+namespace pgbraid::router {
+
+using protocol::error_id;
+using protocol::error_report;
+using protocol::make_error;
+
+namespace {
+
+/// The shards met so far: a bit each, on the stack for as many as anyone has.
+class shard_set {
+ public:
+  void add(shard_index shard) {
+    if (shard < 64) {
+      low_ |= std::uint64_t{1} << shard;
+    } else if (std::find(high_.begin(), high_.end(), shard) == high_.end()) {
+      high_.push_back(shard);
+    }
+  }
+  [[nodiscard]] std::size_t size() const { return static_cast<std::size_t>(std::popcount(low_)) + high_.size(); }
+  [[nodiscard]] shard_index first() const {
+    return low_ != 0 ? static_cast<shard_index>(std::countr_zero(low_)) : high_.front();
+  }
+  [[nodiscard]] std::vector<shard_index> all() const {
+    std::vector<shard_index> out;
+    for (std::uint64_t bits = low_; bits != 0; bits &= bits - 1) {
+      out.push_back(static_cast<shard_index>(std::countr_zero(bits)));
+    }
+    out.insert(out.end(), high_.begin(), high_.end());
+    std::sort(out.begin(), out.end());
+    return out;
+  }
+
+ private:
+  std::uint64_t low_ = 0;
+  std::vector<shard_index> high_;
+};
+
+bool integer_family(oid type) noexcept {
+  return type == type_oid::int2 || type == type_oid::int4 || type == type_oid::int8;
+}
+
+bool text_family(oid type) noexcept {
+  return type == type_oid::text || type == type_oid::varchar;
+}
+
+bool date_or_time(oid type) noexcept {
+  return type == type_oid::date || type == type_oid::timestamp || type == type_oid::timestamptz;
+}
+
+bool has_high_byte(std::string_view text) noexcept {
+  return std::any_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) >= 0x80; });
+}
+
+/// The type that PostgreSQL gives an integer literal: the narrowest of int4, int8 and numeric that holds it.
+oid integer_literal_type(std::string_view digits) noexcept {
+  if (digits.size() <= 9 || (digits.size() == 10 && digits[0] == '-')) return type_oid::int4;
+  std::int64_t value = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+  if (error != std::errc{} || end != digits.data() + digits.size()) return type_oid::numeric;
+  return value >= INT32_MIN && value <= INT32_MAX ? type_oid::int4 : type_oid::int8;
+}
+
+/// What one source came to.
+struct source_result {
+  enum class outcome : std::uint8_t { shard, null, unknown, invalid } what = outcome::unknown;
+  shard_index shard = 0;
+  std::string text;  ///< invalid: the value, for the message
+};
+using outcome = source_result::outcome;
+
+class resolver {
+ public:
+  resolver(const topology& map, std::string_view text, std::span<const sql::constant_position> constants,
+           std::span<const bound_parameter> parameters, const literal_context& literals)
+      : map_(map), text_(text), constants_(constants), parameters_(parameters), literals_(literals) {}
+
+  source_result read(const key_group& group, const key_source& source) const {
+    switch (source.from) {
+      case key_source::origin::constant:
+        return read_constant(group, source);
+      case key_source::origin::parameter:
+        return read_parameter(group, source);
+      case key_source::origin::pinned:
+        break;
+    }
+    if (source.null) return {outcome::null, 0, {}};
+    return of_text(group, source.literal_type, source.pinned);
+  }
+
+ private:
+  source_result of_hash(const key_group& group, std::optional<std::uint64_t> hash, std::string_view value) const {
+    if (!hash) return invalid(group, value);
+    const auto buckets = static_cast<std::uint32_t>(map_.buckets.owner.size());
+    return {outcome::shard, map_.buckets.shard_of(bucket_of(*hash, buckets)), {}};
+  }
+
+  static source_result invalid(const key_group&, std::string_view value) {
+    return {outcome::invalid, 0, std::string{value.substr(0, 200)}};
+  }
+
+  source_result of_text(const key_group& group, oid from, std::string_view value) const {
+    // The bytes of a key are the server's; the client's are the same only where the encodings agree.
+    if (!literals_.utf8 && has_high_byte(value)) return {};
+    if (!literals_.iso_ymd && date_or_time(group.key_type)) return {};
+    return of_hash(group, partition_hash_text(group.key_type, group.modifier, from, value, literals_.time_zone), value);
+  }
+
+  source_result read_constant(const key_group& group, const key_source& source) const {
+    if (source.index >= constants_.size()) return {};
+    const sql::constant_position& token = constants_[source.index];
+    if (std::size_t{token.offset} + token.length > text_.size()) return {};
+    const std::string_view raw = text_.substr(token.offset, token.length);
+    switch (token.kind) {
+      case sql::token_constant::integer:
+      case sql::token_constant::decimal:
+        return read_number(group, source, token.kind == sql::token_constant::integer, raw);
+      case sql::token_constant::string:
+        // Without a quote inside, the content is what stands between the two.
+        if (raw.size() >= 2 && raw.find('\'', 1) == raw.size() - 1) {
+          return of_text(group, source.literal_type, raw.substr(1, raw.size() - 2));
+        }
+        break;
+      default:
+        break;
+    }
+    std::string decoded;
+    if (token.kind == sql::token_constant::bit_string || !sql::decode_string_constant(raw, token.kind, decoded)) return {};
+    return of_text(group, source.literal_type, decoded);
+  }
+
+  source_result read_number(const key_group& group, const key_source& source, bool integer, std::string_view raw) const {
+    std::array<char, 64> space{};
+    std::string long_number;
+    std::string_view digits = raw;
+    if (source.negated && raw.size() + 1 <= space.size()) {
+      space[0] = '-';
+      std::copy(raw.begin(), raw.end(), space.begin() + 1);
+      digits = {space.data(), raw.size() + 1};
+    } else if (source.negated) {
+      long_number.append("-").append(raw);
+      digits = long_number;
+    }
+    const oid natural = integer ? integer_literal_type(digits) : type_oid::numeric;
+    const oid from = source.literal_type != 0 ? source.literal_type : natural;
+    // Another literal than the one that was planned: a comparison of other types says nothing about the shard.
+    if (!ties_key(group.key_type, from)) return {};
+    return of_text(group, from, digits);
+  }
+
+  source_result read_parameter(const key_group& group, const key_source& source) const {
+    if (source.index >= parameters_.size()) return {};
+    const bound_parameter& p = parameters_[source.index];
+    if (p.null) return {outcome::null, 0, {}};
+    const oid declared = p.type == type_oid::unknown ? 0 : p.type;
+    oid from = declared;
+    if (source.literal_type != 0) {
+      // $1::int8: the parameter's own type is the cast's unless it was declared otherwise.
+      if (declared == 0) from = source.literal_type;
+      const bool same = from == source.literal_type || (integer_family(from) && integer_family(source.literal_type)) ||
+                        (text_family(from) && text_family(source.literal_type));
+      if (!same) return {};
+    }
+    if (!ties_key(group.key_type, from)) return {};
+    if (!p.binary) return of_text(group, from, p.value);
+    if (!literals_.utf8 && (text_family(group.key_type) || group.key_type == type_oid::bpchar) && has_high_byte(p.value)) {
+      return {};
+    }
+    return of_hash(group, partition_hash_binary(group.key_type, group.modifier, from, p.value), "(binary)");
+  }
+
+  const topology& map_;
+  std::string_view text_;
+  std::span<const sql::constant_position> constants_;
+  std::span<const bound_parameter> parameters_;
+  const literal_context& literals_;
+};
+
+route refused(const plan& p, error_report error) {
+  return {to_refusal{std::move(error)}, p.mode, p.needs_primary};
+}
+
+error_report problem_of(const key_group& group, const source_result& result) {
+  if (result.what == outcome::null) return make_error(error_id::null_key, group.key, group.table);
+  if (result.what == outcome::invalid) {
+    return make_error(error_id::invalid_key_value, group.key, type_label(group.key_type), result.text);
+  }
+  return make_error(error_id::key_not_provable, group.key, group.table);
+}
+
+route resolve_keyed(const plan& p, const keyed_target& keyed, const topology& map, const resolver& values) {
+  shard_set shards;
+  for (const key_group& group : keyed.groups) {
+    for (const key_source& source : group.sources) {
+      const source_result result = values.read(group, source);
+      if (result.what == outcome::shard) {
+        shards.add(result.shard);
+      } else if (result.what != outcome::null || group.insert_row) {
+        return refused(p, problem_of(group, result));
+      }
+      // key = NULL matches nothing, wherever it is asked.
+    }
+  }
+  const std::size_t count = shards.size();
+  if (count == 0) return {to_shard{map.buckets.owner.empty() ? shard_index{0} : map.buckets.owner[0]}, p.mode, p.needs_primary};
+  if (count == 1) return {to_shard{shards.first()}, p.mode, p.needs_primary};
+  if (keyed.scatter_allowed) return {to_many{shards.all()}, p.mode, p.needs_primary};
+  return refused(p, keyed.several_refusal);
+}
+
+}  // namespace
+
+route resolve(const plan& p, const topology& map, std::string_view text,
+              std::span<const sql::constant_position> constants, std::span<const bound_parameter> parameters,
+              const literal_context& literals) {
+  if (const auto* fixed = std::get_if<fixed_target>(&p.where)) return {fixed->target, p.mode, p.needs_primary};
+  const auto& keyed = std::get<keyed_target>(p.where);
+  if (map.buckets.owner.empty()) {
+    return refused(p, make_error(error_id::internal, "the topology has no buckets"));
+  }
+  return resolve_keyed(p, keyed, map, resolver{map, text, constants, parameters, literals});
+}
+
+}  // namespace pgbraid::router

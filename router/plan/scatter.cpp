@@ -1,0 +1,130 @@
+// Concatenation over shards; see scatter.hpp.
+#include "router/plan/scatter.hpp"
+
+#include <algorithm>
+
+#include "router/plan/keys.hpp"
+#include "router/plan/refusals.hpp"
+
+namespace pgbraid::router {
+namespace {
+
+/// How a part of FROM stands on the shards.
+enum class spread : std::uint8_t {
+  replicated,   ///< the same rows everywhere
+  partitioned,  ///< each row on exactly one shard
+  neither
+};
+
+spread beside(spread left, spread right) {
+  if (left == spread::neither || right == spread::neither) return spread::neither;
+  // Two partitioned sides are joined key = key: joined_by_key() looks after that.
+  return left == spread::replicated && right == spread::replicated ? spread::replicated : spread::partitioned;
+}
+
+spread spread_of(const analysis& a, const sql::from_item& item) {
+  switch (item.kind) {
+    case sql::from_kind::relation: {
+      const auto use = a.use_of.find(&item);
+      if (use == a.use_of.end()) return spread::neither;
+      return a.uses[use->second].table.where == placement::sharded ? spread::partitioned : spread::replicated;
+    }
+    case sql::from_kind::subquery:
+    case sql::from_kind::function:
+      return spread::replicated;  // sharded tables below the top level are refused before this is asked
+    case sql::from_kind::join:
+      break;
+    case sql::from_kind::values_like_other:
+      return spread::neither;
+  }
+  if (item.left == nullptr || item.right == nullptr) return spread::neither;
+  const spread left = spread_of(a, *item.left);
+  const spread right = spread_of(a, *item.right);
+  const bool same = left == spread::replicated && right == spread::replicated;
+  switch (item.join) {
+    case sql::join_kind::inner:
+    case sql::join_kind::cross:
+      return beside(left, right);
+    case sql::join_kind::left:
+      // A replicated row without a partner here may have one on another shard.
+      return left == spread::partitioned || same ? beside(left, right) : spread::neither;
+    case sql::join_kind::right:
+      return right == spread::partitioned || same ? beside(left, right) : spread::neither;
+    case sql::join_kind::full:
+      return same ? spread::replicated : spread::neither;
+  }
+  return spread::neither;
+}
+
+std::optional<std::string> problem_of_level(const query_level& level) {
+  if (!level.window.empty()) return "a window function (" + level.window + ") over all shards";
+  if (!level.aggregate.empty()) return "an aggregate (" + level.aggregate + ") over all shards";
+  if (level.grouped) return "GROUP BY over several shards";
+  if (level.having) return "HAVING over several shards";
+  if (level.distinct) return "DISTINCT over several shards";
+  if (level.ordered) return "ORDER BY over several shards";
+  if (level.limited) return "LIMIT or OFFSET over several shards";
+  if (level.tablesample) return "TABLESAMPLE over several shards";
+  if (!level.system_column.empty()) return "system column \"" + level.system_column + "\" over several shards";
+  if (level.whole_row) return "a whole row as one value over several shards";
+  return std::nullopt;
+}
+
+/// Subqueries may only read what every shard has, and must come to the same everywhere.
+std::optional<std::string> problem_below(const query_level& level) {
+  if (!level.window.empty()) return "a window function (" + level.window + ") in a subquery over several shards";
+  if (!level.aggregate.empty() && !level.plain_count) {
+    return "an aggregate (" + level.aggregate + ") in a subquery over several shards";
+  }
+  if (level.limited) return "LIMIT or OFFSET in a subquery over several shards";
+  if (level.distinct && level.ordered) return "DISTINCT in a subquery over several shards";
+  if (level.grouped || level.having) return "GROUP BY in a subquery over several shards";
+  if (level.tablesample) return "TABLESAMPLE over several shards";
+  if (!level.system_column.empty()) return "system column \"" + level.system_column + "\" over several shards";
+  if (level.whole_row) return "a whole row as one value over several shards";
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<scatter_problem> judge_scatter(const analysis& a) {
+  const auto first = std::find_if(a.uses.begin(), a.uses.end(),
+                                  [](const table_use& use) { return use.table.where == placement::sharded; });
+  const std::string hint = first == a.uses.end() ? "" : key_hint(*first) + ".";
+  const auto problem = [&](std::string reason) { return scatter_problem{std::move(reason), hint}; };
+
+  if (a.writes) return problem("a write");
+  if (a.locking) return problem("row locks (FOR UPDATE, FOR SHARE) on several shards");
+  if (a.common_tables) return problem("WITH over several shards");
+  if (a.set_operation) return problem("UNION, INTERSECT or EXCEPT over several shards");
+  const auto top = std::find_if(a.levels.begin(), a.levels.end(), [](const query_level& level) { return level.top; });
+  if (top == a.levels.end()) return problem("this kind of statement");
+  const auto top_index = static_cast<std::size_t>(top - a.levels.begin());
+  for (const table_use& use : a.uses) {
+    if (use.table.where == placement::sharded && use.level != top_index) {
+      return problem("a subquery that reads sharded table \"" + use.table.full_name + "\" on all shards");
+    }
+  }
+  for (std::size_t i = 0; i < a.levels.size(); ++i) {
+    auto reason = i == top_index ? problem_of_level(a.levels[i]) : problem_below(a.levels[i]);
+    if (reason) return problem(std::move(*reason));
+  }
+  if (!a.functions.not_replicable.empty()) {
+    return problem(a.functions.not_replicable + " may give another value on each shard");
+  }
+  if (!joined_by_key(a)) {
+    return scatter_problem{"a join of sharded tables that is not on their sharding keys",
+                           "Join the tables on key = key, or tie each of them to one value of its key."};
+  }
+  spread all = spread::replicated;
+  if (top->from != nullptr) {
+    for (const sql::from_item& item : *top->from) all = beside(all, spread_of(a, item));
+  }
+  if (all != spread::partitioned) {
+    return scatter_problem{"an outer join that keeps rows of a reference table without a partner",
+                           "Put the sharded table on the side whose rows are kept."};
+  }
+  return std::nullopt;
+}
+
+}  // namespace pgbraid::router

@@ -1,0 +1,22 @@
+// When the answers of several shards, put one behind the other, are the answer of the whole.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "router/plan/analysis.hpp"
+
+namespace pgbraid::router {
+
+/// Why a query cannot be asked of several shards and its answers be concatenated; nothing: it can.
+struct scatter_problem {
+  std::string reason;
+  std::string hint;
+};
+
+/// Judges a SELECT that reads sharded tables. It is right if each result row comes from rows of one shard, and each such
+/// combination is found on exactly one shard: one query level over sharded tables joined key = key, reference tables beside
+/// them or on the nullable side, and nothing that looks at more than one result row.
+[[nodiscard]] std::optional<scatter_problem> judge_scatter(const analysis& a);
+
+}  // namespace pgbraid::router

@@ -1,0 +1,177 @@
+// The cascade; see targets.hpp.
+#include "router/plan/targets.hpp"
+
+#include <algorithm>
+#include <optional>
+#include <set>
+
+#include "router/plan/keys.hpp"
+#include "router/plan/refusals.hpp"
+#include "router/plan/scatter.hpp"
+
+namespace pgbraid::router {
+
+using protocol::error_id;
+using protocol::make_error;
+
+namespace {
+
+chosen_target refused(protocol::error_report error) {
+  std::string reason = error.message;
+  return {refusal(std::move(error)), std::move(reason)};
+}
+
+/// What stands beside the sharded tables.
+struct other_tables {
+  bool system = false, reference = false;
+  std::optional<shard_index> shard;       ///< of the unsharded tables
+  bool shards_differ = false;
+  std::string name;                       ///< an unsharded or system table
+};
+
+other_tables others_of(const analysis& a) {
+  other_tables out;
+  for (const table_use& use : a.uses) {
+    switch (use.table.where) {
+      case placement::system:
+        out.system = true;
+        out.name = use.table.full_name;
+        break;
+      case placement::reference:
+        out.reference = true;
+        break;
+      case placement::unsharded:
+        out.shards_differ = out.shards_differ || (out.shard && *out.shard != use.table.shard);
+        out.shard = use.table.shard;
+        out.name = use.table.full_name;
+        break;
+      default:
+        break;
+    }
+  }
+  return out;
+}
+
+/// Rules about functions that hold whatever the tables are.
+std::optional<protocol::error_report> judge_functions(const analysis& a, const plan_context& context, bool any_table) {
+  const function_facts& f = a.functions;
+  if (!f.spread_user_code.empty()) {
+    if (context.schema->functions.empty()) return catalog_not_read();
+    return make_error(error_id::user_code, f.spread_user_code);
+  }
+  if (!f.sequence.empty()) return refuse_session(f.sequence, "a sequence counts on one shard alone");
+  if (f.session_state.empty()) return std::nullopt;
+  const bool lock = f.session_state.find("advisory") != std::string::npos;
+  // An advisory lock by itself is taken on the designated shard, by everybody.
+  if (lock && !any_table) return std::nullopt;
+  return refuse_session(f.session_state, lock ? "over several shards an advisory lock is taken in a statement of its own"
+                                              : "it changes the state of one server's session");
+}
+
+chosen_target without_sharded(const analysis& a, const other_tables& others) {
+  if (others.shards_differ || (others.system && others.shard && *others.shard != designated_shard)) {
+    return refused(refuse_read("tables of different shards in one statement",
+                               "Read the tables one by one, or move them to one shard."));
+  }
+  if (others.shard) {
+    return {fixed_target{to_shard{*others.shard}}, "table \"" + others.name + "\" stands on one shard"};
+  }
+  if (others.system || a.functions.designated) {
+    return {fixed_target{to_shard{designated_shard}}, "the designated shard answers for the catalog"};
+  }
+  if (!a.functions.session_state.empty() || a.locking) {
+    return {fixed_target{to_shard{designated_shard}}, "locks are taken on the designated shard"};
+  }
+  return {fixed_target{to_any{}}, others.reference ? "only reference tables" : "no table"};
+}
+
+chosen_target all_shards(const topology& map) {
+  std::set<shard_index> owners(map.buckets.owner.begin(), map.buckets.owner.end());
+  if (owners.empty()) {
+    for (std::size_t i = 0; i < map.shards.size(); ++i) owners.insert(static_cast<shard_index>(i));
+  }
+  if (owners.size() == 1) return {fixed_target{to_shard{*owners.begin()}}, "one shard owns every bucket"};
+  return {fixed_target{to_many{{owners.begin(), owners.end()}}}, "no key: all shards are asked, rows concatenated"};
+}
+
+std::string tied_reason(const std::vector<key_group>& groups) {
+  std::string out = "tied by ";
+  for (std::size_t i = 0; i < groups.size(); ++i) {
+    if (i > 0) out += ", ";
+    out += groups[i].table + "." + groups[i].key;
+  }
+  return out;
+}
+
+/// What is told when a statement that must stay on one shard means several.
+protocol::error_report several_refusal(const analysis& a, const std::vector<key_group>& groups,
+                                       const std::optional<scatter_problem>& problem, bool concatenate,
+                                       const std::string& what) {
+  if (a.writes || a.locking) {
+    return refuse_write(groups.size() > 1 ? "the keys in this statement belong to different shards"
+                                          : "the keys of its rows belong to different shards");
+  }
+  if (groups.size() > 1) {
+    return refuse_read("the keys in this statement belong to different shards",
+                       "Run one statement for each key, or tie all tables to the same value.");
+  }
+  if (!concatenate) return refuse_read(what + " over several shards", "Tie the statement to keys of one shard.");
+  return refuse_read(problem ? problem->reason : "its keys belong to different shards", problem ? problem->hint : "");
+}
+
+}  // namespace
+
+fixed_target refusal(protocol::error_report error) {
+  return {to_refusal{std::move(error)}};
+}
+
+chosen_target choose_target(const analysis& a, const plan_context& context, bool concatenate,
+                            const std::string& what) {
+  if (a.refusal) return refused(*a.refusal);
+  if (a.not_understood) {
+    return refused(refuse_syntax("it contains something that pgbraid does not know (such as XML, MERGE, named "
+                                 "arguments)"));
+  }
+  if (a.into) return refused(make_error(error_id::ddl_over_shards, "SELECT INTO"));
+  const bool any_table = !a.uses.empty();
+  if (auto error = judge_functions(a, context, any_table)) return refused(std::move(*error));
+
+  const other_tables others = others_of(a);
+  const bool sharded = std::any_of(a.uses.begin(), a.uses.end(),
+                                   [](const table_use& use) { return use.table.where == placement::sharded; });
+  if (!sharded) return without_sharded(a, others);
+  if (others.shard || others.system) {
+    return refused(refuse_read("table \"" + others.name + "\" stands on one shard and sharded tables on all",
+                               "Read them in separate statements, or make the table a reference table."));
+  }
+
+  std::size_t free_use = nowhere;
+  auto groups = tie_all(a, free_use);
+  const std::optional<scatter_problem> problem = judge_scatter(a);
+  if (groups) {
+    keyed_target keyed;
+    keyed.scatter_allowed = concatenate && groups->size() == 1 && !problem;
+    keyed.several_refusal = several_refusal(a, *groups, problem, concatenate, what);
+    std::string reason = tied_reason(*groups);
+    keyed.groups = std::move(*groups);
+    return {std::move(keyed), std::move(reason)};
+  }
+  const table_use& use = a.uses[free_use];
+  if (a.writes || a.locking) {
+    return refused(refuse_write("\"" + use.table.full_name + "\" is not tied to one value of its sharding key", &use));
+  }
+  if (problem) return refused(refuse_read(problem->reason, problem->hint));
+  if (!concatenate) return refused(refuse_read(what + " over several shards", key_hint(use) + "."));
+  return all_shards(*context.map);
+}
+
+void list_tables(const analysis& a, plan& out) {
+  const auto add = [](std::vector<std::string>& list, const std::string& name) {
+    if (std::find(list.begin(), list.end(), name) == list.end()) list.push_back(name);
+  };
+  for (const table_use& use : a.uses) {
+    add(use.role == table_role::read ? out.reads : out.writes, use.table.full_name);
+  }
+}
+
+}  // namespace pgbraid::router

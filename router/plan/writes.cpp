@@ -1,0 +1,146 @@
+// INSERT, UPDATE and DELETE: what may be written where, and where the key of an inserted row stands; see analyzer.hpp.
+#include <algorithm>
+
+#include "router/plan/analyzer.hpp"
+#include "router/plan/refusals.hpp"
+
+namespace pgbraid::router {
+
+using protocol::error_id;
+using protocol::make_error;
+
+void analyzer::judge_write(std::size_t index) {
+  if (!several()) return;
+  const table_use& use = out_.uses[index];
+  const std::string& name = use.table.full_name;
+  switch (use.table.where) {
+    case placement::reference:
+      return out_.refuse(make_error(error_id::reference_write, name));
+    case placement::system:
+      return out_.refuse(refuse_write("the system catalogs stand on every shard"));
+    case placement::sharded:
+      break;
+    default:
+      return;
+  }
+  if (use.table.described == nullptr) return;  // already refused
+  if (use.key == nullptr) return out_.refuse(make_error(error_id::key_not_provable, use.table.sharding->key, name));
+  if (context_.map->accept_unenforced.contains(name)) return;
+  for (const std::string& what : use.table.described->unenforced) {
+    // A DELETE can only break what points at the table.
+    if (use.role == table_role::delete_ && what.find("foreign key") == std::string::npos) continue;
+    return out_.refuse(make_error(error_id::unenforced_constraint, name, what));
+  }
+}
+
+std::size_t analyzer::key_position(const sql::insert_query& q, const table_use& use) const {
+  const std::string& key = use.key->name;
+  if (!q.columns.empty()) {
+    for (std::size_t i = 0; i < q.columns.size(); ++i) {
+      if (q.columns[i].name == key) return i;
+    }
+    return nowhere;
+  }
+  const std::vector<column>& columns = use.table.described->columns;
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    if (columns[i].name == key) return i;
+  }
+  return nowhere;
+}
+
+void analyzer::read_rows(const sql::insert_query& q, std::size_t index) {
+  const table_use& use = out_.uses[index];
+  const std::string& table = use.table.full_name;
+  const std::string& key = use.key->name;
+  const auto not_provable = [&] { out_.refuse(make_error(error_id::key_not_provable, key, table)); };
+  const auto missing = [&] { out_.refuse(make_error(error_id::missing_key, key, table)); };
+  if (q.source == nullptr) return missing();
+  const sql::select_query& source = *q.source;
+  const bool rows = !source.values.empty() && source.set_op == sql::set_operation::none && source.limit == nullptr &&
+                    source.offset == nullptr;
+  if (!rows) {
+    return out_.refuse(protocol::with_hint(refuse_write("INSERT ... SELECT into a sharded table"),
+                                           "Select the rows first and insert them with VALUES, tied to their keys."));
+  }
+  const std::size_t position = key_position(q, use);
+  if (position == nowhere) return missing();
+  // OVERRIDING USER VALUE stores another value than the one that stands there.
+  if (q.overriding || (!q.columns.empty() && q.columns[position].indirection)) return not_provable();
+  key_tie tie{index, {}, true};
+  for (const std::vector<sql::expr_ptr>& row : source.values) {
+    if (position >= row.size() || row[position] == nullptr) return missing();
+    const sql::expr& value = *row[position];
+    if (value.kind == sql::expr_kind::default_) return missing();
+    auto found = read_key_value(value, use.key->type, *context_.schema, marks_);
+    if (!found) return not_provable();
+    if (found->null) return out_.refuse(make_error(error_id::null_key, key, table));
+    if (found->from == key_source::origin::parameter) {
+      if (out_.parameter_ties.size() <= found->index) out_.parameter_ties.resize(found->index + 1U);
+      ++out_.parameter_ties[found->index];
+    }
+    tie.sources.push_back(std::move(*found));
+  }
+  out_.ties.push_back(std::move(tie));
+}
+
+void analyzer::judge_conflict_action(const sql::insert_query& q, std::size_t index) {
+  const table_use& use = out_.uses[index];
+  for (const sql::target& set : q.conflict_set) {
+    if (several() && use.key != nullptr && set.name == use.key->name) {
+      out_.refuse(make_error(error_id::key_change, set.name, use.table.full_name));
+    }
+  }
+}
+
+void analyzer::read_insert(const sql::insert_query& q, std::size_t parent) {
+  const std::size_t outer_tables = common_tables_.size();
+  read_with(q.with, parent);
+  const std::size_t level = add_level(parent);
+  const std::size_t use = add_use(q.table, q.alias, level, table_role::insert);
+  out_.levels[level].target = use;
+  judge_write(use);
+  if (q.source != nullptr) read_select(*q.source, parent, false);
+  if (several() && out_.uses[use].key != nullptr) read_rows(q, use);
+  judge_conflict_action(q, use);
+  for (const sql::target& set : q.conflict_set) read_expr(set.value, level, literal::free);
+  for (const sql::expr_ptr& e : q.conflict_exprs) read_expr(e, level, literal::free);
+  read_targets(q.returning, level);
+  common_tables_.resize(outer_tables);
+}
+
+void analyzer::read_update(const sql::update_query& q, std::size_t parent) {
+  const std::size_t outer_tables = common_tables_.size();
+  read_with(q.with, parent);
+  const std::size_t level = add_level(parent);
+  const std::size_t use = add_use(q.table, q.alias, level, table_role::update);
+  out_.levels[level].target = use;
+  out_.levels[level].from = &q.from;
+  judge_write(use);
+  read_from(q.from, level);
+  for (const sql::target& set : q.set) {
+    const column* key = out_.uses[use].key;
+    if (several() && key != nullptr && set.name == key->name) {
+      out_.refuse(make_error(error_id::key_change, set.name, out_.uses[use].table.full_name));
+    }
+    read_expr(set.value, level, literal::free);
+  }
+  read_where(q.where, level);
+  read_targets(q.returning, level);
+  common_tables_.resize(outer_tables);
+}
+
+void analyzer::read_delete(const sql::delete_query& q, std::size_t parent) {
+  const std::size_t outer_tables = common_tables_.size();
+  read_with(q.with, parent);
+  const std::size_t level = add_level(parent);
+  const std::size_t use = add_use(q.table, q.alias, level, table_role::delete_);
+  out_.levels[level].target = use;
+  out_.levels[level].from = &q.using_;
+  judge_write(use);
+  read_from(q.using_, level);
+  read_where(q.where, level);
+  read_targets(q.returning, level);
+  common_tables_.resize(outer_tables);
+}
+
+}  // namespace pgbraid::router
