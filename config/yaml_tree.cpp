@@ -10,6 +10,7 @@
 #include <map>
 #include <optional>
 #include <sstream>
+#include <unordered_map>
 #include <utility>
 
 namespace pgbraid::config::yaml {
@@ -30,26 +31,31 @@ class places {
       if (text[i] == '\n') starts_.push_back(i + 1);
   }
 
-  [[nodiscard]] position of(const YAML::Mark& mark) const {
+  [[nodiscard]] position of(const YAML::Mark& mark) {
     if (mark.is_null() || mark.line < 0 || mark.column < 0) return {};
-    const auto line = static_cast<std::size_t>(mark.line);
-    auto column = static_cast<std::size_t>(mark.column);
-    if (line < starts_.size()) {
-      const std::string_view before = text_.substr(starts_[line], column);
-      column -= static_cast<std::size_t>(std::count_if(
-          before.begin(), before.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) == 0x80; }));
+    const auto line = static_cast<std::size_t>(mark.line), column = static_cast<std::size_t>(mark.column);
+    if (line >= starts_.size()) return {mark.line + 1, mark.column + 1};
+    if (line != line_ || column < column_) {
+      line_ = line;
+      column_ = continued_ = 0;
     }
-    return {mark.line + 1, static_cast<int>(column) + 1};
+    // Goes on from the place before: a long line costs its length once, not once for each value on it.
+    for (const char c : text_.substr(std::min(starts_[line] + column_, text_.size()), column - column_))
+      if ((static_cast<unsigned char>(c) & 0xc0) == 0x80) ++continued_;
+    column_ = column;
+    return {mark.line + 1, static_cast<int>(column - continued_) + 1};
   }
 
  private:
   std::string_view text_;
   std::vector<std::size_t> starts_;
+  std::size_t line_ = 0, column_ = 0;
+  std::size_t continued_ = 0;  ///< bytes of line_ before column_ that continue a character
 };
 
 class builder final : public YAML::EventHandler {
  public:
-  explicit builder(const places& where) : where_(where) {}
+  explicit builder(places& where) : where_(where) {}
 
   std::shared_ptr<node> root;
   std::vector<finding> findings;
@@ -114,6 +120,7 @@ class builder final : public YAML::EventHandler {
     finished built;
     YAML::anchor_t anchor = 0;
     std::optional<pending_key> key;
+    std::unordered_map<std::string, int> lines;  ///< of the keys so far
   };
 
   [[noreturn]] static void throw_depth(position at) {
@@ -184,8 +191,9 @@ class builder final : public YAML::EventHandler {
       return;
     }
     bool usable = true;
-    if (const node::entry* first = parent.built.value->find(key.text)) {
-      report(at, fmt::format("duplicate key \"{}\": first given on line {}", key.text, first->where.line));
+    const auto [first, fresh] = parent.lines.emplace(key.text, at.line);
+    if (!fresh) {
+      report(at, fmt::format("duplicate key \"{}\": first given on line {}", key.text, first->second));
       usable = false;
     } else if (key.text == "<<" && !key.quoted) {
       report(at, "merge keys (<<) are not supported: write the keys out");
@@ -202,7 +210,7 @@ class builder final : public YAML::EventHandler {
     parent.built.value->entries.push_back({std::move(key.text), key.where, std::move(n)});
   }
 
-  const places& where_;
+  places& where_;
   std::vector<open_node> open_;
   std::map<YAML::anchor_t, finished> anchors_;
   std::size_t nodes_ = 0;
@@ -242,7 +250,7 @@ tree parse(const std::string& text) {
     fail({}, fmt::format("the file is larger than {} MB", max_file_bytes >> 20));
     return out;
   }
-  const places where(text);
+  places where(text);
   builder handler(where);
   try {
     // yaml-cpp takes a quote that is never closed for closed at the end of the file if that end is a line's: the rest

@@ -61,18 +61,18 @@ inline std::vector<std::string> told(const load_result& r) {
   return out;
 }
 
-/// A folder for this test run's own files, emptied at its first use.
+/// A folder for this test run's own files; gone at its end.
 inline const std::string& testing_folder() {
-  static const std::string folder = [] {
-    const auto path = std::filesystem::temp_directory_path() / ("pgbraid_unit_config." + std::to_string(getpid()));
-    std::filesystem::create_directories(path);
-    std::atexit([] {
+  struct folder {
+    std::string path = std::filesystem::temp_directory_path() / ("pgbraid_unit_config." + std::to_string(getpid()));
+    folder() { std::filesystem::create_directories(path); }
+    ~folder() {
       std::error_code ignored;
-      std::filesystem::remove_all(testing_folder(), ignored);
-    });
-    return path.string();
-  }();
-  return folder;
+      std::filesystem::remove_all(path, ignored);
+    }
+  };
+  static const folder only;
+  return only.path;
 }
 
 /// What loading a text tells.
