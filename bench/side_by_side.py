@@ -1,0 +1,138 @@
+"""The benchmark of bench/run: interleaved rounds over all peers and workloads."""
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import measure
+import report
+from peers import BenchError, Peers
+
+TOP = Path(__file__).resolve().parent.parent
+
+
+def arguments():
+    p = argparse.ArgumentParser(
+        prog="bench/run", description="Measures direct, PgBouncer, HAProxy and pgbraid side by side on one private PostgreSQL 15 "
+        "with pgbench, 16 clients; prints medians and ratios and writes docs/benchmarks.md and docs/benchmarks.svg.")
+    p.add_argument("--rounds", type=int, default=9, help="interleaved rounds (9)")
+    p.add_argument("--seconds", type=int, default=4, help="seconds of each run (4)")
+    p.add_argument("--quick", action="store_true", help="3 rounds, and docs/ is left alone")
+    p.add_argument("--workloads", default="simple,extended,prepared,write", help="some of simple,extended,prepared,write")
+    p.add_argument("--scale", type=int, default=10, help="pgbench's scale (10)")
+    p.add_argument("--transport", choices=("tcp", "unix"), default="tcp", help="how the proxies reach the server (tcp)")
+    p.add_argument("--pgbraid", type=Path, default=TOP / "build/release/pgbraid", help="the binary to measure")
+    p.add_argument("--without-pgbraid", action="store_true", help="the peers alone; docs/ is left alone")
+    p.add_argument("--two-workers", action="store_true", help="also pgbraid with workers: 2")
+    p.add_argument("--no-build", action="store_true", help="measure the binary that is there")
+    p.add_argument("--micro", type=Path, default=TOP / "build/bench/bench/micro/micro_router",
+                   help="the micro-benchmark, run first when it is there")
+    p.add_argument("--json", type=Path, help="write all samples to this file")
+    options = p.parse_args()
+    if options.quick:
+        options.rounds = 3
+    known = {w.name: w for w in measure.WORKLOADS}
+    names = options.workloads.split(",")
+    if unknown := [n for n in names if n not in known]:
+        p.error(f"unknown workload: {unknown[0]}")
+    if options.rounds < 1 or options.seconds < 1:
+        p.error("rounds and seconds are at least 1")
+    options.chosen = tuple(known[n] for n in names)
+    return options
+
+
+def start(peers, options):
+    peers.start_postgres()
+    for mode in sorted({w.bouncer_mode for w in options.chosen}):
+        peers.start_pgbouncer(mode)
+    peers.start_haproxy()
+    names = ["direct", "pgbouncer", "haproxy"]
+    if not options.without_pgbraid:
+        if not os.access(options.pgbraid, os.X_OK):
+            raise BenchError(f"{options.pgbraid} is not there: build it, or say --without-pgbraid")
+        for workers in (1, 2) if options.two_workers else (1,):
+            peers.start_pgbraid(options.pgbraid, workers)
+            names.append("pgbraid" if workers == 1 else f"pgbraid-{workers}")
+    return tuple(names)
+
+
+def progress(text):
+    if sys.stdout.isatty():
+        print(f"\r\033[K{text}", end="", flush=True)
+
+
+def measure_all(peers, names, options, log_folder):
+    samples = {w.name: {n: [] for n in names} for w in options.chosen}
+
+    def one(name, workload, seconds):
+        key = f"pgbouncer-{workload.bouncer_mode}" if name == "pgbouncer" else name
+        return measure.run(peers, peers.ports[key], peers.proxies.get(key), workload, seconds, log_folder)
+
+    for workload in options.chosen:  # warm caches and pools; not counted
+        for name in names:
+            progress(f"warming up: {workload.title} {name}")
+            one(name, workload, 1)
+    begin, runs = time.monotonic(), 0
+    total = options.rounds * len(options.chosen) * len(names)
+    for round_number in range(options.rounds):
+        for w, workload in enumerate(options.chosen):
+            turn = (round_number + w) % len(names)
+            for name in names[turn:] + names[:turn]:
+                left = (time.monotonic() - begin) / runs * (total - runs) if runs else total * (options.seconds + 0.5)
+                progress(f"round {round_number + 1} of {options.rounds}: {workload.title} {name}, {left:.0f} s left")
+                samples[workload.name][name].append(one(name, workload, options.seconds))
+                runs += 1
+        peers.settle()
+    progress("")
+    return samples
+
+
+def write_json(results, path):
+    flat = {w: {n: [asdict(s) for s in list_] for n, list_ in by.items()} for w, by in results.samples.items()}
+    path.write_text(json.dumps({"versions": results.versions, "micro": results.micro, "samples": flat}, indent=1) + "\n")
+
+
+def main():
+    options = arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    folder = Path(tempfile.mkdtemp(prefix="pgbraid-bench."))
+    memory = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else folder
+    logs = Path(tempfile.mkdtemp(prefix="pgbraid-bench.", dir=memory))
+    if os.getuid() == 0:
+        shutil.chown(folder, "postgres")
+    try:
+        progress("routing alone")
+        micro = measure.micro(options.micro) if os.access(options.micro, os.X_OK) else {}
+        with Peers(folder, options.scale, options.transport) as peers:
+            names = start(peers, options)
+            samples = measure_all(peers, names, options, logs / "log")
+            results = report.Results(samples, options.chosen, names, peers.versions, os.cpu_count(), options.rounds,
+                                     options.seconds, options.transport, micro)
+    except BenchError as e:
+        print(f"bench/run: error: {e}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("bench/run: stopped", file=sys.stderr)
+        return 130
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(logs, ignore_errors=True)
+    print(report.as_text(results))
+    if options.json:
+        write_json(results, options.json)
+    if not options.quick and not options.without_pgbraid:
+        report.write_markdown(results, TOP / "docs/benchmarks.md")
+        report.write_plot(results, TOP / "docs/benchmarks.svg")
+        print("\nwritten: docs/benchmarks.md, docs/benchmarks.svg")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
