@@ -8,8 +8,6 @@
 
 #include "router/sql/raw_tree.hpp"
 
-extern "C" void pg_query_exit(void);
-
 namespace pgbraid::router::sql {
 namespace {
 
@@ -91,7 +89,8 @@ parse_result parse(std::string_view text) {
 }
 
 void release_parser_of_this_thread() noexcept {
-  pg_query_exit();
+  // libpg_query frees the thread's context in a hook of its own when the thread ends, and does not notice when
+  // pg_query_exit() did so before: the hook would free it again, and a later parse would use what is gone.
 }
 
 }  // namespace pgbraid::router::sql

@@ -27,7 +27,8 @@ using parse_result = std::variant<std::vector<statement>, parse_failure>;
 /// runs on: any thread (the parser's state is thread-local).
 [[nodiscard]] parse_result parse(std::string_view text);
 
-/// Releases what the parser keeps for this thread; call before a thread that used parse() ends.
+/// What the parser keeps for a thread (some kilobytes) goes when the thread ends; this is the place for anything more than
+/// that, and may be called any number of times, also between two parses.
 void release_parser_of_this_thread() noexcept;
 
 }  // namespace pgbraid::router::sql

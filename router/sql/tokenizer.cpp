@@ -173,19 +173,31 @@ bool scanner::run() {
         break;
     }
     if (!good) return false;
+    // The usual single blank, without another turn through the switch.
+    if (at_ != end_ && *at_ == ' ') {
+      blank_ = true;
+      ++at_;
+    }
   }
   return true;
 }
 
 bool scanner::word() {
-  const char* start = at_;
-  char* word = write_;
-  do {
-    const char folded = folded_word_bytes[static_cast<unsigned char>(*at_)];
-    if (folded == 0) break;
-    *write_++ = folded;
-    ++at_;
-  } while (at_ != end_);
+  const char* const start = at_;
+  char* const word = write_;
+  {
+    // In locals: a store through char* might otherwise change the members, which would then be read again for each byte.
+    const char* at = start;
+    const char* const end = end_;
+    char* write = word;
+    do {
+      const char folded = folded_word_bytes[static_cast<unsigned char>(*at)];
+      if (folded == 0) break;
+      *write++ = folded;
+    } while (++at != end);
+    at_ = at;
+    write_ = write;
+  }
   if (at_ != end_ && at_ - start == 1 && (*at_ == '\'' || *at_ == '&')) {
     // A letter right before a quote may be the constant's prefix.
     const char letter = *word;
