@@ -84,6 +84,7 @@ class Peers:
         self.ports = {}  # peer -> port that pgbench connects to
         self.proxies = {}  # peer -> process whose CPU counts
         self.versions = {}
+        self.enough_descriptors = False
 
     def __enter__(self):
         return self
@@ -183,7 +184,7 @@ auth_type = trust
 auth_file = {users}
 pool_mode = {mode}
 default_pool_size = {POOL_SIZE}
-max_client_conn = 1000
+max_client_conn = 20000
 server_idle_timeout = 0
 server_lifetime = 86400
 log_connections = 0
@@ -229,6 +230,7 @@ auth: {{method: trust}}
 monitor: {{user: {USER}}}
 users: {{{USER}: {{}}}}
 log: {{level: warning}}
+limits: {{max_clients: 20000}}
 databases:
   {USER}:
     servers: ["{server}"]

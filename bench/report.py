@@ -34,6 +34,7 @@ class Results:
     seconds: float
     transport: str
     micro: dict  # name -> nanoseconds; empty when it was not run
+    idle: dict  # peer -> bytes of an idle client; empty when it was not measured
 
     def medians(self, workload, peer, field):
         values = [getattr(s, field) for s in self.samples[workload][peer]]
@@ -112,7 +113,12 @@ def as_text(r):
         out += "\n\npgbraid / PgBouncer, median (least to greatest) of the rounds\n" + aligned(RATIO_HEAD, ratios)
     if r.micro:
         out += "\n\n" + aligned(MICRO_HEAD, micro_rows(r))
-    return out
+    return out + (f"\n\n{idle_clients(r)}" if r.idle else "")
+
+
+def idle_clients(r):
+    each = ", ".join(f"{title(peer)} {value / 1024:.2f} kB" for peer, value in r.idle.items())
+    return f"A client that is logged in and idle costs (slope of resident memory from 1,000 to 10,000 clients): {each}."
 
 
 def markdown_table(head, body):
@@ -124,11 +130,13 @@ def as_markdown(r):
     out = f"{conditions(r)}\n\n![CPU time and throughput](benchmarks.svg)\n\n{markdown_table(HEAD, rows(r))}\n"
     ratios = list(ratio_rows(r))
     if ratios:
-        out += ("\npgbraid through PgBouncer, within each round: median (least to greatest). Below 1 is better for CPU and "
+        out += ("\npgbraid divided by PgBouncer, within each round: median (least to greatest). Below 1 is better for CPU and "
                 f"latency, above 1 for tps.\n\n{markdown_table(RATIO_HEAD, ratios)}\n")
     if r.micro:
-        out += ("\nWhat routing alone costs (`bench/micro`, median of 5): pgbench's point SELECT of 54 bytes, and an INSERT of one "
+        out += ("\nWhat routing alone costs (`bench/micro`, median of 5): pgbench's point SELECT, and an INSERT of one "
                 f"row with ten columns.\n\n{markdown_table(MICRO_HEAD, micro_rows(r))}\n")
+    if r.idle:
+        out += f"\n{idle_clients(r)}\n"
     return out
 
 

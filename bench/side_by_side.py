@@ -11,6 +11,7 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
+import idle
 import measure
 import report
 from peers import BenchError, Peers
@@ -34,6 +35,7 @@ def arguments():
     p.add_argument("--no-build", action="store_true", help="measure the binary that is there")
     p.add_argument("--micro", type=Path, default=TOP / "build/bench/bench/micro/micro_router",
                    help="the micro-benchmark, run first when it is there")
+    p.add_argument("--without-idle", action="store_true", help="leave out what idle clients cost")
     p.add_argument("--json", type=Path, help="write all samples to this file")
     options = p.parse_args()
     if options.quick:
@@ -94,9 +96,22 @@ def measure_all(peers, names, options, log_folder):
     return samples
 
 
+def measure_idle(peers, names, options):
+    """Bytes of an idle client, for the proxies that need no server connection for each."""
+    if options.without_idle or not peers.enough_descriptors:
+        return {}
+    out = {}
+    for name in names:
+        key = "pgbouncer-transaction" if name == "pgbouncer" else name
+        if key in peers.proxies and name != "haproxy":
+            progress(f"idle clients: {name}")
+            out[name] = idle.bytes_a_client(peers.ports[key], peers.proxies[key].pid)
+    return out
+
+
 def write_json(results, path):
     flat = {w: {n: [asdict(s) for s in list_] for n, list_ in by.items()} for w, by in results.samples.items()}
-    path.write_text(json.dumps({"versions": results.versions, "micro": results.micro, "samples": flat}, indent=1) + "\n")
+    path.write_text(json.dumps({"versions": results.versions, "micro": results.micro, "idle": results.idle, "samples": flat}, indent=1) + "\n")
 
 
 def main():
@@ -111,10 +126,13 @@ def main():
         progress("routing alone")
         micro = measure.micro(options.micro) if os.access(options.micro, os.X_OK) else {}
         with Peers(folder, options.scale, options.transport) as peers:
+            peers.enough_descriptors = idle.allow_descriptors()
             names = start(peers, options)
             samples = measure_all(peers, names, options, logs / "log")
+            idle_bytes = measure_idle(peers, names, options)
+            progress("")
             results = report.Results(samples, options.chosen, names, peers.versions, os.cpu_count(), options.rounds,
-                                     options.seconds, options.transport, micro)
+                                     options.seconds, options.transport, micro, idle_bytes)
     except BenchError as e:
         print(f"bench/run: error: {e}", file=sys.stderr)
         return 1
