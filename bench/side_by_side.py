@@ -46,6 +46,8 @@ def arguments():
         p.error(f"unknown workload: {unknown[0]}")
     if options.rounds < 1 or options.seconds < 1:
         p.error("rounds and seconds are at least 1")
+    if not options.without_pgbraid and not os.access(options.pgbraid, os.X_OK):
+        p.error(f"{options.pgbraid} is not there: build it, or say --without-pgbraid")
     options.chosen = tuple(known[n] for n in names)
     return options
 
@@ -57,8 +59,6 @@ def start(peers, options):
     peers.start_haproxy()
     names = ["direct", "pgbouncer", "haproxy"]
     if not options.without_pgbraid:
-        if not os.access(options.pgbraid, os.X_OK):
-            raise BenchError(f"{options.pgbraid} is not there: build it, or say --without-pgbraid")
         for workers in (1, 2) if options.two_workers else (1,):
             peers.start_pgbraid(options.pgbraid, workers)
             names.append("pgbraid" if workers == 1 else f"pgbraid-{workers}")
