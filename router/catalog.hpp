@@ -84,6 +84,8 @@ struct catalog {
 
   /// The relation, or nullptr.
   [[nodiscard]] const relation* find_relation(std::string_view schema, std::string_view name) const;
+
+  friend bool operator==(const catalog&, const catalog&) = default;
 };
 
 }  // namespace pgbraid::router

@@ -2,6 +2,7 @@
 // the monitor replaces it whole.
 #pragma once
 
+#include "config/config.hpp"
 #include "router/catalog.hpp"
 #include "router/topology.hpp"
 
@@ -41,6 +42,7 @@ struct database_state {
   std::string reason;
   std::shared_ptr<const router::topology> map;
   std::shared_ptr<const router::catalog> schema;
+  std::shared_ptr<const ::pgbraid::config::database> config;  ///< its part of the topology; null when it has none
   std::vector<shard_state> shards;
 };
 using database_state_ptr = std::shared_ptr<const database_state>;

@@ -1,0 +1,78 @@
+// One shard's catalog as it came from the server: rows turned into values, nothing judged yet. Pure.
+#pragma once
+
+#include "proxy/cluster/pg_connection.hpp"
+#include "router/catalog.hpp"
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace pgbraid::proxy {
+
+/// A unique or exclusion constraint, a unique index or a foreign key of a table that the topology names.
+struct constraint_facts {
+  struct part {
+    std::optional<std::string> column;  ///< none: an expression
+    std::string foreign_column;         ///< foreign keys
+    std::string op;                     ///< exclusion constraints: the operator's symbol
+  };
+  std::string table;  ///< "schema.name", the root of a partitioned table
+  char kind = 'u';    ///< pg_constraint.contype, or i for a unique index
+  std::string name;
+  std::string foreign_table;
+  std::vector<part> parts;
+};
+
+/// A default or identity that draws from a sequence.
+struct sequence_facts {
+  std::string table, column;
+};
+
+/// Something of a table that runs when rows are read or written and is not of the server's own making.
+struct code_facts {
+  std::string table;
+  std::string what;                     ///< `trigger "x"`
+  std::optional<std::string> function;  ///< "schema.name"; none: a rule or a policy with a subquery
+};
+
+struct view_function {
+  std::string name;  ///< "schema.name"
+  bool is_volatile = false;
+  bool user_code = false;
+};
+
+struct view_facts {
+  std::string definition;                ///< written with only pg_catalog in the search path
+  std::vector<view_function> functions;  ///< outside pg_catalog, operators' and casts' functions included
+};
+
+struct type_facts {
+  std::string name;                ///< "schema.name"
+  std::vector<router::oid> parts;  ///< element, base, subtype, attributes
+};
+
+using view_map = std::map<std::string, view_facts, std::less<>>;
+
+struct shard_catalog {
+  router::catalog content;                  ///< without what needs judging: constraints, code, views
+  std::map<router::oid, type_facts> types;  ///< outside pg_catalog
+  std::vector<constraint_facts> constraints;
+  std::vector<sequence_facts> sequences;
+  std::vector<code_facts> code;
+  view_map views;  ///< outside pg_catalog and information_schema
+};
+
+/// The answers to the questions of catalog_sql.hpp of the same names.
+struct catalog_answers {
+  std::vector<pg_row> schemas, relations, columns, functions, operators, types, collations, user_casts, role_settings,
+      server_settings, views, view_functions, constraints, sequences, user_code;
+};
+
+[[nodiscard]] shard_catalog read_catalog(const catalog_answers& answers);
+
+/// An array literal for a parameter of type text[].
+[[nodiscard]] std::string array_literal(const std::vector<std::string>& values);
+
+}  // namespace pgbraid::proxy

@@ -1,0 +1,184 @@
+// The questions that fill a catalog. Each is one SELECT of text columns; catalog_rows.cpp reads its rows in the same
+// order. $1, where it stands, is an array of "schema.name": the tables that the topology names.
+#pragma once
+
+namespace pgbraid::proxy::catalog_sql {
+
+// 16384 is the lowest OID that is not of the server's own making (FirstNormalObjectId, transam.h).
+
+/// Moves whenever a definition that a catalog is made from changes: every change writes a new row version. Temporary
+/// objects come and go without moving it.
+inline constexpr const char* token = R"(
+WITH temporary AS MATERIALIZED (SELECT oid FROM pg_class WHERE relpersistence = 't')
+SELECT string_agg(n || ':' || s, ',') FROM (
+  SELECT count(*) AS n, coalesce(sum(xmin::text::int8), 0) AS s FROM pg_class WHERE relpersistence <> 't'
+  UNION ALL SELECT count(*), coalesce(sum(xmin::text::int8 + attnum), 0) FROM pg_attribute WHERE attrelid NOT IN (SELECT oid FROM temporary)
+  UNION ALL SELECT count(*), coalesce(sum(xmin::text::int8), 0) FROM pg_attrdef WHERE adrelid NOT IN (SELECT oid FROM temporary)
+  UNION ALL SELECT count(*), coalesce(sum(xmin::text::int8), 0) FROM pg_proc
+  UNION ALL SELECT count(*), coalesce(sum(xmin::text::int8), 0) FROM pg_constraint WHERE conrelid NOT IN (SELECT oid FROM temporary)
+  UNION ALL SELECT count(*), coalesce(sum(xmin::text::int8), 0) FROM pg_trigger WHERE tgrelid NOT IN (SELECT oid FROM temporary)
+  UNION ALL SELECT count(*), coalesce(sum(xmin::text::int8), 0) FROM pg_index WHERE indrelid NOT IN (SELECT oid FROM temporary)
+  UNION ALL SELECT count(*), coalesce(sum(xmin::text::int8), 0) FROM pg_inherits
+  UNION ALL SELECT count(*), coalesce(sum(xmin::text::int8), 0) FROM pg_rewrite WHERE ev_class NOT IN (SELECT oid FROM temporary)
+  UNION ALL SELECT count(*), coalesce(sum(xmin::text::int8), 0) FROM pg_policy
+  UNION ALL SELECT count(*), coalesce(sum(xmin::text::int8), 0) FROM pg_type WHERE typnamespace NOT IN (SELECT oid FROM pg_namespace WHERE nspname ~ '^pg_temp_')
+  UNION ALL SELECT count(*), coalesce(sum(xmin::text::int8), 0) FROM pg_operator
+  UNION ALL SELECT count(*), coalesce(sum(xmin::text::int8), 0) FROM pg_cast
+  UNION ALL SELECT count(*), coalesce(sum(xmin::text::int8), 0) FROM pg_collation
+  UNION ALL SELECT count(*), coalesce(sum(xmin::text::int8), 0) FROM pg_namespace WHERE nspname !~ '^pg_(toast_)?temp_'
+  UNION ALL SELECT count(*), coalesce(sum(xmin::text::int8), 0) FROM pg_db_role_setting
+  UNION ALL SELECT count(*), coalesce(sum(hashtext(reset_val)), 0) FROM pg_settings
+             WHERE name IN ('default_transaction_isolation', 'default_transaction_read_only', 'search_path')) t)";
+
+/// schema
+inline constexpr const char* schemas = R"(
+SELECT nspname FROM pg_namespace WHERE nspname <> 'pg_toast' AND nspname !~ '^pg_(toast_)?temp_')";
+
+/// oid, schema, name, kind, persistence
+inline constexpr const char* relations = R"(
+SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE n.nspname <> 'pg_toast' AND n.nspname !~ '^pg_(toast_)?temp_' AND c.relkind NOT IN ('t', 'c')
+   AND (c.oid >= 16384 OR c.relkind NOT IN ('i', 'I')))";
+
+/// relation's oid, name, type, modifier, deterministic, has default, generated; by relation and position
+inline constexpr const char* columns = R"(
+SELECT a.attrelid, a.attname, a.atttypid, a.atttypmod, coalesce(k.collisdeterministic, true),
+       a.atthasdef OR a.attidentity <> '' OR t.typdefault IS NOT NULL, a.attgenerated <> '' OR a.attidentity = 'a'
+  FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_type t ON t.oid = a.atttypid
+  LEFT JOIN pg_collation k ON k.oid = a.attcollation
+ WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind NOT IN ('t', 'c', 'i', 'I')
+ ORDER BY a.attrelid, a.attnum)";
+
+/// name, volatile, stable, user code, aggregate, window, set returning, in pg_catalog only. The built-in functions
+/// listed run queries that they are given as text, or read tables that they are given by name: as good as user code.
+inline constexpr const char* functions = R"(
+SELECT p.proname, bool_or(p.provolatile = 'v'), bool_or(p.provolatile = 's'),
+       bool_or(p.oid >= 16384 AND l.lanname NOT IN ('c', 'internal')
+               OR p.oid < 16384 AND p.proname ~ '^(query|cursor|table|schema|database)_to_xml|^ts_stat$|^ts_rewrite$'),
+       bool_or(p.prokind = 'a'), bool_or(p.prokind = 'w'), bool_or(p.proretset), bool_and(n.nspname = 'pg_catalog')
+  FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang JOIN pg_namespace n ON n.oid = p.pronamespace
+ GROUP BY 1)";
+
+/// symbol, outside pg_catalog, volatile: only those of which one is true
+inline constexpr const char* operators = R"(
+SELECT o.oprname, bool_or(n.nspname <> 'pg_catalog'), bool_or(coalesce(p.provolatile, 'i') = 'v')
+  FROM pg_operator o JOIN pg_namespace n ON n.oid = o.oprnamespace LEFT JOIN pg_proc p ON p.oid = o.oprcode
+ GROUP BY 1 HAVING bool_or(n.nspname <> 'pg_catalog' OR coalesce(p.provolatile, 'i') = 'v'))";
+
+/// oid, schema, name, oid of a type that it is made of (NULL: of none); one row for each part
+inline constexpr const char* types = R"(
+SELECT t.oid, n.nspname, t.typname, p.part
+  FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
+  LEFT JOIN LATERAL (
+    SELECT t.typelem AS part WHERE t.typelem <> 0
+    UNION ALL SELECT t.typbasetype WHERE t.typbasetype <> 0
+    UNION ALL SELECT r.rngsubtype FROM pg_range r WHERE r.rngtypid = t.oid OR r.rngmultitypid = t.oid
+    UNION ALL SELECT a.atttypid FROM pg_attribute a
+               WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped) p ON true
+ WHERE n.nspname NOT IN ('pg_catalog', 'pg_toast') AND n.nspname !~ '^pg_(toast_)?temp_')";
+
+/// name
+inline constexpr const char* collations = R"(
+SELECT k.collname FROM pg_collation k JOIN pg_namespace n ON n.oid = k.collnamespace WHERE n.nspname <> 'pg_catalog')";
+
+/// true or false
+inline constexpr const char* user_casts = R"(
+SELECT EXISTS (SELECT FROM pg_cast c JOIN pg_proc p ON p.oid = c.castfunc JOIN pg_language l ON l.oid = p.prolang
+                WHERE p.oid >= 16384 AND l.lanname NOT IN ('c', 'internal')))";
+
+/// role ('' for all), specific to this database, "name=value"
+inline constexpr const char* role_settings = R"(
+SELECT coalesce(r.rolname, ''), s.setdatabase <> 0, x.setting
+  FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = s.setrole CROSS JOIN unnest(s.setconfig) AS x(setting)
+ WHERE s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+   AND (s.setrole = 0 OR r.oid IS NOT NULL)
+   AND split_part(x.setting, '=', 1) IN ('default_transaction_isolation', 'default_transaction_read_only', 'search_path'))";
+
+/// name, value on this connection, built-in value, source of this connection's value
+inline constexpr const char* server_settings = R"(
+SELECT name, reset_val, boot_val, source FROM pg_settings
+ WHERE name IN ('default_transaction_isolation', 'default_transaction_read_only', 'search_path'))";
+
+/// oid, definition
+inline constexpr const char* views = R"(
+SELECT c.oid, pg_get_viewdef(c.oid) FROM pg_class c WHERE c.relkind = 'v' AND c.oid >= 16384)";
+
+/// oid of a view, "schema.name" of a function outside pg_catalog that its definition calls in whatever way, volatile,
+/// user code
+inline constexpr const char* view_functions = R"(
+SELECT DISTINCT r.ev_class, n.nspname || '.' || p.proname, p.provolatile = 'v', l.lanname NOT IN ('c', 'internal')
+  FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class AND c.relkind = 'v'
+  JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
+  LEFT JOIN pg_operator o ON d.refclassid = 'pg_operator'::regclass AND o.oid = d.refobjid
+  JOIN pg_proc p ON p.oid = CASE WHEN d.refclassid = 'pg_proc'::regclass THEN d.refobjid ELSE o.oprcode END
+  JOIN pg_language l ON l.oid = p.prolang JOIN pg_namespace n ON n.oid = p.pronamespace
+ WHERE p.oid >= 16384)";
+
+// The named tables and all that inherits from them, partitions included, each under the name of its root.
+#define PGBRAID_TABLE_TREE                                                                    \
+  "WITH RECURSIVE tree AS ("                                                                  \
+  " SELECT c.oid, n.nspname || '.' || c.relname AS root"                                      \
+  "   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"                          \
+  "  WHERE n.nspname || '.' || c.relname = ANY ($1::text[]) AND c.relkind IN ('r', 'p', 'f')" \
+  " UNION SELECT i.inhrelid, t.root FROM tree t JOIN pg_inherits i ON i.inhparent = t.oid)"
+
+/// table, kind (p, u, x, f, or i for a unique index), name, column (NULL: an expression), foreign table, foreign
+/// column, operator, place; one row for each column, in order
+inline constexpr const char* constraints = PGBRAID_TABLE_TREE R"(
+SELECT t.root, con.contype::text, con.conname, a.attname, fn.nspname || '.' || fc.relname, fa.attname, o.oprname,
+       k.place
+  FROM tree t JOIN pg_constraint con ON con.conrelid = t.oid AND con.contype IN ('p', 'u', 'x', 'f') AND con.conparentid = 0
+  CROSS JOIN LATERAL unnest(con.conkey, con.confkey, con.conexclop) WITH ORDINALITY AS k(col, fcol, op, place)
+  LEFT JOIN pg_attribute a ON a.attrelid = con.conrelid AND a.attnum = k.col AND k.col > 0
+  LEFT JOIN pg_attribute fa ON fa.attrelid = con.confrelid AND fa.attnum = k.fcol
+  LEFT JOIN pg_class fc ON fc.oid = con.confrelid LEFT JOIN pg_namespace fn ON fn.oid = fc.relnamespace
+  LEFT JOIN pg_operator o ON o.oid = k.op
+UNION ALL
+SELECT t.root, 'i', ic.relname, a.attname, NULL, NULL, NULL, k.place
+  FROM tree t JOIN pg_index i ON i.indrelid = t.oid AND i.indisunique JOIN pg_class ic ON ic.oid = i.indexrelid
+  CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k(col, place)
+  LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.col AND k.col > 0
+ WHERE k.place <= i.indnkeyatts
+   AND NOT EXISTS (SELECT FROM pg_constraint con WHERE con.conindid = i.indexrelid AND con.contype IN ('p', 'u', 'x')))";
+
+/// table, column whose default or identity draws a number from a sequence
+inline constexpr const char* sequences = PGBRAID_TABLE_TREE R"(
+SELECT DISTINCT t.root, a.attname
+  FROM tree t JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped
+  JOIN pg_type ty ON ty.oid = a.atttypid
+  LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+ WHERE a.attidentity <> '' OR pg_get_expr(d.adbin, d.adrelid) ~ 'nextval\(' OR ty.typdefault ~ 'nextval\('
+    OR EXISTS (SELECT FROM pg_depend x JOIN pg_class s ON s.oid = x.refobjid AND s.relkind = 'S'
+                WHERE x.classid = 'pg_attrdef'::regclass AND x.objid = d.oid AND x.refclassid = 'pg_class'::regclass))";
+
+/// table, what calls it, "schema.name" of the user's function (NULL: no function of a name, a rule or a policy)
+inline constexpr const char* user_code = PGBRAID_TABLE_TREE R"(, parts AS (
+  SELECT t.root, 'pg_attrdef'::regclass AS class, d.oid, 'the default of column "' || a.attname || '"' AS what
+    FROM tree t JOIN pg_attrdef d ON d.adrelid = t.oid JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = d.adnum
+  UNION ALL SELECT t.root, 'pg_constraint'::regclass, c.oid, 'constraint "' || c.conname || '"'
+    FROM tree t JOIN pg_constraint c ON c.conrelid = t.oid AND c.contype = 'c'
+  UNION ALL SELECT t.root, 'pg_constraint'::regclass, c.oid, 'constraint "' || c.conname || '" of a domain'
+    FROM tree t JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 JOIN pg_constraint c ON c.contypid = a.atttypid
+   WHERE NOT a.attisdropped AND c.contypid <> 0
+  UNION ALL SELECT t.root, 'pg_class'::regclass, i.indexrelid, 'an index'
+    FROM tree t JOIN pg_index i ON i.indrelid = t.oid
+  UNION ALL SELECT t.root, 'pg_trigger'::regclass, g.oid, 'trigger "' || g.tgname || '"'
+    FROM tree t JOIN pg_trigger g ON g.tgrelid = t.oid AND NOT g.tgisinternal AND g.tgenabled <> 'D'
+  UNION ALL SELECT t.root, 'pg_policy'::regclass, p.oid, 'policy "' || p.polname || '"'
+    FROM tree t JOIN pg_policy p ON p.polrelid = t.oid JOIN pg_class c ON c.oid = t.oid AND c.relrowsecurity)
+SELECT DISTINCT x.root, x.what, n.nspname || '.' || p.proname
+  FROM parts x JOIN pg_depend d ON d.classid = x.class AND d.objid = x.oid
+  LEFT JOIN pg_operator o ON d.refclassid = 'pg_operator'::regclass AND o.oid = d.refobjid
+  JOIN pg_proc p ON p.oid = CASE WHEN d.refclassid = 'pg_proc'::regclass THEN d.refobjid ELSE o.oprcode END
+  JOIN pg_language l ON l.oid = p.prolang JOIN pg_namespace n ON n.oid = p.pronamespace
+ WHERE p.oid >= 16384 AND l.lanname NOT IN ('c', 'internal')
+UNION ALL SELECT t.root, 'rule "' || r.rulename || '"', NULL
+  FROM tree t JOIN pg_rewrite r ON r.ev_class = t.oid AND r.rulename <> '_RETURN' AND r.ev_enabled <> 'D'
+UNION ALL SELECT t.root, 'policy "' || p.polname || '"', NULL
+  FROM tree t JOIN pg_policy p ON p.polrelid = t.oid JOIN pg_class c ON c.oid = t.oid AND c.relrowsecurity
+ WHERE p.polqual::text ~ '\{SUBLINK' OR p.polwithcheck::text ~ '\{SUBLINK')";
+
+#undef PGBRAID_TABLE_TREE
+
+}  // namespace pgbraid::proxy::catalog_sql

@@ -1,0 +1,102 @@
+// Everything the control plane knows of one database, kept up to date: its shards' roles, its catalog, and whether rows
+// stand where the map says. Publishes an immutable database_state whenever something of it changes.
+#pragma once
+
+#include "config/config.hpp"
+#include "proxy/cluster/placement.hpp"
+#include "proxy/cluster/server_probe.hpp"
+#include "proxy/cluster/snapshot.hpp"
+#include "proxy/cluster/topology_view.hpp"
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace pgbraid::proxy {
+
+struct shard_catalog;
+
+/// What a watch needs of the monitor that owns it.
+struct watch_services {
+  boost::asio::io_context* context = nullptr;
+  config::monitor_options options;
+  /// The process's one probe of a server, started; `dbname` is where it may log in.
+  std::function<std::shared_ptr<server_probe>(const server_address&, const std::string& dbname)> probe;
+  std::function<void(database_state_ptr)> publish;
+  std::function<std::uint64_t()> next_version;  ///< grows over the process's life: for catalogs and bucket maps
+};
+
+/// runs on: the monitor's thread.
+class database_watch : public std::enable_shared_from_this<database_watch> {
+ public:
+  /// `view.errors` must be empty. `name` is the client's name of the database. `depth`: how placement is checked.
+  database_watch(watch_services services, config::database database, std::string name, topology_view view,
+                 placement_depth depth);
+  ~database_watch();
+
+  /// Begins to watch. Nothing is published before announce().
+  void start();
+  /// Publishes the state as it is, and every change from now on.
+  void announce();
+  /// Ends it: nothing is published any more.
+  void stop();
+
+  void hurry_server(std::size_t shard, std::size_t server);
+  void refresh_catalog();
+  void change_options(config::monitor_options options) { services_.options = std::move(options); }
+
+  /// Publishes the same servers, map and catalog under other options of no concern here (pool sizes and the like).
+  void change_database(config::database database);
+
+  [[nodiscard]] const std::string& name() const noexcept { return name_; }
+  [[nodiscard]] const router::topology& map() const noexcept { return *map_; }
+  [[nodiscard]] const config::database& database() const noexcept { return *database_; }
+
+  /// Every server has been asked once, and every shard with a server to ask has been looked at.
+  [[nodiscard]] bool settled() const;
+  /// Why this topology does not fit the data as far as it has been looked at.
+  [[nodiscard]] std::vector<std::string> objections() const;
+  /// Shards that could not be looked at, each with the reason.
+  [[nodiscard]] std::vector<std::string> unseen() const;
+  /// The database itself has been missing on the servers since it was first asked for.
+  [[nodiscard]] bool missing() const noexcept;
+
+  /// Takes over who was primary from the watch that this one replaces, for shards whose servers are the same.
+  void inherit(const database_watch& before);
+
+ private:
+  struct shard_watch;
+
+  [[nodiscard]] boost::asio::awaitable<void> keep_shard(std::shared_ptr<database_watch> self, std::size_t shard);
+  [[nodiscard]] boost::asio::awaitable<bool> reach(shard_watch& shard);
+  [[nodiscard]] boost::asio::awaitable<void> read_shard_catalog(shard_watch& shard);
+  [[nodiscard]] boost::asio::awaitable<void> look_at_rows(shard_watch& shard);
+  [[nodiscard]] bool gated() const noexcept;
+  void heard(std::size_t shard, std::size_t server, const server_sample& sample);
+  void merge();
+  void changed(bool urgent);
+  void publish();
+  [[nodiscard]] std::shared_ptr<database_state> build() const;
+
+  watch_services services_;
+  std::shared_ptr<const config::database> database_;
+  std::string name_;
+  placement_depth depth_;
+  std::shared_ptr<const router::topology> map_;
+  std::shared_ptr<const router::catalog> schema_;
+  std::vector<std::unique_ptr<shard_watch>> shards_;
+  std::vector<std::string> contradictions_, warnings_;
+  database_state_ptr published_;
+  boost::asio::steady_timer publish_soon_;
+  bool publish_waits_ = false;
+  bool announced_ = false;
+  bool stopped_ = false;
+};
+
+}  // namespace pgbraid::proxy

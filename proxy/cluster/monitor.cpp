@@ -1,0 +1,353 @@
+#include "proxy/cluster/monitor.hpp"
+
+#include "proxy/cluster/database_watch.hpp"
+#include "proxy/cluster/reload.hpp"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <deque>
+#include <map>
+#include <thread>
+#include <utility>
+
+namespace pgbraid::proxy {
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr std::size_t most_unnamed_databases = 500;
+constexpr auto settle_step = 20ms;
+constexpr auto sweep_interval = 10s;
+constexpr auto missing_kept = 60s;  // how long a database that no server has is asked for
+
+std::shared_ptr<const database_state> refused(const std::string& name, std::string reason) {
+  auto state = std::make_shared<database_state>();
+  state->name = name;
+  state->reason = std::move(reason);
+  state->map = std::make_shared<const router::topology>();
+  state->schema = std::make_shared<const router::catalog>();
+  return state;
+}
+
+}  // namespace
+
+struct monitor::state {
+  explicit state(on_change changed) : publish(std::move(changed)), sweep_timer(context) {}
+
+  struct pending_reload {
+    std::shared_ptr<const config::topology> topology;
+    on_reloaded done;
+  };
+  struct unnamed {
+    steady_time since;
+  };
+
+  on_change publish;
+  asio::io_context context{1};
+  asio::executor_work_guard<asio::io_context::executor_type> work = asio::make_work_guard(context);
+  asio::steady_timer sweep_timer;
+  std::thread thread;
+  std::shared_ptr<const config::topology> topology;
+  std::map<server_address, std::shared_ptr<server_probe>> probes;
+  std::map<std::string, std::shared_ptr<database_watch>, std::less<>> watches;
+  std::map<std::string, std::shared_ptr<database_watch>> candidates;  // of the reload under way
+  std::map<std::string, unnamed, std::less<>> unnamed_databases;      // those of "*" among the watches
+  std::deque<pending_reload> reloads;
+  bool reloading = false;
+  bool stopping = false;
+  std::uint64_t version = 0;
+
+  [[nodiscard]] watch_services services(const config::topology& of);
+  [[nodiscard]] std::shared_ptr<server_probe> probe(const server_address& address, const std::string& dbname);
+  [[nodiscard]] std::shared_ptr<database_watch> make_watch(const config::topology& of, const config::database& database,
+                                                           const std::string& name, placement_depth depth);
+  void begin(std::shared_ptr<const config::topology> first);
+  void end();
+  void ensure(const std::string& name);
+  void drop(const std::string& name, std::string reason);
+  void drop_unused_probes();
+  [[nodiscard]] bool settled() const;
+  [[nodiscard]] asio::awaitable<void> tell_settled(std::function<void()> told);
+  [[nodiscard]] asio::awaitable<void> sweep();
+  [[nodiscard]] asio::awaitable<void> reload_all();
+  [[nodiscard]] asio::awaitable<std::vector<std::string>> reload_one(std::shared_ptr<const config::topology> next);
+};
+
+watch_services monitor::state::services(const config::topology& of) {
+  watch_services given;
+  given.context = &context;
+  given.options = of.monitor;
+  given.probe = [this](const server_address& address, const std::string& dbname) { return probe(address, dbname); };
+  given.publish = [this](database_state_ptr now) { publish(std::move(now)); };
+  given.next_version = [this] { return ++version; };
+  return given;
+}
+
+std::shared_ptr<server_probe> monitor::state::probe(const server_address& address, const std::string& dbname) {
+  std::shared_ptr<server_probe>& known = probes[address];
+  const bool fresh = !known;
+  if (fresh) known = std::make_shared<server_probe>(context, address, topology->monitor);
+  known->add_dbname(dbname);
+  if (fresh) known->start();
+  return known;
+}
+
+std::shared_ptr<database_watch> monitor::state::make_watch(const config::topology& of, const config::database& database,
+                                                           const std::string& name, placement_depth depth) {
+  topology_view view = view_of(database, name);
+  if (view.errors.empty()) {
+    return std::make_shared<database_watch>(services(of), database, name, std::move(view), depth);
+  }
+  for (const std::string& error : view.errors) spdlog::error("database {} is not served: {}", name, error);
+  publish(refused(name, view.errors.front()));
+  return nullptr;
+}
+
+void monitor::state::begin(std::shared_ptr<const config::topology> first) {
+  topology = std::move(first);
+  for (const config::database& database : topology->databases) {
+    if (database.name == "*") continue;
+    const auto watch = make_watch(*topology, database, database.name, placement_depth::sample);
+    if (!watch) continue;
+    watches[database.name] = watch;
+    watch->start();
+    watch->announce();
+  }
+}
+
+void monitor::state::end() {
+  stopping = true;
+  sweep_timer.cancel();
+  for (const auto& [name, watch] : watches) watch->stop();
+  for (const auto& [name, watch] : candidates) watch->stop();
+  for (const auto& [address, known] : probes) known->stop();
+  work.reset();
+}
+
+void monitor::state::ensure(const std::string& name) {
+  if (const auto known = watches.find(name); known != watches.end()) return known->second->announce();
+  const config::database* any = named_database(*topology, "*");
+  if (any == nullptr || named_database(*topology, name) != nullptr) {
+    return publish(refused(name, fmt::format("database \"{}\" is not in the topology", name)));
+  }
+  if (unnamed_databases.size() >= most_unnamed_databases) {
+    return publish(
+        refused(name, fmt::format("more than {} databases that the topology does not name", most_unnamed_databases)));
+  }
+  const auto watch = make_watch(*topology, *any, name, placement_depth::sample);
+  if (!watch) return;
+  watches[name] = watch;
+  unnamed_databases[name] = {std::chrono::steady_clock::now()};
+  watch->start();
+  watch->announce();
+}
+
+void monitor::state::drop(const std::string& name, std::string reason) {
+  const auto found = watches.find(name);
+  if (found == watches.end()) return;
+  found->second->stop();
+  watches.erase(found);
+  unnamed_databases.erase(name);
+  publish(refused(name, std::move(reason)));
+}
+
+void monitor::state::drop_unused_probes() {
+  for (auto it = probes.begin(); it != probes.end();) {
+    if (it->second->has_listeners()) {
+      ++it;
+    } else {
+      it->second->stop();
+      it = probes.erase(it);
+    }
+  }
+}
+
+bool monitor::state::settled() const {
+  for (const auto& [name, watch] : watches) {
+    if (!watch->settled()) return false;
+  }
+  return true;
+}
+
+asio::awaitable<void> monitor::state::tell_settled(std::function<void()> told) {
+  asio::steady_timer timer(context);
+  const steady_time latest = std::chrono::steady_clock::now() + topology->monitor.timeout * 3;
+  while (!stopping && !settled() && std::chrono::steady_clock::now() < latest) {
+    timer.expires_after(settle_step);
+    co_await timer.async_wait(asio::use_awaitable);
+  }
+  if (!stopping) told();
+}
+
+asio::awaitable<void> monitor::state::sweep() {
+  for (;;) {
+    boost::system::error_code cancelled;
+    sweep_timer.expires_after(sweep_interval);
+    co_await sweep_timer.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
+    if (stopping) co_return;
+    const steady_time now = std::chrono::steady_clock::now();
+    std::vector<std::string> gone;
+    for (const auto& [name, entry] : unnamed_databases) {
+      const auto watch = watches.find(name);
+      if (watch != watches.end() && watch->second->missing() && now - entry.since > missing_kept) gone.push_back(name);
+    }
+    for (const std::string& name : gone) drop(name, fmt::format("database \"{}\" does not exist", name));
+  }
+}
+
+asio::awaitable<void> monitor::state::reload_all() {
+  reloading = true;
+  while (!reloads.empty() && !stopping) {
+    pending_reload next = std::move(reloads.front());
+    reloads.pop_front();
+    std::vector<std::string> errors = co_await reload_one(next.topology);
+    candidates.clear();
+    if (stopping) break;
+    for (const std::string& error : errors) spdlog::error("the new topology is refused: {}", error);
+    if (next.done) next.done(std::move(errors));
+  }
+  reloading = false;
+}
+
+asio::awaitable<std::vector<std::string>> monitor::state::reload_one(std::shared_ptr<const config::topology> next) {
+  std::vector<std::string> errors;
+  // Every database that will be watched: those named, and those of "*" that are in use.
+  std::vector<std::pair<std::string, const config::database*>> wanted;
+  for (const config::database& database : next->databases) {
+    if (database.name != "*") wanted.emplace_back(database.name, &database);
+  }
+  if (const config::database* any = named_database(*next, "*"); any != nullptr) {
+    for (const auto& [name, entry] : unnamed_databases) {
+      if (named_database(*next, name) == nullptr) wanted.emplace_back(name, any);
+    }
+  }
+  for (const auto& [name, database] : wanted) {
+    for (const std::string& error : view_of(*database, name).errors)
+      errors.push_back(fmt::format("database {}: {}", name, error));
+  }
+  if (!errors.empty()) co_return errors;
+
+  std::map<std::string, reload_care> cares;
+  for (const auto& [name, database] : wanted) {
+    const auto old = watches.find(name);
+    const reload_care care =
+        old == watches.end() ? reload_care::none : care_of(old->second->database(), *database, name);
+    if (care == reload_care::unchanged) continue;
+    const auto depth = care == reload_care::whole ? placement_depth::whole : placement_depth::sample;
+    const auto watch = make_watch(*next, *database, name, depth);
+    if (!watch) continue;
+    if (old != watches.end()) watch->inherit(*old->second);
+    watch->start();
+    candidates[name] = watch;
+    cares[name] = care;
+  }
+  asio::steady_timer timer(context);
+  for (const auto& [name, watch] : candidates) {
+    const reload_care care = cares[name];
+    if (care == reload_care::none) continue;
+    const steady_time latest = std::chrono::steady_clock::now() + patience(care, next->monitor.timeout);
+    while (!stopping && !watch->settled() && std::chrono::steady_clock::now() < latest) {
+      timer.expires_after(settle_step);
+      co_await timer.async_wait(asio::use_awaitable);
+    }
+    if (stopping) co_return errors;
+    if (care == reload_care::gentle) continue;
+    for (const std::string& text : watch->objections()) errors.push_back(fmt::format("database {}: {}", name, text));
+    for (const std::string& text : watch->unseen()) errors.push_back(fmt::format("database {}: {}", name, text));
+  }
+  if (!errors.empty()) {
+    for (const auto& [name, watch] : candidates) watch->stop();
+    drop_unused_probes();
+    co_return errors;
+  }
+  topology = next;
+  for (const auto& [address, known] : probes) known->change_options(next->monitor);
+  std::vector<std::string> gone;
+  for (const auto& [name, watch] : watches) {
+    const auto stays = std::find_if(wanted.begin(), wanted.end(), [&n = name](const auto& w) { return w.first == n; });
+    watch->change_options(next->monitor);
+    if (stays == wanted.end()) {
+      gone.push_back(name);
+    } else if (!candidates.contains(name)) {
+      watch->change_database(*stays->second);
+    }
+  }
+  for (const std::string& name : gone) drop(name, fmt::format("database \"{}\" is no longer in the topology", name));
+  for (const auto& [name, watch] : candidates) {
+    if (const auto old = watches.find(name); old != watches.end()) old->second->stop();
+    watches[name] = watch;
+    if (named_database(*next, name) != nullptr) unnamed_databases.erase(name);
+    watch->announce();
+  }
+  drop_unused_probes();
+  co_return errors;
+}
+
+monitor::monitor(on_change changed) : state_(std::make_unique<state>(std::move(changed))) {}
+
+monitor::~monitor() {
+  stop();
+}
+
+void monitor::start(std::shared_ptr<const config::topology> topology, std::function<void()> settled) {
+  state& s = *state_;
+  s.thread = std::thread([&s] { s.context.run(); });
+  const auto begin = [&s, topology = std::move(topology), settled = std::move(settled)] {
+    s.begin(topology);
+    asio::co_spawn(s.context, s.sweep(), asio::detached);
+    if (settled) asio::co_spawn(s.context, s.tell_settled(settled), asio::detached);
+  };
+  asio::post(s.context, begin);
+}
+
+void monitor::reload(std::shared_ptr<const config::topology> topology, on_reloaded done) {
+  state& s = *state_;
+  const auto add = [&s, topology = std::move(topology), done = std::move(done)] {
+    s.reloads.push_back({topology, done});
+    if (!s.reloading) asio::co_spawn(s.context, s.reload_all(), asio::detached);
+  };
+  asio::post(s.context, add);
+}
+
+void monitor::stop() {
+  state& s = *state_;
+  if (!s.thread.joinable()) return;
+  // Everything that waits is told to end, and the thread ends when nothing waits any more.
+  asio::post(s.context, [&s] { s.end(); });
+  s.thread.join();
+}
+
+void monitor::notice_server_trouble(std::string database, std::size_t shard, std::size_t server) {
+  state& s = *state_;
+  asio::post(s.context, [&s, database = std::move(database), shard, server] {
+    const auto watch = s.watches.find(database);
+    if (watch != s.watches.end()) watch->second->hurry_server(shard, server);
+  });
+}
+
+void monitor::catalog_may_have_changed(std::string database) {
+  state& s = *state_;
+  asio::post(s.context, [&s, database = std::move(database)] {
+    const auto watch = s.watches.find(database);
+    if (watch != s.watches.end()) watch->second->refresh_catalog();
+  });
+}
+
+void monitor::ensure_database(std::string name) {
+  state& s = *state_;
+  asio::post(s.context, [&s, name = std::move(name)] { s.ensure(name); });
+}
+
+}  // namespace pgbraid::proxy

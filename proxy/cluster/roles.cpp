@@ -1,0 +1,233 @@
+#include "proxy/cluster/roles.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace pgbraid::proxy {
+
+namespace {
+
+bool same_but_positions(const shard_state& a, const shard_state& b) {
+  return a.primary == b.primary && std::equal(a.servers.begin(), a.servers.end(), b.servers.begin(), b.servers.end(),
+                                              [](const server_state& x, const server_state& y) {
+                                                return x.role == y.role && x.usable == y.usable &&
+                                                       x.reason == y.reason && x.weight == y.weight;
+                                              });
+}
+
+void put_out(server_state& server, server_role role, std::string reason) {
+  server.role = role;
+  server.usable = false;
+  server.reason = std::move(reason);
+}
+
+}  // namespace
+
+shard_roles::shard_roles(shard_options options) : options_(std::move(options)) {
+  observed_.resize(options_.servers.size());
+  for (const shard_options::server& s : options_.servers) {
+    server_state& state = state_.servers.emplace_back();
+    state.weight = s.weight;
+    state.reason = "not asked yet";
+  }
+}
+
+void shard_roles::inherit(const shard_roles& before) {
+  const shard_options own = options_;
+  const shard_state fresh = state_;
+  if (before.observed_.size() != observed_.size()) return;
+  *this = before;
+  options_ = own;
+  events_.clear();
+  for (std::size_t i = 0; i < state_.servers.size(); ++i) state_.servers[i].weight = fresh.servers[i].weight;
+}
+
+bool shard_roles::settled() const noexcept {
+  return std::all_of(observed_.begin(), observed_.end(), [](const observed& o) { return o.latest.has_value(); });
+}
+
+std::vector<shard_event> shard_roles::take_events() {
+  return std::exchange(events_, {});
+}
+
+void shard_roles::log(shard_event::level level, std::string text) {
+  events_.push_back({level, fmt::format("shard {}: {}", options_.name, text)});
+}
+
+bool shard_roles::claims_primary(std::size_t server) const noexcept {
+  const auto& latest = observed_[server].latest;
+  return latest && latest->answered && !latest->in_recovery;
+}
+
+bool shard_roles::take(std::size_t server, const server_sample& sample) {
+  const shard_state before = state_;
+  observed_[server].latest = sample;
+  choose_primary();
+  if (state_.primary == static_cast<int>(server)) sample_primary();
+  for (std::size_t i = 0; i < observed_.size(); ++i) {
+    if (static_cast<int>(i) != state_.primary && observed_[i].latest && !claims_primary(i)) judge_replica(i);
+  }
+  log_changes(before);
+  return !same_but_positions(before, state_);
+}
+
+std::string shard_roles::refuse_primary(const server_sample& sample) const {
+  if (known_.server < 0 || sample.system_identifier != known_.system_identifier) return {};
+  if (sample.timeline < known_.timeline) {
+    return fmt::format("it claims to be primary on timeline {}, older than timeline {} of the last primary {}",
+                       sample.timeline, known_.timeline,
+                       options_.servers[static_cast<std::size_t>(known_.server)].name);
+  }
+  return {};
+}
+
+void shard_roles::choose_primary() {
+  std::vector<std::size_t> claims;
+  for (std::size_t i = 0; i < observed_.size(); ++i) {
+    if (!claims_primary(i)) continue;
+    const std::string refused = refuse_primary(*observed_[i].latest);
+    if (refused.empty()) {
+      claims.push_back(i);
+    } else {
+      put_out(state_.servers[i], server_role::unknown, refused);
+    }
+  }
+  int chosen = -1;
+  std::string conflict;
+  if (claims.size() > 1) {
+    const auto held = std::find(claims.begin(), claims.end(), static_cast<std::size_t>(std::max(known_.server, 0)));
+    if (known_.server >= 0 && held != claims.end()) chosen = known_.server;
+    for (const std::size_t i : claims) {
+      conflict += (conflict.empty() ? "" : " and ") + options_.servers[i].name;
+    }
+    conflict += chosen >= 0 ? fmt::format(" both answer as primary: {} stays, as it was first",
+                                          options_.servers[static_cast<std::size_t>(chosen)].name)
+                            : " both answer as primary: no writes";
+    for (const std::size_t i : claims) {
+      if (static_cast<int>(i) != chosen) put_out(state_.servers[i], server_role::unknown, "two primaries: " + conflict);
+    }
+  } else if (claims.size() == 1) {
+    if (settled()) {
+      chosen = static_cast<int>(claims.front());
+    } else {
+      put_out(state_.servers[claims.front()], server_role::unknown, "waiting for the other servers' first answers");
+    }
+  }
+  if (conflict != conflict_) {
+    conflict_ = conflict;
+    if (!conflict.empty()) log(shard_event::level::error, "two primaries: " + conflict);
+  }
+  state_.primary = chosen;
+  if (chosen < 0) return;
+  const server_sample& sample = *observed_[static_cast<std::size_t>(chosen)].latest;
+  server_state& primary = state_.servers[static_cast<std::size_t>(chosen)];
+  primary.role = server_role::primary;
+  primary.usable = true;
+  primary.reason.clear();
+  primary.safe_until = steady_time::min();
+  primary.lag_bytes = 0;
+  const identity now{sample.system_identifier, sample.timeline, chosen};
+  if (now == known_) return;
+  if (known_.server >= 0 && now.system_identifier != known_.system_identifier) {
+    log(shard_event::level::warning, fmt::format("{} is a cluster of another system identifier than the last primary",
+                                                 options_.servers[static_cast<std::size_t>(chosen)].name));
+  }
+  known_ = now;
+  inserted_.clear();
+  flushed_.clear();
+  for (server_state& server : state_.servers) server.safe_until = steady_time::min();
+  for (observed& o : observed_) o.replayed = 0;
+}
+
+void shard_roles::sample_primary() {
+  const server_sample& sample = *observed_[static_cast<std::size_t>(state_.primary)].latest;
+  inserted_.add(sample.begin, sample.position);
+  flushed_.add(sample.begin, sample.flushed);
+}
+
+void shard_roles::judge_replica(std::size_t server) {
+  const server_sample& sample = *observed_[server].latest;
+  server_state& state = state_.servers[server];
+  if (!sample.answered) {
+    state.safe_until = steady_time::min();
+    put_out(state, server_role::unknown, sample.failure);
+    return;
+  }
+  const auto unrelated = [&](std::string reason) {
+    state.safe_until = steady_time::min();
+    put_out(state, server_role::replica, std::move(reason));
+  };
+  const bool comparable = known_.server >= 0;
+  if (comparable && sample.system_identifier != 0 && sample.system_identifier != known_.system_identifier) {
+    return unrelated("it replicates another cluster: its system identifier is not the primary's");
+  }
+  if (comparable && state_.primary >= 0 && sample.timeline != known_.timeline) {
+    return unrelated(sample.timeline == 0 ? "its timeline is not known"
+                                          : fmt::format("it follows timeline {}, the primary is on timeline {}",
+                                                        sample.timeline, known_.timeline));
+  }
+  if (comparable && sample.timeline == known_.timeline) {
+    // A replica that restarted may show less than before until it has replayed it again.
+    observed& seen = observed_[server];
+    const steady_time covered = inserted_.covered_until(sample.position);
+    state.safe_until = sample.position >= seen.replayed ? std::max(state.safe_until, covered) : covered;
+    seen.replayed = sample.position;
+  } else {
+    state.safe_until = steady_time::min();
+  }
+  const std::string late = judge_lag(server);
+  if (!late.empty()) return put_out(state, server_role::replica, late);
+  state.role = server_role::replica;
+  state.usable = true;
+  state.reason.clear();
+}
+
+std::string shard_roles::judge_lag(std::size_t server) {
+  observed& seen = observed_[server];
+  server_state& state = state_.servers[server];
+  if (inserted_.empty()) return {};
+  const std::uint64_t newest = inserted_.newest();
+  state.lag_bytes = newest > seen.latest->position ? newest - seen.latest->position : 0;
+  const auto lag_time = flushed_.behind(seen.latest->position);
+  // Once out, a replica comes back when it is at half the limit, so that it does not go in and out around it.
+  const unsigned part = seen.lagging ? 2 : 1;
+  std::string reason;
+  if (options_.max_lag_bytes && state.lag_bytes > *options_.max_lag_bytes / part) {
+    reason = fmt::format("it is behind its primary by more than {} bytes", *options_.max_lag_bytes);
+  } else if (options_.max_lag_time && lag_time > *options_.max_lag_time / part) {
+    reason = fmt::format("it is behind its primary by more than {} ms", options_.max_lag_time->count());
+  }
+  seen.lagging = !reason.empty();
+  return reason;
+}
+
+void shard_roles::log_changes(const shard_state& before) {
+  if (before.primary != state_.primary) {
+    if (state_.primary >= 0) {
+      const std::size_t i = static_cast<std::size_t>(state_.primary);
+      log(shard_event::level::info,
+          fmt::format("{} is primary (timeline {})", options_.servers[i].name, observed_[i].latest->timeline));
+    } else {
+      const std::size_t i = static_cast<std::size_t>(before.primary);
+      log(shard_event::level::error,
+          fmt::format("no primary: {} is lost: {}", options_.servers[i].name, state_.servers[i].reason));
+    }
+  }
+  for (std::size_t i = 0; i < state_.servers.size(); ++i) {
+    const server_state &was = before.servers[i], &is = state_.servers[i];
+    const bool told_above = static_cast<int>(i) == before.primary || static_cast<int>(i) == state_.primary;
+    if (told_above && !(is.usable && static_cast<int>(i) == before.primary && state_.primary != before.primary))
+      continue;
+    if (is.usable && !was.usable) {
+      log(shard_event::level::info, fmt::format("{} is a replica, usable", options_.servers[i].name));
+    } else if (is.usable && was.role != is.role) {
+      log(shard_event::level::info, fmt::format("{} is a replica now", options_.servers[i].name));
+    } else if (!is.usable && (was.usable || was.reason != is.reason)) {
+      log(shard_event::level::warning, fmt::format("{} is out: {}", options_.servers[i].name, is.reason));
+    }
+  }
+}
+
+}  // namespace pgbraid::proxy

@@ -1,0 +1,99 @@
+// One shard's servers judged by what they answered: who is primary, which replicas may serve reads, how far each has
+// replayed. Pure: samples in, shard_state and log lines out; time comes with the samples.
+#pragma once
+
+#include "proxy/cluster/epochs.hpp"
+#include "proxy/cluster/snapshot.hpp"
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace pgbraid::proxy {
+
+/// What one probe of one server gave.
+struct server_sample {
+  bool answered = false;
+  std::string failure;  ///< why it did not answer
+  steady_time begin{};  ///< before the question was sent
+  bool in_recovery = false;
+  std::uint64_t system_identifier = 0;  ///< 0: unknown
+  std::uint32_t timeline = 0;           ///< 0: unknown
+  std::uint64_t position = 0;           ///< primary: insert position, made replayable; replica: replayed
+  std::uint64_t flushed = 0;            ///< primary: flushed to disk, the most that a replica can have been sent
+};
+
+/// What a shard's judge needs of the topology.
+struct shard_options {
+  struct server {
+    std::string name;  ///< for log lines: "127.0.0.1:6100"
+    unsigned weight = 1;
+  };
+  std::string name;  ///< for log lines: "shop/s0"
+  std::vector<server> servers;
+  std::optional<std::uint64_t> max_lag_bytes;
+  std::optional<std::chrono::milliseconds> max_lag_time;
+};
+
+/// Something that people who run the servers want to read in the log.
+struct shard_event {
+  enum class level : std::uint8_t { info, warning, error } severity = level::info;
+  std::string text;
+  friend bool operator==(const shard_event&, const shard_event&) = default;
+};
+
+/// The judge of one shard. No primary is named before every server has been asked once, so that two primaries at start
+/// are seen as two. Once one is known it stays while it answers as one, whoever else claims to be.
+class shard_roles {
+ public:
+  explicit shard_roles(shard_options options);
+
+  /// Takes a probe's outcome for one server and judges anew. True if something other than positions changed.
+  bool take(std::size_t server, const server_sample& sample);
+
+  /// Takes over all that was seen and judged of the same servers in the same order, under options of its own.
+  void inherit(const shard_roles& before);
+
+  [[nodiscard]] const shard_state& state() const noexcept { return state_; }
+
+  /// Every server has been asked at least once.
+  [[nodiscard]] bool settled() const noexcept;
+
+  /// Log lines since the last call.
+  [[nodiscard]] std::vector<shard_event> take_events();
+
+ private:
+  struct observed {
+    std::optional<server_sample> latest;
+    bool lagging = false;        ///< between falling behind and having caught up well
+    std::uint64_t replayed = 0;  ///< the position that safe_until was worked out for
+  };
+  struct identity {
+    std::uint64_t system_identifier = 0;
+    std::uint32_t timeline = 0;
+    int server = -1;
+    friend bool operator==(const identity&, const identity&) = default;
+  };
+
+  [[nodiscard]] bool claims_primary(std::size_t server) const noexcept;
+  [[nodiscard]] std::string refuse_primary(const server_sample& sample) const;
+  void choose_primary();
+  void sample_primary();
+  void judge_replica(std::size_t server);
+  [[nodiscard]] std::string judge_lag(std::size_t server);
+  void log_changes(const shard_state& before);
+  void log(shard_event::level level, std::string text);
+
+  shard_options options_;
+  std::vector<observed> observed_;
+  shard_state state_;
+  identity known_;                  ///< the last primary that was accepted
+  wal_history inserted_, flushed_;  ///< of that primary
+  std::string conflict_;            ///< more than one server claims to be primary
+  std::vector<shard_event> events_;
+};
+
+}  // namespace pgbraid::proxy

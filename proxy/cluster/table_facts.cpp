@@ -1,0 +1,138 @@
+#include "proxy/cluster/table_facts.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace pgbraid::proxy {
+
+namespace {
+
+const router::column* find_column(const router::catalog& content, std::string_view table, std::string_view name) {
+  const auto relation = content.relations.find(table);
+  if (relation == content.relations.end()) return nullptr;
+  for (const router::column& c : relation->second.columns) {
+    if (c.name == name) return &c;
+  }
+  return nullptr;
+}
+
+bool is_integer(router::oid type) {
+  namespace t = router::type_oid;
+  return type == t::int2 || type == t::int4 || type == t::int8;
+}
+
+bool is_text(router::oid type) {
+  return type == router::type_oid::text || type == router::type_oid::varchar;
+}
+
+// Equal values of the two types have the same hash.
+bool same_hash(const router::column* a, const router::column* b) {
+  if (a == nullptr || b == nullptr) return false;
+  return a->type == b->type || (is_integer(a->type) && is_integer(b->type)) || (is_text(a->type) && is_text(b->type));
+}
+
+bool contains_key(const constraint_facts& constraint, const std::string& key) {
+  return std::any_of(constraint.parts.begin(), constraint.parts.end(), [&](const constraint_facts::part& part) {
+    return part.column == key && (constraint.kind != 'x' || part.op == "=");
+  });
+}
+
+std::string describe(const constraint_facts& constraint) {
+  switch (constraint.kind) {
+    case 'p':
+      return fmt::format("primary key \"{}\"", constraint.name);
+    case 'x':
+      return fmt::format("exclusion constraint \"{}\"", constraint.name);
+    case 'f':
+      return fmt::format("foreign key \"{}\"", constraint.name);
+    case 'i':
+      return fmt::format("unique index \"{}\"", constraint.name);
+    default:
+      return fmt::format("unique constraint \"{}\"", constraint.name);
+  }
+}
+
+// Why a foreign key of a sharded table does not hold over the shards; "" when it does.
+std::string judge_sharded_reference(const constraint_facts& constraint, const std::string& key,
+                                    const router::catalog& content, const router::topology& map) {
+  if (map.reference_tables.contains(constraint.foreign_table)) return {};
+  const auto target = map.tables.find(constraint.foreign_table);
+  if (target == map.tables.end()) {
+    return fmt::format("{} refers to {}, which is neither a reference table nor sharded", describe(constraint),
+                       constraint.foreign_table);
+  }
+  for (const constraint_facts::part& part : constraint.parts) {
+    if (part.column == key && part.foreign_column == target->second.key &&
+        same_hash(find_column(content, constraint.table, key),
+                  find_column(content, constraint.foreign_table, target->second.key))) {
+      return {};
+    }
+  }
+  return fmt::format("{} does not tie the sharding key to that of {}", describe(constraint), constraint.foreign_table);
+}
+
+void tidy(findings_by_table& found) {
+  for (auto& [table, list] : found) {
+    std::sort(list.begin(), list.end());
+    list.erase(std::unique(list.begin(), list.end()), list.end());
+  }
+}
+
+}  // namespace
+
+findings_by_table unenforced(const shard_catalog& shard, const router::topology& map) {
+  findings_by_table found;
+  for (const constraint_facts& constraint : shard.constraints) {
+    const auto sharded = map.tables.find(constraint.table);
+    if (sharded != map.tables.end()) {
+      const std::string& key = sharded->second.key;
+      std::string reason;
+      if (constraint.kind == 'f') {
+        reason = judge_sharded_reference(constraint, key, shard.content, map);
+      } else if (!contains_key(constraint, key)) {
+        reason = fmt::format("{} does not contain the sharding key", describe(constraint));
+      }
+      if (!reason.empty()) found[constraint.table].push_back(std::move(reason));
+      continue;
+    }
+    if (constraint.kind != 'f' || map.reference_tables.contains(constraint.foreign_table)) continue;
+    const auto own = map.unsharded.find(constraint.table), other = map.unsharded.find(constraint.foreign_table);
+    if (own != map.unsharded.end() && other != map.unsharded.end() && own->second == other->second) continue;
+    found[constraint.table].push_back(fmt::format("{} refers to {}, which does not stand whole beside it",
+                                                  describe(constraint), constraint.foreign_table));
+    if (map.tables.contains(constraint.foreign_table)) {
+      found[constraint.foreign_table].push_back(fmt::format(
+          "{} of {} refers to it from rows that may stand on other shards", describe(constraint), constraint.table));
+    }
+  }
+  for (const sequence_facts& sequence : shard.sequences) {
+    if (map.unsharded.contains(sequence.table)) continue;
+    found[sequence.table].push_back(
+        fmt::format("column \"{}\" draws its default from a sequence of each shard", sequence.column));
+  }
+  tidy(found);
+  return found;
+}
+
+bool listed_shard_local(const router::topology& map, std::string_view function) {
+  if (map.shard_local.contains(function)) return true;
+  const std::size_t dot = function.rfind('.');
+  return dot != std::string_view::npos && map.shard_local.contains(function.substr(dot + 1));
+}
+
+findings_by_table user_code(const shard_catalog& shard, const router::topology& map) {
+  findings_by_table found;
+  for (const code_facts& code : shard.code) {
+    if (!code.function) {
+      found[code.table].push_back(code.what);
+    } else if (!listed_shard_local(map, *code.function)) {
+      found[code.table].push_back(*code.function);
+    }
+  }
+  tidy(found);
+  return found;
+}
+
+}  // namespace pgbraid::proxy

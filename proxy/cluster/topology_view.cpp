@@ -1,0 +1,110 @@
+#include "proxy/cluster/topology_view.hpp"
+
+#include "router/shard/bucket_map.hpp"
+#include "router/shard/hash.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+
+namespace pgbraid::proxy {
+
+namespace {
+
+router::replica_use replicas_of(config::replica_policy policy) {
+  switch (policy) {
+    case config::replica_policy::require:
+      return router::replica_use::require;
+    case config::replica_policy::off:
+      return router::replica_use::off;
+    case config::replica_policy::prefer:
+      break;
+  }
+  return router::replica_use::prefer;
+}
+
+void take_sharding(const config::sharding& sharding, topology_view& view) {
+  router::topology& map = view.map;
+  for (const config::sharded_table& table : sharding.tables) map.tables[qualified(table.name)] = {table.key};
+  for (const std::string& table : sharding.reference_tables) map.reference_tables.insert(qualified(table));
+  for (const config::unsharded_table& table : sharding.unsharded) {
+    const auto shard = std::find(map.shards.begin(), map.shards.end(), table.shard);
+    if (shard == map.shards.end()) {
+      view.errors.push_back(fmt::format("unsharded table {} names the unknown shard {}", table.name, table.shard));
+      continue;
+    }
+    map.unsharded[qualified(table.name)] = static_cast<router::shard_index>(shard - map.shards.begin());
+  }
+  for (const std::string& table : sharding.accept_unenforced) map.accept_unenforced.insert(qualified(table));
+  map.shard_local.insert(sharding.shard_local.begin(), sharding.shard_local.end());
+}
+
+}  // namespace
+
+std::string qualified(std::string_view table) {
+  return table.find('.') == std::string_view::npos ? fmt::format("public.{}", table) : std::string{table};
+}
+
+topology_view view_of(const config::database& database, std::string_view name) {
+  topology_view view;
+  view.map.database = name;
+  std::vector<router::shard_buckets> shards;
+  for (const config::shard& shard : database.shards) {
+    view.map.shards.push_back(shard.name);
+    router::shard_buckets& entry = shards.emplace_back();
+    entry.name = shard.name;
+    for (const config::bucket_range& range : shard.buckets) entry.ranges.push_back({range.first, range.last});
+  }
+  if (database.shards.empty()) view.errors.push_back("the database has no shards");
+  const config::sharding plain;
+  const config::sharding& sharding = database.sharding ? *database.sharding : plain;
+  if (view.map.shards.size() > 1 && sharding.function != config::shard_function::postgres_hash) {
+    view.errors.push_back("only the sharding function postgres_hash is supported");
+  }
+  router::bucket_map_result buckets = router::build_bucket_map(sharding.buckets, shards);
+  for (const router::bucket_problem& problem : buckets.problems) view.errors.push_back(problem.message);
+  view.map.buckets = std::move(buckets.map);
+  take_sharding(sharding, view);
+  view.map.treat_as_read.insert(database.reads.treat_as_read.begin(), database.reads.treat_as_read.end());
+  view.map.treat_as_write.insert(database.reads.treat_as_write.begin(), database.reads.treat_as_write.end());
+  view.map.replicas = replicas_of(database.reads.replicas);
+  return view;
+}
+
+shard_options options_of(const config::database& database, std::string_view name, const config::shard& shard) {
+  shard_options options;
+  options.name = fmt::format("{}/{}", name, shard.name);
+  for (const config::server& server : shard.servers) {
+    options.servers.push_back({fmt::format("{}:{}", server.host, server.port), server.weight});
+  }
+  options.max_lag_bytes = database.reads.max_lag.bytes;
+  options.max_lag_time = database.reads.max_lag.time;
+  return options;
+}
+
+std::vector<std::string> contradictions(const router::topology& map, const router::catalog& schema) {
+  std::vector<std::string> found;
+  if (map.one_shard()) return found;
+  for (const auto& [name, table] : map.tables) {
+    const auto entry = schema.relations.find(name);
+    if (entry == schema.relations.end()) continue;
+    const router::relation& relation = entry->second;
+    if (relation.kind != 'r' && relation.kind != 'p') {
+      found.push_back(fmt::format("{} is listed as a sharded table but is none", name));
+      continue;
+    }
+    const auto key = std::find_if(relation.columns.begin(), relation.columns.end(),
+                                  [&](const router::column& c) { return c.name == table.key; });
+    if (key == relation.columns.end()) {
+      found.push_back(fmt::format("sharded table {} has no column \"{}\" to be its key", name, table.key));
+    } else if (!router::hashable_key_type(key->type)) {
+      found.push_back(fmt::format("the key \"{}\" of {} has a type that cannot be a sharding key", table.key, name));
+    } else if (!key->deterministic) {
+      found.push_back(fmt::format("the key \"{}\" of {} has a nondeterministic collation", table.key, name));
+    }
+  }
+  return found;
+}
+
+}  // namespace pgbraid::proxy

@@ -1,0 +1,212 @@
+#include "proxy/cluster/view_safety.hpp"
+
+#include "router/sql/parser.hpp"
+
+#include <algorithm>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+
+namespace pgbraid::proxy {
+
+namespace {
+
+namespace sql = router::sql;
+
+struct verdict {
+  bool safe = true;
+  std::set<std::string> relations, user_code;
+};
+
+// Walks one definition and gathers what it reaches directly.
+class definition_walker {
+ public:
+  definition_walker(const router::catalog& content, verdict& found) : content_(content), found_(found) {}
+
+  void query(const sql::select_query* q) {
+    if (q == nullptr) return;
+    const std::size_t scope = common_tables_.size();
+    if (q->with.recursive) declare(q->with);
+    for (const sql::common_table& table : q->with.tables) {
+      if (table.query && table.query->kind == sql::statement_kind::select) {
+        query(table.query->select.get());
+      } else {
+        lost();
+      }
+      if (!q->with.recursive) common_tables_.push_back(table.name);
+    }
+    if (q->locking || q->into) found_.safe = false;
+    for (const sql::target& t : q->targets) expression(t.value.get());
+    for (const auto& e : q->distinct_on) expression(e.get());
+    for (const sql::from_item& item : q->from) from(item);
+    expression(q->where.get());
+    for (const auto& e : q->group_by) expression(e.get());
+    expression(q->having.get());
+    for (const auto& e : q->windows) expression(e.get());
+    for (const auto& row : q->values) {
+      for (const auto& e : row) expression(e.get());
+    }
+    for (const sql::sort_key& key : q->order_by) expression(key.value.get());
+    expression(q->limit.get());
+    expression(q->offset.get());
+    query(q->left.get());
+    query(q->right.get());
+    common_tables_.resize(scope);
+  }
+
+  void lost() {
+    found_.safe = false;
+    found_.relations.insert(not_understood);
+  }
+
+ private:
+  void declare(const sql::with_clause& with) {
+    for (const sql::common_table& table : with.tables) common_tables_.push_back(table.name);
+  }
+
+  void from(const sql::from_item& item) {
+    switch (item.kind) {
+      case sql::from_kind::relation:
+        relation(item.name);
+        break;
+      case sql::from_kind::subquery:
+        query(item.query.get());
+        break;
+      case sql::from_kind::function:
+        for (const auto& f : item.functions) expression(f.get());
+        break;
+      case sql::from_kind::join:
+        if (item.left) from(*item.left);
+        if (item.right) from(*item.right);
+        expression(item.condition.get());
+        break;
+      case sql::from_kind::values_like_other:
+        lost();
+        break;
+    }
+  }
+
+  void relation(const sql::qualified_name& name) {
+    if (name.empty()) return lost();
+    if (name.size() == 1) {
+      const bool common = std::find(common_tables_.begin(), common_tables_.end(), name[0]) != common_tables_.end();
+      if (!common) found_.relations.insert("pg_catalog." + name[0]);
+    } else {
+      found_.relations.insert(name[name.size() - 2] + "." + name.back());
+    }
+  }
+
+  void call(const sql::qualified_name& name) {
+    const auto known = name.empty() ? content_.functions.end() : content_.functions.find(std::string_view{name.back()});
+    if (known == content_.functions.end()) {
+      found_.safe = false;
+      return;
+    }
+    if (known->second.any_volatile) found_.safe = false;
+    if (known->second.any_user_code && known->second.pg_catalog_only)
+      found_.user_code.insert("pg_catalog." + name.back());
+  }
+
+  void expression(const sql::expr* e) {
+    if (e == nullptr) return;
+    switch (e->kind) {
+      case sql::expr_kind::call:
+        call(e->name);
+        break;
+      case sql::expr_kind::op:
+      case sql::expr_kind::op_any:
+      case sql::expr_kind::op_all:
+      case sql::expr_kind::like:
+        if (!e->name.empty() && content_.volatile_operators.contains(e->name.back())) found_.safe = false;
+        break;
+      case sql::expr_kind::other:
+        lost();
+        break;
+      default:
+        break;
+    }
+    for (const auto& child : e->children) expression(child.get());
+    query(e->query.get());
+    expression(e->filter.get());
+    for (const sql::sort_key& key : e->order) expression(key.value.get());
+    for (const auto& w : e->window) expression(w.get());
+  }
+
+  const router::catalog& content_;
+  verdict& found_;
+  std::vector<std::string> common_tables_;
+};
+
+class view_judge {
+ public:
+  view_judge(const router::catalog& content, const view_map& views) : content_(content), views_(views) {}
+
+  const verdict& judge(const std::string& name, const view_facts& facts) {
+    if (const auto done = done_.find(name); done != done_.end()) return done->second;
+    verdict& mine = done_[name];
+    mine.safe = false;
+    mine.relations.insert(not_understood);
+    verdict found;
+    walk(facts, found);
+    // Nested views come one level at a time; done_[name] answers meanwhile, so that a circle would end.
+    const std::set<std::string> direct = found.relations;
+    for (const std::string& below : direct) {
+      const auto inner = views_.find(below);
+      if (inner == views_.end()) {
+        const auto relation = content_.relations.find(below);
+        const bool view = relation != content_.relations.end() && relation->second.kind == 'v';
+        if (view && relation->second.schema != "pg_catalog" && relation->second.schema != "information_schema") {
+          found.safe = false;
+          found.relations.insert(not_understood);
+        }
+        continue;
+      }
+      const verdict& deeper = judge(below, inner->second);
+      found.safe = found.safe && deeper.safe;
+      found.relations.insert(deeper.relations.begin(), deeper.relations.end());
+      found.user_code.insert(deeper.user_code.begin(), deeper.user_code.end());
+    }
+    verdict& place = done_[name];
+    place = std::move(found);
+    return place;
+  }
+
+ private:
+  void walk(const view_facts& facts, verdict& found) {
+    definition_walker walker(content_, found);
+    const sql::parse_result parsed = sql::parse(facts.definition);
+    const auto* statements = std::get_if<std::vector<sql::statement>>(&parsed);
+    if (statements == nullptr || statements->size() != 1 || statements->front().kind != sql::statement_kind::select ||
+        statements->front().unparsable_parts) {
+      walker.lost();
+    } else {
+      walker.query(statements->front().select.get());
+    }
+    for (const view_function& function : facts.functions) {
+      if (function.is_volatile) found.safe = false;
+      if (function.user_code) found.user_code.insert(function.name);
+    }
+  }
+
+  const router::catalog& content_;
+  const view_map& views_;
+  std::map<std::string, verdict> done_;
+};
+
+}  // namespace
+
+void judge_views(router::catalog& content, const view_map& views) {
+  view_judge judge(content, views);
+  for (const auto& [name, facts] : views) {
+    const auto relation = content.relations.find(name);
+    if (relation == content.relations.end() || relation->second.kind != 'v') continue;
+    const verdict& found = judge.judge(name, facts);
+    relation->second.view_read_safe = found.safe;
+    relation->second.view_relations.assign(found.relations.begin(), found.relations.end());
+    relation->second.user_code.assign(found.user_code.begin(), found.user_code.end());
+  }
+}
+
+}  // namespace pgbraid::proxy

@@ -1,0 +1,17 @@
+// What reading a view does: which relations it reaches and whether that is nothing but reading. Pure.
+#pragma once
+
+#include "proxy/cluster/catalog_rows.hpp"
+#include "router/catalog.hpp"
+
+namespace pgbraid::proxy {
+
+/// Written into view_relations for a definition that was not understood: no relation has a name without a schema.
+inline constexpr const char* not_understood = "(not understood)";
+
+/// Fills view_read_safe, view_relations and user_code of every view in `content` that `views` defines. Definitions must
+/// be printed with only pg_catalog in the search path, so that an unqualified relation is one of pg_catalog's. Views of
+/// pg_catalog and information_schema are not followed: they appear in view_relations by their own names.
+void judge_views(router::catalog& content, const view_map& views);
+
+}  // namespace pgbraid::proxy
