@@ -23,26 +23,26 @@ enum class table_role : std::uint8_t { read, insert, update, delete_ };
 /// One occurrence of a relation in one query level.
 struct table_use {
   resolved_table table;
-  std::string alias;                     ///< what columns are qualified with
-  bool aliased = false;                  ///< `alias` was written: the table's own name and schema no longer qualify
+  std::string alias;     ///< what columns are qualified with
+  bool aliased = false;  ///< `alias` was written: the table's own name and schema no longer qualify
   std::vector<std::string> column_aliases;
   std::size_t level = 0;
   table_role role = table_role::read;
-  const column* key = nullptr;           ///< sharded: the key's column in the catalog
-  std::string key_name;                  ///< the key as this occurrence shows it (a column alias may rename it)
+  const column* key = nullptr;  ///< sharded: the key's column in the catalog
+  std::string key_name;         ///< the key as this occurrence shows it (a column alias may rename it)
 };
 
 /// One query level: a SELECT core, or one INSERT, UPDATE or DELETE.
 struct query_level {
-  std::size_t parent = nowhere;          ///< the level whose columns this one may refer to
+  std::size_t parent = nowhere;  ///< the level whose columns this one may refer to
   const std::vector<sql::from_item>* from = nullptr;
-  std::size_t target = nowhere;          ///< UPDATE, DELETE, INSERT: the use that is written
-  bool top = false;                      ///< the statement's own SELECT
+  std::size_t target = nowhere;  ///< UPDATE, DELETE, INSERT: the use that is written
+  bool top = false;              ///< the statement's own SELECT
   // What keeps the answers of several shards from being put one behind the other; the first of each, "" for none.
   std::string aggregate, window;
-  bool plain_count = false;              ///< the only aggregates are count(*)
+  bool plain_count = false;  ///< the only aggregates are count(*)
   bool grouped = false, having = false, distinct = false, ordered = false, limited = false;
-  bool values = false;                   ///< VALUES rows
+  bool values = false;  ///< VALUES rows
   bool tablesample = false;
   std::string system_column;
   bool whole_row = false;
@@ -50,7 +50,7 @@ struct query_level {
 
 /// "If `from` is confined to a shard, so is `to`": an equality of two keys that filters rows of `to`.
 struct key_edge {
-  std::size_t from = 0, to = 0;          ///< table uses
+  std::size_t from = 0, to = 0;  ///< table uses
   friend bool operator==(const key_edge&, const key_edge&) = default;
 };
 
@@ -68,13 +68,13 @@ struct analysis {
   std::vector<key_edge> edges;
   std::vector<key_tie> ties;
   std::unordered_map<const sql::from_item*, std::size_t> use_of;  ///< FROM items that are relations
-  std::vector<std::size_t> parameter_uses;   ///< how often $n occurs, by n-1
-  std::vector<std::size_t> parameter_ties;   ///< how often as a key's value
+  std::vector<std::size_t> parameter_uses;                        ///< how often $n occurs, by n-1
+  std::vector<std::size_t> parameter_ties;                        ///< how often as a key's value
   function_facts functions;
   bool locking = false, into = false, writes = false;
   bool common_tables = false, set_operation = false;
   bool not_understood = false;
-  std::string relation_write;                ///< why a relation keeps the statement from being a read, "" if none does
+  std::string relation_write;  ///< why a relation keeps the statement from being a read, "" if none does
   bool relation_needs_primary = false;
   std::optional<protocol::error_report> refusal;  ///< several shards: the first rule that was broken
 
@@ -83,8 +83,8 @@ struct analysis {
   }
 };
 
-/// Reads a SELECT, INSERT, UPDATE or DELETE with all its query levels. Over several shards the rules that no key can mend
-/// (unlisted tables, user code, writes to reference tables...) are checked on the way.
+/// Reads a SELECT, INSERT, UPDATE or DELETE with all its query levels. Over several shards the rules that no key can
+/// mend (unlisted tables, user code, writes to reference tables...) are checked on the way.
 void analyze(const sql::statement& statement, const plan_context& context, constant_marks& marks, analysis& out);
 
 /// Notes one table that a statement names outside any query (COPY orders TO ...), as a level of its own.

@@ -1,5 +1,5 @@
-// The walk over one statement that fills an analysis. Its parts stand in files of their own: queries.cpp (levels and FROM),
-// expressions.cpp (functions, constants, subqueries), writes.cpp (INSERT, UPDATE, DELETE).
+// The walk over one statement that fills an analysis. Its parts stand in files of their own: queries.cpp (levels and
+// FROM), expressions.cpp (functions, constants, subqueries), writes.cpp (INSERT, UPDATE, DELETE).
 #pragma once
 
 #include <string>

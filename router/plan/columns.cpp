@@ -26,7 +26,7 @@ found_column beside(const found_column& left, const found_column& right) {
   if (left.what == outcome::use) return left;
   if (right.what == outcome::use) return right;
   return left.what == outcome::perhaps || right.what == outcome::perhaps ? found_column{outcome::perhaps, nowhere}
-                                                                          : found_column{};
+                                                                         : found_column{};
 }
 
 found_column find_bare(const analysis& a, const sql::from_item& item, const std::string& column);
@@ -38,7 +38,8 @@ found_column find_in_join(const analysis& a, const sql::from_item& join, const s
       std::find(join.using_columns.begin(), join.using_columns.end(), column) != join.using_columns.end();
   const bool both = left.what != outcome::none && right.what != outcome::none;
   if (!listed && !(join.natural && both)) return beside(left, right);
-  // A merged column is the left one of an inner or left join, the right one of a right join, and neither of a full join.
+  // A merged column is the left one of an inner or left join, the right one of a right join, and neither of a full
+  // join.
   if (join.natural && (left.what != outcome::use || right.what != outcome::use)) return {outcome::conflict, nowhere};
   switch (join.join) {
     case sql::join_kind::inner:
@@ -74,8 +75,8 @@ bool schema_matches(const table_use& use, const sql::qualified_name& name) {
 }
 
 /// The use that a qualifier names under `item`. `opaque` is set when it names something that is no table.
-std::size_t find_qualified(const analysis& a, const sql::from_item& item, const sql::qualified_name& name,
-                           bool is_root, bool& opaque) {
+std::size_t find_qualified(const analysis& a, const sql::from_item& item, const sql::qualified_name& name, bool is_root,
+                           bool& opaque) {
   const std::string& qualifier = name[name.size() - 2];
   if (item.kind == sql::from_kind::join) {
     if (!item.alias.empty() && !is_root) {

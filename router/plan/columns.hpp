@@ -6,8 +6,8 @@
 
 namespace pgbraid::router {
 
-/// Where a name is looked up: the FROM items under `root` (a join, for its ON condition) or all of the level's, then the
-/// levels outside.
+/// Where a name is looked up: the FROM items under `root` (a join, for its ON condition) or all of the level's, then
+/// the levels outside.
 struct name_scope {
   std::size_t level = 0;
   const sql::from_item* root = nullptr;

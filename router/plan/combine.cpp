@@ -131,8 +131,10 @@ std::size_t skip_quoted(std::string_view text, std::size_t at) {
   int depth = 1;
   std::size_t i = at + 2;
   for (; i < text.size() && depth > 0; ++i) {
-    if (text.substr(i, 2) == "/*") ++depth, ++i;
-    else if (text.substr(i, 2) == "*/") --depth, ++i;
+    if (text.substr(i, 2) == "/*")
+      ++depth, ++i;
+    else if (text.substr(i, 2) == "*/")
+      --depth, ++i;
   }
   return i;
 }
@@ -183,7 +185,8 @@ std::string_view prepared_text(std::string_view prepare) {
     if (prepare[i] == ')') --depth;
     if (depth == 0 && word_at(prepare, i, "as")) {
       i += 2;
-      while (i < prepare.size() && (prepare[i] == ' ' || prepare[i] == '\n' || prepare[i] == '\t' || prepare[i] == '\r')) {
+      while (i < prepare.size() &&
+             (prepare[i] == ' ' || prepare[i] == '\n' || prepare[i] == '\t' || prepare[i] == '\r')) {
         ++i;
       }
       return prepare.substr(i);

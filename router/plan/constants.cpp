@@ -42,7 +42,11 @@ bool keeps_text(const std::vector<oid>& casts, bool integer_literal) {
 }  // namespace
 
 constant_marks::constant_marks(std::string_view text, const sql::token_scan& scan)
-    : text_(text), scan_(scan), free_(scan.constants.size()), typed_(scan.constants.size()) {
+    : text_(text),
+      scan_(scan),
+      free_(scan.constants.size()),
+      held_(scan.constants.size()),
+      typed_(scan.constants.size()) {
   // Indices are 16 bits wide; a statement with more constants is bound to all of them.
   if (scan.constants.size() > std::numeric_limits<std::uint16_t>::max()) all_pinned_ = true;
 }
@@ -54,7 +58,8 @@ std::optional<std::uint16_t> constant_marks::find(const sql::expr& constant) con
       std::lower_bound(scan_.constants.begin(), scan_.constants.end(), location,
                        [](const sql::constant_position& c, std::uint32_t where) { return c.offset < where; });
   if (token == scan_.constants.end() || !same_class(constant.constant, class_of(token->kind))) return std::nullopt;
-  const bool number = class_of(token->kind) == constant_class::integer || class_of(token->kind) == constant_class::decimal;
+  const bool number =
+      class_of(token->kind) == constant_class::integer || class_of(token->kind) == constant_class::decimal;
   const bool negative = number && constant.text.starts_with('-');
   // Between a folded number's place and its digits stands one minus and nothing but blanks.
   std::uint32_t minuses = 0;
@@ -73,7 +78,7 @@ std::vector<std::uint16_t> constant_marks::pinned() const {
   std::vector<std::uint16_t> out;
   const std::size_t count = std::min<std::size_t>(free_.size(), std::numeric_limits<std::uint16_t>::max());
   for (std::size_t i = 0; i < count; ++i) {
-    if (all_pinned_ || !free_[i]) out.push_back(static_cast<std::uint16_t>(i));
+    if (all_pinned_ || held_[i] || !free_[i]) out.push_back(static_cast<std::uint16_t>(i));
   }
   return out;
 }
@@ -139,6 +144,7 @@ std::optional<key_source> read_key_value(const sql::expr& e, oid key_type, const
     if (base->constant == sql::constant_kind::integer && out.literal_type == 0) out.literal_type = type_oid::int8;
     if (base->constant == sql::constant_kind::decimal) out.literal_type = type_oid::numeric;
     out.pinned = base->text;
+    if (token) marks.pin(*token);
     return out;
   }
   marks.mark_free(*token);

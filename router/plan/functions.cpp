@@ -8,23 +8,43 @@
 namespace pgbraid::router {
 namespace {
 
-
 template <std::size_t N>
 bool listed(const std::array<std::string_view, N>& words, std::string_view word) {
   return std::find(words.begin(), words.end(), word) != words.end();
 }
 
 /// Answers belong to one running server.
-constexpr std::array<std::string_view, 28> server_identity{
-    "inet_server_addr", "inet_server_port", "inet_client_addr", "inet_client_port", "pg_is_in_recovery",
-    "pg_postmaster_start_time", "pg_backend_pid", "pg_conf_load_time", "pg_current_snapshot", "pg_current_xact_id",
-    "pg_current_xact_id_if_assigned", "pg_current_logfile", "pg_my_temp_schema", "pg_is_other_temp_schema",
-    "pg_listening_channels", "pg_blocking_pids", "pg_safe_snapshot_blocking_pids", "pg_lock_status", "pg_cursor",
-    "pg_prepared_statement", "pg_prepared_xact", "pg_show_all_settings", "pg_xact_status",
-    "pg_export_snapshot", "current_setting", "pg_jit_available", "pg_is_wal_replay_paused", "pg_hba_file_rules"};
+constexpr std::array<std::string_view, 28> server_identity{"inet_server_addr",
+                                                           "inet_server_port",
+                                                           "inet_client_addr",
+                                                           "inet_client_port",
+                                                           "pg_is_in_recovery",
+                                                           "pg_postmaster_start_time",
+                                                           "pg_backend_pid",
+                                                           "pg_conf_load_time",
+                                                           "pg_current_snapshot",
+                                                           "pg_current_xact_id",
+                                                           "pg_current_xact_id_if_assigned",
+                                                           "pg_current_logfile",
+                                                           "pg_my_temp_schema",
+                                                           "pg_is_other_temp_schema",
+                                                           "pg_listening_channels",
+                                                           "pg_blocking_pids",
+                                                           "pg_safe_snapshot_blocking_pids",
+                                                           "pg_lock_status",
+                                                           "pg_cursor",
+                                                           "pg_prepared_statement",
+                                                           "pg_prepared_xact",
+                                                           "pg_show_all_settings",
+                                                           "pg_xact_status",
+                                                           "pg_export_snapshot",
+                                                           "current_setting",
+                                                           "pg_jit_available",
+                                                           "pg_is_wal_replay_paused",
+                                                           "pg_hba_file_rules"};
 
-constexpr std::array<std::string_view, 6> server_identity_prefixes{
-    "pg_current_wal", "pg_last_", "txid_", "pg_stat_", "pg_snapshot_", "pg_visible_in_"};
+constexpr std::array<std::string_view, 6> server_identity_prefixes{"pg_current_wal", "pg_last_",     "txid_",
+                                                                   "pg_stat_",       "pg_snapshot_", "pg_visible_in_"};
 
 constexpr std::array<std::string_view, 3> transaction_time{"now", "transaction_timestamp", "statement_timestamp"};
 
@@ -34,19 +54,60 @@ constexpr std::array<std::string_view, 4> session_functions{"set_config", "setse
 constexpr std::array<std::string_view, 4> session_prefixes{"pg_advisory_", "pg_try_advisory_", "lo_", "dblink"};
 
 /// Stable only because of settings, which are the same on every shard of one session.
-constexpr std::array<std::string_view, 47> stable_by_settings{
-    "to_char", "to_date", "to_timestamp", "to_number", "date_trunc", "date_part", "extract", "age", "date", "time",
-    "timetz", "timestamp", "timestamptz", "timezone", "text", "interval", "format", "concat", "concat_ws",
-    "array_to_string", "string_to_array", "to_json", "to_jsonb", "row_to_json", "array_to_json", "json_build_object",
-    "json_build_array", "jsonb_build_object", "jsonb_build_array", "json_object", "jsonb_object", "quote_literal",
-    "quote_nullable", "quote_ident", "to_tsvector", "to_tsquery", "plainto_tsquery", "phraseto_tsquery",
-    "websearch_to_tsquery", "ts_headline", "make_timestamptz", "make_interval", "isfinite", "date_bin", "overlaps",
-    "length", "generate_series"};
+constexpr std::array<std::string_view, 47> stable_by_settings{"to_char",
+                                                              "to_date",
+                                                              "to_timestamp",
+                                                              "to_number",
+                                                              "date_trunc",
+                                                              "date_part",
+                                                              "extract",
+                                                              "age",
+                                                              "date",
+                                                              "time",
+                                                              "timetz",
+                                                              "timestamp",
+                                                              "timestamptz",
+                                                              "timezone",
+                                                              "text",
+                                                              "interval",
+                                                              "format",
+                                                              "concat",
+                                                              "concat_ws",
+                                                              "array_to_string",
+                                                              "string_to_array",
+                                                              "to_json",
+                                                              "to_jsonb",
+                                                              "row_to_json",
+                                                              "array_to_json",
+                                                              "json_build_object",
+                                                              "json_build_array",
+                                                              "jsonb_build_object",
+                                                              "jsonb_build_array",
+                                                              "json_object",
+                                                              "jsonb_object",
+                                                              "quote_literal",
+                                                              "quote_nullable",
+                                                              "quote_ident",
+                                                              "to_tsvector",
+                                                              "to_tsquery",
+                                                              "plainto_tsquery",
+                                                              "phraseto_tsquery",
+                                                              "websearch_to_tsquery",
+                                                              "ts_headline",
+                                                              "make_timestamptz",
+                                                              "make_interval",
+                                                              "isfinite",
+                                                              "date_bin",
+                                                              "overlaps",
+                                                              "length",
+                                                              "generate_series"};
 
 /// Sees the catalog or the name of the database, which clients know from the designated shard.
 constexpr std::array<std::string_view, 13> catalog_functions{
-    "format_type", "obj_description", "col_description", "shobj_description", "current_database", "current_schema",
-    "current_schemas", "version", "to_regclass", "to_regtype", "to_regproc", "to_regnamespace", "row_security_active"};
+    "format_type",        "obj_description", "col_description", "shobj_description",
+    "current_database",   "current_schema",  "current_schemas", "version",
+    "to_regclass",        "to_regtype",      "to_regproc",      "to_regnamespace",
+    "row_security_active"};
 
 bool reads_catalog(std::string_view name) {
   return name.starts_with("pg_") || name.starts_with("has_") || listed(catalog_functions, name);

@@ -1,5 +1,5 @@
-// What the functions, operators and special values of a statement mean for routing: whether it may be a read, whether it
-// belongs to one server, whether every shard would answer alike.
+// What the functions, operators and special values of a statement mean for routing: whether it may be a read, whether
+// it belongs to one server, whether every shard would answer alike.
 #pragma once
 
 #include <string>
@@ -11,15 +11,15 @@ namespace pgbraid::router {
 
 /// Gathered over all expressions of one statement. The strings name the first culprit and are empty without one.
 struct function_facts {
-  std::string write;               ///< why it is not proved to be a read
-  std::string user_code;           ///< a function outside pg_catalog that is not written in C, or one the catalog does not know
-  std::string spread_user_code;    ///< the same, unless listed shard_local
-  std::string not_replicable;      ///< a function that may answer otherwise on another shard
-  std::string session_state;       ///< a function that reads or leaves session state (advisory locks, set_config, currval)
-  std::string sequence;            ///< nextval, setval, currval, lastval
-  bool needs_primary = false;      ///< asks for the server's own identity or state
+  std::string write;      ///< why it is not proved to be a read
+  std::string user_code;  ///< a function outside pg_catalog that is not written in C, or one the catalog does not know
+  std::string spread_user_code;  ///< the same, unless listed shard_local
+  std::string not_replicable;    ///< a function that may answer otherwise on another shard
+  std::string session_state;   ///< a function that reads or leaves session state (advisory locks, set_config, currval)
+  std::string sequence;        ///< nextval, setval, currval, lastval
+  bool needs_primary = false;  ///< asks for the server's own identity or state
   bool transaction_dependent = false;
-  bool designated = false;         ///< reads the catalog: the designated shard's answer is the one that clients know
+  bool designated = false;  ///< reads the catalog: the designated shard's answer is the one that clients know
 };
 
 /// Notes what calls, operators and casts mean. Cheap to make; refers to the context, which must outlive it.

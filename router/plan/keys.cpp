@@ -26,8 +26,7 @@ class condition_reader {
                    constant_marks& marks, analysis& out)
       : scope_{level, join}, which_(which), context_(context), marks_(marks), out_(out) {
     // An "=" of a user could only be meant if its schema stood before pg_catalog.
-    equality_is_known_ =
-        name_resolver{context}.catalog_first() || !context.schema->user_operators.contains("=");
+    equality_is_known_ = name_resolver{context}.catalog_first() || !context.schema->user_operators.contains("=");
   }
 
   void read(const sql::expr& e) {
@@ -162,8 +161,8 @@ void spread(const analysis& a, std::vector<bool>& reached) {
   }
 }
 
-/// A parameter without a declared type gets its type from where it first stands. If it also stands elsewhere, that may be
-/// a type which reads the same text differently; integers and uuids cannot be misread.
+/// A parameter without a declared type gets its type from where it first stands. If it also stands elsewhere, that may
+/// be a type which reads the same text differently; integers and uuids cannot be misread.
 bool reads_one_way(const analysis& a, const key_source& source, oid key_type) {
   if (source.from != key_source::origin::parameter) return true;
   if (key_type == type_oid::int2 || key_type == type_oid::int4 || key_type == type_oid::int8 ||
@@ -225,7 +224,9 @@ std::optional<std::vector<key_group>> tie_all(const analysis& a, std::size_t& fr
   for (const key_tie* tie : order) {
     if (reached[tie->use]) continue;
     const table_use& use = a.uses[tie->use];
-    groups.push_back({use.table.full_name, use.key->name, use.key->type, use.key->modifier, tie->sources, tie->insert_row});
+    // A stored value is rounded or cut as its column does it; a compared one is not.
+    const std::int32_t modifier = tie->insert_row ? use.key->modifier : -1;
+    groups.push_back({use.table.full_name, use.key->name, use.key->type, modifier, tie->sources, tie->insert_row});
     reached[tie->use] = true;
     spread(a, reached);
   }

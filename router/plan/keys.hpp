@@ -1,8 +1,8 @@
 // Which conditions tie a sharded table to values of its key, and what that means for the statement as a whole.
 //
-// Only filters count: top-level AND conjuncts of WHERE and of ON, at the level where the table stands. ON of an outer join
-// confines the nullable side alone. A tie of one table reaches another through key = key (key_edge), from an outer query
-// into a subquery but never back.
+// Only filters count: top-level AND conjuncts of WHERE and of ON, at the level where the table stands. ON of an outer
+// join confines the nullable side alone. A tie of one table reaches another through key = key (key_edge), from an outer
+// query into a subquery but never back.
 #pragma once
 
 #include <optional>
@@ -28,8 +28,8 @@ void add_condition(const sql::expr& condition, std::size_t level, const sql::fro
 /// Adds the edges of USING and NATURAL.
 void add_merged_columns(const sql::from_item& join, confines which, const plan_context& context, analysis& out);
 
-/// The groups whose values, taken together, confine every sharded table use of the statement; nothing when some use stays
-/// free. `free_use` then names one.
+/// The groups whose values, taken together, confine every sharded table use of the statement; nothing when some use
+/// stays free. `free_use` then names one.
 [[nodiscard]] std::optional<std::vector<key_group>> tie_all(const analysis& a, std::size_t& free_use);
 
 /// True if one use confines all others: they are joined key = key.

@@ -180,7 +180,8 @@ class statement_planner {
   /// The prepared statement's own text: what stands behind AS.
   [[nodiscard]] std::string inner_text(const sql::statement& s) const {
     const auto begin = static_cast<std::size_t>(std::max(s.location, 0));
-    std::string_view whole = text_.substr(std::min(begin, text_.size()), static_cast<std::size_t>(std::max(s.length, 0)));
+    std::string_view whole =
+        text_.substr(std::min(begin, text_.size()), static_cast<std::size_t>(std::max(s.length, 0)));
     return std::string{prepared_text(whole)};
   }
 

@@ -27,11 +27,20 @@ constexpr std::array<type_entry, 17> known_types{{{"bool", type_oid::boolean},
                                                   {"numeric", type_oid::numeric},
                                                   {"uuid", type_oid::uuid}}};
 
-constexpr std::array<std::string_view, 14> server_state_views{
-    "pg_locks",           "pg_prepared_statements", "pg_prepared_xacts",     "pg_cursors",
-    "pg_settings",        "pg_file_settings",       "pg_hba_file_rules",     "pg_ident_file_mappings",
-    "pg_shmem_allocations", "pg_replication_slots",   "pg_replication_origin_status", "pg_backend_memory_contexts",
-    "pg_sequences",       "pg_user_mappings"};
+constexpr std::array<std::string_view, 14> server_state_views{"pg_locks",
+                                                              "pg_prepared_statements",
+                                                              "pg_prepared_xacts",
+                                                              "pg_cursors",
+                                                              "pg_settings",
+                                                              "pg_file_settings",
+                                                              "pg_hba_file_rules",
+                                                              "pg_ident_file_mappings",
+                                                              "pg_shmem_allocations",
+                                                              "pg_replication_slots",
+                                                              "pg_replication_origin_status",
+                                                              "pg_backend_memory_contexts",
+                                                              "pg_sequences",
+                                                              "pg_user_mappings"};
 
 bool system_schema(std::string_view schema) {
   return schema == "pg_catalog" || schema == "information_schema" || schema == "pg_toast";

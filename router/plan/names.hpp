@@ -26,7 +26,7 @@ inline constexpr shard_index designated_shard = 0;
 
 /// A relation name, resolved.
 struct resolved_table {
-  std::string full_name;                    ///< "schema.name"
+  std::string full_name;  ///< "schema.name"
   std::string schema, name;
   const relation* described = nullptr;      ///< the catalog's entry; none for unknown and most system relations
   const sharded_table* sharding = nullptr;  ///< sharded only
@@ -42,8 +42,8 @@ class name_resolver {
   /// CTE names are the caller's business: they hide relations and must be looked for first.
   [[nodiscard]] resolved_table resolve(const sql::qualified_name& name) const;
 
-  /// True if `name` (unqualified or pg_catalog's) can only mean pg_catalog's own operator or type: nothing in the search
-  /// path stands before pg_catalog.
+  /// True if `name` (unqualified or pg_catalog's) can only mean pg_catalog's own operator or type: nothing in the
+  /// search path stands before pg_catalog.
   [[nodiscard]] bool catalog_first() const noexcept { return catalog_first_; }
 
  private:
@@ -57,8 +57,8 @@ class name_resolver {
   bool catalog_listed_ = false;
 };
 
-/// The OID of a type written in a cast if it is one of pg_catalog's that routing knows, without a modifier and no array;
-/// 0 otherwise. A user's type of the same name makes an unqualified spelling 0.
+/// The OID of a type written in a cast if it is one of pg_catalog's that routing knows, without a modifier and no
+/// array; 0 otherwise. A user's type of the same name makes an unqualified spelling 0.
 [[nodiscard]] oid known_type(const sql::type_name& type, const catalog& schema);
 
 /// The SQL name of a key's type, for messages.

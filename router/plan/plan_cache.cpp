@@ -1,5 +1,5 @@
-// The plan cache; see plan_cache.hpp. An entry is one normalised text; its variants differ in the constants that the plan
-// depends on.
+// The plan cache; see plan_cache.hpp. An entry is one normalised text; its variants differ in the constants that the
+// plan depends on.
 #include "router/plan/plan_cache.hpp"
 
 #include <list>
@@ -22,15 +22,15 @@ struct key_hash {
 
 struct variant {
   planned made;
-  std::size_t constants = 0;                ///< how many the text has
-  std::vector<std::string> pinned;          ///< the pinned constants as they stood in the text
+  std::size_t constants = 0;        ///< how many the text has
+  std::vector<std::string> pinned;  ///< the pinned constants as they stood in the text
   std::vector<constant_class> typed;
 };
 
 struct entry {
   sql::statement_key key;
   std::string normalized;
-  std::vector<variant> variants;            ///< the last one used first
+  std::vector<variant> variants;  ///< the last one used first
   std::size_t bytes = 0;
 };
 
@@ -68,7 +68,7 @@ std::size_t size_of(const variant& v) {
 
 struct plan_cache::state {
   std::size_t max_plans, max_bytes;
-  std::list<entry> entries;                 ///< the last one used first
+  std::list<entry> entries;  ///< the last one used first
   std::unordered_map<sql::statement_key, std::list<entry>::iterator, key_hash> by_key;
   std::size_t plans = 0, bytes = 0;
   std::uint64_t hits = 0, misses = 0;

@@ -9,9 +9,8 @@
 
 namespace pgbraid::router {
 
-/// An LRU of plans bounded by count and by bytes of normalised text. On a hit the normalised text and the pinned constants
-/// are compared, so that neither a hash collision nor another constant can misroute.
-/// runs on: its worker.
+/// An LRU of plans bounded by count and by bytes of normalised text. On a hit the normalised text and the pinned
+/// constants are compared, so that neither a hash collision nor another constant can misroute. runs on: its worker.
 class plan_cache {
  public:
   explicit plan_cache(std::size_t max_plans = 4096, std::size_t max_bytes = 16 << 20);

@@ -13,7 +13,8 @@ namespace pgbraid::router {
 struct planned {
   plan_ptr plan;
   std::vector<std::uint16_t> pinned;  ///< ascending indices into token_scan::constants; all others are free
-  std::vector<std::uint16_t> typed;   ///< ascending indices of constants whose lexical class (5, 5.0, '5') the plan depends on
+  std::vector<std::uint16_t>
+      typed;  ///< ascending indices of constants whose lexical class (5, 5.0, '5') the plan depends on
 };
 
 /// Plans `text` (all its statements). `scan` is the text's token scan. Never fails: what cannot be planned is a plan

@@ -204,7 +204,7 @@ void analyzer::judge_relation(const resolved_table& table, table_role role) {
                                                      : make_error(error_id::unknown_table, table.full_name));
       return;
     case placement::unlisted:
-      out_.refuse(make_error(error_id::unlisted_table, table.full_name));
+      out_.refuse(make_error(error_id::unlisted_table, table.full_name, context_.map->database));
       return;
     case placement::temporary:
       out_.refuse(refuse_session("a temporary table", "it lives on one server only"));
@@ -230,7 +230,8 @@ void analyzer::judge_relation(const resolved_table& table, table_role role) {
     out_.refuse(make_error(error_id::types_differ, table.full_name, table.described->types_differ_detail));
   }
   const bool view = table.described->kind == 'v';
-  const bool local = context_.map->shard_local.contains(table.full_name) || context_.map->shard_local.contains(table.name);
+  const bool local =
+      context_.map->shard_local.contains(table.full_name) || context_.map->shard_local.contains(table.name);
   const bool touches = view || role != table_role::read;
   const bool elsewhere = table.where == placement::sharded || view;
   if (touches && elsewhere && !local) {
@@ -275,7 +276,8 @@ void analyzer::judge_readable(const resolved_table& table) {
         const relation* inner = context_.schema->find_relation(std::string_view{below}.substr(0, dot), name);
         const bool unlogged = inner != nullptr && (inner->persistence != 'p' || inner->kind == 'S');
         if (unlogged || server_state_view(name)) out_.relation_needs_primary = true;
-        if (inner != nullptr && inner->kind == 'f') not_a_read("view \"" + table.full_name + "\" reads a foreign table");
+        if (inner != nullptr && inner->kind == 'f')
+          not_a_read("view \"" + table.full_name + "\" reads a foreign table");
       }
       break;
     default:

@@ -10,10 +10,10 @@ using protocol::make_error;
 using protocol::with_hint;
 
 std::string key_hint(const table_use& use) {
-  const std::string key = use.key_name.empty() ? use.table.sharding != nullptr ? use.table.sharding->key : "key"
-                                               : use.key_name;
+  const std::string key =
+      use.key_name.empty() ? use.table.sharding != nullptr ? use.table.sharding->key : "key" : use.key_name;
   return "Tie \"" + use.table.full_name + "\" to one value of the sharding key, for example WHERE " + use.alias + "." +
-         key + " = ...";
+         key + " = $1";
 }
 
 protocol::error_report refuse_read(std::string_view reason, std::string hint) {

@@ -1,5 +1,5 @@
-// resolve: plan + constants + parameters -> route. The hot path: nothing is allocated unless several shards or a refusal
-// come out.
+// resolve: plan + constants + parameters -> route. The hot path: nothing is allocated unless several shards or a
+// refusal come out.
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -137,11 +137,13 @@ class resolver {
         break;
     }
     std::string decoded;
-    if (token.kind == sql::token_constant::bit_string || !sql::decode_string_constant(raw, token.kind, decoded)) return {};
+    if (token.kind == sql::token_constant::bit_string || !sql::decode_string_constant(raw, token.kind, decoded))
+      return {};
     return of_text(group, source.literal_type, decoded);
   }
 
-  source_result read_number(const key_group& group, const key_source& source, bool integer, std::string_view raw) const {
+  source_result read_number(const key_group& group, const key_source& source, bool integer,
+                            std::string_view raw) const {
     std::array<char, 64> space{};
     std::string long_number;
     std::string_view digits = raw;
@@ -175,7 +177,8 @@ class resolver {
     }
     if (!ties_key(group.key_type, from)) return {};
     if (!p.binary) return of_text(group, from, p.value);
-    if (!literals_.utf8 && (text_family(group.key_type) || group.key_type == type_oid::bpchar) && has_high_byte(p.value)) {
+    if (!literals_.utf8 && (text_family(group.key_type) || group.key_type == type_oid::bpchar) &&
+        has_high_byte(p.value)) {
       return {};
     }
     return of_hash(group, partition_hash_binary(group.key_type, group.modifier, from, p.value), "(binary)");
@@ -214,7 +217,8 @@ route resolve_keyed(const plan& p, const keyed_target& keyed, const topology& ma
     }
   }
   const std::size_t count = shards.size();
-  if (count == 0) return {to_shard{map.buckets.owner.empty() ? shard_index{0} : map.buckets.owner[0]}, p.mode, p.needs_primary};
+  if (count == 0)
+    return {to_shard{map.buckets.owner.empty() ? shard_index{0} : map.buckets.owner[0]}, p.mode, p.needs_primary};
   if (count == 1) return {to_shard{shards.first()}, p.mode, p.needs_primary};
   if (keyed.scatter_allowed) return {to_many{shards.all()}, p.mode, p.needs_primary};
   return refused(p, keyed.several_refusal);

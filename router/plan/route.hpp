@@ -1,4 +1,5 @@
-// A route: where one execution of a statement goes, as a plain, comparable, printable value. And the plan it comes from.
+// A route: where one execution of a statement goes, as a plain, comparable, printable value. And the plan it comes
+// from.
 #pragma once
 
 #include "protocol/errors.hpp"
@@ -17,8 +18,8 @@
 namespace pgbraid::router {
 
 enum class access : std::uint8_t {
-  read,   ///< proved to be one: may go to a replica
-  write   ///< everything else
+  read,  ///< proved to be one: may go to a replica
+  write  ///< everything else
 };
 
 /// Exactly one shard, named.
@@ -46,7 +47,8 @@ using route_target = std::variant<to_shard, to_any, to_many, to_refusal>;
 struct route {
   route_target target = to_any{};
   access mode = access::write;
-  bool needs_primary = false;  ///< a read that only a primary can answer (server identity, unlogged table, catalog of now)
+  bool needs_primary =
+      false;  ///< a read that only a primary can answer (server identity, unlogged table, catalog of now)
 
   friend bool operator==(const route&, const route&) = default;
 };
@@ -57,37 +59,56 @@ struct route {
 /// What the session itself must know of a statement, beside where it goes.
 enum class session_effect : std::uint8_t {
   none,
-  begin, commit, rollback, savepoint, release, rollback_to, set_transaction,
-  two_phase,                     ///< PREPARE TRANSACTION, COMMIT PREPARED, ROLLBACK PREPARED
-  set, set_local, reset, show, discard,
-  set_session_characteristics, set_constraints,
-  prepare, execute, deallocate,  ///< SQL level
-  declare_cursor, use_cursor,    ///< FETCH, MOVE, CLOSE
-  listen, unlisten, notify,
-  temporary,                     ///< creates a temporary object
-  user_code,                     ///< reaches user code (DO, CALL, user functions): may leave session state behind
-  copy_in, copy_out,
-  load, other
+  begin,
+  commit,
+  rollback,
+  savepoint,
+  release,
+  rollback_to,
+  set_transaction,
+  two_phase,  ///< PREPARE TRANSACTION, COMMIT PREPARED, ROLLBACK PREPARED
+  set,
+  set_local,
+  reset,
+  show,
+  discard,
+  set_session_characteristics,
+  set_constraints,
+  prepare,
+  execute,
+  deallocate,  ///< SQL level
+  declare_cursor,
+  use_cursor,  ///< FETCH, MOVE, CLOSE
+  listen,
+  unlisten,
+  notify,
+  temporary,  ///< creates a temporary object
+  user_code,  ///< reaches user code (DO, CALL, user functions): may leave session state behind
+  copy_in,
+  copy_out,
+  load,
+  other
 };
 
 /// Where one candidate value of the sharding key comes from.
 struct key_source {
   enum class origin : std::uint8_t { constant, parameter, pinned } from = origin::pinned;
-  std::uint16_t index = 0;       ///< constant: index into token_scan::constants; parameter: n-1 of $n
-  bool negated = false;          ///< constant: a minus stands before it
-  oid literal_type = 0;          ///< constant: type it was cast to, 0 for the literal's own; parameter: type it was cast to, 0 for declared
-  std::string pinned;            ///< pinned: the value as text
-  bool null = false;             ///< pinned NULL
+  std::uint16_t index = 0;  ///< constant: index into token_scan::constants; parameter: n-1 of $n
+  bool negated = false;     ///< constant: a minus stands before it
+  oid literal_type =
+      0;  ///< constant: type it was cast to, 0 for the literal's own; parameter: type it was cast to, 0 for declared
+  std::string pinned;  ///< pinned: the value as text
+  bool null = false;   ///< pinned NULL
   friend bool operator==(const key_source&, const key_source&) = default;
 };
 
 /// The values that one group of co-located tables may be tied to: the union of its sources.
 struct key_group {
-  std::string table, key;        ///< for messages
+  std::string table, key;  ///< for messages
   oid key_type = 0;
-  std::int32_t modifier = -1;
+  std::int32_t modifier = -1;          ///< the column's atttypmod for an inserted value, -1 for a compared one
   std::vector<key_source> sources;
-  bool insert_row = false;       ///< NULL is an error rather than "matches nothing"
+  bool insert_row = false;  ///< NULL is an error rather than "matches nothing"
   friend bool operator==(const key_group&, const key_group&) = default;
 };
 
@@ -99,8 +120,8 @@ struct fixed_target {
 /// All groups together must mean one shard, or (one group, `scatter`) the union of its shards.
 struct keyed_target {
   std::vector<key_group> groups;
-  bool scatter_allowed = false;              ///< several shards may be asked and concatenated
-  protocol::error_report several_refusal;    ///< told when several shards would be needed and that is not allowed
+  bool scatter_allowed = false;            ///< several shards may be asked and concatenated
+  protocol::error_report several_refusal;  ///< told when several shards would be needed and that is not allowed
   friend bool operator==(const keyed_target&, const keyed_target&) = default;
 };
 
@@ -109,18 +130,19 @@ struct plan {
   session_effect effect = session_effect::none;
   access mode = access::write;
   bool needs_primary = false;
-  bool transaction_dependent = false;        ///< calls now(), txid_current()...: inside a transaction it belongs on the primary
-  bool opaque = false;                       ///< not understood by the grammar: forwarded as it is (one shard only)
+  bool transaction_dependent =
+      false;            ///< calls now(), txid_current()...: inside a transaction it belongs on the primary
+  bool opaque = false;  ///< not understood by the grammar: forwarded as it is (one shard only)
   std::variant<fixed_target, keyed_target> where = fixed_target{};
   // Statement-level details that the session needs; empty for most.
   sql::transaction_modes modes;
   sql::variable_statement variable;
-  std::string name;                          ///< savepoint, prepared statement, cursor, channel
-  std::string tag;                           ///< for messages: "CREATE TABLE"
-  std::string inner_text;                    ///< prepare: the prepared statement's own text
-  std::uint32_t statement_count = 1;         ///< statements in the text
-  std::vector<std::string> reads, writes;    ///< tables, "schema.name"
-  std::string reason;                        ///< one line for `pgbraid route`: why this way
+  std::string name;                        ///< savepoint, prepared statement, cursor, channel
+  std::string tag;                         ///< for messages: "CREATE TABLE"
+  std::string inner_text;                  ///< prepare: the prepared statement's own text
+  std::uint32_t statement_count = 1;       ///< statements in the text
+  std::vector<std::string> reads, writes;  ///< tables, "schema.name"
+  std::string reason;                      ///< one line for `pgbraid route`: why this way
 };
 using plan_ptr = std::shared_ptr<const plan>;
 
@@ -128,10 +150,10 @@ using plan_ptr = std::shared_ptr<const plan>;
 struct plan_context {
   const topology* map = nullptr;
   const catalog* schema = nullptr;
-  std::vector<std::string> search_path;      ///< effective, "$user" resolved, pg_catalog implicit
+  std::vector<std::string> search_path;  ///< effective, "$user" resolved, pg_catalog implicit
   std::string user;
   bool standard_conforming_strings = true;
-  bool multibyte_unsafe = false;             ///< client_encoding is SJIS, BIG5, GBK, GB18030 (or JOHAB, SHIFT_JIS_2004, UHC)
+  bool multibyte_unsafe = false;  ///< client_encoding is SJIS, BIG5, GBK, GB18030 (or JOHAB, SHIFT_JIS_2004, UHC)
   std::size_t max_parse_bytes = 1 << 20;
 };
 
@@ -140,13 +162,13 @@ struct bound_parameter {
   std::string_view value;
   bool null = false;
   bool binary = false;
-  oid type = 0;                              ///< as declared in Parse; 0: inferred by the server
+  oid type = 0;  ///< as declared in Parse; 0: inferred by the server
 };
 
 /// What turns text of a literal into a key: settings that change how literals are read.
 struct literal_context {
-  bool utf8 = true;                          ///< client_encoding equals the servers' encoding, or all text is ASCII
-  bool iso_ymd = true;                       ///< unambiguous reading of ISO dates only (others are refused)
+  bool utf8 = true;     ///< client_encoding equals the servers' encoding, or all text is ASCII
+  bool iso_ymd = true;  ///< unambiguous reading of ISO dates only (others are refused)
   std::string_view time_zone = "UTC";
 };
 

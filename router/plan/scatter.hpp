@@ -14,9 +14,9 @@ struct scatter_problem {
   std::string hint;
 };
 
-/// Judges a SELECT that reads sharded tables. It is right if each result row comes from rows of one shard, and each such
-/// combination is found on exactly one shard: one query level over sharded tables joined key = key, reference tables beside
-/// them or on the nullable side, and nothing that looks at more than one result row.
+/// Judges a SELECT that reads sharded tables. It is right if each result row comes from rows of one shard, and each
+/// such combination is found on exactly one shard: one query level over sharded tables joined key = key, reference
+/// tables beside them or on the nullable side, and nothing that looks at more than one result row.
 [[nodiscard]] std::optional<scatter_problem> judge_scatter(const analysis& a);
 
 }  // namespace pgbraid::router

@@ -24,9 +24,9 @@ chosen_target refused(protocol::error_report error) {
 /// What stands beside the sharded tables.
 struct other_tables {
   bool system = false, reference = false;
-  std::optional<shard_index> shard;       ///< of the unsharded tables
+  std::optional<shard_index> shard;  ///< of the unsharded tables
   bool shards_differ = false;
-  std::string name;                       ///< an unsharded or system table
+  std::string name;  ///< an unsharded or system table
 };
 
 other_tables others_of(const analysis& a) {
@@ -64,8 +64,9 @@ std::optional<protocol::error_report> judge_functions(const analysis& a, const p
   const bool lock = f.session_state.find("advisory") != std::string::npos;
   // An advisory lock by itself is taken on the designated shard, by everybody.
   if (lock && !any_table) return std::nullopt;
-  return refuse_session(f.session_state, lock ? "over several shards an advisory lock is taken in a statement of its own"
-                                              : "it changes the state of one server's session");
+  return refuse_session(f.session_state, lock
+                                             ? "over several shards an advisory lock is taken in a statement of its own"
+                                             : "it changes the state of one server's session");
 }
 
 chosen_target without_sharded(const analysis& a, const other_tables& others) {
@@ -125,12 +126,12 @@ fixed_target refusal(protocol::error_report error) {
   return {to_refusal{std::move(error)}};
 }
 
-chosen_target choose_target(const analysis& a, const plan_context& context, bool concatenate,
-                            const std::string& what) {
+chosen_target choose_target(const analysis& a, const plan_context& context, bool concatenate, const std::string& what) {
   if (a.refusal) return refused(*a.refusal);
   if (a.not_understood) {
-    return refused(refuse_syntax("it contains something that pgbraid does not know (such as XML, MERGE, named "
-                                 "arguments)"));
+    return refused(
+        refuse_syntax("it contains something that pgbraid does not know (such as XML, MERGE, named "
+                      "arguments)"));
   }
   if (a.into) return refused(make_error(error_id::ddl_over_shards, "SELECT INTO"));
   const bool any_table = !a.uses.empty();

@@ -14,8 +14,8 @@ struct chosen_target {
   std::string reason;
 };
 
-/// Over several shards. `concatenate`: the statement is one whose answers may be put one behind the other (a plain SELECT,
-/// not EXPLAIN, COPY or a cursor's); `what` names it for messages otherwise.
+/// Over several shards. `concatenate`: the statement is one whose answers may be put one behind the other (a plain
+/// SELECT, not EXPLAIN, COPY or a cursor's); `what` names it for messages otherwise.
 [[nodiscard]] chosen_target choose_target(const analysis& a, const plan_context& context, bool concatenate,
                                           const std::string& what);
 

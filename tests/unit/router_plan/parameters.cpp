@@ -1,0 +1,130 @@
+// Keys that come as bound parameters, in text and in binary, declared and not.
+#include <catch2/catch.hpp>
+
+#include "fixture.hpp"
+
+using namespace pgbraid::router;
+using namespace pgbraid::router::test;
+
+namespace {
+
+/// An integer as the binary wire form of `width` bytes.
+std::string big_endian(std::int64_t value, int width) {
+  std::string out;
+  for (int i = width - 1; i >= 0; --i) out.push_back(static_cast<char>(static_cast<std::uint64_t>(value) >> (8 * i)));
+  return out;
+}
+
+bound_parameter binary(std::string_view bytes, oid type = 0) {
+  bound_parameter out;
+  out.value = bytes;
+  out.binary = true;
+  out.type = type;
+  return out;
+}
+
+bound_parameter null() {
+  bound_parameter out;
+  out.null = true;
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("integers", "[parameters]") {
+  const world w(4);
+  const std::string sql = "SELECT * FROM orders WHERE customer_id = $1";
+  const std::string expected = "shard s" + std::to_string(shard_of(w.map, -5)) + " (replica allowed)";
+  CHECK(w.told(sql, {text_parameter("-5")}) == expected);
+  CHECK(w.told(sql, {text_parameter("-5", type_oid::int8)}) == expected);
+  CHECK(w.told(sql, {text_parameter("-5", type_oid::int4)}) == expected);
+  CHECK(w.told(sql, {text_parameter("-5", type_oid::int2)}) == expected);
+  CHECK(w.told(sql, {text_parameter("-5", type_oid::unknown)}) == expected);
+  CHECK(w.told(sql, {binary(big_endian(-5, 8))}) == expected);
+  CHECK(w.told(sql, {binary(big_endian(-5, 8), type_oid::int8)}) == expected);
+  CHECK(w.told(sql, {binary(big_endian(-5, 4), type_oid::int4)}) == expected);
+  CHECK(w.told(sql, {binary(big_endian(-5, 2), type_oid::int2)}) == expected);
+  CHECK(w.told(sql, {null()}) == "shard s0 (replica allowed)");
+}
+
+TEST_CASE("what a parameter cannot say", "[parameters]") {
+  const world w(4);
+  const std::string sql = "SELECT * FROM orders WHERE customer_id = $1";
+  CHECK(w.told(sql).starts_with("refused: the value of the sharding key"));
+  CHECK(w.told(sql, {text_parameter("5", type_oid::numeric)}).starts_with("refused: the value of the sharding key"));
+  CHECK(w.told(sql, {text_parameter("5", type_oid::float8)}).starts_with("refused: the value of the sharding key"));
+  CHECK(w.told(sql, {text_parameter("five")}).starts_with("refused: invalid value for sharding key"));
+  CHECK(w.told(sql, {binary(big_endian(5, 4))}).starts_with("refused: invalid value for sharding key"));
+  CHECK(w.told(sql, {binary(big_endian(5, 3), type_oid::int8)}).starts_with("refused: invalid value"));
+  CHECK(w.told(sql, {binary("")}).starts_with("refused: invalid value"));
+}
+
+TEST_CASE("casts of parameters", "[parameters]") {
+  const world w(4);
+  const std::string expected = "shard s" + std::to_string(shard_of(w.map, 7)) + " (replica allowed)";
+  const std::string sql = "SELECT * FROM orders WHERE customer_id = $1::int";
+  CHECK(w.told(sql, {text_parameter("7")}) == expected);
+  CHECK(w.told(sql, {binary(big_endian(7, 4))}) == expected);
+  CHECK(w.told(sql, {text_parameter("7", type_oid::int8)}) == expected);
+  CHECK(w.told(sql, {text_parameter("7", type_oid::text)}).starts_with("refused: the value"));
+  CHECK(w.told(sql, {text_parameter("7.5", type_oid::numeric)}).starts_with("refused: the value"));
+  CHECK(w.told("SELECT * FROM orders WHERE customer_id = $1::int::bigint", {text_parameter("7")}) == expected);
+  CHECK(w.told("SELECT * FROM orders WHERE customer_id = $1::numeric", {text_parameter("7")}) ==
+        "shards s0, s1, s2, s3 concatenated (replica allowed)");
+  CHECK(w.told("SELECT * FROM orders WHERE customer_id = $1 + 1", {text_parameter("7")}) ==
+        "shards s0, s1, s2, s3 concatenated (replica allowed)");
+}
+
+TEST_CASE("several parameters", "[parameters]") {
+  const world w(2);
+  const auto on0 = keys_on(w.map, 0, 2);
+  const std::string a = std::to_string(on0[0]), b = std::to_string(on0[1]), c = std::to_string(keys_on(w.map, 1, 1)[0]);
+  const std::string in = "SELECT * FROM orders WHERE customer_id IN ($1, $2)";
+  CHECK(w.told(in, {text_parameter(a), text_parameter(b)}) == "shard s0 (replica allowed)");
+  CHECK(w.told(in, {text_parameter(a), text_parameter(c)}) == "shards s0, s1 concatenated (replica allowed)");
+  CHECK(w.told(in, {text_parameter(c), null()}) == "shard s1 (replica allowed)");
+  const std::string rows = "INSERT INTO customers (name, id) VALUES ($1, $2), ($3, $4)";
+  CHECK(w.told(rows, {text_parameter("x"), text_parameter(a), text_parameter("y"), text_parameter(b)}) ==
+        "shard s0 (primary)");
+  CHECK(w.told(rows, {text_parameter("x"), text_parameter(a), text_parameter("y"), text_parameter(c)})
+            .starts_with("refused: a write to more than one shard"));
+  CHECK(w.told(rows, {text_parameter("x"), text_parameter(a), text_parameter("y"), null()})
+            .starts_with("refused: null value for the sharding key"));
+  const std::string two = "SELECT * FROM orders o, notes n WHERE o.customer_id = $1 AND n.customer_id = $2";
+  CHECK(w.told(two, {text_parameter(a), text_parameter(b)}) == "shard s0 (replica allowed)");
+  CHECK(w.told(two, {text_parameter(a), text_parameter(c)}).starts_with("refused: this query over several shards"));
+}
+
+TEST_CASE("uuid, text and other types", "[parameters]") {
+  const world w(4);
+  const std::string uuid = "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11";
+  const std::string bytes = "\xa0\xee\xbc\x99\x9c\x0b\x4e\xf8\xbb\x6d\x6b\xb9\xbd\x38\x0a\x11";
+  const std::string sql = "SELECT * FROM documents WHERE tenant = $1";
+  CHECK(w.told(sql, {text_parameter(uuid)}) == w.told("SELECT * FROM documents WHERE tenant = '" + uuid + "'"));
+  CHECK(w.told(sql, {binary(bytes, type_oid::uuid)}) == w.told(sql, {text_parameter(uuid)}));
+  CHECK(w.told(sql, {text_parameter(uuid, type_oid::text)}).starts_with("refused: the value"));
+  const std::string login = "SELECT * FROM people WHERE login = $1";
+  CHECK(w.told(login, {text_parameter("ann")}) == w.told("SELECT * FROM people WHERE login = 'ann'"));
+  CHECK(w.told(login, {binary("ann", type_oid::varchar)}) == w.told(login, {text_parameter("ann")}));
+  CHECK(w.told(login, {text_parameter("ann", type_oid::bpchar)}).starts_with("refused: the value"));
+}
+
+TEST_CASE("an undeclared parameter that also stands elsewhere may be read as another type", "[parameters]") {
+  const world w(4);
+  const std::string all = "shards s0, s1, s2, s3 concatenated (replica allowed)";
+  CHECK(w.told("SELECT * FROM people WHERE login = $1 AND age = 5", {text_parameter("x")}) != all);
+  CHECK(w.told("SELECT * FROM people WHERE login = $1 AND lower(login) = $1", {text_parameter("x")}) == all);
+  CHECK(w.told("SELECT * FROM orders WHERE customer_id = $1 AND item = $1::text", {text_parameter("5")}) != all);
+}
+
+TEST_CASE("a literal in another encoding is not read here", "[parameters]") {
+  const world w(4);
+  const std::string sql = "SELECT * FROM people WHERE login = 'j\xc3\xb6rg'";
+  sql::token_scan scan;
+  sql::scan(sql, scan);
+  const planned made = w.make(sql);
+  literal_context literals;
+  CHECK(std::holds_alternative<to_shard>(resolve(*made.plan, w.map, sql, scan.constants, {}, literals).target));
+  literals.utf8 = false;
+  CHECK(std::holds_alternative<to_refusal>(resolve(*made.plan, w.map, sql, scan.constants, {}, literals).target));
+}

@@ -1,0 +1,174 @@
+// Reads over several shards that need no key, and the rules that no key can mend.
+#include <catch2/catch.hpp>
+
+#include "fixture.hpp"
+
+using namespace pgbraid::router;
+using namespace pgbraid::router::test;
+
+namespace {
+constexpr const char* any = "any shard (replica allowed)";
+const std::string all = "shards s0, s1 concatenated (replica allowed)";
+const std::string unsupported = "refused: this query over several shards is not supported: ";
+}  // namespace
+
+TEST_CASE("reference tables and constants: any shard", "[reads]") {
+  const world w(2);
+  check(w, {
+               {"SELECT 1", any},
+               {"SELECT count(*) FROM countries", any},
+               {"SELECT * FROM countries c JOIN currencies r ON true ORDER BY 1 LIMIT 3", any},
+               {"SELECT * FROM european", any},
+               {"SELECT * FROM noisy", "any shard (primary)"},
+               {"SELECT random() FROM countries", "any shard (primary)"},
+               {"VALUES (1), (2)", any},
+               {"SELECT * FROM generate_series(1, 3)", any},
+               {"SELECT * FROM countries FOR UPDATE", "shard s0 (primary)"},
+               {"EXPLAIN SELECT * FROM countries", any},
+               {"", any},
+           });
+}
+
+TEST_CASE("the designated shard answers for the catalog", "[reads]") {
+  const world w(2);
+  check(w, {
+               {"SELECT * FROM pg_class", "shard s0 (replica allowed)"},
+               {"SELECT oid FROM pg_catalog.pg_type WHERE typname = 'mood'", "shard s0 (replica allowed)"},
+               {"SELECT * FROM information_schema.columns", "shard s0 (replica allowed)"},
+               {"SELECT 'orders'::regclass", "shard s0 (replica allowed)"},
+               {"SELECT to_regclass('orders')", "shard s0 (replica allowed)"},
+               {"SELECT pg_is_in_recovery()", "shard s0 (primary, a read)"},
+               {"SELECT * FROM pg_stat_activity", "shard s0 (primary, a read)"},
+               {"SELECT current_database()", "shard s0 (replica allowed)"},
+               {"SELECT pg_advisory_lock(5)", "shard s0 (primary)"},
+               {"SELECT * FROM pg_class, countries", "shard s0 (replica allowed)"},
+               {"SELECT * FROM pg_class, settings", "shard s0 (replica allowed)"},
+               {"SELECT * FROM pg_class, reports", unsupported + "tables of different shards in one statement"},
+               {"SELECT * FROM orders, pg_class WHERE customer_id = 5",
+                unsupported + "table \"pg_catalog.pg_class\" stands..."},
+               {"SELECT tableoid::regclass FROM orders", unsupported + "system column..."},
+           });
+}
+
+TEST_CASE("unsharded tables", "[reads]") {
+  const world w(2);
+  check(w,
+        {
+            {"SELECT * FROM settings", "shard s0 (replica allowed)"},
+            {"SELECT * FROM reports ORDER BY 1", "shard s1 (replica allowed)"},
+            {"SELECT * FROM settings, countries", "shard s0 (replica allowed)"},
+            {"SELECT * FROM settings, reports", unsupported + "tables of different shards in one statement"},
+            {"SELECT * FROM settings, orders WHERE customer_id = 5", unsupported + "table \"public.settings\"..."},
+            {"UPDATE settings SET value = 'x'", "shard s0 (primary)"},
+            {"INSERT INTO reports SELECT 1, code FROM countries", "shard s1 (primary)"},
+            {"INSERT INTO reports SELECT customer_id, item FROM orders", unsupported + "table \"public.reports\"..."},
+        });
+}
+
+TEST_CASE("concatenation", "[reads]") {
+  const world w(2);
+  check(w,
+        {
+            {"SELECT * FROM orders", all},
+            {"TABLE orders", all},
+            {"SELECT o.*, item FROM orders o WHERE amount > 5", all},
+            {"SELECT lower(item), amount * 2 FROM orders", all},
+            {"SELECT * FROM orders, generate_series(1, 2)", all},
+            {"SELECT * FROM orders CROSS JOIN countries", all},
+            {"SELECT * FROM orders o, (SELECT code FROM countries) n WHERE n.code = o.item", all},
+            {"SELECT * FROM orders WHERE item IN (VALUES ('a'), ('b'))", all},
+            {"SELECT unnest(ARRAY[1, 2]), item FROM orders", all},
+            {"SELECT order_total(5) FROM orders WHERE customer_id = 5", "shard {5} (replica allowed)"},
+            {"SELECT order_total(5) FROM orders", unsupported + "function \"order_total\" may give another value..."},
+            {"SELECT o FROM orders o", unsupported + "a whole row as one value over several shards"},
+            {"SELECT orders FROM orders", unsupported + "a whole row..."},
+            {"SELECT row_to_json(o.*) FROM orders o", "refused: ..."},
+            {"SELECT ROW(o.*) FROM orders o", unsupported + "a whole row..."},
+            {"SELECT (o).item FROM orders o", unsupported + "a whole row..."},
+            {"SELECT ctid FROM orders", unsupported + "system column \"ctid\" over several shards"},
+            {"SELECT o.xmin FROM orders o", unsupported + "system column..."},
+            {"SELECT * FROM orders TABLESAMPLE BERNOULLI (5)", unsupported + "TABLESAMPLE over several shards"},
+            {"SELECT * FROM totals", unsupported + "view \"public.totals\" reads tables of several shards"},
+            {"EXPLAIN SELECT * FROM orders", unsupported + "EXPLAIN over several shards"},
+            {"EXPLAIN SELECT * FROM orders WHERE customer_id = 5", "shard {5} (replica allowed)"},
+            {"EXPLAIN ANALYZE DELETE FROM orders WHERE customer_id = 5", "shard {5} (primary)"},
+            {"EXPLAIN DELETE FROM orders WHERE customer_id = 5", "shard {5} (replica allowed)"},
+            {"SELECT * FROM typed WHERE id = 5", "refused: table \"public.typed\" has a type whose OID differs..."},
+        });
+}
+
+TEST_CASE("all shards that own a bucket are asked, and no other", "[reads]") {
+  world w(4);
+  for (auto& owner : w.map.buckets.owner) {
+    if (owner == 3) owner = 2;
+  }
+  CHECK(w.told("SELECT * FROM orders") == "shards s0, s1, s2 concatenated (replica allowed)");
+  for (auto& owner : w.map.buckets.owner) owner = 1;
+  CHECK(w.told("SELECT * FROM orders") == "shard s1 (replica allowed)");
+}
+
+TEST_CASE("user code that may read sharded tables", "[reads]") {
+  const world w(2);
+  check(w, {
+               {"SELECT tax(5)",
+                "refused: function \"tax\" may read or write sharded tables and would see one shard only"},
+               {"SELECT tax(amount) FROM orders WHERE customer_id = 5", "refused: function \"tax\"..."},
+               {"SELECT unheard_of(1)", "refused: function \"unheard_of\"..."},
+               {"SELECT order_total(5)", any},
+               {"SELECT similarity('a', item) FROM orders", all},
+               {"CALL something()", "refused: procedure \"something\"..."},
+               {"DO $$ begin end $$", "refused: a DO block..."},
+           });
+}
+
+TEST_CASE("session functions over several shards", "[reads]") {
+  const world w(2);
+  check(w, {
+               {"SELECT set_config('a.b', 'c', false)", "refused: function \"set_config\" is not supported here..."},
+               {"SELECT pg_notify('a', 'b')", "refused: function \"pg_notify\"..."},
+               {"SELECT lo_create(0)", "refused: function \"lo_create\"..."},
+               {"SELECT setseed(0.5)", "refused: function \"setseed\"..."},
+               {"SELECT nextval('order_ids')", "refused: function \"nextval\"..."},
+               {"SELECT lastval()", "refused: function \"lastval\"..."},
+               {"SELECT pg_advisory_xact_lock(id) FROM customers WHERE id = 5", "refused: function \"pg_advisory..."},
+           });
+}
+
+TEST_CASE("what the grammar or the planner does not know is refused over several shards", "[reads]") {
+  world w(2);
+  check(w, {
+               {"THIS IS NO SQL", "refused: pgbraid cannot parse this statement: syntax error at or near \"THIS\""},
+               {"SELECT * FROM orders WHERE customer_id = 5 AND xmlcomment('a') IS DOCUMENT",
+                "refused: pgbraid cannot parse..."},
+               {"SELECT * FROM orders WHERE customer_id = 'unterminated", "refused: pgbraid cannot parse..."},
+               {"MERGE INTO orders USING customers ON true WHEN MATCHED THEN DELETE",
+                "refused: a write to more than one shard..."},
+           });
+  const std::string long_text = "SELECT '" + std::string(2 << 20, 'x') + "'";
+  CHECK(w.told(long_text).starts_with("refused: a statement of 2097161 bytes is too long"));
+  std::string deep = "SELECT 1";
+  for (int i = 0; i < 20000; ++i) deep += "+1";
+  CHECK(w.told(deep).starts_with("refused: statement too complex"));
+  w.context.standard_conforming_strings = false;
+  CHECK(w.told("SELECT * FROM orders WHERE customer_id = 5 AND item = 'a\\'")
+            .starts_with("refused: pgbraid cannot parse"));
+  CHECK(w.told("SELECT * FROM orders WHERE customer_id = 5").starts_with("shard "));
+  w.context.multibyte_unsafe = true;
+  CHECK(w.told("SELECT * FROM orders WHERE customer_id = 5 AND item = '\x81\x5c'")
+            .starts_with("refused: pgbraid cannot parse"));
+}
+
+TEST_CASE("refusals carry a hint", "[reads]") {
+  const world w(2);
+  for (const char* sql :
+       {"SELECT count(*) FROM orders", "SELECT * FROM orders ORDER BY 1", "UPDATE orders SET item = 'x'",
+        "SELECT * FROM customers, orders", "SELECT * FROM settings, reports", "COPY orders TO STDOUT"}) {
+    const route r = w.routed(sql);
+    INFO(sql);
+    REQUIRE(std::holds_alternative<to_refusal>(r.target));
+    CHECK_FALSE(std::get<to_refusal>(r.target).error.hint.empty());
+  }
+  const route r = w.routed("SELECT count(*) FROM orders");
+  CHECK(std::get<to_refusal>(r.target).error.hint ==
+        "Tie \"public.orders\" to one value of the sharding key, for example WHERE orders.customer_id = $1.");
+}

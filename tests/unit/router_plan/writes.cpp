@@ -1,0 +1,111 @@
+// INSERT, UPDATE and DELETE over several shards.
+#include <catch2/catch.hpp>
+
+#include "fixture.hpp"
+
+using namespace pgbraid::router;
+using namespace pgbraid::router::test;
+
+namespace {
+const std::string at5 = "shard {5} (primary)";
+const std::string several = "refused: a write to more than one shard is not supported: ";
+}  // namespace
+
+TEST_CASE("writes tied to one key", "[writes]") {
+  const world w(4);
+  check(
+      w,
+      {
+          {"INSERT INTO orders (customer_id, item) VALUES (5, 'x')", at5},
+          {"INSERT INTO orders (customer_id, item) VALUES (5, 'x'), (5, 'y') RETURNING *", at5},
+          {"INSERT INTO orders AS o (customer_id) VALUES ('5') ON CONFLICT DO NOTHING", at5},
+          {"INSERT INTO customers (id, name) VALUES (5, 'x') ON CONFLICT (id) DO UPDATE SET name = excluded.name", at5},
+          {"INSERT INTO orders (customer_id, item) VALUES (5, (SELECT name FROM customers WHERE id = 5))", at5},
+          {"INSERT INTO orders (customer_id, item) VALUES (5, (SELECT code FROM countries LIMIT 1))", at5},
+          {"INSERT INTO orders (customer_id) VALUES (5) RETURNING (SELECT name FROM customers WHERE id = "
+           "orders.customer_id)",
+           at5},
+          {"UPDATE orders SET item = 'x' WHERE customer_id = 5", at5},
+          {"UPDATE orders o SET item = 'x' WHERE o.customer_id = 5 RETURNING *", at5},
+          {"UPDATE orders SET item = c.name FROM customers c WHERE c.id = orders.customer_id AND c.id = 5", at5},
+          {"UPDATE orders SET item = n.name FROM countries n WHERE customer_id = 5", at5},
+          {"UPDATE orders SET item = (SELECT name FROM customers c WHERE c.id = orders.customer_id) WHERE customer_id "
+           "= 5",
+           at5},
+          {"UPDATE orders SET (item, amount) = ('x', 3) WHERE customer_id = 5", at5},
+          {"DELETE FROM orders WHERE customer_id = 5", at5},
+          {"DELETE FROM orders USING customers c WHERE c.id = customer_id AND c.id = 5", at5},
+          {"WITH x AS (SELECT * FROM customers WHERE id = 5) DELETE FROM orders WHERE customer_id = 5", at5},
+          {"WITH d AS (DELETE FROM orders WHERE customer_id = 5 RETURNING *) SELECT * FROM d", at5},
+          {"WITH i AS (INSERT INTO customers (id) VALUES (5) RETURNING id) INSERT INTO orders (customer_id) VALUES (5)",
+           at5},
+      });
+}
+
+TEST_CASE("writes that mean several shards", "[writes]") {
+  const world w(2);
+  const auto on0 = keys_on(w.map, 0, 2);
+  const std::string a = std::to_string(on0[0]), b = std::to_string(on0[1]), c = std::to_string(keys_on(w.map, 1, 1)[0]);
+  check(
+      w,
+      {
+          {"UPDATE orders SET item = 'x'", several + "\"public.orders\" is not tied to one value of its sharding key"},
+          {"DELETE FROM orders", several + "\"public.orders\" is not tied..."},
+          {"DELETE FROM orders WHERE customer_id = 5 OR true", several + "\"public.orders\" is not tied..."},
+          {"DELETE FROM orders WHERE customer_id IN (" + a + ", " + c + ")",
+           several + "the keys of its rows belong to different shards"},
+          {"DELETE FROM orders WHERE customer_id IN (" + a + ", " + b + ")", "shard s0 (primary)"},
+          {"UPDATE orders SET item = 'x' WHERE id IN (SELECT id FROM orders WHERE customer_id = 5)",
+           several + "\"public.orders\" is not tied..."},
+          {"UPDATE orders SET item = (SELECT max(name) FROM customers) WHERE customer_id = 5",
+           several + "\"public.customers\" is not tied..."},
+          {"WITH d AS (DELETE FROM orders RETURNING *) SELECT * FROM d", several + "\"public.orders\" is not tied..."},
+          {"WITH d AS (DELETE FROM orders WHERE customer_id = " + a +
+               " RETURNING *) SELECT * FROM customers WHERE id = " + c,
+           several + "the keys in this statement belong to different shards"},
+          {"DELETE FROM orders USING customers c WHERE c.name = item AND c.id = 5",
+           several + "\"public.orders\" is..."},
+          {"INSERT INTO orders (customer_id, item) VALUES (" + a + ", (SELECT name FROM customers WHERE id = " + c +
+               "))",
+           several + "the keys in this statement belong to different shards"},
+      });
+}
+
+TEST_CASE("what may not be written", "[writes]") {
+  world w(2);
+  check(
+      w,
+      {
+          {"INSERT INTO countries VALUES ('x', 'y')", "refused: a write to reference table \"public.countries\"..."},
+          {"UPDATE countries SET name = 'x'", "refused: a write to reference table..."},
+          {"DELETE FROM countries", "refused: a write to reference table..."},
+          {"DELETE FROM european", "refused: a write to reference table..."},
+          {"DELETE FROM pg_class", several + "the system catalogs stand on every shard"},
+          {"INSERT INTO loose (id) VALUES (5)",
+           "refused: a write to table \"public.loose\" is refused: unique constraint \"loose_email_key\" does not..."},
+          {"UPDATE loose SET email = 'x' WHERE id = 5", "refused: a write to table \"public.loose\" is refused..."},
+          {"DELETE FROM loose WHERE id = 5", "shard {5} (primary)"},
+          {"INSERT INTO watched (id) VALUES (5)", "refused: function \"audit\" of \"public.watched\" may read..."},
+          {"DELETE FROM watched WHERE id = 5", "refused: function \"audit\" of \"public.watched\"..."},
+          {"SELECT * FROM watched WHERE id = 5", "shard {5} (replica allowed)"},
+          {"INSERT INTO odd (name) VALUES ('x')", "refused: the value of the sharding key..."},
+      });
+  w.map.accept_unenforced = {"public.loose"};
+  w.map.shard_local = {"audit"};
+  check(w, {
+               {"INSERT INTO loose (id) VALUES (5)", "shard {5} (primary)"},
+               {"INSERT INTO watched (id) VALUES (5)", "shard {5} (primary)"},
+           });
+  w.map.accept_unenforced.clear();
+  w.schema.relations["public.loose"].unenforced = {
+      "foreign key \"x\" of \"public.other\" does not contain the sharding key"};
+  CHECK(w.told("DELETE FROM loose WHERE id = 5").starts_with("refused: a write to table \"public.loose\""));
+}
+
+TEST_CASE("a stored value is cut as its column does it, a compared one is not", "[writes]") {
+  const world w(4);
+  // codes.code is a char(8) in the catalog's terms (atttypmod 8: four characters).
+  CHECK(w.told("INSERT INTO codes (code) VALUES ('abcd  ')").starts_with("shard "));
+  CHECK(w.told("INSERT INTO codes (code) VALUES ('abcdefghijk')").starts_with("refused: invalid value"));
+  CHECK(w.told("SELECT * FROM codes WHERE code = 'abcdefghijk'").starts_with("shard "));
+}
