@@ -76,7 +76,9 @@ qualified_name name_of(const List* strings) {
 }
 
 bool is_temporary(const RangeVar* relation) {
-  return relation != nullptr && relation->relpersistence == 't';
+  if (relation == nullptr) return false;
+  return relation->relpersistence == 't' ||
+         (relation->schemaname != nullptr && std::strcmp(relation->schemaname, "pg_temp") == 0);
 }
 
 expr_ptr reader::read_constant(const A_Const& node) {
