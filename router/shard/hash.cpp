@@ -86,8 +86,8 @@ bool ties_key(oid key_type, oid from) noexcept {
 
 std::optional<std::uint64_t> partition_hash_text(oid key_type, std::int32_t modifier, oid from, std::string_view text,
                                                  std::string_view time_zone) {
-  if (!ties_key(key_type, from)) return std::nullopt;
   const oid written = written_type(key_type, from);
+  if (written != key_type && !ties_key(key_type, from)) return std::nullopt;
   switch (key_type) {
     case type_oid::int2:
     case type_oid::int4:
@@ -121,8 +121,8 @@ std::optional<std::uint64_t> partition_hash_text(oid key_type, std::int32_t modi
 
 std::optional<std::uint64_t> partition_hash_binary(oid key_type, std::int32_t modifier, oid from,
                                                    std::string_view bytes) {
-  if (!ties_key(key_type, from)) return std::nullopt;
   const oid written = written_type(key_type, from);
+  if (written != key_type && !ties_key(key_type, from)) return std::nullopt;
   switch (key_type) {
     case type_oid::int2:
     case type_oid::int4:

@@ -13,11 +13,20 @@ bool is_ascii(std::string_view text) noexcept {
   return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
 }
 
+/// Value of a hexadecimal digit by its character, -1 for all others.
+constexpr std::array<std::int8_t, 256> hex_values = [] {
+  std::array<std::int8_t, 256> values{};
+  values.fill(-1);
+  for (int i = 0; i < 10; ++i) values[static_cast<std::size_t>('0' + i)] = static_cast<std::int8_t>(i);
+  for (int i = 0; i < 6; ++i) {
+    values[static_cast<std::size_t>('a' + i)] = static_cast<std::int8_t>(10 + i);
+    values[static_cast<std::size_t>('A' + i)] = static_cast<std::int8_t>(10 + i);
+  }
+  return values;
+}();
+
 int hex_digit(char c) noexcept {
-  if (is_digit(c)) return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
+  return hex_values[static_cast<unsigned char>(c)];
 }
 
 std::uint64_t largest(oid type) noexcept {
@@ -46,22 +55,24 @@ bool equals_ignoring_case(std::string_view text, std::string_view lower) noexcep
 }
 
 std::optional<std::int64_t> parse_integer(oid type, std::string_view text) noexcept {
-  text = trim_blanks(text);
+  // Most texts are digits alone; blanks are looked for only where something else stands.
+  if (!text.empty() && (!is_digit(text.front()) || !is_digit(text.back()))) text = trim_blanks(text);
+  const char* at = text.data();
+  const char* const end = at + text.size();
   bool negative = false;
-  if (!text.empty() && (text.front() == '-' || text.front() == '+')) {
-    negative = text.front() == '-';
-    text.remove_prefix(1);
-  }
-  if (text.empty()) return std::nullopt;
-  const std::uint64_t limit = largest(type) + (negative ? 1 : 0);
+  if (at != end && (*at == '-' || *at == '+')) negative = *at++ == '-';
+  if (at == end) return std::nullopt;
+  while (end - at > 1 && *at == '0') ++at;
+  // Nineteen digits always fit into 64 bits unsigned and twenty are past every type, so that one check at the end does.
+  constexpr std::ptrdiff_t most_digits = 19;
+  if (end - at > most_digits) return std::nullopt;
   std::uint64_t magnitude = 0;
-  for (const char c : text) {
-    if (!is_digit(c)) return std::nullopt;
-    // magnitude is at most 2^63 here, so ten times it may wrap: ask before multiplying.
-    if (magnitude > limit / 10) return std::nullopt;
-    magnitude = magnitude * 10 + static_cast<std::uint64_t>(c - '0');
-    if (magnitude > limit) return std::nullopt;
+  for (; at != end; ++at) {
+    const auto digit = static_cast<unsigned>(static_cast<unsigned char>(*at)) - '0';
+    if (digit > 9) return std::nullopt;
+    magnitude = magnitude * 10 + digit;
   }
+  if (magnitude > largest(type) + (negative ? 1 : 0)) return std::nullopt;
   return static_cast<std::int64_t>(negative ? 0 - magnitude : magnitude);
 }
 
@@ -69,7 +80,7 @@ std::optional<std::int64_t> receive_integer(oid type, std::string_view bytes) no
   const std::size_t width = type == type_oid::int2 ? 2 : type == type_oid::int4 ? 4 : 8;
   if (bytes.size() != width) return std::nullopt;
   std::uint64_t value = 0;
-  for (const char c : bytes) value = (value << 8) | static_cast<unsigned char>(c);
+  for (std::size_t i = 0; i < width; ++i) value = (value << 8) | static_cast<unsigned char>(bytes[i]);
   const int unused_bits = static_cast<int>(64 - 8 * width);
   return static_cast<std::int64_t>(value << unused_bits) >> unused_bits;
 }
@@ -92,15 +103,16 @@ std::optional<std::array<char, 16>> parse_uuid(std::string_view text) noexcept {
     text = text.substr(1, text.size() - 2);
   }
   std::array<char, 16> bytes{};
+  std::size_t at = 0;
   for (std::size_t i = 0; i < bytes.size(); ++i) {
-    if (text.size() < 2) return std::nullopt;
-    const int high = hex_digit(text[0]), low = hex_digit(text[1]);
-    if (high < 0 || low < 0) return std::nullopt;
+    if (text.size() < at + 2) return std::nullopt;
+    const int high = hex_digit(text[at]), low = hex_digit(text[at + 1]);
+    if ((high | low) < 0) return std::nullopt;
     bytes[i] = static_cast<char>(high * 16 + low);
-    text.remove_prefix(2);
-    if (i % 2 == 1 && i + 1 < bytes.size() && !text.empty() && text.front() == '-') text.remove_prefix(1);
+    at += 2;
+    if (i % 2 == 1 && i + 1 < bytes.size() && at < text.size() && text[at] == '-') ++at;
   }
-  if (!text.empty()) return std::nullopt;
+  if (at != text.size()) return std::nullopt;
   return bytes;
 }
 

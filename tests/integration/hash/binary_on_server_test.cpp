@@ -5,7 +5,6 @@
 #include "router/shard/hash.hpp"
 
 #include <catch2/catch.hpp>
-#include <cstdlib>
 
 using namespace pgbraid::router;
 using namespace pgbraid::tests;
@@ -23,8 +22,7 @@ void compare_bytes(key_server& server, const key_table& table, oid from, const s
 }  // namespace
 
 TEST_CASE("random binary parameters hash as on the server") {
-  const char* given = std::getenv("PGBRAID_TEST_SEED");
-  const std::uint64_t chosen = given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
+  const auto chosen = chosen_seed();
   CAPTURE(chosen);
   key_server server;
   random_keys keys(chosen);
@@ -55,8 +53,7 @@ TEST_CASE("random binary parameters hash as on the server") {
 }
 
 TEST_CASE("binary integers tie to wider keys and to numeric") {
-  const char* given = std::getenv("PGBRAID_TEST_SEED");
-  const std::uint64_t chosen = given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
+  const auto chosen = chosen_seed();
   CAPTURE(chosen);
   key_server server;
   random_keys keys(chosen);

@@ -2,11 +2,17 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <string_view>
 
 namespace pgbraid::tests {
 
 namespace type_oid = router::type_oid;
+
+std::uint64_t chosen_seed() {
+  if (const char* given = std::getenv("PGBRAID_TEST_SEED")) return std::strtoull(given, nullptr, 10);
+  return std::random_device{}();
+}
 
 std::string random_keys::text(router::oid type, bool with_offset) {
   switch (type) {

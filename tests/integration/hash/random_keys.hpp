@@ -9,6 +9,9 @@
 
 namespace pgbraid::tests {
 
+/// The seed to start from: PGBRAID_TEST_SEED, or another one each time.
+std::uint64_t chosen_seed();
+
 /// A source of random texts; the same seed gives the same texts.
 class random_keys {
  public:

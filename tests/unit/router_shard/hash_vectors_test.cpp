@@ -2,6 +2,7 @@
 #include "router/shard/hash.hpp"
 
 #include <catch2/catch.hpp>
+#include <memory>
 #include <string>
 
 using namespace pgbraid::router;
@@ -27,6 +28,14 @@ std::string bytes_of(std::string_view hex) {
     bytes.push_back(static_cast<char>(std::stoi(std::string(hex.substr(i, 2)), nullptr, 16)));
   return bytes;
 }
+
+/// A copy in a block of its own, exactly as large: a sanitizer sees any read past its end.
+struct exact_copy {
+  explicit exact_copy(std::string_view of) : block(new char[of.size()]), size(of.size()) { of.copy(block.get(), size); }
+  [[nodiscard]] std::string_view view() const { return {block.get(), size}; }
+  std::unique_ptr<char[]> block;
+  std::size_t size;
+};
 
 }  // namespace
 
@@ -73,5 +82,22 @@ TEST_CASE("integers of every type and numeric hash as one another where they tie
     CHECK(partition_hash_text(type_oid::numeric, -1, v.type, v.text, "UTC") == as_numeric);
     CHECK(partition_hash_binary(type_oid::numeric, -1, v.type, bytes_of(v.hex)) == as_numeric);
     CHECK_FALSE(partition_hash_text(v.type, -1, type_oid::numeric, v.text, "UTC"));
+  }
+}
+
+TEST_CASE("every beginning of a value is read within its bounds, and twice alike") {
+  for (const hash_vector& v : vectors) {
+    CAPTURE(v.type, v.modifier, std::string(v.text));
+    for (std::size_t size = 0; size <= v.text.size(); ++size) {
+      const exact_copy text(v.text.substr(0, size));
+      CHECK(partition_hash_text(v.type, v.modifier, 0, text.view(), "UTC") ==
+            partition_hash_text(v.type, v.modifier, 0, v.text.substr(0, size), "UTC"));
+    }
+    const std::string bytes = bytes_of(v.hex);
+    for (std::size_t size = 0; size <= bytes.size(); ++size) {
+      const exact_copy form(std::string_view(bytes).substr(0, size));
+      CHECK(partition_hash_binary(v.type, v.modifier, 0, form.view()) ==
+            partition_hash_binary(v.type, v.modifier, 0, std::string_view(bytes).substr(0, size)));
+    }
   }
 }
