@@ -310,7 +310,8 @@ bool scanner::operator_run() {
   }
   separate();
   copy(start);
-  return true;
+  // The scanner refuses operators longer than a name may be.
+  return at_ - start < 64;
 }
 
 void scanner::line_comment() {

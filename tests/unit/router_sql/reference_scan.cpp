@@ -77,6 +77,16 @@ bool fits_kind(token_constant ours, const reference_token& theirs, std::string_v
   }
 }
 
+/// Behind the closing quote of the quoted identifier whose opening quote stands at `at`.
+std::size_t end_of_quoted(std::string_view text, std::size_t at) {
+  for (++at; at < text.size(); ++at) {
+    if (text[at] != '"') continue;
+    if (at + 1 == text.size() || text[at + 1] != '"') return at + 1;
+    ++at;
+  }
+  return at;
+}
+
 }  // namespace
 
 bool reference_token::is_constant() const {
@@ -119,11 +129,12 @@ std::optional<std::string> reference_shape(std::string_view text) {
     if (token.is_comment()) continue;
     out += std::to_string(token.kind) + ':';
     if (!token.is_constant()) {
-      // libpg_query gives no end for U&"": it goes up to what follows.
-      const std::size_t next = i + 1 < tokens->size() ? (*tokens)[i + 1].start : text.size();
-      const std::size_t end = token.kind == unicode_identifier ? next : token.end;
-      const std::string_view word = text.substr(token.start, end - token.start);
-      const bool folds = word.front() != '"' && token.kind != unicode_identifier;
+      // libpg_query gives no end for U&"".
+      const bool unicode = token.kind == unicode_identifier;
+      const std::size_t end = unicode ? end_of_quoted(text, token.start + 2) : token.end;
+      const std::size_t start = token.start + (unicode ? 1 : 0);
+      const std::string_view word = text.substr(start, end - start);
+      const bool folds = word.front() != '"' && !unicode;
       for (const char c : word) out += folds && c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
     }
     out += '\n';
@@ -147,8 +158,10 @@ std::string disagreement(std::string_view text) {
     const std::uint32_t our_end = constant.offset + constant.length;
     std::uint32_t their_end = token.end;
     // libpg_query gives comments as tokens, and so cuts 'a' -- why
-    // 'b' in two, which the server's own scanner does not.
+    // 'b' in two, which the server's own scanner does not. Where the first piece has a prefix, it reads the second by
+    // other rules, and nothing can be compared.
     while (their_end < our_end && i + 2 < theirs->size() && (*theirs)[i + 1].kind == line_comment) {
+      if (constant.kind != token_constant::string) return {};
       ++i;
       if ((*theirs)[i + 1].is_constant()) their_end = (*theirs)[++i].end;
     }

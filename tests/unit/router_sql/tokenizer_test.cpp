@@ -128,6 +128,7 @@ TEST_CASE("each constant is found with all its bytes") {
       {"select array[1,2][3:4], '2020-01-01'::date, 10::int", {"1", "2", "3", "4", "'2020-01-01'", "10"}},
       {"select xn'a', ab'1', _e'x'", {"'a'", "'1'", "'x'"}},
       {"select 1$$a$$", {"1", "$$a$$"}},
+      {"select b'1' -- c\n'0''1', E'a' -- c\n'\\'', 'b'", {"b'1' -- c\n'0'", "'1'", "E'a' -- c\n'\\''", "'b'"}},
       {"", {}},
   };
   for (const auto& [text, expected] : rows) {
@@ -139,20 +140,35 @@ TEST_CASE("each constant is found with all its bytes") {
 }
 
 TEST_CASE("what cannot be cut into tokens has no key") {
-  for (const std::string text : {"select 'a",      "select \"a",
-                                 "select \"\"",    "select E'a\\'",
-                                 "select $$a$",    "select $a$b$c$",
-                                 "select /* a",    "select /* /* a */",
-                                 "select 123abc",  "select 1e",
-                                 "select 1e+",     "select 1.5x",
-                                 "select 1_000",   "select 0x1F",
-                                 "select $1a",     "select $",
-                                 "select $a",      "select {a}",
-                                 "select \\d",     "select a\vb",
-                                 "select a\x01",   "select b'1",
-                                 "select U&'a",    "select U&\"a",
-                                 "select 'a'\n'b", "select U&\"d!0061\" UESCAPE '!'",
-                                 "select e'",      "select n'"}) {
+  for (const std::string& text : std::vector<std::string>{"select 'a",
+                                                          "select \"a",
+                                                          "select \"\"",
+                                                          "select E'a\\'",
+                                                          "select $$a$",
+                                                          "select $a$b$c$",
+                                                          "select /* a",
+                                                          "select /* /* a */",
+                                                          "select 123abc",
+                                                          "select 1e",
+                                                          "select 1e+",
+                                                          "select 1.5x",
+                                                          "select 1_000",
+                                                          "select 0x1F",
+                                                          "select $1a",
+                                                          "select $",
+                                                          "select $a",
+                                                          "select {a}",
+                                                          "select \\d",
+                                                          "select a\vb",
+                                                          "select a\x01",
+                                                          "select b'1",
+                                                          "select U&'a",
+                                                          "select U&\"a",
+                                                          "select 'a'\n'b",
+                                                          "select U&\"d!0061\" UESCAPE '!'",
+                                                          "select e'",
+                                                          "select n'",
+                                                          "select 1" + std::string(64, '%') + "2"}) {
     CAPTURE(text);
     const token_scan found = scanned(text);
     CHECK_FALSE(found.valid);

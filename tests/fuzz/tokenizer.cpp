@@ -1,0 +1,90 @@
+// Fuzz target: the tokenizer, held against PostgreSQL's own scanner, and the decoder of string constants.
+#include "router/sql/tokenizer.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "tests/fuzz/require.hpp"
+#include "tests/unit/router_sql/reference_scan.hpp"
+
+using namespace pgbraid::router::sql;
+using pgbraid::fuzz::require;
+
+namespace {
+
+bool same(const token_scan& left, const token_scan& right) {
+  return left.key == right.key && left.normalized == right.normalized && left.constants == right.constants &&
+         left.valid == right.valid && left.has_backslash == right.has_backslash && left.ascii == right.ascii &&
+         left.many_statements == right.many_statements;
+}
+
+/// The normalised text with the constants put back where their marks stand.
+std::string with_constants(std::string_view text, const token_scan& found) {
+  std::string out;
+  std::size_t next = 0;
+  bool quoted = false;
+  for (const char c : found.normalized) {
+    if (c == '"') quoted = !quoted;
+    const bool mark = !quoted && static_cast<unsigned char>(c) < 0x20;
+    if (!mark) {
+      out += c;
+      continue;
+    }
+    require(next < found.constants.size());
+    const constant_position& constant = found.constants[next++];
+    // The N of N'' belongs to the mark, not to the constant.
+    const bool national = constant.kind == token_constant::string && c != 0x05;
+    out += national ? "N" : "";
+    out += text.substr(constant.offset, constant.length);
+  }
+  require(next == found.constants.size());
+  return out;
+}
+
+void check_constants(std::string_view text, const token_scan& found) {
+  std::size_t end = 0;
+  std::string value;
+  for (const constant_position& constant : found.constants) {
+    require(constant.offset >= end && constant.length > 0 && constant.offset + constant.length <= text.size());
+    end = constant.offset + constant.length;
+    const std::string_view slice = text.substr(constant.offset, constant.length);
+    const bool decoded = decode_string_constant(slice, constant.kind, value);
+    require(!decoded || value.size() <= slice.size());
+    if (constant.kind == token_constant::string || constant.kind == token_constant::dollar_string) require(decoded);
+  }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const std::string_view text{reinterpret_cast<const char*>(data), size};
+  static token_scan reused;
+  scan(text, reused);
+  token_scan found;
+  scan(text, found);
+  require(same(found, reused));
+  require(found.ascii == std::none_of(data, data + size, [](std::uint8_t byte) { return byte > 0x7f; }));
+  require(found.has_backslash == (text.find('\\') != text.npos));
+
+  // The decoder may be given anything.
+  std::string value;
+  for (const token_constant kind :
+       {token_constant::string, token_constant::escape_string, token_constant::dollar_string})
+    (void)decode_string_constant(text, kind, value);
+
+  if (!found.valid) return 0;
+  require(found.normalized.size() <= size);
+  check_constants(text, found);
+  require(test::disagreement(text).empty());
+
+  // The normalised text says all but the constants: put back, they give the same key and the same tokens.
+  const std::string rebuilt = with_constants(text, found);
+  token_scan again;
+  scan(rebuilt, again);
+  require(again.valid && again.normalized == found.normalized && again.key == found.key);
+  require(test::reference_shape(rebuilt) == test::reference_shape(text));
+  return 0;
+}
