@@ -34,7 +34,8 @@ struct table_use {
 
 /// One query level: a SELECT core, or one INSERT, UPDATE or DELETE.
 struct query_level {
-  std::size_t parent = nowhere;  ///< the level whose columns this one may refer to
+  std::size_t parent = nowhere;                 ///< the level whose columns this one may refer to
+  const sql::from_item* parent_root = nullptr;  ///< this level stands in ON of that join: of the parent it sees no more
   const std::vector<sql::from_item>* from = nullptr;
   std::size_t target = nowhere;  ///< UPDATE, DELETE, INSERT: the use that is written
   bool top = false;              ///< the statement's own SELECT

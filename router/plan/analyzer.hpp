@@ -68,7 +68,9 @@ class analyzer {
   constant_marks& marks_;
   analysis& out_;
   function_reader functions_;
-  std::vector<std::string> common_tables_;  ///< names of the WITH entries in scope, innermost last
+  std::size_t on_level_ = nowhere;           ///< the level whose ON condition is being read
+  const sql::from_item* on_join_ = nullptr;  ///< and the join it belongs to
+  std::vector<std::string> common_tables_;   ///< names of the WITH entries in scope, innermost last
 };
 
 }  // namespace pgbraid::router

@@ -144,7 +144,7 @@ std::size_t use_of_bare_column(const analysis& a, const sql::from_item& item, co
 
 std::size_t use_of_column(const analysis& a, const name_scope& scope, const sql::expr& reference) {
   if (reference.kind != sql::expr_kind::column || reference.star || reference.name.empty()) return nowhere;
-  for (name_scope at = scope; at.level != nowhere; at = {a.levels[at.level].parent, nullptr}) {
+  for (name_scope at = scope; at.level != nowhere; at = {a.levels[at.level].parent, a.levels[at.level].parent_root}) {
     if (reference.name.size() == 1) {
       const found_column found = bare_at(a, at, reference.name[0]);
       if (found.what == outcome::use) return found.use;

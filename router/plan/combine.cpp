@@ -159,6 +159,10 @@ plan combine(std::vector<plan> plans, const plan_context& context) {
     if (p.mode == access::write) out.mode = access::write;
     out.needs_primary = out.needs_primary || p.needs_primary;
     out.transaction_dependent = out.transaction_dependent || p.transaction_dependent;
+    out.user_code = out.user_code || p.user_code;
+    out.opaque = out.opaque || p.opaque;
+    // A setting or a transaction in front of a statement may change what the statement means.
+    if (!is_plain(p.effect) && p.effect != session_effect::show) out.mode = access::write;
     append_new(out.reads, p.reads);
     append_new(out.writes, p.writes);
   }

@@ -79,6 +79,7 @@ class statement_planner {
     out.needs_primary = a.relation_needs_primary || a.functions.needs_primary;
     out.transaction_dependent = a.functions.transaction_dependent;
     const bool leaves_state = !a.functions.user_code.empty() || !a.functions.session_state.empty();
+    out.user_code = leaves_state;
     if (leaves_state && out.effect == session_effect::none) out.effect = session_effect::user_code;
     list_tables(a, out);
     if (one_shard()) {
@@ -126,6 +127,9 @@ class statement_planner {
       a.refuse(refuse_read("COPY TO from sharded table \"" + name + "\"",
                            "Use COPY (SELECT ... WHERE " + a.uses[use].key_name + " = ...) TO STDOUT."));
     }
+    if (!one_shard() && !s.arguments.empty()) {
+      a.refuse(refuse_session("COPY FROM ... WHERE", "its condition is not looked into over several shards"));
+    }
     finish(a, false, "COPY", out);
   }
 
@@ -148,6 +152,7 @@ class statement_planner {
     });
     if (!s.explain_analyze && opens && known) {
       out.mode = access::read;
+      out.user_code = false;
       if (out.effect == session_effect::user_code) out.effect = session_effect::none;
       out.reason += "; EXPLAIN runs nothing";
       for (const table_use& use : a.uses) {
@@ -165,10 +170,16 @@ class statement_planner {
   void other(const sql::statement& s, plan& out) {
     out.mode = harmless(s.kind) ? access::read : access::write;
     out.needs_primary = s.kind == kind::show;
+    out.user_code = s.kind == kind::do_ || s.kind == kind::call;
+    // What was not understood of it cannot be said again on another server.
+    out.opaque = s.unparsable_parts && s.kind != kind::merge;
     if (s.kind == kind::prepare && s.inner != nullptr) out.inner_text = inner_text(s);
     if (one_shard()) {
       out.where = fixed_target{to_shard{0}};
       out.reason = "one shard; " + out.tag;
+    } else if (out.opaque) {
+      out.opaque = false;
+      out.where = refusal(refuse_syntax("a part of " + out.tag + " is not understood"));
     } else if (s.kind == kind::declare_cursor) {
       out.where = refusal(refuse_session(out.tag, "its query is not understood"));
     } else {
@@ -194,6 +205,7 @@ plan unreadable(const plan_context& context, const sql::token_scan& scan, protoc
                 const std::string& why) {
   plan out;
   out.opaque = true;
+  out.user_code = true;
   out.mode = access::write;
   out.tag = first_word(scan.normalized);
   out.effect = scan.many_statements ? session_effect::other : effect_of_words(scan.normalized);

@@ -1,5 +1,6 @@
 // Query levels, FROM lists and the relations in them; see analyzer.hpp.
 #include <algorithm>
+#include <utility>
 
 #include "router/plan/analyzer.hpp"
 #include "router/plan/refusals.hpp"
@@ -24,6 +25,7 @@ void describe_key(table_use& use) {
 std::size_t analyzer::add_level(std::size_t parent) {
   out_.levels.emplace_back();
   out_.levels.back().parent = parent;
+  if (parent == on_level_) out_.levels.back().parent_root = on_join_;
   return out_.levels.size() - 1;
 }
 
@@ -171,7 +173,11 @@ void analyzer::read_join(const sql::from_item& item, std::size_t level) {
   if (item.join == sql::join_kind::full) which = confines::none;
   if (item.natural || !item.using_columns.empty()) add_merged_columns(item, which, context_, out_);
   if (item.condition == nullptr) return;
+  const std::size_t outer_level = std::exchange(on_level_, level);
+  const sql::from_item* outer_join = std::exchange(on_join_, &item);
   read_expr(*item.condition, level, literal::free);
+  on_level_ = outer_level;
+  on_join_ = outer_join;
   add_condition(*item.condition, level, &item, which, context_, marks_, out_);
 }
 

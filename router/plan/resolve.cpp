@@ -191,8 +191,42 @@ class resolver {
   const literal_context& literals_;
 };
 
+/// 'now', 'today' and their like: as timestamps they mean another moment on each shard.
+bool is_word_of_time(std::string_view value) {
+  constexpr std::array<std::string_view, 4> words{"now", "today", "tomorrow", "yesterday"};
+  const auto blank = [](char c) { return c == ' ' || (c >= '\t' && c <= '\r'); };
+  while (!value.empty() && blank(value.front())) value.remove_prefix(1);
+  while (!value.empty() && blank(value.back())) value.remove_suffix(1);
+  return std::any_of(words.begin(), words.end(), [&](std::string_view word) {
+    // The word may have a time behind it: 'today 12:00'.
+    if (value.size() < word.size() || (value.size() > word.size() && !blank(value[word.size()]))) return false;
+    return std::equal(word.begin(), word.end(), value.begin(),
+                      [](char a, char b) { return a == (b >= 'A' && b <= 'Z' ? b - 'A' + 'a' : b); });
+  });
+}
+
+bool says_time_in_words(std::string_view text, std::span<const sql::constant_position> constants,
+                        std::span<const bound_parameter> parameters) {
+  for (const sql::constant_position& c : constants) {
+    if (std::size_t{c.offset} + c.length > text.size()) return true;
+    std::string decoded;
+    if (c.kind == sql::token_constant::integer || c.kind == sql::token_constant::decimal) continue;
+    if (!sql::decode_string_constant(text.substr(c.offset, c.length), c.kind, decoded)) continue;
+    if (is_word_of_time(decoded)) return true;
+  }
+  return std::any_of(parameters.begin(), parameters.end(), [](const bound_parameter& p) {
+    return !p.null && !p.binary && !text_family(p.type) && is_word_of_time(p.value);
+  });
+}
+
 route refused(const plan& p, error_report error) {
   return {to_refusal{std::move(error)}, p.mode, p.needs_primary};
+}
+
+error_report time_in_words() {
+  return protocol::with_hint(
+      make_error(error_id::cross_shard_read, "'now', 'today' and the like mean another moment on each shard"),
+      "Write the date or the time itself.");
 }
 
 error_report problem_of(const key_group& group, const source_result& result) {
@@ -229,12 +263,21 @@ route resolve_keyed(const plan& p, const keyed_target& keyed, const topology& ma
 route resolve(const plan& p, const topology& map, std::string_view text,
               std::span<const sql::constant_position> constants, std::span<const bound_parameter> parameters,
               const literal_context& literals) {
-  if (const auto* fixed = std::get_if<fixed_target>(&p.where)) return {fixed->target, p.mode, p.needs_primary};
+  if (const auto* fixed = std::get_if<fixed_target>(&p.where)) {
+    if (std::holds_alternative<to_many>(fixed->target) && says_time_in_words(text, constants, parameters)) {
+      return refused(p, time_in_words());
+    }
+    return {fixed->target, p.mode, p.needs_primary};
+  }
   const auto& keyed = std::get<keyed_target>(p.where);
   if (map.buckets.owner.empty()) {
     return refused(p, make_error(error_id::internal, "the topology has no buckets"));
   }
-  return resolve_keyed(p, keyed, map, resolver{map, text, constants, parameters, literals});
+  route out = resolve_keyed(p, keyed, map, resolver{map, text, constants, parameters, literals});
+  if (std::holds_alternative<to_many>(out.target) && says_time_in_words(text, constants, parameters)) {
+    return refused(p, time_in_words());
+  }
+  return out;
 }
 
 }  // namespace pgbraid::router

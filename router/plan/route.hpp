@@ -106,7 +106,7 @@ struct key_source {
 struct key_group {
   std::string table, key;  ///< for messages
   oid key_type = 0;
-  std::int32_t modifier = -1;          ///< the column's atttypmod for an inserted value, -1 for a compared one
+  std::int32_t modifier = -1;  ///< the column's atttypmod for an inserted value, -1 for a compared one
   std::vector<key_source> sources;
   bool insert_row = false;  ///< NULL is an error rather than "matches nothing"
   friend bool operator==(const key_group&, const key_group&) = default;
@@ -131,8 +131,9 @@ struct plan {
   access mode = access::write;
   bool needs_primary = false;
   bool transaction_dependent =
-      false;            ///< calls now(), txid_current()...: inside a transaction it belongs on the primary
-  bool opaque = false;  ///< not understood by the grammar: forwarded as it is (one shard only)
+      false;               ///< calls now(), txid_current()...: inside a transaction it belongs on the primary
+  bool user_code = false;  ///< reaches user code or functions with session state, whatever the effect
+  bool opaque = false;     ///< not understood by the grammar: forwarded as it is (one shard only)
   std::variant<fixed_target, keyed_target> where = fixed_target{};
   // Statement-level details that the session needs; empty for most.
   sql::transaction_modes modes;

@@ -56,8 +56,9 @@ void analyzer::read_rows(const sql::insert_query& q, std::size_t index) {
   const auto missing = [&] { out_.refuse(make_error(error_id::missing_key, key, table)); };
   if (q.source == nullptr) return missing();
   const sql::select_query& source = *q.source;
+  // With ORDER BY, LIMIT or WITH the rows are a query: its columns get types of their own before they are stored.
   const bool rows = !source.values.empty() && source.set_op == sql::set_operation::none && source.limit == nullptr &&
-                    source.offset == nullptr;
+                    source.offset == nullptr && source.order_by.empty() && source.with.tables.empty();
   if (!rows) {
     return out_.refuse(protocol::with_hint(refuse_write("INSERT ... SELECT into a sharded table"),
                                            "Select the rows first and insert them with VALUES, tied to their keys."));

@@ -215,3 +215,16 @@ TEST_CASE("names are resolved along the search path", "[keys]") {
   CHECK(w.told("SELECT * FROM orders WHERE customer_id = 5") == "refused: relation \"orders\" does not exist");
   CHECK(w.told("SELECT * FROM public.orders WHERE customer_id = 5").starts_with("shard "));
 }
+
+TEST_CASE("a subquery in ON sees its join and what stands outside, not its neighbours", "[keys]") {
+  const world w(4);
+  // x is the outer countries for PostgreSQL: the customers of that name stand beside the join, not in it.
+  CHECK(
+      w.told(
+           "SELECT * FROM countries x WHERE EXISTS (SELECT 1 FROM customers x, countries b JOIN countries c ON EXISTS "
+           "(SELECT 1 FROM orders o WHERE o.customer_id = x.id) WHERE x.id = 5)")
+          .starts_with("refused"));
+  CHECK(
+      w.told("SELECT * FROM customers x JOIN countries c ON EXISTS (SELECT 1 FROM orders o WHERE o.customer_id = x.id) "
+             "WHERE x.id = 5") == w.told("SELECT * FROM orders WHERE customer_id = 5"));
+}

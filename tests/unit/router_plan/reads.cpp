@@ -172,3 +172,15 @@ TEST_CASE("refusals carry a hint", "[reads]") {
   CHECK(std::get<to_refusal>(r.target).error.hint ==
         "Tie \"public.orders\" to one value of the sharding key, for example WHERE orders.customer_id = $1.");
 }
+
+TEST_CASE("times in words mean another moment on each shard", "[reads]") {
+  const world w(2);
+  check(w, {
+               {"SELECT * FROM orders WHERE placed > 'now'", unsupported + "'now', 'today' and the like..."},
+               {"SELECT * FROM orders WHERE placed > ' Today 12:00 '::timestamptz", unsupported + "'now', 'today'..."},
+               {"SELECT * FROM orders WHERE placed > 'YESTERDAY' AND customer_id = 5", "shard {5} (replica allowed)"},
+               {"SELECT * FROM orders WHERE item = 'nowhere'", all},
+           });
+  CHECK(w.told("SELECT * FROM orders WHERE placed > $1", {text_parameter("tomorrow")}).starts_with("refused"));
+  CHECK(w.told("SELECT * FROM orders WHERE placed > $1", {text_parameter("2024-01-01")}) == all);
+}

@@ -229,3 +229,30 @@ TEST_CASE("every plan says why", "[sessions]") {
   CHECK(w.make("SELECT * FROM settings").plan->reason == "table \"public.settings\" stands on one shard; a read");
   CHECK(w.make("SELECT * FROM orders").plan->reason == "no key: all shards are asked, rows concatenated; a read");
 }
+
+TEST_CASE("what may leave session state behind is marked, whatever the effect", "[sessions]") {
+  const world w(1);
+  CHECK(w.make("SELECT audit('x')").plan->user_code);
+  CHECK(w.make("COPY (SELECT tax(1)) TO STDOUT").plan->user_code);
+  CHECK(w.make("DECLARE c CURSOR FOR SELECT tax(1)").plan->user_code);
+  CHECK(w.make("DO $$ begin end $$").plan->user_code);
+  CHECK(w.make("SELECT setseed(0.5)").plan->user_code);
+  CHECK(w.make("SELECT 1; SELECT tax(1)").plan->user_code);
+  CHECK(w.make("NO SQL").plan->user_code);
+  CHECK_FALSE(w.make("EXPLAIN SELECT tax(1)").plan->user_code);
+  CHECK_FALSE(w.make("SELECT lower('x')").plan->user_code);
+  CHECK_FALSE(w.make("INSERT INTO customers VALUES (1)").plan->user_code);
+}
+
+TEST_CASE("a setting that is not understood whole is opaque", "[sessions]") {
+  CHECK(world(1).make("SET TIME ZONE INTERVAL '1' HOUR").plan->opaque);
+  CHECK(world(2).told("SET TIME ZONE INTERVAL '1' HOUR").starts_with("refused"));
+  CHECK_FALSE(world(1).make("SET TIME ZONE 'UTC'").plan->opaque);
+}
+
+TEST_CASE("a setting or a transaction makes a text of several statements a write", "[sessions]") {
+  const world w(1);
+  CHECK(w.make("SET search_path = a; SELECT 1").plan->mode == access::write);
+  CHECK(w.make("BEGIN; SELECT 1; COMMIT").plan->mode == access::write);
+  CHECK(w.make("SHOW work_mem; SELECT 1").plan->mode == access::read);
+}
