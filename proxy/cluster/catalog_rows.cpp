@@ -1,5 +1,6 @@
 #include "proxy/cluster/catalog_rows.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <string_view>
 #include <unordered_map>
@@ -45,12 +46,15 @@ void take_setting(router::catalog& content, const std::string& role, std::string
 }
 
 // Precedence of PostgreSQL: role in database, role, database, server. The server's own value is what this connection
-// would fall back to, unless that comes from the monitor's role or the database: then the built-in value stands in.
+// would fall back to, unless a setting of the monitor's own role hides it: then the built-in value stands in. (One of
+// the database or of all roles hides it too, but then it is in force for everybody.)
 void read_settings(router::catalog& content, const catalog_answers& answers) {
   for (const pg_row& row : answers.server_settings) {
-    const std::string_view source = text(row[3]);
-    const bool own = source == "user" || source == "database" || source == "database user";
-    take_setting(content, "", text(row[0]), text(own ? row[2] : row[1]));
+    const std::string prefix = text(row[0]) + "=";
+    const bool hidden =
+        std::any_of(answers.role_settings.begin(), answers.role_settings.end(),
+                    [&](const pg_row& setting) { return truth(setting[3]) && text(setting[2]).starts_with(prefix); });
+    take_setting(content, "", text(row[0]), text(hidden ? row[2] : row[1]));
   }
   for (const bool specific : {false, true}) {
     for (const pg_row& row : answers.role_settings) {

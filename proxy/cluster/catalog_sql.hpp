@@ -73,7 +73,7 @@ SELECT t.oid, n.nspname, t.typname, p.part
   LEFT JOIN LATERAL (
     SELECT t.typelem AS part WHERE t.typelem <> 0
     UNION ALL SELECT t.typbasetype WHERE t.typbasetype <> 0
-    UNION ALL SELECT r.rngsubtype FROM pg_range r WHERE r.rngtypid = t.oid OR r.rngmultitypid = t.oid
+    UNION ALL SELECT r.rngsubtype FROM pg_range r WHERE t.oid IN (r.rngtypid, (to_jsonb(r) ->> 'rngmultitypid')::oid)
     UNION ALL SELECT a.atttypid FROM pg_attribute a
                WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped) p ON true
  WHERE n.nspname NOT IN ('pg_catalog', 'pg_toast') AND n.nspname !~ '^pg_(toast_)?temp_')";
@@ -87,17 +87,17 @@ inline constexpr const char* user_casts = R"(
 SELECT EXISTS (SELECT FROM pg_cast c JOIN pg_proc p ON p.oid = c.castfunc JOIN pg_language l ON l.oid = p.prolang
                 WHERE p.oid >= 16384 AND l.lanname NOT IN ('c', 'internal')))";
 
-/// role ('' for all), specific to this database, "name=value"
+/// role ('' for all), specific to this database, "name=value", of this connection's own role
 inline constexpr const char* role_settings = R"(
-SELECT coalesce(r.rolname, ''), s.setdatabase <> 0, x.setting
+SELECT coalesce(r.rolname, ''), s.setdatabase <> 0, x.setting, coalesce(r.rolname = current_user, false)
   FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = s.setrole CROSS JOIN unnest(s.setconfig) AS x(setting)
  WHERE s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
    AND (s.setrole = 0 OR r.oid IS NOT NULL)
    AND split_part(x.setting, '=', 1) IN ('default_transaction_isolation', 'default_transaction_read_only', 'search_path'))";
 
-/// name, value on this connection, built-in value, source of this connection's value
+/// name, what a RESET on this connection would give, built-in value
 inline constexpr const char* server_settings = R"(
-SELECT name, reset_val, boot_val, source FROM pg_settings
+SELECT name, reset_val, boot_val FROM pg_settings
  WHERE name IN ('default_transaction_isolation', 'default_transaction_read_only', 'search_path'))";
 
 /// oid, definition

@@ -2,10 +2,9 @@
 
 #include "proxy/cluster/catalog_loader.hpp"
 #include "proxy/cluster/catalog_merge.hpp"
+#include "proxy/cluster/spawn.hpp"
 
 #include <spdlog/spdlog.h>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -86,7 +85,6 @@ database_watch::database_watch(watch_services services, config::database databas
       depth_(depth),
       schema_(std::make_shared<const router::catalog>()),
       publish_soon_(*services_.context) {
-  shared_config_ = std::make_shared<const config::database>(database_);
   view.map.buckets.version = services_.next_version();
   map_ = std::make_shared<const router::topology>(std::move(view.map));
   for (const config::shard& shard : database_->shards) {
@@ -115,7 +113,7 @@ void database_watch::start() {
       shard.probes[s]->listen(&shard.dbnames[s], tell);
       if (shard.probes[s]->latest()) heard(i, s, *shard.probes[s]->latest());
     }
-    asio::co_spawn(*services_.context, keep_shard(shared_from_this(), i), asio::detached);
+    spawn(*services_.context, keep_shard(shared_from_this(), i));
   }
 }
 
@@ -343,7 +341,9 @@ void database_watch::publish() {
     if (state->served) {
       spdlog::info("database {} is served", name_);
     } else {
-      spdlog::warn("database {} is not served: {}", name_, state->reason);
+      const bool beginning = !published_ && schema_->version == 0;
+      spdlog::log(beginning ? spdlog::level::info : spdlog::level::warn, "database {} is not served: {}", name_,
+                  state->reason);
     }
   }
   published_ = state;

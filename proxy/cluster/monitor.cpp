@@ -2,11 +2,10 @@
 
 #include "proxy/cluster/database_watch.hpp"
 #include "proxy/cluster/reload.hpp"
+#include "proxy/cluster/spawn.hpp"
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
@@ -16,6 +15,7 @@
 #include <algorithm>
 #include <chrono>
 #include <deque>
+#include <future>
 #include <map>
 #include <thread>
 #include <utility>
@@ -30,6 +30,7 @@ namespace {
 constexpr std::size_t most_unnamed_databases = 500;
 constexpr auto settle_step = 20ms;
 constexpr auto sweep_interval = 10s;
+constexpr auto longest_end = 1s;
 constexpr auto missing_kept = 60s;  // how long a database that no server has is asked for
 
 std::shared_ptr<const database_state> refused(const std::string& name, std::string reason) {
@@ -59,6 +60,7 @@ struct monitor::state {
   asio::executor_work_guard<asio::io_context::executor_type> work = asio::make_work_guard(context);
   asio::steady_timer sweep_timer;
   std::thread thread;
+  std::promise<void> ended;
   std::shared_ptr<const config::topology> topology;
   std::map<server_address, std::shared_ptr<server_probe>> probes;
   std::map<std::string, std::shared_ptr<database_watch>, std::less<>> watches;
@@ -303,11 +305,14 @@ monitor::~monitor() {
 
 void monitor::start(std::shared_ptr<const config::topology> topology, std::function<void()> settled) {
   state& s = *state_;
-  s.thread = std::thread([&s] { s.context.run(); });
+  s.thread = std::thread([&s] {
+    s.context.run();
+    s.ended.set_value();
+  });
   const auto begin = [&s, topology = std::move(topology), settled = std::move(settled)] {
     s.begin(topology);
-    asio::co_spawn(s.context, s.sweep(), asio::detached);
-    if (settled) asio::co_spawn(s.context, s.tell_settled(settled), asio::detached);
+    spawn(s.context, s.sweep());
+    if (settled) spawn(s.context, s.tell_settled(settled));
   };
   asio::post(s.context, begin);
 }
@@ -316,7 +321,7 @@ void monitor::reload(std::shared_ptr<const config::topology> topology, on_reload
   state& s = *state_;
   const auto add = [&s, topology = std::move(topology), done = std::move(done)] {
     s.reloads.push_back({topology, done});
-    if (!s.reloading) asio::co_spawn(s.context, s.reload_all(), asio::detached);
+    if (!s.reloading) spawn(s.context, s.reload_all());
   };
   asio::post(s.context, add);
 }
@@ -324,8 +329,10 @@ void monitor::reload(std::shared_ptr<const config::topology> topology, on_reload
 void monitor::stop() {
   state& s = *state_;
   if (!s.thread.joinable()) return;
-  // Everything that waits is told to end, and the thread ends when nothing waits any more.
+  // Everything that waits is told to end, and the thread ends when nothing waits any more; only the look-up of a host
+  // name cannot be told.
   asio::post(s.context, [&s] { s.end(); });
+  if (s.ended.get_future().wait_for(longest_end) != std::future_status::ready) s.context.stop();
   s.thread.join();
 }
 

@@ -8,6 +8,8 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <algorithm>
+#include <string_view>
 #include <utility>
 
 namespace pgbraid::proxy {
@@ -22,16 +24,35 @@ struct clear_result {
 };
 using result_ptr = std::unique_ptr<PGresult, clear_result>;
 
-std::string one_line(const char* text) {
-  std::string out{text == nullptr ? "" : text};
-  while (!out.empty() && (out.back() == '\n' || out.back() == ' ')) out.pop_back();
-  for (char& c : out) {
-    if (c == '\n' || c == '\t') c = ' ';
+// Several lines as one, without libpq's indented advice.
+std::string one_line(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    const std::string_view line = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    if (line.empty() || line.front() == '\t') continue;
+    if (!out.empty()) out += "; ";
+    out += line;
   }
   return out;
 }
 
 void ignore_notice(void*, const PGresult*) {}
+
+}  // namespace
+
+namespace {
+
+/// A host name being looked up. The look-up itself cannot be interrupted: it is left behind when time is up.
+struct lookup {
+  explicit lookup(asio::io_context& context) : resolver(context), limit(context) {}
+  asio::ip::tcp::resolver resolver;
+  asio::steady_timer limit;
+  asio::ip::tcp::resolver::results_type entries;
+  error_code outcome;
+  bool done = false;
+};
 
 }  // namespace
 
@@ -41,7 +62,7 @@ struct pg_connection::channel {
   explicit channel(asio::io_context& context) : socket(context), timer(context) {}
   asio::posix::stream_descriptor socket;
   asio::steady_timer timer;
-  std::weak_ptr<asio::ip::tcp::resolver> resolver;  ///< while a host name is looked up
+  std::weak_ptr<lookup> names;  // while a host name is looked up
   std::uint64_t generation = 0;
   bool late = false;
 };
@@ -68,7 +89,7 @@ void pg_connection::interrupt() noexcept {
   error_code ignored;
   channel_->socket.close(ignored);
   channel_->late = true;
-  if (const auto resolver = channel_->resolver.lock()) resolver->cancel();
+  if (const auto names = channel_->names.lock()) names->limit.cancel();
 }
 
 void pg_connection::arm(std::chrono::milliseconds timeout) {
@@ -139,23 +160,25 @@ asio::awaitable<std::string> pg_connection::connect(pg_login login, std::chrono:
     if (!ec) {
       addresses = literal.to_string();
     } else {
-      const auto resolver = std::make_shared<asio::ip::tcp::resolver>(context_);
-      channel_->resolver = resolver;
-      asio::steady_timer limit(context_, timeout);
-      const auto give_up = [resolver](error_code cancelled) {
-        if (!cancelled) resolver->cancel();
+      const auto found = std::make_shared<lookup>(context_);
+      channel_->names = found;
+      found->limit.expires_after(timeout);
+      const auto resolved = [found](error_code failed, const asio::ip::tcp::resolver::results_type& entries) {
+        found->outcome = failed;
+        found->entries = entries;
+        found->done = true;
+        found->limit.cancel();
       };
-      limit.async_wait(give_up);
-      const auto found =
-          co_await resolver->async_resolve(login.host, ports, asio::redirect_error(asio::use_awaitable, ec));
-      limit.cancel();
-      if (ec) {
+      found->resolver.async_resolve(login.host, ports, resolved);
+      co_await found->limit.async_wait(asio::redirect_error(asio::use_awaitable, ec));
+      if (!found->done || found->outcome) {
         disarm();
-        co_return "cannot resolve host \"" + login.host + "\": " + (channel_->late ? "timed out" : ec.message());
+        co_return "cannot resolve host \"" + login.host +
+            "\": " + (found->done ? found->outcome.message() : "timed out");
       }
       hosts.clear();
       ports.clear();
-      for (const auto& entry : found) {
+      for (const auto& entry : found->entries) {
         const bool first = addresses.empty();
         addresses += (first ? "" : ",") + entry.endpoint().address().to_string();
         hosts += (first ? "" : ",") + login.host;

@@ -17,6 +17,8 @@ bool same_but_positions(const shard_state& a, const shard_state& b) {
                                               });
 }
 
+constexpr const char* waiting = "waiting for the first answers of the shard's other servers";
+
 void put_out(server_state& server, server_role role, std::string reason) {
   server.role = role;
   server.usable = false;
@@ -65,7 +67,7 @@ bool shard_roles::take(std::size_t server, const server_sample& sample) {
   const shard_state before = state_;
   observed_[server].latest = sample;
   choose_primary();
-  if (state_.primary == static_cast<int>(server)) sample_primary();
+  if (state_.primary >= 0) sample_primary();
   for (std::size_t i = 0; i < observed_.size(); ++i) {
     if (static_cast<int>(i) != state_.primary && observed_[i].latest && !claims_primary(i)) judge_replica(i);
   }
@@ -112,7 +114,7 @@ void shard_roles::choose_primary() {
     if (settled()) {
       chosen = static_cast<int>(claims.front());
     } else {
-      put_out(state_.servers[claims.front()], server_role::unknown, "waiting for the other servers' first answers");
+      put_out(state_.servers[claims.front()], server_role::unknown, waiting);
     }
   }
   if (conflict != conflict_) {
@@ -224,7 +226,7 @@ void shard_roles::log_changes(const shard_state& before) {
       log(shard_event::level::info, fmt::format("{} is a replica, usable", options_.servers[i].name));
     } else if (is.usable && was.role != is.role) {
       log(shard_event::level::info, fmt::format("{} is a replica now", options_.servers[i].name));
-    } else if (!is.usable && (was.usable || was.reason != is.reason)) {
+    } else if (!is.usable && is.reason != waiting && (was.usable || was.reason != is.reason)) {
       log(shard_event::level::warning, fmt::format("{} is out: {}", options_.servers[i].name, is.reason));
     }
   }

@@ -81,7 +81,7 @@ class shard_roles {
   [[nodiscard]] bool claims_primary(std::size_t server) const noexcept;
   [[nodiscard]] std::string refuse_primary(const server_sample& sample) const;
   void choose_primary();
-  void sample_primary();
+  void sample_primary();  ///< harmless when the sample has been taken before
   void judge_replica(std::size_t server);
   [[nodiscard]] std::string judge_lag(std::size_t server);
   void log_changes(const shard_state& before);

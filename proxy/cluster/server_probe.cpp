@@ -1,7 +1,7 @@
 #include "proxy/cluster/server_probe.hpp"
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
+#include "proxy/cluster/spawn.hpp"
+
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
@@ -73,7 +73,7 @@ void server_probe::forget(const void* owner) {
 }
 
 void server_probe::start() {
-  asio::co_spawn(context_, run(shared_from_this()), asio::detached);
+  spawn(context_, run(shared_from_this()));
 }
 
 void server_probe::stop() {

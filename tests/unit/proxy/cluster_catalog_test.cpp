@@ -1,0 +1,255 @@
+// From rows to one catalog for all shards: settings, views, and what the shards disagree on.
+#include "proxy/cluster/catalog_merge.hpp"
+#include "proxy/cluster/catalog_rows.hpp"
+#include "proxy/cluster/view_safety.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+using namespace pgbraid;
+using namespace pgbraid::proxy;
+
+namespace {
+
+pg_row row(std::vector<const char*> values) {
+  pg_row out;
+  for (const char* v : values) out.push_back(v == nullptr ? std::nullopt : std::optional<std::string>(v));
+  return out;
+}
+
+catalog_answers small() {
+  catalog_answers a;
+  a.schemas = {row({"public"}), row({"pg_catalog"})};
+  a.relations = {row({"16400", "public", "orders", "r", "p"}), row({"16410", "public", "scratch", "r", "u"}),
+                 row({"1259", "pg_catalog", "pg_class", "r", "p"})};
+  a.columns = {
+      row({"16400", "customer_id", "23", "-1", "t", "f", "f"}), row({"16400", "state", "16500", "-1", "t", "t", "f"}),
+      row({"16400", "total", "1700", "655366", "t", "f", "t"}), row({"99999", "lost", "23", "-1", "t", "f", "f"})};
+  a.functions = {row({"lower", "f", "f", "f", "f", "f", "f", "t"}), row({"random", "t", "f", "f", "f", "f", "f", "t"}),
+                 row({"count", "f", "f", "f", "t", "f", "f", "t"}), row({"mine", "f", "t", "t", "f", "f", "t", "f"})};
+  a.operators = {row({"=~", "t", "t"}), row({"<->", "t", "f"})};
+  a.types = {row({"16500", "public", "mood", nullptr}), row({"16501", "public", "_mood", "16500"})};
+  a.collations = {row({"german"})};
+  a.user_casts = {row({"f"})};
+  return a;
+}
+
+view_facts view(std::string definition) {
+  return {std::move(definition), {}};
+}
+
+router::catalog with_views(const view_map& views) {
+  router::catalog content = read_catalog(small()).content;
+  for (const auto& [name, facts] : views) {
+    router::relation& r = content.relations[name];
+    r.schema = name.substr(0, name.find('.'));
+    r.name = name.substr(name.find('.') + 1);
+    r.kind = 'v';
+  }
+  judge_views(content, views);
+  return content;
+}
+
+router::relation judged(const std::string& definition) {
+  return with_views({{"public.v", view(definition)}}).relations.find("public.v")->second;
+}
+
+}  // namespace
+
+TEST_CASE("rows become a catalog") {
+  const shard_catalog shard = read_catalog(small());
+  const router::catalog& c = shard.content;
+  const router::relation* orders = c.find_relation("public", "orders");
+  REQUIRE(orders != nullptr);
+  CHECK(orders->id == 16400);
+  REQUIRE(orders->columns.size() == 3);
+  CHECK(orders->columns[1].has_default);
+  CHECK(orders->columns[2].modifier == 655366);
+  CHECK(orders->columns[2].generated);
+  CHECK(c.find_relation("public", "scratch")->persistence == 'u');
+  CHECK(c.functions.find("random")->second.any_volatile);
+  CHECK(c.functions.find("mine")->second.any_user_code);
+  CHECK(c.functions.find("mine")->second.any_set_returning);
+  CHECK(c.functions.find("count")->second.any_aggregate);
+  CHECK(c.user_operators.contains("<->"));
+  CHECK_FALSE(c.volatile_operators.contains("<->"));
+  CHECK(c.volatile_operators.contains("=~"));
+  CHECK(c.user_types.contains("mood"));
+  CHECK(c.user_collations.contains("german"));
+  CHECK_FALSE(c.user_casts);
+  CHECK(shard.types.at(16501).parts == std::vector<router::oid>{16500});
+}
+
+TEST_CASE("constraints come a column to a row") {
+  catalog_answers a = small();
+  a.constraints = {row({"public.orders", "p", "pk", "customer_id", nullptr, nullptr, nullptr, "1"}),
+                   row({"public.orders", "p", "pk", "id", nullptr, nullptr, nullptr, "2"}),
+                   // Two partitions of one table, each with a constraint of that name.
+                   row({"public.orders", "u", "u", "a", nullptr, nullptr, nullptr, "1"}),
+                   row({"public.orders", "u", "u", "b", nullptr, nullptr, nullptr, "1"}),
+                   row({"public.orders", "i", "x", nullptr, nullptr, nullptr, nullptr, "1"})};
+  const auto found = read_catalog(a).constraints;
+  REQUIRE(found.size() == 4);
+  CHECK(found[0].parts.size() == 2);
+  CHECK(found[1].parts[0].column == "a");
+  CHECK(found[2].parts[0].column == "b");
+  CHECK_FALSE(found[3].parts[0].column);
+}
+
+TEST_CASE("defaults follow PostgreSQL's precedence") {
+  catalog_answers a = small();
+  a.server_settings = {row({"default_transaction_isolation", "serializable", "read committed"}),
+                       row({"default_transaction_read_only", "on", "off"}),
+                       row({"search_path", "app, public", "\"$user\", public"})};
+  SECTION("the server's own") {
+    const auto c = read_catalog(a).content;
+    CHECK(c.default_isolation.at("") == "serializable");
+    CHECK(c.default_read_only.at(""));
+    CHECK(c.default_search_path.at("") == "app, public");
+  }
+  SECTION("database before server, role in database before role") {
+    a.role_settings = {row({"", "t", "default_transaction_isolation=repeatable read", "f"}),
+                       row({"app", "t", "search_path=in_db", "f"}), row({"app", "f", "search_path=anywhere", "f"}),
+                       row({"ro", "f", "default_transaction_read_only=yes", "f"}),
+                       row({"rw", "f", "default_transaction_read_only=0", "f"})};
+    const auto c = read_catalog(a).content;
+    CHECK(c.default_isolation.at("") == "repeatable read");
+    CHECK(c.default_search_path.at("app") == "in_db");
+    CHECK(c.default_read_only.at("ro"));
+    CHECK_FALSE(c.default_read_only.at("rw"));
+  }
+  SECTION("what is set for the monitor's role alone is nobody else's default") {
+    a.role_settings = {row({"postgres", "f", "default_transaction_isolation=serializable", "t"})};
+    const auto c = read_catalog(a).content;
+    CHECK(c.default_isolation.at("") == "read committed");
+    CHECK(c.default_isolation.at("postgres") == "serializable");
+    CHECK(c.default_read_only.at(""));
+  }
+}
+
+TEST_CASE("array literals survive any name") {
+  CHECK(array_literal({}) == "{}");
+  CHECK(array_literal({"public.a", "odd.\"x\\y\""}) == R"({"public.a","odd.\"x\\y\""})");
+}
+
+TEST_CASE("views that only read") {
+  using list = std::vector<std::string>;
+  CHECK(judged("SELECT o.state FROM public.orders o WHERE lower(o.state::text) = 'x'").view_read_safe);
+  CHECK(judged("SELECT 1 AS one").view_relations.empty());
+  CHECK(judged("SELECT c.relname FROM pg_class c").view_relations == list{"pg_catalog.pg_class"});
+  CHECK(judged("SELECT a.x FROM (SELECT o.state AS x FROM public.orders o) a JOIN app.items i ON (i.x = a.x)")
+            .view_relations == list{"app.items", "public.orders"});
+  CHECK(judged("WITH w AS (SELECT o.state FROM public.orders o) SELECT w.state FROM w").view_relations ==
+        list{"public.orders"});
+  CHECK(judged("WITH RECURSIVE w AS (SELECT 1 AS n UNION ALL SELECT w.n + 1 FROM w) SELECT w.n FROM w")
+            .view_relations.empty());
+  CHECK(judged("SELECT 1 AS a UNION ALL SELECT count(*) FROM public.orders").view_relations == list{"public.orders"});
+  CHECK(judged("SELECT EXISTS (SELECT 1 FROM public.orders) AS e").view_relations == list{"public.orders"});
+  // A common table of an outer query is no relation; one of an inner query is not known outside.
+  CHECK(judged(
+            "SELECT (WITH pg_class AS (SELECT 1 AS x) SELECT pg_class.x FROM pg_class) AS a, c.relname FROM pg_class c")
+            .view_relations == list{"pg_catalog.pg_class"});
+}
+
+TEST_CASE("views that do more than read") {
+  CHECK_FALSE(judged("SELECT random() AS r").view_read_safe);
+  CHECK_FALSE(judged("SELECT o.state FROM public.orders o FOR UPDATE").view_read_safe);
+  CHECK_FALSE(judged("SELECT unheard_of(1) AS r").view_read_safe);
+  CHECK_FALSE(judged("SELECT 1 AS a ORDER BY (random())").view_read_safe);
+  CHECK_FALSE(judged("SELECT count(*) FILTER (WHERE (random() > 0.5)) AS n FROM public.orders").view_read_safe);
+  CHECK_FALSE(judged("SELECT r.r FROM LATERAL random() r(r)").view_read_safe);
+  CHECK_FALSE(judged("SELECT (1 OPERATOR(public.=~) 2) AS x").view_read_safe);
+  const router::relation broken = judged("SELECT FROM WHERE");
+  CHECK_FALSE(broken.view_read_safe);
+  CHECK(broken.view_relations == std::vector<std::string>{not_understood});
+}
+
+TEST_CASE("views are judged all the way down") {
+  view_map views;
+  views["public.inner"] = view("SELECT random() AS r, o.state FROM public.orders o");
+  views["public.outer"] = view("SELECT i.r FROM public.inner i");
+  views["public.fine"] = view("SELECT o.state FROM public.orders o");
+  views["public.over"] = view("SELECT f.state FROM public.fine f");
+  views["public.over"].functions = {{"public.helper", false, true}};
+  views["public.top"] = view("SELECT o.state FROM public.over o");
+  views["public.sly"] = view("SELECT o.state FROM public.orders o");
+  views["public.sly"].functions = {{"public.cast_it", true, true}};
+  const router::catalog c = with_views(views);
+  const auto of = [&](const char* name) { return *c.find_relation("public", name); };
+  CHECK_FALSE(of("outer").view_read_safe);
+  CHECK(of("outer").view_relations == std::vector<std::string>{"public.inner", "public.orders"});
+  CHECK(of("over").view_read_safe);
+  CHECK(of("top").view_relations == std::vector<std::string>{"public.fine", "public.orders", "public.over"});
+  CHECK(of("top").user_code == std::vector<std::string>{"public.helper"});
+  CHECK_FALSE(of("sly").view_read_safe);  // what the text does not show, pg_depend does
+}
+
+TEST_CASE("the shards' catalogs become one") {
+  router::topology map;
+  map.shards = {"s0", "s1"};
+  map.tables = {{"public.orders", {"customer_id"}}};
+  map.reference_tables = {"public.countries"};
+  catalog_answers second = small();
+  const auto merged = [&] {
+    return merge_catalogs(
+        {std::make_shared<shard_catalog>(read_catalog(small())), std::make_shared<shard_catalog>(read_catalog(second))},
+        map);
+  };
+  const auto warned = [](const merged_catalog& m, const char* words) {
+    return std::any_of(m.warnings.begin(), m.warnings.end(),
+                       [&](const auto& w) { return w.find(words) != std::string::npos; });
+  };
+  SECTION("alike") {
+    CHECK(merged().warnings.empty());
+    CHECK_FALSE(merged().content.find_relation("public", "orders")->types_differ);
+  }
+  SECTION("functions are as bad as on the worst shard") {
+    second.functions[0] = row({"lower", "t", "f", "t", "f", "f", "f", "f"});
+    const auto m = merged();
+    CHECK(m.content.functions.find("lower")->second.any_volatile);
+    CHECK(m.content.functions.find("lower")->second.any_user_code);
+    CHECK_FALSE(m.content.functions.find("lower")->second.pg_catalog_only);
+  }
+  SECTION("a trigger on one shard is a trigger") {
+    second.user_code = {row({"public.orders", "trigger \"t\"", "public.f"})};
+    CHECK(merged().content.find_relation("public", "orders")->user_code == std::vector<std::string>{"public.f"});
+  }
+  SECTION("a missing table") {
+    second.relations.erase(second.relations.begin());
+    CHECK(warned(merged(), "public.orders does not exist on shard s1"));
+  }
+  SECTION("other columns") {
+    second.columns[0] = row({"16400", "customer_id", "20", "-1", "t", "f", "f"});
+    CHECK(warned(merged(), "columns of public.orders"));
+  }
+  SECTION("types of other OIDs") {
+    second.types = {row({"16600", "public", "mood", nullptr}), row({"16501", "public", "_mood", "16600"})};
+    second.columns[1] = row({"16400", "state", "16600", "-1", "t", "t", "f"});
+    const auto m = merged();
+    CHECK(m.warnings.empty());  // the column's type has the same name
+    CHECK(m.content.find_relation("public", "orders")->types_differ);
+  }
+  SECTION("a type inside a type") {
+    catalog_answers first = small();
+    first.columns[1] = second.columns[1] = row({"16400", "state", "16501", "-1", "t", "t", "f"});
+    second.types = {row({"16600", "public", "mood", nullptr}), row({"16501", "public", "_mood", "16600"})};
+    const auto m = merge_catalogs(
+        {std::make_shared<shard_catalog>(read_catalog(first)), std::make_shared<shard_catalog>(read_catalog(second))},
+        map);
+    CHECK(m.content.find_relation("public", "orders")->types_differ);
+    CHECK(m.content.find_relation("public", "orders")->types_differ_detail.find("16600") != std::string::npos);
+  }
+  SECTION("a shard that was not read yet says nothing") {
+    const auto m = merge_catalogs({std::make_shared<shard_catalog>(read_catalog(small())), nullptr}, map);
+    CHECK(m.warnings.empty());
+  }
+  SECTION("an unsharded table is described by the shard where it lives") {
+    map.unsharded = {{"public.flags", 1}};
+    second.relations.push_back(row({"17000", "public", "flags", "r", "p"}));
+    second.columns.push_back(row({"17000", "on_", "16", "-1", "t", "f", "f"}));
+    CHECK(merged().content.find_relation("public", "flags")->columns.size() == 1);
+  }
+}
