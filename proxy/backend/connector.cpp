@@ -1,0 +1,131 @@
+#include "proxy/backend/connector.hpp"
+
+#include "protocol/backend_login.hpp"
+#include "protocol/frame.hpp"
+#include "proxy/backend/credentials.hpp"
+#include "proxy/backend/pool.hpp"
+#include "proxy/worker/dial.hpp"
+#include "proxy/worker/worker.hpp"
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <spdlog/spdlog.h>
+
+#include <array>
+
+namespace pgbraid::proxy {
+
+namespace asio = boost::asio;
+namespace p = protocol;
+using protocol::error_id;
+
+namespace {
+
+// Text of the server's own ErrorResponse, for ours.
+p::error_report from_server(const p::backend_login::failed& failed, const std::string& label) {
+  p::error_report error = failed.error;
+  error.detail = error.detail.empty() ? label : label + ": " + error.detail;
+  return error;
+}
+
+asio::awaitable<p::scram_keys> find_keys(worker& owner, const std::string& user, const p::stored_password& stored,
+                                         const std::string& salt, std::uint32_t iterations, bool& found) {
+  found = true;
+  if (auto cached = owner.shared().keys.find(user, salt, iterations)) co_return *cached;
+  std::optional<std::string> plain = stored.plain;
+  if (!plain) plain = owner.shared().keys.password(user);
+  if (!plain) {
+    found = false;
+    co_return p::scram_keys{};
+  }
+  // PBKDF2 takes milliseconds: on its own thread, and back here with the result.
+  co_await asio::post(owner.shared().slow_work.get_executor(), asio::use_awaitable);
+  p::scram_keys keys = p::derive_scram_keys(*plain, salt, iterations);
+  co_await asio::post(owner.context().get_executor(), asio::use_awaitable);
+  owner.shared().keys.store(user, salt, iterations, keys);
+  co_return keys;
+}
+
+asio::awaitable<void> log_in(server_pool& pool, std::uint64_t request) {
+  worker& owner = pool.owner();
+  const server_endpoint endpoint = pool.endpoint();
+  channel io{owner.context()};
+  asio::steady_timer timer{owner.context(), owner.options().timeouts.connect};
+  bool timed_out = false;
+  auto on_timeout = [&](const boost::system::error_code& error) {
+    if (error) return;
+    timed_out = true;
+    io.close();
+  };
+  timer.async_wait(on_timeout);
+
+  std::optional<p::error_report> failure;
+  std::optional<p::backend_login::done> welcome;
+  std::string unread;
+  try {
+    co_await dial(owner.context(), io, endpoint.host, endpoint.port);
+    const p::stored_password stored = owner.shared().users()->find(endpoint.user);
+    p::backend_password password{stored.plain, stored.md5};
+    if (!password.plain) password.plain = owner.shared().keys.password(endpoint.user);
+    p::backend_login login{{endpoint.user, endpoint.database, {}}, password};
+    p::backend_login::action next = login.start();
+    std::array<char, 8192> buffer;
+    while (!failure && !welcome) {
+      if (auto* send = std::get_if<p::backend_login::send>(&next)) {
+        const std::string bytes = std::move(send->bytes);
+        co_await send_all(io, bytes);
+      } else if (auto* need = std::get_if<p::backend_login::need_keys>(&next)) {
+        bool found = false;
+        const p::scram_keys keys = co_await find_keys(owner, endpoint.user, stored, need->salt, need->iterations, found);
+        next = found ? login.keys(keys) : login.no_keys(fmt::format("no password is known for user \"{}\"", endpoint.user));
+        continue;
+      } else if (auto* failed = std::get_if<p::backend_login::failed>(&next)) {
+        failure = from_server(*failed, endpoint.label);
+        break;
+      } else if (auto* done = std::get_if<p::backend_login::done>(&next)) {
+        welcome = std::move(*done);
+        break;
+      }
+      p::frame_view frame;
+      p::frame_status status;
+      while ((status = p::next_frame(unread, p::max_login_message, frame)) == p::frame_status::incomplete) {
+        const std::size_t bytes = co_await io.socket().async_read_some(asio::buffer(buffer), asio::use_awaitable);
+        unread.append(buffer.data(), bytes);
+      }
+      if (status != p::frame_status::complete) {
+        failure = p::make_error(error_id::server_login_failed, endpoint.label + " does not speak PostgreSQL's protocol");
+        break;
+      }
+      next = login.receive(frame);
+      unread.erase(0, frame.total);
+    }
+    if (welcome && !unread.empty()) failure = p::make_error(error_id::server_login_failed, endpoint.label + " sent bytes behind its welcome");
+  } catch (const boost::system::system_error& error) {
+    failure = p::make_error(error_id::server_login_failed,
+                            fmt::format("{}: {}", endpoint.label, timed_out ? "timed out" : error.code() == asio::error::eof ? "connection closed" : error.code().message()));
+  }
+  timer.cancel();
+  if (failure) {
+    spdlog::warn("{}: login as \"{}\" failed: {}", endpoint.label, endpoint.user, failure->message);
+    pool.connect_failed(request, *failure);
+    co_return;
+  }
+  backend_ptr made{new backend{pool, std::move(io), welcome->key.pid, welcome->key.key}};
+  made->facts.current = owner.settings().none();
+  if (pool.parameters.empty()) pool.parameters = std::move(welcome->parameters);
+  pool.connected(request, std::move(made));
+}
+
+}  // namespace
+
+void open_backend(server_pool& pool, std::uint64_t request) {
+  auto task = [&pool, request]() -> asio::awaitable<void> { return log_in(pool, request); };
+  asio::co_spawn(pool.owner().context(), task, asio::detached);
+}
+
+}  // namespace pgbraid::proxy

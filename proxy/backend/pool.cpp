@@ -1,0 +1,215 @@
+#include "proxy/backend/pool.hpp"
+
+#include "protocol/backend.hpp"
+#include "proxy/backend/connector.hpp"
+#include "proxy/worker/worker.hpp"
+
+#include <boost/asio/post.hpp>
+
+#include <algorithm>
+
+namespace pgbraid::proxy {
+
+std::string server_endpoint::key() const { return host + '\0' + std::to_string(port) + '\0' + database + '\0' + user; }
+
+server_pool::server_pool(worker& owner, server_endpoint endpoint, std::shared_ptr<server_budget> budget)
+    : owner_{owner}, endpoint_{std::move(endpoint)}, budget_{std::move(budget)} {}
+
+server_pool::~server_pool() { close_idle(); }
+
+void server_pool::note_idle() noexcept { budget_->idle(owner_.number(), static_cast<unsigned>(idle_.size())); }
+
+backend_ptr server_pool::take() {
+  if (idle_.empty() || budget_->contended()) return nullptr;
+  backend_ptr b = std::move(idle_.back());
+  idle_.pop_back();
+  ++in_use_;
+  note_idle();
+  return b;
+}
+
+lease_request_ptr server_pool::request(lease_callback callback) {
+  auto made = std::make_shared<lease_request>();
+  made->worker_number = owner_.number();
+  made->id = next_request_++;
+  waiting_[made->id] = {made, std::move(callback), std::chrono::steady_clock::now() + owner_.options().timeouts.checkout};
+  const server_budget::answer answer = budget_->ask(made);
+  if (answer.what == server_budget::outcome::connect) {
+    open_backend(*this, made->id);
+  } else if (answer.lender >= 0) {
+    owner_.post_to_pool(static_cast<unsigned>(answer.lender), endpoint_, [](server_pool& pool) { pool.lend(); });
+  }
+  return made;
+}
+
+void server_pool::withdraw(const lease_request_ptr& request) {
+  request->withdrawn.store(true, std::memory_order_relaxed);
+  waiting_.erase(request->id);
+}
+
+void server_pool::give_back(backend_ptr b) {
+  b->holder = nullptr;
+  if (in_use_ > 0) --in_use_;
+  if (!b->is_open()) return;
+  if (b->cancels_under_way > 0) {
+    // The cancel may still strike whatever runs there: nobody gets it before that is over.
+    b->given_back_waiting_for_cancel = true;
+    owner_.keep_until_cancelled(std::move(b));
+    return;
+  }
+  b->since = owner_.coarse_now();
+  b->resume();
+  idle_.push_back(std::move(b));
+  note_idle();
+  if (budget_->contended()) lend();
+}
+
+void server_pool::lend() {
+  while (!idle_.empty()) {
+    const lease_request_ptr first = budget_->next();
+    if (!first) return;
+    backend_ptr b = std::move(idle_.front());
+    idle_.erase(idle_.begin());
+    note_idle();
+    serve(first, std::move(b));
+  }
+}
+
+void server_pool::serve(const lease_request_ptr& request, backend_ptr b) {
+  if (request->worker_number == owner_.number()) {
+    ++in_use_;
+    boost::asio::post(owner_.context(), [this, id = request->id, b = std::move(b)]() mutable { answer(id, std::move(b), nullptr); });
+    return;
+  }
+  backend& lent = *b;
+  lent.holder = nullptr;
+  owner_.lending(b);
+  lent.hand_over([this, request, b = std::move(b)](int descriptor) mutable {
+    owner_.lent(b);
+    if (descriptor < 0) {
+      // Closed instead of lent: its place in the budget is the request's, to open a connection of its own.
+      grant(request);
+      return;
+    }
+    owner_.post_to_pool(request->worker_number, endpoint_,
+                        [descriptor, id = request->id, pid = b->pid, key = b->key, prepared = std::move(b->facts.prepared)](server_pool& pool) mutable {
+                          pool.adopt(descriptor, id, pid, key, std::move(prepared));
+                        });
+  });
+}
+
+void server_pool::grant(const lease_request_ptr& request) {
+  owner_.post_to_pool(request->worker_number, endpoint_, [id = request->id](server_pool& pool) { pool.open_for(id); });
+}
+
+void server_pool::open_for(std::uint64_t request) { open_backend(*this, request); }
+
+void server_pool::adopt(int descriptor, std::uint64_t request, std::int32_t pid, std::int32_t key, prepared_set prepared) {
+  channel io{owner_.context()};
+  boost::system::error_code error;
+  io.socket().assign(boost::asio::generic::stream_protocol{AF_UNSPEC, 0}, descriptor, error);
+  if (error) {
+    ::close(descriptor);
+    return open_backend(*this, request);
+  }
+  backend_ptr b{new backend{*this, std::move(io), pid, key}};
+  b->facts.prepared = std::move(prepared);
+  connected(request, std::move(b));
+}
+
+void server_pool::connected(std::uint64_t request, backend_ptr b) {
+  b->read();
+  ++in_use_;
+  answer(request, std::move(b), nullptr);
+}
+
+void server_pool::connect_failed(std::uint64_t request, const protocol::error_report& error) {
+  if (const lease_request_ptr next = budget_->closed()) grant(next);
+  answer(request, nullptr, &error);
+}
+
+void server_pool::answer(std::uint64_t request, backend_ptr b, const protocol::error_report* error) {
+  const auto found = waiting_.find(request);
+  if (found == waiting_.end()) {
+    if (b) give_back(std::move(b));
+    return;
+  }
+  const lease_callback callback = std::move(found->second.callback);
+  waiting_.erase(found);
+  if (b && !b->is_open()) {
+    const auto lost = protocol::make_error(protocol::error_id::server_lost, endpoint_.label);
+    return callback(nullptr, &lost);
+  }
+  callback(std::move(b), error);
+}
+
+void server_pool::expire(std::chrono::steady_clock::time_point now) {
+  std::vector<std::uint64_t> late;
+  for (const auto& [id, w] : waiting_) {
+    if (w.deadline <= now) late.push_back(id);
+  }
+  if (late.empty()) return;
+  const auto error = protocol::make_error(
+      protocol::error_id::pool_timeout,
+      fmt::format("{} ms", std::chrono::duration_cast<std::chrono::milliseconds>(owner_.options().timeouts.checkout).count()));
+  for (const std::uint64_t id : late) {
+    if (const auto found = waiting_.find(id); found != waiting_.end()) {
+      found->second.request->withdrawn.store(true, std::memory_order_relaxed);
+      answer(id, nullptr, &error);
+    }
+  }
+}
+
+void server_pool::discard(backend& b) {
+  if (in_use_ > 0 && b.holder != nullptr) --in_use_;
+  if (!b.is_open()) return;
+  b.close();
+  if (const lease_request_ptr next = budget_->closed()) grant(next);
+}
+
+void server_pool::backend_closed(backend& b) {
+  const auto found = std::find_if(idle_.begin(), idle_.end(), [&](const backend_ptr& i) { return i.get() == &b; });
+  if (found != idle_.end()) {
+    idle_.erase(found);
+    note_idle();
+  } else if (in_use_ > 0) {
+    --in_use_;
+  }
+  if (const lease_request_ptr next = budget_->closed()) grant(next);
+}
+
+// An idle backend has something to say: a changed parameter or a notice is no concern of the next client's; all else
+// means that it can no longer be trusted.
+void server_pool::idle_bytes(backend& b) {
+  while (true) {
+    protocol::frame_view frame;
+    const auto status = protocol::next_frame(b.pending(), std::size_t{1} << 20, frame);
+    if (status == protocol::frame_status::incomplete) return;
+    if (status != protocol::frame_status::complete || !protocol::backend::is_asynchronous(frame.type)) break;
+    b.consume(frame.total);
+  }
+  const backend_ptr keep{&b};
+  std::erase_if(idle_, [&](const backend_ptr& i) { return i.get() == &b; });
+  note_idle();
+  discard(b);
+}
+
+void server_pool::close_idle() {
+  while (!idle_.empty()) {
+    const backend_ptr b = std::move(idle_.back());
+    idle_.pop_back();
+    discard(*b);
+  }
+  note_idle();
+}
+
+void server_pool::close_idle_since(std::chrono::steady_clock::time_point before) {
+  while (!idle_.empty() && idle_.front()->since < before) {
+    const backend_ptr b = idle_.front();
+    idle_.erase(idle_.begin());
+    discard(*b);
+  }
+  note_idle();
+}
+
+}  // namespace pgbraid::proxy

@@ -1,0 +1,91 @@
+// A worker's backends for one server, database and user; what they share with the other workers is the budget.
+#pragma once
+
+#include "proxy/backend/backend.hpp"
+#include "proxy/backend/budget.hpp"
+#include "protocol/errors.hpp"
+#include "protocol/startup.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace pgbraid::proxy {
+
+class worker;
+
+/// Where a pool's connections go and as whom.
+struct server_endpoint {
+  std::string host;             ///< name, address, or Unix-socket directory
+  std::uint16_t port = 5432;
+  std::string database;
+  std::string user;
+  std::string label;            ///< "shard s0, 127.0.0.1:6100", for messages
+
+  [[nodiscard]] std::string key() const;
+};
+
+/// The answer to a wish for a backend: the backend, or why there is none.
+using lease_callback = std::function<void(backend_ptr, const protocol::error_report*)>;
+
+/// runs on: its worker.
+class server_pool {
+ public:
+  server_pool(worker& owner, server_endpoint endpoint, std::shared_ptr<server_budget> budget);
+  ~server_pool();
+
+  /// An idle backend if there is one and nobody waits; null otherwise.
+  [[nodiscard]] backend_ptr take();
+  /// Asks for a backend; `callback` is called later, never from within.
+  [[nodiscard]] lease_request_ptr request(lease_callback callback);
+  void withdraw(const lease_request_ptr& request);
+  /// Gives a clean backend back.
+  void give_back(backend_ptr b);
+  /// Closes a backend that must not be used again.
+  void discard(backend& b);
+
+  // Called by backends, by the login, and by other workers through this pool's worker.
+  void idle_bytes(backend& b);
+  void backend_closed(backend& b);
+  void connected(std::uint64_t request, backend_ptr b);
+  void connect_failed(std::uint64_t request, const protocol::error_report& error);
+  void lend();
+  void adopt(int descriptor, std::uint64_t request, std::int32_t pid, std::int32_t key, prepared_set prepared);
+  void open_for(std::uint64_t request);
+
+  /// Answers requests that have waited longer than they may.
+  void expire(std::chrono::steady_clock::time_point now);
+  void close_idle();
+  void close_idle_since(std::chrono::steady_clock::time_point before);
+  [[nodiscard]] const server_endpoint& endpoint() const noexcept { return endpoint_; }
+  [[nodiscard]] worker& owner() noexcept { return owner_; }
+  [[nodiscard]] unsigned in_use() const noexcept { return in_use_; }
+  [[nodiscard]] server_budget& budget() noexcept { return *budget_; }
+
+  /// What a login to this server was told of its settings: first login's.
+  protocol::parameter_list parameters;
+
+ private:
+  void serve(const lease_request_ptr& request, backend_ptr b);
+  void grant(const lease_request_ptr& request);
+  void answer(std::uint64_t request, backend_ptr b, const protocol::error_report* error);
+  void note_idle() noexcept;
+
+  worker& owner_;
+  server_endpoint endpoint_;
+  std::shared_ptr<server_budget> budget_;
+  std::vector<backend_ptr> idle_;
+  struct waiting {
+    lease_request_ptr request;
+    lease_callback callback;
+    std::chrono::steady_clock::time_point deadline;
+  };
+  std::unordered_map<std::uint64_t, waiting> waiting_;
+  std::uint64_t next_request_ = 1;
+  unsigned in_use_ = 0;
+};
+
+}  // namespace pgbraid::proxy

@@ -1,0 +1,81 @@
+// The command line: serve, check, route.
+#include "config/config.hpp"
+#include "proxy/route_command.hpp"
+#include "proxy/worker/server.hpp"
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <csignal>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace {
+
+using pgbraid::config::finding;
+
+void set_up_log(pgbraid::config::log_level level) {
+  auto log = spdlog::stdout_logger_mt("pgbraid");
+  log->set_pattern("%Y-%m-%d %H:%M:%S.%e %L %v");
+  switch (level) {
+    case pgbraid::config::log_level::debug: log->set_level(spdlog::level::debug); break;
+    case pgbraid::config::log_level::info: log->set_level(spdlog::level::info); break;
+    case pgbraid::config::log_level::warning: log->set_level(spdlog::level::warn); break;
+    case pgbraid::config::log_level::error: log->set_level(spdlog::level::err); break;
+  }
+  log->flush_on(spdlog::level::debug);
+  spdlog::set_default_logger(std::move(log));
+}
+
+/// Every finding on stderr; the topology if there is no error among them.
+std::shared_ptr<pgbraid::config::topology> load(const std::string& file, bool warnings) {
+  pgbraid::config::load_result loaded = pgbraid::config::load_file(file);
+  for (const finding& f : loaded.findings) {
+    if (f.severity == finding::level::error || warnings) fmt::print(stderr, "{}\n", pgbraid::config::to_string(f, file));
+  }
+  if (!loaded.ok()) return nullptr;
+  auto topology = std::make_shared<pgbraid::config::topology>(std::move(loaded.value));
+  topology->file = file;
+  return topology;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{"pgbraid: one address for many PostgreSQL servers"};
+  app.set_version_flag("--version", "pgbraid " PGBRAID_VERSION);
+  app.require_subcommand(1);
+
+  std::string file;
+  auto* serve = app.add_subcommand("serve", "Serve clients as the topology says, until told to stop");
+  serve->add_option("-c,--config", file, "The topology (YAML)")->required();
+
+  auto* check = app.add_subcommand("check", "Check a topology and print it as it is understood");
+  check->add_option("FILE", file, "The topology (YAML)")->required();
+
+  auto* route = app.add_subcommand("route", "Say where a statement would go and why, without running it");
+  pgbraid::proxy::route_question question;
+  route->add_option("-c,--config", file, "The topology (YAML)")->required();
+  route->add_option("-d,--database", question.database, "Database that a client would name (default: the first)");
+  route->add_option("-u,--user", question.user, "User that the client would be (default: the first)");
+  route->add_option("SQL", question.sql, "The statement")->required();
+
+  CLI11_PARSE(app, argc, argv);
+  std::signal(SIGPIPE, SIG_IGN);
+
+  const auto topology = load(file, true);
+  if (topology == nullptr) return 1;
+  if (check->parsed()) {
+    fmt::print("{}", pgbraid::config::describe(*topology));
+    return 0;
+  }
+  if (route->parsed()) {
+    set_up_log(pgbraid::config::log_level::error);
+    return pgbraid::proxy::route_command(topology, question);
+  }
+  set_up_log(topology->log.level);
+  return pgbraid::proxy::serve(topology);
+}

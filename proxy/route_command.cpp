@@ -1,0 +1,101 @@
+#include "proxy/route_command.hpp"
+
+#include "proxy/cluster/monitor.hpp"
+#include "proxy/session/routing_context.hpp"
+#include "proxy/session/settings.hpp"
+#include "router/plan/planner.hpp"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <map>
+#include <mutex>
+
+namespace pgbraid::proxy {
+namespace {
+
+std::string servers_of(const database_state& state, router::shard_index shard, bool replica) {
+  const shard_state& known = state.shards[shard];
+  const config::shard& named = state.config->shards[shard];
+  std::string text;
+  for (std::size_t i = 0; i < known.servers.size(); ++i) {
+    const bool fits = replica ? known.servers[i].role == server_role::replica && known.servers[i].usable : static_cast<int>(i) == known.primary;
+    if (!fits) continue;
+    if (!text.empty()) text.append(" or ");
+    text.append(fmt::format("{}:{}", named.servers[i].host, named.servers[i].port));
+  }
+  return text;
+}
+
+void print_servers(const database_state& state, const router::route& r) {
+  std::vector<router::shard_index> shards;
+  if (const auto* one = std::get_if<router::to_shard>(&r.target)) shards = {one->shard};
+  if (const auto* many = std::get_if<router::to_many>(&r.target)) shards = many->shards;
+  if (std::holds_alternative<router::to_any>(r.target)) {
+    for (std::size_t i = 0; i < state.shards.size(); ++i) shards.push_back(static_cast<router::shard_index>(i));
+  }
+  const bool replica = r.mode == router::access::read && !r.needs_primary && state.map->replicas != router::replica_use::off;
+  for (const router::shard_index shard : shards) {
+    std::string at = replica ? servers_of(state, shard, true) : std::string{};
+    const bool found_replica = !at.empty();
+    if (at.empty()) at = servers_of(state, shard, false);
+    fmt::print("  shard {}: {}\n", state.map->shards[shard], at.empty() ? "no server is available" : fmt::format("{} ({})", at, found_replica ? "replica" : "primary"));
+  }
+}
+
+}  // namespace
+
+int route_command(std::shared_ptr<const config::topology> topology, const route_question& question) {
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool settled = false;
+  std::map<std::string, database_state_ptr> states;
+  monitor watching{[&](database_state_ptr state) {
+    const std::lock_guard lock{mutex};
+    states[state->name] = std::move(state);
+  }};
+  watching.start(topology, [&] {
+    const std::lock_guard lock{mutex};
+    settled = true;
+    changed.notify_all();
+  });
+  const std::string name = question.database.empty() ? topology->databases.front().name : question.database;
+  if (name != topology->databases.front().name) watching.ensure_database(name);
+  {
+    std::unique_lock lock{mutex};
+    changed.wait_for(lock, topology->monitor.timeout * 2 + std::chrono::seconds{1}, [&] { return settled; });
+  }
+  watching.stop();
+  const auto found = states.find(name);
+  if (found == states.end() || !found->second->config) {
+    fmt::print(stderr, "database \"{}\" is not in the topology\n", name);
+    return 2;
+  }
+  const database_state_ptr state = found->second;
+  if (!state->served) {
+    fmt::print(stderr, "database \"{}\" is not served: {}\n", name, state->reason);
+    return 2;
+  }
+  std::string user = question.user;
+  if (user.empty()) user = !topology->users.empty() && topology->users.front().name != "*" ? topology->users.front().name : topology->monitor.user;
+
+  settings_registry settings;
+  routing_contexts contexts{topology->limits.max_parse};
+  const auto context = contexts.get(user, *settings.none(), state);
+  router::sql::token_scan scan;
+  const router::plan_ptr plan = context->cache.get(question.sql, scan, context->context);
+  const router::route r = router::resolve(*plan, *state->map, question.sql, scan.constants, {}, context->literals);
+  fmt::print("{}\n", router::to_string(r, *state->map));
+  if (!plan->reason.empty()) fmt::print("  because: {}\n", plan->reason);
+  if (const auto* refused = std::get_if<router::to_refusal>(&r.target)) {
+    fmt::print("  SQLSTATE: {}\n", protocol::row_of(refused->error.id).sqlstate);
+    if (!refused->error.detail.empty()) fmt::print("  detail: {}\n", refused->error.detail);
+    if (!refused->error.hint.empty()) fmt::print("  hint: {}\n", refused->error.hint);
+    return 1;
+  }
+  print_servers(*state, r);
+  return 0;
+}
+
+}  // namespace pgbraid::proxy

@@ -1,0 +1,73 @@
+// One backend's part in what a session does: which server it is, what answers are still expected from it.
+#pragma once
+
+#include "proxy/session/settings.hpp"
+#include "proxy/session/statement.hpp"
+#include "router/topology.hpp"
+
+#include <cstdint>
+#include <deque>
+#include <vector>
+
+namespace pgbraid::proxy {
+
+/// A branch's place among its session's branches.
+using branch_index = std::uint8_t;
+
+/// What a backend carries from lease to lease, as far as sessions must know it. Owned by the backend.
+struct backend_facts {
+  settings_ptr current;          ///< null: unknown
+  prepared_set prepared;
+  std::uint64_t unnamed = 0;     ///< which unnamed statement it holds; 0: none of ours
+};
+
+enum class answer : std::uint8_t { parse, bind, describe_statement, describe_portal, execute, close, sync, query, function_call, local };
+
+enum class disposition : std::uint8_t {
+  forward,  ///< the client sees it
+  swallow,  ///< pgbraid asked for itself
+  prepare,  ///< as swallow, and the statement behind it waits for it (settings, BEGIN with more than itself)
+  control,  ///< transaction control sent to all branches: collected, one answer made of them
+  probe     ///< the question whether user code left state behind
+};
+
+/// One answer that a branch still owes.
+struct expectation {
+  answer kind = answer::query;
+  disposition what = disposition::forward;
+  char local_type = 0;           ///< local: type byte of an empty message of ours that goes to the client at this point
+  std::uint32_t sequence = 0;    ///< scatter: the how-many-th answer it is; the first branch that gives it is heard
+  std::uint64_t statement = 0;   ///< parse, close: its id, to keep backend_facts::prepared true when it fails
+};
+
+enum class branch_state : std::uint8_t { free, acquiring, ready, lost };
+
+struct branch {
+  branch_state state = branch_state::free;
+  router::shard_index shard = 0;
+  bool replica = false;
+  bool wants_replica = false;
+  bool in_block = false;         ///< BEGIN has been sent for the session's transaction
+  bool unsynced = false;         ///< extended-protocol messages went out that no Sync has followed
+  bool wrote = false;            ///< a statement that is no proved read went here since the transaction began
+  bool dirty = false;            ///< user code ran here: probe before it goes back
+  bool failed_quietly = false;   ///< the current cycle's error came from here
+  char transaction = 'I';        ///< status byte of its last ReadyForQuery
+  std::uint32_t preparing = 0;   ///< answers of disposition `prepare` outstanding
+  std::size_t bulk = 0;          ///< bytes left of a row or copy message that is passed on in pieces
+  bool bulk_forward = false;
+  backend_facts* facts = nullptr;
+  std::vector<expectation> expected;
+  std::size_t next = 0;          ///< expected[next] is what comes next
+
+  [[nodiscard]] bool outstanding() const noexcept { return next < expected.size(); }
+  void expect(const expectation& e) { expected.push_back(e); }
+  void pop() {
+    if (++next == expected.size()) {
+      expected.clear();
+      next = 0;
+    }
+  }
+};
+
+}  // namespace pgbraid::proxy

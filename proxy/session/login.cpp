@@ -1,0 +1,260 @@
+#include "proxy/session/login.hpp"
+
+#include "protocol/client_login.hpp"
+#include "protocol/startup.hpp"
+#include "proxy/session/welcome.hpp"
+#include "proxy/worker/dial.hpp"
+#include "proxy/worker/served_database.hpp"
+#include "proxy/worker/worker.hpp"
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+namespace pgbraid::proxy {
+
+namespace asio = boost::asio;
+namespace p = protocol;
+using protocol::error_id;
+
+namespace {
+
+p::client_method method_of(config::auth_method method) {
+  switch (method) {
+    case config::auth_method::trust: return p::client_method::trust;
+    case config::auth_method::password: return p::client_method::password;
+    case config::auth_method::md5: return p::client_method::md5;
+    default: return p::client_method::scram_sha_256;
+  }
+}
+
+/// The login ends here with this word to the client.
+struct refused {
+  p::error_report error;
+};
+
+std::string lower(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c); });
+  return text;
+}
+
+}  // namespace
+
+class client_greeting {
+ public:
+  explicit client_greeting(session_ptr client) : client_{std::move(client)}, worker_{client_->worker_} {}
+
+  asio::awaitable<void> run() {
+    asio::steady_timer timer{worker_.context(), worker_.options().timeouts.login};
+    bool timed_out = false;
+    auto on_timeout = [&](const boost::system::error_code& error) {
+      if (error) return;
+      timed_out = true;
+      client_->io_.close();
+    };
+    timer.async_wait(on_timeout);
+    std::optional<p::error_report> failure;
+    bool in = false;
+    try {
+      in = co_await greet();
+    } catch (const refused& no) {
+      failure = no.error;
+    } catch (const boost::system::system_error&) {
+      // The client is gone.
+    }
+    timer.cancel();
+    if (failure && !timed_out) {
+      std::string bytes;
+      p::encode_error(bytes, *failure);
+      try {
+        co_await send_all(client_->io_, bytes);
+      } catch (const boost::system::system_error&) {
+      }
+      if (worker_.options().log.connections || failure->id != error_id::protocol_violation) spdlog::info("client refused: {}", failure->message);
+    }
+    if (!in || failure) {
+      client_->close();
+      co_return;
+    }
+    hand_over_rest();
+    client_->begin(*database_, user_, startup_settings_);
+  }
+
+ private:
+  asio::awaitable<bool> greet() {
+    if (!co_await read_startup()) co_return false;
+    if (worker_.too_many_clients()) throw refused{p::make_error(error_id::too_many_clients, worker_.options().limits.max_clients)};
+    co_await authenticate();
+    co_await find_database();
+    startup_settings_ = settings_of_startup();
+    const auto told = co_await welcome_of(worker_, *database_, user_, startup_settings_);
+    if (const auto* error = std::get_if<p::error_report>(&told)) throw refused{*error};
+    if (const auto* frame = std::get_if<std::string>(&told)) {
+      co_await send_all(client_->io_, *frame);
+      co_return false;
+    }
+    std::string bytes;
+    for (const auto& [name, value] : *std::get<welcome_parameters>(told)) p::encode_parameter_status(bytes, name, value);
+    p::encode_backend_key_data(bytes, {worker_.cancel_pid(client_->id()), client_->cancel_key()});
+    p::encode_ready_for_query(bytes, p::transaction_status::idle);
+    co_await send_all(client_->io_, bytes);
+    if (worker_.options().log.connections) spdlog::info("client logged in: user={} database={}", user_, database_name_);
+    co_return true;
+  }
+
+  asio::awaitable<void> more() {
+    char buffer[4096];
+    const std::size_t bytes = co_await client_->io_.socket().async_read_some(asio::buffer(buffer), asio::use_awaitable);
+    unread_.append(buffer, bytes);
+  }
+
+  /// Everything before authentication. False: nothing follows (a cancel request).
+  asio::awaitable<bool> read_startup() {
+    // Each kind of encryption may be asked for once, as the server has it.
+    for (int requests = 0;; ++requests) {
+      p::startup_packet packet;
+      p::startup_result result;
+      while ((result = p::decode_startup(unread_, packet)).status == p::frame_status::incomplete) co_await more();
+      if (result.status != p::frame_status::complete) throw refused{p::make_error(error_id::protocol_violation, result.reason)};
+      unread_.erase(0, result.length);
+      if (const auto* cancel = std::get_if<p::cancel_request>(&packet)) {
+        worker_.forward_cancel(cancel->pid, cancel->key);
+        co_return false;
+      }
+      if (auto* startup = std::get_if<p::startup_message>(&packet)) {
+        startup_ = std::move(*startup);
+        break;
+      }
+      if (requests >= 2) throw refused{p::make_error(error_id::protocol_violation, "too many encryption requests")};
+      const std::string no = "N";
+      co_await send_all(client_->io_, no);
+    }
+    if (startup_.major != p::protocol_major) throw refused{p::make_error(error_id::unsupported_protocol, startup_.major, startup_.minor)};
+    if (p::needs_negotiation(startup_)) {
+      std::string bytes;
+      p::encode_negotiate_protocol_version(bytes, startup_);
+      co_await send_all(client_->io_, bytes);
+    }
+    user_ = startup_.find("user").value_or("");
+    if (user_.empty()) throw refused{p::make_error(error_id::missing_user)};
+    database_name_ = startup_.find("database").value_or("");
+    if (database_name_.empty()) database_name_ = user_;
+    const std::string replication{startup_.find("replication").value_or("")};
+    if (!replication.empty() && replication != "false" && replication != "off" && replication != "no" && replication != "0") {
+      throw refused{p::make_error(error_id::replication_not_supported)};
+    }
+    co_return true;
+  }
+
+  asio::awaitable<void> authenticate() {
+    const auto users = worker_.shared().users();
+    const p::stored_password stored = users->find(user_);
+    p::client_login login{method_of(worker_.options().auth), user_, stored, worker_.shared().mock_key};
+    p::client_login::action next = login.start();
+    while (true) {
+      if (auto* send = std::get_if<p::client_login::send>(&next)) {
+        const std::string bytes = std::move(send->bytes);
+        co_await send_all(client_->io_, bytes);
+      } else if (auto* derive = std::get_if<p::client_login::derive>(&next)) {
+        const p::client_login::derive what = *derive;
+        co_await asio::post(worker_.shared().slow_work.get_executor(), asio::use_awaitable);
+        const p::scram_keys keys = p::derive_scram_keys(what.password, what.salt, what.iterations);
+        co_await asio::post(worker_.context().get_executor(), asio::use_awaitable);
+        next = login.derived(keys);
+        continue;
+      } else if (auto* no = std::get_if<p::client_login::refused>(&next)) {
+        throw refused{no->error};
+      } else {
+        auto& yes = std::get<p::client_login::accepted>(next);
+        if (yes.password) worker_.shared().keys.store_password(user_, *yes.password);
+        if (yes.keys && stored.scram) worker_.shared().keys.store(user_, stored.scram->salt, stored.scram->iterations, *yes.keys);
+        const std::string bytes = std::move(yes.bytes);
+        co_await send_all(client_->io_, bytes);
+        co_return;
+      }
+      p::frame_view frame;
+      p::frame_status status;
+      while ((status = p::next_frame(unread_, p::max_password_message, frame)) == p::frame_status::incomplete) co_await more();
+      if (status != p::frame_status::complete) throw refused{p::make_error(error_id::protocol_violation, "invalid password packet size")};
+      next = login.receive(frame);
+      unread_.erase(0, frame.total);
+    }
+  }
+
+  asio::awaitable<void> find_database() {
+    database_ = worker_.find_database(database_name_);
+    if (database_ == nullptr && worker_.any_database()) {
+      // The topology has a "*": the control plane begins to watch this one, and says so here.
+      worker_.ensure_database(database_name_);
+      asio::steady_timer poll{worker_.context()};
+      const auto deadline = std::chrono::steady_clock::now() + worker_.options().timeouts.connect;
+      while (std::chrono::steady_clock::now() < deadline) {
+        database_ = worker_.find_database(database_name_);
+        if (database_ != nullptr && (!database_->state().served || database_->state().shards.front().primary >= 0)) break;
+        poll.expires_after(std::chrono::milliseconds{10});
+        co_await poll.async_wait(asio::use_awaitable);
+      }
+    }
+    if (database_ == nullptr) throw refused{p::make_error(error_id::no_such_database, database_name_)};
+    if (!database_->state().served) throw refused{p::make_error(error_id::database_not_served, database_name_, database_->state().reason)};
+  }
+
+  /// The startup packet's settings: what RESET goes back to.
+  settings_ptr settings_of_startup() {
+    settings_registry& registry = worker_.settings();
+    settings_ptr made = registry.none();
+    const auto add = [&](std::string name, const std::string& value) {
+      if (name == "time zone") name = "timezone";
+      made = registry.with(made, {name, value, set_statement(name, value)});
+    };
+    if (const auto options = startup_.find("options"); options && !options->empty()) {
+      std::vector<std::pair<std::string, std::string>> pairs;
+      if (!parse_startup_options(*options, pairs)) {
+        throw refused{with_detail(p::make_error(error_id::protocol_violation, "invalid command-line argument for server process"), std::string{*options})};
+      }
+      for (auto& [name, value] : pairs) add(lower(name), value);
+    }
+    for (const auto& [name, value] : startup_.parameters) {
+      if (name == "user" || name == "database" || name == "options" || name == "replication" || p::is_protocol_option(name)) continue;
+      add(lower(name), value);
+    }
+    return made;
+  }
+
+  /// What the client has sent behind its login is its session's first input.
+  void hand_over_rest() {
+    std::string_view rest = unread_;
+    while (!rest.empty()) {
+      client_->make_room();
+      const std::size_t bytes = std::min(rest.size(), client_->capacity_ - client_->end_);
+      std::copy_n(rest.data(), bytes, client_->data_ + client_->end_);
+      client_->end_ += bytes;
+      rest.remove_prefix(bytes);
+    }
+  }
+
+  session_ptr client_;
+  worker& worker_;
+  std::string unread_;
+  p::startup_message startup_;
+  std::string user_, database_name_;
+  served_database* database_ = nullptr;
+  settings_ptr startup_settings_;
+};
+
+void log_in_client(session_ptr client) {
+  worker& owner = client->owner();
+  auto task = [client = std::move(client)]() -> asio::awaitable<void> {
+    client_greeting greeting{client};
+    co_await greeting.run();
+  };
+  asio::co_spawn(owner.context(), std::move(task), asio::detached);
+}
+
+}  // namespace pgbraid::proxy

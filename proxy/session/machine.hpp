@@ -1,0 +1,250 @@
+// A client's session after its login, as a state machine: bytes from the client and from backends go in, actions come out.
+// It owns no socket and no clock. Source: the manual's chapter "Message Flow".
+//
+// Work comes in cycles: a simple query, a function call, or an extended-protocol batch up to its Sync. The input of a
+// cycle is consumed when the cycle ends, so that a read that fails on a replica can be begun anew on the primary.
+#pragma once
+
+#include "protocol/backend.hpp"
+#include "protocol/errors.hpp"
+#include "protocol/frame.hpp"
+#include "protocol/frontend.hpp"
+#include "proxy/session/branch.hpp"
+#include "proxy/session/routing_context.hpp"
+#include "proxy/session/settings.hpp"
+#include "proxy/session/statement.hpp"
+#include "proxy/session/step.hpp"
+#include "proxy/session/transaction.hpp"
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace pgbraid::proxy {
+
+/// What sessions of one database share on a worker.
+struct session_environment {
+  settings_registry& settings;
+  statement_registry& statements;
+  routing_contexts& contexts;
+  database_state_ptr state;
+  std::size_t max_message_bytes = 64u << 20;
+  std::size_t max_statements = 10'000;         ///< prepared statements of one client
+  std::size_t max_backend_statements = 500;    ///< prepared statements kept on one backend
+};
+
+/// runs on: its worker. Between on_client and the end of the cycle that it began, the bytes passed to it stay where they are.
+class session_machine {
+ public:
+  session_machine(session_environment& environment, std::string user, settings_ptr startup, std::uint64_t serial);
+
+  /// Client bytes: all that have not been consumed.
+  void on_client(step& s, std::string_view input);
+  /// Backend bytes: all that have not been consumed. Returns how many are done with; the rest comes again with more behind
+  /// it, or, when nothing can be done with it now, after a `resume`.
+  [[nodiscard]] std::size_t on_backend(step& s, branch_index b, std::string_view data);
+  void on_lease(step& s, branch_index b, backend_facts& facts, bool replica);
+  void on_lease_failed(step& s, branch_index b, const protocol::error_report& error);
+  /// The backend's connection is gone (the driver has closed it already).
+  void on_backend_lost(step& s, branch_index b, std::string_view why);
+  /// A cancel request for this session.
+  void on_cancel(step& s);
+
+  /// Nothing is under way and no transaction is open: the session could end without anybody's loss.
+  [[nodiscard]] bool between_transactions() const noexcept { return cycle_ == cycle_kind::none && !txn_.active; }
+  /// Why the session keeps a backend between transactions; "" when it does not.
+  [[nodiscard]] std::string_view pinned_because() const noexcept { return pin_reason_; }
+
+ private:
+  enum class cycle_kind : std::uint8_t { none, simple, call, batch };
+  using targets = std::vector<branch_index>;
+
+  struct operation {
+    char type;
+    std::uint32_t offset, length;  ///< of the frame, in the input
+  };
+  struct portal {
+    statement_ptr statement;
+    targets branches;
+  };
+  /// Statement of transaction control or of settings, sent to every branch as a simple query; one answer is made of theirs.
+  struct control_state {
+    router::plan_ptr plan;
+    std::string sql;
+    std::string reply;        ///< frames for the client
+    bool running = false;
+    bool failed = false;
+    bool done = false;        ///< finished; the operation that began it has not looked yet
+  };
+  /// Several branches answer one statement.
+  struct braid_state {
+    bool active = false;
+    bool failed = false;
+    std::uint32_t next_sequence = 1, heard = 0;
+    int bulk_owner = -1;                 ///< the branch in the middle of a row that is passed on in pieces
+    std::uint32_t executing = 0;         ///< branches whose rows are not all here yet
+    std::uint64_t rows = 0;
+    std::string row_description;         ///< the first branch's, without table OIDs, to hold the others against
+    std::vector<branch_index> held;      ///< branches with bytes that wait for bulk_owner
+  };
+
+  // machine.cpp: cycles
+  void next_cycle(step& s);
+  void work(step& s);
+  void finish_cycle(step& s);
+  void release_branches(step& s);
+  void ask_probe(step& s, branch_index b);
+  void skip_oversized(step& s);
+  [[nodiscard]] char client_status() const noexcept;
+  void tell_error(step& s, const protocol::error_report& error);
+  void tell_ready(step& s);
+  void protocol_violation(step& s, std::string_view what);
+  [[nodiscard]] bool anything_outstanding() const noexcept;
+  void adopt_settings();
+
+  // machine_simple.cpp
+  void start_simple(step& s, const protocol::frame_view& frame);
+  void run_simple(step& s);
+  void refuse_simple(step& s, const protocol::error_report& error);
+  void start_call(step& s, const protocol::frame_view& frame);
+  void copy_from_client(step& s);
+
+  // machine_place.cpp: route -> branches
+  [[nodiscard]] bool place(step& s, const router::plan& p, const router::route& r, targets& out, protocol::error_report& refusal);
+  [[nodiscard]] bool may_use_replica(const router::plan& p, const router::route& r);
+  [[nodiscard]] router::shard_index any_shard(bool write) const;
+  [[nodiscard]] branch_index branch_for(step& s, router::shard_index shard, bool replica);
+  [[nodiscard]] bool ready(step& s, const targets& wanted);
+  [[nodiscard]] bool prepare(step& s, branch_index b);
+  void mark_use(const router::plan& p, const router::route& r, const targets& used);
+  void pin(branch_index b, std::string reason);
+  void drop_branch(branch_index b);
+
+  // machine_control.cpp: transactions and settings
+  [[nodiscard]] static bool is_control(const router::plan& p) noexcept;
+  /// True: dealt with or begun (control_.running). False: an ordinary statement after all.
+  [[nodiscard]] bool start_control(step& s, const router::plan_ptr& p, std::string_view sql);
+  [[nodiscard]] bool control_begin(std::string_view sql, const router::plan& p);
+  [[nodiscard]] bool control_end(step& s);
+  [[nodiscard]] bool control_savepoint(step& s);
+  [[nodiscard]] bool control_settings(step& s);
+  [[nodiscard]] bool control_discard(step& s);
+  void run_control(step& s);
+  void control_local(std::string_view tag);
+  void finish_control(step& s);
+  void apply_control(const router::plan& p, const std::string& sql);
+  void end_transaction(bool committed);
+  void roll_back_to(int savepoint);
+  void change_setting(const router::plan& p, std::string_view sql);
+  void merge_modes(const router::sql::transaction_modes& modes);
+
+  // machine_extended.cpp
+  void collect_batch(step& s);
+  void run_batch(step& s);
+  [[nodiscard]] bool op_parse(step& s, std::string_view frame);
+  [[nodiscard]] bool op_bind(step& s, std::string_view frame);
+  [[nodiscard]] bool op_describe(step& s, std::string_view frame);
+  [[nodiscard]] bool op_execute(step& s, std::string_view frame);
+  [[nodiscard]] bool op_close(step& s, std::string_view frame);
+  [[nodiscard]] bool op_sync(step& s);
+  [[nodiscard]] bool op_error(step& s, const protocol::error_report& error);
+  [[nodiscard]] bool drained(step& s);
+  [[nodiscard]] bool settle(step& s, const targets& wanted);
+  [[nodiscard]] bool home_of_statement(step& s, const statement& st, targets& out, protocol::error_report& refusal);
+  void ensure_prepared(step& s, branch_index b, statement& st, std::uint64_t unnamed_serial);
+  void answer_locally(step& s, char type);
+  void undo_unconfirmed();
+  void batch_failed();
+  [[nodiscard]] statement* find_statement(std::string_view name, std::uint64_t& serial);
+  void refresh_plan(statement& st);
+  void make_room(step& s, branch_index b);
+  [[nodiscard]] router::route resolve_bind(const statement& st, const protocol::bind_view& bind);
+  [[nodiscard]] portal* find_portal(std::string_view name);
+  [[nodiscard]] std::uint64_t next_unnamed_serial() noexcept { return ++unnamed_count_ | serial_ << 32; }
+
+  // machine_backend.cpp: answers
+  enum class verdict : std::uint8_t {
+    keep,   ///< the frame goes to the client as it is
+    drop,   ///< it does not
+    over    ///< nothing more can be read from this branch now
+  };
+  [[nodiscard]] verdict answer_of(step& s, branch_index b, const protocol::frame_view& frame);
+  [[nodiscard]] verdict forward_answer(step& s, branch_index b, const protocol::frame_view& frame);
+  [[nodiscard]] verdict control_answer(branch_index b, const protocol::frame_view& frame);
+  [[nodiscard]] verdict quiet_answer(step& s, branch_index b, const protocol::frame_view& frame);
+  [[nodiscard]] verdict error_answer(step& s, branch_index b, const protocol::frame_view& frame);
+  [[nodiscard]] verdict ready_answer(step& s, branch_index b, const protocol::frame_view& frame);
+  [[nodiscard]] verdict asynchronous(branch_index b, const protocol::frame_view& frame) const;
+  void reconcile(step& s, branch_index b);
+  void pop_answer(branch_index b);
+  void settled(step& s, branch_index b);
+  void tell_local_answers(step& s);
+  void flush_run(step& s);
+  void forward(step& s, std::string_view bytes);
+  [[nodiscard]] bool hear(const expectation& e);
+  [[nodiscard]] bool row_descriptions_agree(std::string_view body);
+  [[nodiscard]] verdict braid_complete(step& s, std::string_view body);
+  [[nodiscard]] bool begin_anew_on_primary(step& s, branch_index b, bool lost);
+  void lose_branch(step& s, branch_index b, const protocol::error_report& error);
+
+  session_environment& env_;
+  std::string user_;
+  settings_ptr startup_;               ///< RESET goes back to these
+  settings_ptr current_;               ///< what backends must have
+  settings_ptr local_;                 ///< current_ plus SET LOCAL: what planning must know
+  std::shared_ptr<routing_context> context_;
+  router::sql::isolation_level default_isolation_ = router::sql::isolation_level::read_committed;
+  bool default_read_only_ = false;
+
+  cycle_kind cycle_ = cycle_kind::none;
+  bool sent_ = false;                  ///< the simple statement has gone to its targets
+  bool told_ = false;                  ///< something of this cycle has gone to the client
+  bool cycle_failed_ = false;          ///< its error has been told
+  bool force_primary_ = false;         ///< begun anew after a replica failed
+  bool again_ = false;                 ///< the input may be begun anew
+  std::size_t cycle_bytes_ = 0;        ///< of the input, to be consumed at its end
+  std::size_t skip_ = 0;               ///< bytes of an oversized message still to be thrown away
+  char skip_type_ = 0;
+  int copy_in_ = -1;                   ///< branch that takes copy data
+  std::size_t copy_bulk_ = 0;
+  std::string_view input_;
+  // While on_backend runs: its data, and the part of it that is still to be passed on.
+  std::string_view data_;
+  std::size_t run_ = 0, at_ = 0;
+  std::string local_answers_;          ///< types of empty messages of ours that come next
+  bool cycle_over_ = false;            ///< the cycle's own ReadyForQuery is among what is passed on
+
+  transaction txn_;
+  std::vector<branch> branches_;
+  int pinned_ = -1;
+  std::string pin_reason_;
+  targets targets_;                    ///< of the statement being placed
+  bool placed_ = false;
+  router::route route_;
+  router::plan_ptr plan_;
+  std::unique_ptr<control_state> control_;
+  braid_state braid_;
+
+  // Extended protocol
+  std::vector<operation> operations_;
+  std::size_t operation_ = 0, scan_ = 0;
+  bool batch_synced_ = false;          ///< the collected part ends with Sync
+  bool sync_sent_ = false;
+  bool flushed_ = false;               ///< Flush went to the branches that owe answers
+  bool draining_ = false;
+  std::optional<router::shard_index> batch_writer_;
+  std::unordered_map<std::string, statement_ptr> statements_;
+  statement_ptr unnamed_;
+  std::uint64_t unnamed_serial_ = 0;
+  std::uint64_t serial_;               ///< of the session: makes unnamed serials unique on a worker
+  std::vector<std::string> unconfirmed_;  ///< names of statements whose ParseComplete is still to come
+  std::uint64_t unnamed_count_ = 0;
+  std::unordered_map<std::string, portal> portals_;
+  portal unnamed_portal_;              ///< kept apart: it comes with every batch
+  bool unnamed_portal_open_ = false;
+};
+
+}  // namespace pgbraid::proxy

@@ -1,0 +1,414 @@
+// Answers: what comes from backends, matched against what is expected of them. Bytes for the client are passed on as they
+// stand in the backend's buffer; only what is ours is cut out.
+#include "proxy/session/machine.hpp"
+
+#include "protocol/backend.hpp"
+#include "protocol/frontend.hpp"
+
+#include <algorithm>
+#include <charconv>
+
+namespace pgbraid::proxy {
+
+namespace p = protocol;
+namespace from_server = protocol::backend;
+using protocol::error_id;
+
+namespace {
+
+// Larger messages than this from a server are no messages.
+constexpr std::size_t max_server_message = std::size_t{1} << 30;
+
+// A replica's own reasons to fail a read that the primary would answer.
+bool replicas_own_failure(std::string_view sqlstate, std::string_view message) {
+  if (sqlstate == "25006" || sqlstate == "57P01" || sqlstate == "57P02" || sqlstate == "57P03") return true;
+  return (sqlstate == "40001" || sqlstate == "40P01") && message.find("conflict with recovery") != std::string_view::npos;
+}
+
+}  // namespace
+
+void session_machine::forward(step& s, std::string_view bytes) {
+  s.to_client(bytes);
+  told_ = true;
+}
+
+void session_machine::flush_run(step& s) {
+  if (at_ > run_) forward(s, data_.substr(run_, at_ - run_));
+  run_ = at_;
+}
+
+std::size_t session_machine::on_backend(step& s, branch_index i, std::string_view data) {
+  data_ = data;
+  run_ = at_ = 0;
+  while (branches_[i].state == branch_state::ready) {
+    branch& b = branches_[i];
+    if (braid_.active && braid_.bulk_owner >= 0 && braid_.bulk_owner != i) {
+      if (std::find(braid_.held.begin(), braid_.held.end(), i) == braid_.held.end()) braid_.held.push_back(i);
+      break;
+    }
+    if (b.bulk > 0) {
+      const std::size_t bytes = std::min(b.bulk, data.size() - at_);
+      if (!b.bulk_forward) flush_run(s);
+      b.bulk -= bytes;
+      at_ += bytes;
+      if (!b.bulk_forward) run_ = at_;
+      if (b.bulk > 0) break;
+      if (braid_.bulk_owner == i) {
+        braid_.bulk_owner = -1;
+        for (const branch_index held : braid_.held) s.add(action_kind::resume, held);
+        braid_.held.clear();
+      }
+      continue;
+    }
+    p::frame_view frame;
+    const p::frame_status status = p::next_frame(data.substr(at_), max_server_message, frame);
+    if (status == p::frame_status::malformed || status == p::frame_status::too_large) {
+      flush_run(s);
+      s.add(action_kind::discard, i);
+      on_backend_lost(s, i, "the server sent a message of impossible length");
+      return data.size();
+    }
+    if (frame.total == 0) break;
+    if ((frame.type == from_server::data_row || frame.type == from_server::copy_data) && b.outstanding() &&
+        b.expected[b.next].what != disposition::probe) {
+      const bool wanted = b.expected[b.next].what == disposition::forward && !(braid_.active && braid_.failed);
+      if (!wanted) flush_run(s);
+      const std::size_t available = std::min(frame.total, data.size() - at_);
+      at_ += available;
+      if (!wanted) run_ = at_;
+      if (available < frame.total) {
+        b.bulk = frame.total - available;
+        b.bulk_forward = wanted;
+        if (wanted && braid_.active) braid_.bulk_owner = i;
+        break;
+      }
+      continue;
+    }
+    if (status == p::frame_status::incomplete) break;
+    const bool owed = b.outstanding();
+    const verdict what = answer_of(s, i, frame);
+    if (what == verdict::over) return data.size();
+    if (what == verdict::drop) flush_run(s);
+    at_ += frame.total;
+    if (what == verdict::drop) run_ = at_;
+    if (!local_answers_.empty()) {
+      flush_run(s);
+      tell_local_answers(s);
+    }
+    if (owed && !branches_[i].outstanding()) {
+      flush_run(s);
+      settled(s, i);
+    }
+  }
+  flush_run(s);
+  return at_;
+}
+
+session_machine::verdict session_machine::answer_of(step& s, branch_index i, const p::frame_view& frame) {
+  branch& b = branches_[i];
+  if (from_server::is_asynchronous(frame.type)) return asynchronous(i, frame);
+  if (frame.type == from_server::error_response) {
+    p::error_fields_view fields;
+    const bool readable = p::decode(frame.body, fields);
+    if (!readable || fields.severity() == "FATAL" || fields.severity() == "PANIC") {
+      std::string why = readable ? fmt::format("{} ({})", fields.message(), fields.sqlstate()) : std::string{"unreadable error"};
+      flush_run(s);
+      s.add(action_kind::discard, i);
+      on_backend_lost(s, i, why);
+      return verdict::over;
+    }
+  }
+  if (!b.outstanding()) {
+    flush_run(s);
+    s.add(action_kind::discard, i);
+    on_backend_lost(s, i, "the server sent an answer that nobody asked for");
+    return verdict::over;
+  }
+  switch (b.expected[b.next].what) {
+    case disposition::forward:
+      return forward_answer(s, i, frame);
+    case disposition::control:
+      return control_answer(i, frame);
+    default:
+      return quiet_answer(s, i, frame);
+  }
+}
+
+session_machine::verdict session_machine::asynchronous(branch_index i, const p::frame_view& frame) const {
+  const branch& b = branches_[i];
+  const disposition what = b.outstanding() ? b.expected[b.next].what : disposition::forward;
+  if (what == disposition::swallow || what == disposition::prepare || what == disposition::probe) return verdict::drop;
+  if (what == disposition::control && i != targets_.front()) return verdict::drop;
+  if (frame.type == from_server::parameter_status && b.replica) {
+    p::parameter_status_view status;
+    // A replica says of itself what the one server that the client sees would not.
+    if (p::decode(frame.body, status) && (status.name == "in_hot_standby" || status.name == "default_transaction_read_only")) return verdict::drop;
+  }
+  return verdict::keep;
+}
+
+// Answers to what pgbraid asked for itself.
+session_machine::verdict session_machine::quiet_answer(step& s, branch_index i, const p::frame_view& frame) {
+  branch& b = branches_[i];
+  const expectation e = b.expected[b.next];
+  switch (frame.type) {
+    case from_server::error_response:
+      if (e.kind == answer::query) {
+        b.facts->current.reset();
+        if (e.what == disposition::probe) {
+          pin(i, "a probe of its state that failed");
+        } else if (!cycle_failed_) {
+          // The statement behind it would not run as the client believes: its settings or its transaction are missing.
+          flush_run(s);
+          forward(s, frame.bytes);
+          cycle_failed_ = true;
+          if (txn_.active) txn_.failed = txn_.broken = true;
+        }
+        return verdict::drop;
+      }
+      return error_answer(s, i, frame);
+    case from_server::data_row:
+      if (e.what == disposition::probe) {
+        p::data_row_view row;
+        p::wire_value value;
+        if (p::decode(frame.body, row) && row.columns.at(0, value) && !value.bytes.empty()) pin(i, std::string{value.bytes});
+        b.facts->current.reset();
+      }
+      return verdict::drop;
+    case from_server::ready_for_query:
+      b.transaction = frame.body.empty() ? 'I' : frame.body[0];
+      if (e.what == disposition::prepare) --b.preparing;
+      b.pop();
+      return verdict::drop;
+    case from_server::parse_complete:
+    case from_server::close_complete:
+      if (e.kind == answer::parse || e.kind == answer::close) pop_answer(i);
+      return verdict::drop;
+    default:
+      return verdict::drop;
+  }
+}
+
+session_machine::verdict session_machine::control_answer(branch_index i, const p::frame_view& frame) {
+  branch& b = branches_[i];
+  switch (frame.type) {
+    case from_server::error_response:
+      if (!control_->failed) control_->reply.assign(frame.bytes);
+      control_->failed = true;
+      return verdict::drop;
+    case from_server::command_complete:
+      if (!control_->failed && control_->reply.empty()) control_->reply.assign(frame.bytes);
+      return verdict::drop;
+    case from_server::ready_for_query: {
+      b.transaction = frame.body.empty() ? 'I' : frame.body[0];
+      if (b.transaction == 'I') b.in_block = txn_.chained && b.in_block;
+      b.pop();
+      return verdict::drop;
+    }
+    default:
+      return verdict::drop;
+  }
+}
+
+bool session_machine::hear(const expectation& e) {
+  if (!braid_.active) return true;
+  if (e.sequence <= braid_.heard) return false;
+  braid_.heard = e.sequence;
+  return true;
+}
+
+void session_machine::pop_answer(branch_index i) {
+  branch& b = branches_[i];
+  b.pop();
+  while (b.outstanding() && b.expected[b.next].kind == answer::local) {
+    const expectation e = b.expected[b.next];
+    b.pop();
+    if (!hear(e)) continue;
+    // Told by on_backend once the frame under way has been dealt with.
+    local_answers_.push_back(e.local_type);
+    if (e.local_type == from_server::parse_complete && e.statement != 0 && !unconfirmed_.empty()) unconfirmed_.erase(unconfirmed_.begin());
+  }
+}
+
+session_machine::verdict session_machine::forward_answer(step& s, branch_index i, const p::frame_view& frame) {
+  branch& b = branches_[i];
+  const expectation e = b.expected[b.next];
+  const auto completes = [&](answer kind) {
+    if (e.kind == kind) pop_answer(i);
+    return hear(e) ? verdict::keep : verdict::drop;
+  };
+  switch (frame.type) {
+    case from_server::parse_complete:
+      if (e.kind == answer::parse && e.statement != 0 && !unconfirmed_.empty() && (!braid_.active || e.sequence > braid_.heard)) {
+        unconfirmed_.erase(unconfirmed_.begin());
+      }
+      return completes(answer::parse);
+    case from_server::bind_complete:
+      return completes(answer::bind);
+    case from_server::close_complete:
+      return completes(answer::close);
+    case from_server::row_description:
+      if (braid_.active && !row_descriptions_agree(frame.body)) {
+        if (braid_.failed) return verdict::drop;
+        braid_.failed = true;
+        tell_error(s, p::make_error(error_id::server_results_differ, "their columns are not the same"));
+        return verdict::drop;
+      }
+      if (e.kind == answer::describe_portal || e.kind == answer::describe_statement) {
+        const bool first = hear(e);
+        pop_answer(i);
+        return first ? verdict::keep : verdict::drop;
+      }
+      if (braid_.active) return braid_.heard == 0 && !braid_.failed ? (braid_.heard = 1, verdict::keep) : verdict::drop;
+      return verdict::keep;
+    case from_server::no_data:
+      if (e.kind == answer::describe_portal || e.kind == answer::describe_statement) {
+        const bool first = hear(e);
+        pop_answer(i);
+        return first ? verdict::keep : verdict::drop;
+      }
+      return verdict::keep;
+    case from_server::command_complete:
+    case from_server::empty_query_response:
+    case from_server::portal_suspended:
+      if (braid_.active) {
+        if (e.kind == answer::execute) pop_answer(i);
+        return braid_complete(s, frame.body);
+      }
+      if (e.kind == answer::execute) pop_answer(i);
+      return verdict::keep;
+    case from_server::copy_in_response: {
+      copy_in_ = i;
+      again_ = false;
+      if (e.kind == answer::execute && b.expected.back().kind == answer::sync) {
+        // In copy mode the server passes over a Sync: the one behind the copy data is the one that counts.
+        b.expected.pop_back();
+        sync_sent_ = false;
+        if (cycle_ == cycle_kind::batch) {
+          s.consumed += scan_;
+          operations_.clear();
+          operation_ = scan_ = 0;
+          batch_synced_ = false;
+          cycle_bytes_ = 0;
+        }
+      } else {
+        s.consumed += cycle_bytes_;
+        cycle_bytes_ = 0;
+      }
+      s.read_client = s.more_input = true;
+      return verdict::keep;
+    }
+    case from_server::error_response:
+      return error_answer(s, i, frame);
+    case from_server::ready_for_query:
+      return ready_answer(s, i, frame);
+    case from_server::copy_both_response:
+      s.add(action_kind::discard, i);
+      on_backend_lost(s, i, "the server began a replication stream");
+      return verdict::over;
+    default:
+      return verdict::keep;
+  }
+}
+
+session_machine::verdict session_machine::error_answer(step& s, branch_index i, const p::frame_view& frame) {
+  branch& b = branches_[i];
+  p::error_fields_view fields;
+  (void)p::decode(frame.body, fields);
+  if (b.replica && replicas_own_failure(fields.sqlstate(), fields.message()) && begin_anew_on_primary(s, i, false)) return verdict::over;
+  if (copy_in_ == i) copy_in_ = -1;
+  const bool first = !(braid_.active && braid_.failed) && !cycle_failed_;
+  if (braid_.active) braid_.failed = true;
+  if (cycle_ == cycle_kind::batch && b.expected[b.next].kind != answer::query) {
+    // The server passes over everything up to the next Sync.
+    while (b.outstanding() && b.expected[b.next].kind != answer::sync) {
+      const expectation e = b.expected[b.next];
+      if (e.statement != 0 && e.kind == answer::parse) b.facts->prepared.remove(e.statement);
+      if (e.statement != 0 && e.kind == answer::close) b.facts->prepared.add(e.statement);
+      if (e.statement == 0 && e.kind == answer::parse) b.facts->unnamed = 0;
+      b.pop();
+    }
+    b.failed_quietly = true;
+    batch_failed();
+  }
+  cycle_failed_ = true;
+  return first ? verdict::keep : verdict::drop;
+}
+
+session_machine::verdict session_machine::ready_answer(step& s, branch_index i, const p::frame_view& frame) {
+  branch& b = branches_[i];
+  b.transaction = frame.body.empty() ? 'I' : frame.body[0];
+  b.unsynced = false;
+  b.failed_quietly = false;
+  if (copy_in_ == i) copy_in_ = -1;
+  b.pop();
+  reconcile(s, i);
+  if (anything_outstanding()) return verdict::drop;
+  // The last one: the client's own state decides what it is told.
+  if (client_status() != b.transaction) return verdict::drop;
+  cycle_over_ = true;
+  return verdict::keep;
+}
+
+// Branch `i` owes nothing any more: whatever waited for that goes on.
+void session_machine::settled(step& s, branch_index) {
+  if (cycle_over_) {
+    cycle_over_ = false;
+    return finish_cycle(s);
+  }
+  if (cycle_ == cycle_kind::none) {
+    if (!txn_.active) release_branches(s);
+    return;
+  }
+  if (control_ && control_->running && sent_) {
+    if (anything_outstanding()) return;
+    control_->running = false;
+    return finish_control(s);
+  }
+  const bool all_sent = cycle_ == cycle_kind::batch ? sync_sent_ : sent_;
+  if (!all_sent) return work(s);
+  if (anything_outstanding()) return;
+  tell_ready(s);
+  finish_cycle(s);
+}
+
+void session_machine::tell_local_answers(step& s) {
+  const std::size_t from = s.client_bytes.size();
+  for (const char type : local_answers_) {
+    const char frame[] = {type, 0, 0, 0, 4};
+    s.client_bytes.append(frame, sizeof frame);
+  }
+  s.own_to_client(from);
+  local_answers_.clear();
+  told_ = true;
+}
+
+// A text of several statements may have begun or ended a transaction where only the server sees it.
+void session_machine::reconcile(step& s, branch_index i) {
+  branch& b = branches_[i];
+  if (txn_.active && b.in_block && b.transaction == 'I') {
+    b.in_block = false;
+    const settings_ptr base = txn_.base;
+    for (std::size_t k = 0; k < branches_.size(); ++k) {
+      branch& other = branches_[k];
+      if (!other.in_block || other.state != branch_state::ready) continue;
+      const std::size_t from = s.backend_bytes.size();
+      p::encode_query(s.backend_bytes, "ROLLBACK");
+      s.own_to_backend(static_cast<branch_index>(k), from);
+      other.expect({answer::query, disposition::swallow});
+      other.in_block = false;
+      other.facts->current.reset();
+    }
+    if (txn_.prologue.size() > 1) b.facts->current.reset();
+    current_ = local_ = base;
+    txn_.clear();
+    adopt_settings();
+  } else if (!txn_.active && b.transaction != 'I') {
+    txn_.clear();
+    txn_.active = txn_.foreign = txn_.primary_only = true;
+    txn_.base = current_;
+    b.in_block = true;
+  }
+}
+
+}  // namespace pgbraid::proxy

@@ -1,0 +1,178 @@
+// One answer out of several branches' answers, and what happens when a branch fails.
+#include "proxy/session/machine.hpp"
+
+#include "protocol/backend.hpp"
+#include "protocol/frontend.hpp"
+
+#include <algorithm>
+#include <charconv>
+
+namespace pgbraid::proxy {
+
+namespace p = protocol;
+using protocol::error_id;
+
+// Rows are concatenated, so the columns must be the same in all but where they come from (table OID, attribute number).
+bool session_machine::row_descriptions_agree(std::string_view body) {
+  p::row_description description;
+  if (!p::decode(body, description)) return false;
+  std::string text;
+  for (p::field_description& field : description.fields) {
+    text.append(field.name).push_back('\0');
+    text.append(fmt::format("{} {} {} {};", field.type, field.type_size, field.type_modifier, field.format));
+  }
+  if (braid_.row_description.empty()) {
+    braid_.row_description = std::move(text);
+    return true;
+  }
+  return braid_.row_description == text;
+}
+
+session_machine::verdict session_machine::braid_complete(step& s, std::string_view body) {
+  p::command_complete_view complete;
+  if (p::decode(body, complete)) {
+    const std::size_t blank = complete.tag.rfind(' ');
+    if (blank != std::string_view::npos) {
+      std::uint64_t rows = 0;
+      std::from_chars(complete.tag.data() + blank + 1, complete.tag.data() + complete.tag.size(), rows);
+      braid_.rows += rows;
+    }
+  }
+  if (braid_.executing > 0) --braid_.executing;
+  if (braid_.executing > 0 || braid_.failed) return verdict::drop;
+  flush_run(s);
+  const std::size_t from = s.client_bytes.size();
+  p::encode_command_complete(s.client_bytes, fmt::format("SELECT {}", braid_.rows));
+  s.own_to_client(from);
+  told_ = true;
+  return verdict::drop;
+}
+
+void session_machine::ask_probe(step& s, branch_index i) {
+  branch& b = branches_[i];
+  b.dirty = false;
+  // Settings that are tracked are expected; what else user code has set, made, locked or prepared must not reach anybody else.
+  std::string names;
+  if (b.facts->current) {
+    for (const setting& entry : b.facts->current->entries) names.append(names.empty() ? "'" : ", '").append(entry.name).append("'");
+  }
+  std::string sql =
+      "SELECT CASE"
+      " WHEN EXISTS (SELECT FROM pg_catalog.pg_class WHERE relnamespace = pg_catalog.pg_my_temp_schema()) THEN 'temporary objects'"
+      " WHEN EXISTS (SELECT FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND pid = pg_catalog.pg_backend_pid()) THEN 'advisory locks'"
+      " WHEN EXISTS (SELECT FROM pg_catalog.pg_listening_channels()) THEN 'LISTEN'"
+      " WHEN EXISTS (SELECT FROM pg_catalog.pg_cursors WHERE is_holdable) THEN 'a WITH HOLD cursor'"
+      " WHEN EXISTS (SELECT FROM pg_catalog.pg_prepared_statements WHERE from_sql) THEN 'PREPARE'";
+  sql.append(fmt::format(" WHEN (SELECT count(*) FROM pg_catalog.pg_prepared_statements WHERE NOT from_sql AND name <> '') < {} THEN 'deallocated statements'", b.facts->prepared.size()));
+  sql.append(" WHEN EXISTS (SELECT FROM pg_catalog.pg_settings WHERE source = 'session'");
+  if (!names.empty()) sql.append(" AND pg_catalog.lower(name) NOT IN (").append(names).append(")");
+  sql.append(") THEN 'settings made by user code' END");
+  const std::size_t from = s.backend_bytes.size();
+  p::encode_query(s.backend_bytes, sql);
+  s.own_to_backend(i, from);
+  b.facts->unnamed = 0;
+  b.expect({answer::query, disposition::probe});
+}
+
+// A read that a replica failed for its own sake is run again on the primary, if the client has seen nothing of it.
+bool session_machine::begin_anew_on_primary(step& s, branch_index failed, bool lost) {
+  if (cycle_ == cycle_kind::none || !again_ || told_ || force_primary_ || copy_in_ >= 0) return false;
+  if (txn_.active && txn_.one_snapshot()) return false;
+  for (const branch& b : branches_) {
+    if (b.state == branch_state::ready && b.outstanding() && !b.replica) return false;
+  }
+  for (std::size_t i = 0; i < branches_.size(); ++i) {
+    const branch& b = branches_[i];
+    const auto index = static_cast<branch_index>(i);
+    if (b.state != branch_state::ready || (!b.outstanding() && index != failed)) continue;
+    if (!(lost && index == failed)) s.add(action_kind::discard, index);
+    drop_branch(index);
+  }
+  force_primary_ = true;
+  if (txn_.active) txn_.primary_only = true;
+  undo_unconfirmed();
+  placed_ = sent_ = sync_sent_ = flushed_ = draining_ = cycle_failed_ = false;
+  operation_ = 0;
+  braid_ = braid_state{};
+  run_ = at_;
+  if (cycle_ == cycle_kind::simple) {
+    // The scan that the plan was looked up with has been used since.
+    p::frame_view frame;
+    if (p::next_frame(input_, env_.max_message_bytes, frame) == p::frame_status::complete) {
+      cycle_bytes_ = 0;
+      start_simple(s, frame);
+    }
+  } else {
+    work(s);
+  }
+  return true;
+}
+
+void session_machine::on_backend_lost(step& s, branch_index i, std::string_view why) {
+  lose_branch(s, i, p::make_error(error_id::server_lost, why));
+}
+
+void session_machine::lose_branch(step& s, branch_index i, const p::error_report& error) {
+  branch& b = branches_[i];
+  if (b.state == branch_state::free) return;
+  const bool in_middle = b.bulk > 0 && b.bulk_forward;
+  const bool owed = b.outstanding() && b.expected[b.next].what != disposition::probe;
+  const bool in_block = b.in_block;
+  const bool was_pinned = pinned_ == i;
+  if (in_middle) {
+    // Half a message has gone to the client: nothing can be told any more.
+    s.add(action_kind::close);
+    drop_branch(i);
+    return;
+  }
+  if (owed && b.replica && begin_anew_on_primary(s, i, true)) return;
+  if (copy_in_ == i) copy_in_ = -1;
+  if (braid_.active) braid_.failed = true;
+  drop_branch(i);
+  if (in_block && txn_.active) txn_.failed = txn_.broken = true;
+  if (was_pinned && !(cycle_ != cycle_kind::none && owed)) {
+    // What the session kept on this server is gone with it.
+    auto fatal = p::make_error(error_id::shutting_down);
+    fatal.message = "terminating connection: the server connection that this session was tied to is lost";
+    fatal.detail = error.message;
+    const std::size_t from = s.client_bytes.size();
+    p::encode_error(s.client_bytes, fatal);
+    s.own_to_client(from);
+    s.add(action_kind::close);
+    return;
+  }
+  if (cycle_ == cycle_kind::none || !owed) return;
+
+  if (control_ && control_->running) {
+    control_->failed = true;
+    control_->reply.clear();
+    p::encode_error(control_->reply, error);
+    if (sent_ && !anything_outstanding()) {
+      control_->running = false;
+      finish_control(s);
+    } else if (!sent_) {
+      control_.reset();
+      if (cycle_ == cycle_kind::batch) {
+        (void)op_error(s, error);
+        return run_batch(s);
+      }
+      refuse_simple(s, error);
+    }
+    return;
+  }
+  if (cycle_ == cycle_kind::batch) {
+    if (!cycle_failed_) tell_error(s, error);
+    if (txn_.active) txn_.failed = true;
+    batch_failed();
+    if (!sync_sent_) return run_batch(s);
+  } else {
+    if (!cycle_failed_) tell_error(s, error);
+    if (txn_.active) txn_.failed = true;
+    sent_ = true;
+  }
+  if (anything_outstanding()) return;
+  tell_ready(s);
+  finish_cycle(s);
+}
+
+}  // namespace pgbraid::proxy

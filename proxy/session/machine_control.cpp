@@ -1,0 +1,402 @@
+// Transaction control and settings: statements that concern every server of the transaction, or none yet.
+#include "proxy/session/machine.hpp"
+
+#include "protocol/frontend.hpp"
+
+#include <algorithm>
+
+namespace pgbraid::proxy {
+
+namespace p = protocol;
+using protocol::error_id;
+using router::session_effect;
+using router::sql::isolation_level;
+
+namespace {
+
+// A statement's text without what would keep another from being written behind it.
+std::string statement_text(std::string_view sql) {
+  while (!sql.empty() && (sql.back() == ';' || static_cast<unsigned char>(sql.back()) <= ' ')) sql.remove_suffix(1);
+  std::string text{sql};
+  // A comment may run to the end of the text.
+  text.push_back('\n');
+  return text;
+}
+
+std::string upper_first_word(std::string_view sql) {
+  std::string word;
+  for (const char c : sql) {
+    const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    if (!letter && !word.empty()) break;
+    if (letter) word.push_back(static_cast<char>(c & ~0x20));
+  }
+  return word;
+}
+
+}  // namespace
+
+bool session_machine::is_control(const router::plan& plan) noexcept {
+  if (plan.statement_count != 1) return false;
+  switch (plan.effect) {
+    case session_effect::begin:
+    case session_effect::commit:
+    case session_effect::rollback:
+    case session_effect::savepoint:
+    case session_effect::release:
+    case session_effect::rollback_to:
+    case session_effect::set_transaction:
+    case session_effect::set:
+    case session_effect::set_local:
+    case session_effect::reset:
+    case session_effect::set_session_characteristics:
+    case session_effect::set_constraints:
+    case session_effect::discard:
+      return true;
+    default:
+      return false;
+  }
+}
+
+bool session_machine::start_control(step& s, const router::plan_ptr& plan, std::string_view sql) {
+  control_ = std::make_unique<control_state>();
+  control_->plan = plan;
+  control_->sql = statement_text(sql);
+  bool mine = false;
+  switch (plan->effect) {
+    case session_effect::begin:
+      mine = control_begin(sql, *plan);
+      break;
+    case session_effect::commit:
+    case session_effect::rollback:
+      mine = control_end(s);
+      break;
+    case session_effect::savepoint:
+    case session_effect::release:
+    case session_effect::rollback_to:
+      mine = control_savepoint(s);
+      break;
+    case session_effect::discard:
+      mine = control_discard(s);
+      break;
+    default:
+      mine = control_settings(s);
+  }
+  if (!mine) control_.reset();
+  return mine;
+}
+
+void session_machine::control_local(std::string_view tag) {
+  p::encode_command_complete(control_->reply, tag);
+  control_->done = true;
+}
+
+bool session_machine::control_begin(std::string_view sql, const router::plan& plan) {
+  const bool start = upper_first_word(sql) == "START";
+  if (txn_.active) {
+    if (std::any_of(branches_.begin(), branches_.end(), [](const branch& b) { return b.in_block; })) return false;
+    const p::error_field fields[] = {{'S', "WARNING"}, {'V', "WARNING"}, {'C', "25001"}, {'M', "there is already a transaction in progress"}};
+    p::encode_notice_response(control_->reply, fields);
+    control_local(start ? "START TRANSACTION" : "BEGIN");
+    return true;
+  }
+  txn_.clear();
+  txn_.active = true;
+  txn_.base = current_;
+  txn_.isolation = default_isolation_;
+  txn_.read_only = default_read_only_;
+  merge_modes(plan.modes);
+  txn_.prologue.push_back({prologue_entry::kind::begin, control_->sql, {}, current_, local_});
+  control_local(start ? "START TRANSACTION" : "BEGIN");
+  return true;
+}
+
+void session_machine::merge_modes(const router::sql::transaction_modes& modes) {
+  if (modes.isolation != isolation_level::unset) txn_.isolation = modes.isolation;
+  if (modes.read_only) txn_.read_only = *modes.read_only;
+  // A snapshot named by another session exists on that session's server: the primary it is hoped to be.
+  if (modes.snapshot) txn_.primary_only = true;
+}
+
+bool session_machine::control_end(step& s) {
+  if (!txn_.active) return false;
+  const bool failed = client_status() == 'E';
+  const bool chain = control_->plan->modes.chain;
+  if (failed || control_->plan->effect == session_effect::rollback) control_->sql = chain ? "ROLLBACK AND CHAIN" : "ROLLBACK";
+  txn_.chained = chain;
+  const bool open = std::any_of(branches_.begin(), branches_.end(), [](const branch& b) { return b.in_block; });
+  if (!open) {
+    control_local(failed || control_->plan->effect == session_effect::rollback ? "ROLLBACK" : "COMMIT");
+    return true;
+  }
+  control_->running = true;
+  run_control(s);
+  return true;
+}
+
+bool session_machine::control_savepoint(step& s) {
+  if (!txn_.active) return false;
+  if (txn_.broken) {
+    p::encode_error(control_->reply, p::make_error(error_id::transaction_aborted));
+    control_->failed = control_->done = true;
+    return true;
+  }
+  const bool open = std::any_of(branches_.begin(), branches_.end(), [](const branch& b) { return b.in_block; });
+  if (open) {
+    control_->running = true;
+    run_control(s);
+    return true;
+  }
+  const session_effect effect = control_->plan->effect;
+  if (effect != session_effect::savepoint && txn_.find_savepoint(control_->plan->name) < 0) {
+    p::encode_error(control_->reply, p::make_error(error_id::no_such_savepoint, control_->plan->name));
+    control_->failed = control_->done = true;
+    return true;
+  }
+  control_local(effect == session_effect::savepoint ? "SAVEPOINT" : effect == session_effect::release ? "RELEASE" : "ROLLBACK");
+  return true;
+}
+
+bool session_machine::control_settings(step& s) {
+  const session_effect effect = control_->plan->effect;
+  if (!txn_.active && (effect == session_effect::set_local || effect == session_effect::set_transaction || effect == session_effect::set_constraints)) {
+    return false;  // the server warns that this has no effect
+  }
+  const bool open = std::any_of(branches_.begin(), branches_.end(), [](const branch& b) { return b.in_block; });
+  if (effect == session_effect::set_transaction && !open) {
+    control_local("SET");
+    return true;
+  }
+  control_->running = true;
+  run_control(s);
+  return true;
+}
+
+bool session_machine::control_discard(step& s) {
+  if (txn_.active) return false;
+  const std::string& what = control_->plan->name;
+  if (pinned_ >= 0) {
+    control_->running = true;
+    run_control(s);
+    return true;
+  }
+  std::string tag = "DISCARD " + (what.empty() ? std::string{"ALL"} : what);
+  std::transform(tag.begin(), tag.end(), tag.begin(), [](unsigned char c) { return static_cast<char>(c >= 'a' && c <= 'z' ? c - 32 : c); });
+  control_local(tag);
+  return true;
+}
+
+// Sends the statement to the branches that it concerns, leasing one if there is none.
+void session_machine::run_control(step& s) {
+  if (sent_) return;
+  if (!placed_) {
+    targets_.clear();
+    for (std::size_t i = 0; i < branches_.size(); ++i) {
+      const branch& b = branches_[i];
+      if (b.in_block || (!txn_.active && static_cast<int>(i) == pinned_)) targets_.push_back(static_cast<branch_index>(i));
+    }
+    if (targets_.empty()) targets_.push_back(branch_for(s, any_shard(true), false));
+    placed_ = true;
+  }
+  if (cycle_failed_) {
+    if (anything_outstanding()) return;
+    control_->failed = control_->done = true;
+    control_->running = false;
+    return finish_control(s);
+  }
+  if (!ready(s, targets_)) return;
+  sent_ = true;
+  again_ = false;
+  for (const branch_index i : targets_) {
+    branch& b = branches_[i];
+    const std::size_t from = s.backend_bytes.size();
+    p::encode_query(s.backend_bytes, control_->sql);
+    s.own_to_backend(i, from);
+    b.facts->unnamed = 0;
+    b.expect({answer::query, disposition::control});
+  }
+}
+
+// All branches have answered, or none had to be asked.
+void session_machine::finish_control(step& s) {
+  const std::unique_ptr<control_state> control = std::move(control_);
+  const session_effect effect = control->plan->effect;
+  if (!control->failed) {
+    apply_control(*control->plan, control->sql);
+  } else if (effect == session_effect::commit || effect == session_effect::rollback) {
+    end_transaction(false);
+  } else if (txn_.active) {
+    txn_.failed = true;
+  }
+  if (!control->reply.empty()) {
+    const std::size_t from = s.client_bytes.size();
+    s.client_bytes.append(control->reply);
+    s.own_to_client(from);
+    told_ = true;
+  }
+  again_ = false;
+  if (cycle_ == cycle_kind::batch) {
+    sent_ = placed_ = false;
+    if (control->failed) {
+      batch_failed();
+    } else {
+      ++operation_;
+    }
+    return run_batch(s);
+  }
+  tell_ready(s);
+  finish_cycle(s);
+}
+
+void session_machine::apply_control(const router::plan& plan, const std::string& sql) {
+  const auto note = [&](prologue_entry::kind kind) { txn_.prologue.push_back({kind, sql, plan.name, current_, local_}); };
+  switch (plan.effect) {
+    case session_effect::commit:
+      return end_transaction(client_status() != 'E' && sql.find("ROLLBACK") != 0);
+    case session_effect::rollback:
+      return end_transaction(false);
+    case session_effect::savepoint:
+      return note(prologue_entry::kind::savepoint);
+    case session_effect::release:
+      if (const int at = txn_.find_savepoint(plan.name); at >= 0) {
+        auto from = txn_.prologue.begin() + at;
+        txn_.prologue.erase(std::remove_if(from, txn_.prologue.end(), [](const prologue_entry& e) { return e.what == prologue_entry::kind::savepoint; }),
+                            txn_.prologue.end());
+      }
+      return;
+    case session_effect::rollback_to:
+      return roll_back_to(txn_.find_savepoint(plan.name));
+    case session_effect::set_transaction:
+      merge_modes(plan.modes);
+      return note(prologue_entry::kind::set_transaction);
+    case session_effect::set_constraints:
+      return note(prologue_entry::kind::constraints);
+    case session_effect::set:
+    case session_effect::set_local:
+    case session_effect::reset:
+    case session_effect::set_session_characteristics:
+      change_setting(plan, sql);
+      if (txn_.active) note(prologue_entry::kind::set);
+      return;
+    case session_effect::discard:
+      if (plan.name.empty() || plan.name == "all") {
+        statements_.clear();
+        unnamed_.reset();
+        portals_.clear();
+        current_ = local_ = startup_;
+        adopt_settings();
+        if (pinned_ >= 0) {
+          backend_facts& facts = *branches_[static_cast<std::size_t>(pinned_)].facts;
+          facts.current = env_.settings.none();
+          facts.prepared.clear();
+          facts.unnamed = 0;
+          pinned_ = -1;
+          pin_reason_.clear();
+        }
+      }
+      return;
+    default:
+      return;
+  }
+}
+
+void session_machine::end_transaction(bool committed) {
+  settings_ptr base = txn_.base;
+  for (branch& b : branches_) {
+    if (!b.in_block || b.facts == nullptr) continue;
+    if (!committed && b.facts->current == current_) b.facts->current = base;
+  }
+  if (!committed) current_ = base;
+  const bool chained = txn_.chained;
+  const bool had_local = local_ != current_;
+  local_ = current_;
+  if (had_local || !committed) adopt_settings();
+  if (!chained) {
+    txn_.clear();
+    for (branch& b : branches_) b.in_block = false;
+    return;
+  }
+  // AND CHAIN: a new transaction of the same kind has begun on every branch.
+  prologue_entry begin = txn_.prologue.front();
+  std::string modes;
+  switch (txn_.isolation) {
+    case isolation_level::serializable: modes = " ISOLATION LEVEL SERIALIZABLE"; break;
+    case isolation_level::repeatable_read: modes = " ISOLATION LEVEL REPEATABLE READ"; break;
+    default: break;
+  }
+  begin.sql = "BEGIN" + modes + (txn_.read_only ? " READ ONLY" : "");
+  begin.settings_before = current_;
+  begin.local_before = local_;
+  txn_.prologue.assign(1, std::move(begin));
+  txn_.failed = txn_.primary_only = txn_.chained = false;
+  txn_.writer.reset();
+  txn_.base = current_;
+}
+
+void session_machine::roll_back_to(int savepoint) {
+  txn_.failed = false;
+  if (savepoint < 0) return;
+  const prologue_entry& entry = txn_.prologue[static_cast<std::size_t>(savepoint)];
+  for (branch& b : branches_) {
+    if (b.in_block && b.facts != nullptr && b.facts->current == current_) b.facts->current = entry.settings_before;
+  }
+  const bool changed = current_ != entry.settings_before || local_ != entry.local_before;
+  current_ = entry.settings_before;
+  local_ = entry.local_before;
+  txn_.prologue.resize(static_cast<std::size_t>(savepoint) + 1);
+  if (changed) adopt_settings();
+}
+
+void session_machine::change_setting(const router::plan& plan, std::string_view sql) {
+  const router::sql::variable_statement& variable = plan.variable;
+  settings_ptr before = current_;
+  std::string value;
+  for (const std::string& part : variable.values) {
+    if (!value.empty()) value.append(", ");
+    // The parts of a search_path are names by now, whatever they were written as.
+    if (variable.name == "search_path") {
+      value.push_back('"');
+      for (const char c : part) value.append(c == '"' ? 2 : 1, c);
+      value.push_back('"');
+    } else {
+      value.append(part);
+    }
+  }
+  const bool reset = plan.effect == session_effect::reset || variable.to_default;
+  const std::string& name = variable.name;
+  if (plan.effect == session_effect::set_session_characteristics) {
+    current_ = env_.settings.with(current_, {"session characteristics", value, std::string{sql}});
+    if (plan.modes.isolation != isolation_level::unset) {
+      const char* level = plan.modes.isolation == isolation_level::serializable      ? "serializable"
+                          : plan.modes.isolation == isolation_level::repeatable_read ? "repeatable read"
+                          : plan.modes.isolation == isolation_level::read_uncommitted ? "read uncommitted"
+                                                                                      : "read committed";
+      current_ = env_.settings.with(current_, {"default_transaction_isolation", level, set_statement("default_transaction_isolation", level)});
+    }
+    if (plan.modes.read_only) {
+      const char* word = *plan.modes.read_only ? "on" : "off";
+      current_ = env_.settings.with(current_, {"default_transaction_read_only", word, set_statement("default_transaction_read_only", word)});
+    }
+    current_ = env_.settings.without(current_, "session characteristics");
+    local_ = current_;
+  } else if (plan.effect == session_effect::set_local) {
+    local_ = env_.settings.with(local_, {name, value, std::string{sql}});
+    return adopt_settings();
+  } else if (reset && (name == "all" || name.empty())) {
+    current_ = local_ = startup_;
+  } else if (reset) {
+    const setting* own = startup_->find(name);
+    current_ = own == nullptr ? env_.settings.without(current_, name) : env_.settings.with(current_, *own);
+    local_ = current_;
+  } else {
+    current_ = env_.settings.with(current_, {name, value, std::string{sql}});
+    local_ = current_;
+  }
+  for (branch& b : branches_) {
+    if (b.facts == nullptr || b.facts->current != before) continue;
+    // RESET leaves the server's own value, not the one from the client's startup packet: brought in line before use.
+    b.facts->current = reset && current_ != env_.settings.none() ? nullptr : current_;
+  }
+  adopt_settings();
+}
+
+}  // namespace pgbraid::proxy

@@ -1,0 +1,221 @@
+// The extended query protocol: a batch of messages up to its Sync, worked off in order. A run of operations that go to the
+// same branches is sent without waiting; where the branches change, the answers so far are fetched by a Flush first.
+#include "proxy/session/machine.hpp"
+
+#include "protocol/frontend.hpp"
+
+#include <algorithm>
+
+namespace pgbraid::proxy {
+
+namespace p = protocol;
+using protocol::error_id;
+
+namespace {
+
+// A batch longer than this is worked off in parts: it can not be begun anew, but it need not be kept either.
+constexpr std::size_t max_batch_bytes = 256 * 1024;
+
+}  // namespace
+
+void session_machine::collect_batch(step& s) {
+  while (true) {
+    p::frame_view frame;
+    const p::frame_status status = p::next_frame(input_.substr(scan_), env_.max_message_bytes, frame);
+    if (status == p::frame_status::malformed) return protocol_violation(s, "invalid message length");
+    if (frame.total == 0 || status == p::frame_status::incomplete) {
+      if (scan_ >= max_batch_bytes || (scan_ > 0 && frame.total > max_batch_bytes)) break;
+      s.read_client = true;
+      return;
+    }
+    if (status == p::frame_status::too_large) {
+      if (scan_ > 0) break;
+      if (!p::frontend::is_known(frame.type)) return protocol_violation(s, "invalid message length");
+      skip_ = frame.total;
+      skip_type_ = frame.type;
+      return skip_oversized(s);
+    }
+    switch (frame.type) {
+      case p::frontend::parse:
+      case p::frontend::bind:
+      case p::frontend::describe:
+      case p::frontend::execute:
+      case p::frontend::close:
+      case p::frontend::sync:
+      case p::frontend::flush:
+        break;
+      case p::frontend::copy_data:
+      case p::frontend::copy_done:
+      case p::frontend::copy_fail:
+        if (scan_ > 0) return run_batch(s);
+        s.consumed += frame.total;
+        s.more_input = true;
+        return;
+      case p::frontend::terminate:
+        s.add(action_kind::close);
+        return;
+      default:
+        return protocol_violation(s, fmt::format("message type {} inside an extended-query batch", static_cast<int>(static_cast<unsigned char>(frame.type))));
+    }
+    operations_.push_back({frame.type, static_cast<std::uint32_t>(scan_), static_cast<std::uint32_t>(frame.total)});
+    scan_ += frame.total;
+    if (frame.type == p::frontend::sync) {
+      batch_synced_ = true;
+      break;
+    }
+    if (frame.type == p::frontend::flush || scan_ >= max_batch_bytes) break;
+  }
+  if (!batch_synced_) again_ = false;
+  run_batch(s);
+}
+
+void session_machine::run_batch(step& s) {
+  if (control_ && control_->running) return run_control(s);
+  while (operation_ < operations_.size()) {
+    const operation& o = operations_[operation_];
+    const std::string_view frame = input_.substr(o.offset, o.length);
+    bool done = true;
+    if (!cycle_failed_ || o.type == p::frontend::sync) {
+      switch (o.type) {
+        case p::frontend::parse: done = op_parse(s, frame); break;
+        case p::frontend::bind: done = op_bind(s, frame); break;
+        case p::frontend::describe: done = op_describe(s, frame); break;
+        case p::frontend::execute: done = op_execute(s, frame); break;
+        case p::frontend::close: done = op_close(s, frame); break;
+        case p::frontend::sync: done = op_sync(s); break;
+        default: break;
+      }
+    }
+    if (!done || cycle_ != cycle_kind::batch) return;
+    placed_ = false;
+    ++operation_;
+  }
+  if (batch_synced_) return;
+  // The part is worked off; the batch goes on with what the client sends next.
+  for (std::size_t i = 0; i < branches_.size(); ++i) {
+    const branch& b = branches_[i];
+    if (b.state != branch_state::ready || !b.unsynced || !b.outstanding() || operations_.empty()) continue;
+    if (operations_.back().type != p::frontend::flush) continue;
+    const std::size_t from = s.backend_bytes.size();
+    p::encode_flush(s.backend_bytes);
+    s.own_to_backend(static_cast<branch_index>(i), from);
+  }
+  s.consumed += scan_;
+  operations_.clear();
+  operation_ = scan_ = 0;
+  again_ = false;
+  s.more_input = s.read_client = true;
+}
+
+// All answers so far are in. If not, the branches are asked for them.
+bool session_machine::drained(step& s) {
+  if (!anything_outstanding()) {
+    flushed_ = false;
+    return true;
+  }
+  if (flushed_) return false;
+  flushed_ = true;
+  for (std::size_t i = 0; i < branches_.size(); ++i) {
+    const branch& b = branches_[i];
+    if (b.state != branch_state::ready || !b.unsynced || !b.outstanding()) continue;
+    const std::size_t from = s.backend_bytes.size();
+    p::encode_flush(s.backend_bytes);
+    s.own_to_backend(static_cast<branch_index>(i), from);
+  }
+  return false;
+}
+
+// Makes `wanted` the branches that operations go to. False: wait.
+bool session_machine::settle(step& s, const targets& wanted) {
+  for (const branch_index i : wanted) {
+    if (branches_[i].state == branch_state::acquiring) return false;
+  }
+  const bool several = wanted.size() > 1;
+  for (std::size_t i = 0; i < branches_.size(); ++i) {
+    const branch& b = branches_[i];
+    if (b.state != branch_state::ready || !b.outstanding() || b.expected[b.next].what == disposition::probe) continue;
+    const bool mine = std::find(wanted.begin(), wanted.end(), static_cast<branch_index>(i)) != wanted.end();
+    const bool preparing = b.preparing > 0;
+    if (preparing) return false;
+    if (!mine || several != braid_.active || braid_.executing > 0) return drained(s);
+  }
+  if (several != braid_.active || braid_.executing > 0) {
+    braid_ = braid_state{};
+    braid_.active = several;
+  }
+  return ready(s, wanted);
+}
+
+void session_machine::batch_failed() {
+  cycle_failed_ = true;
+  if (txn_.active) {
+    const bool server_knows = std::any_of(branches_.begin(), branches_.end(), [](const branch& b) { return b.failed_quietly && b.in_block; });
+    if (!server_knows) txn_.failed = true;
+  }
+  undo_unconfirmed();
+}
+
+void session_machine::undo_unconfirmed() {
+  for (const std::string& name : unconfirmed_) statements_.erase(name);
+  unconfirmed_.clear();
+}
+
+// An error of ours in place of the operation's answer. False: answers before it must come first.
+bool session_machine::op_error(step& s, const p::error_report& error) {
+  if (!drained(s)) return false;
+  if (cycle_failed_) return true;
+  tell_error(s, error);
+  if (txn_.active) txn_.failed = true;
+  batch_failed();
+  return true;
+}
+
+// An empty message of ours, at its place among the answers.
+void session_machine::answer_locally(step& s, char type) {
+  for (branch& b : branches_) {
+    if (b.state != branch_state::ready || !b.outstanding() || b.expected[b.next].what == disposition::probe) continue;
+    expectation e{answer::local, disposition::forward};
+    e.local_type = type;
+    if (braid_.active) e.sequence = braid_.next_sequence;
+    b.expect(e);
+    if (!braid_.active) return;
+  }
+  if (anything_outstanding()) {
+    ++braid_.next_sequence;
+    return;
+  }
+  local_answers_.push_back(type);
+  tell_local_answers(s);
+}
+
+bool session_machine::op_sync(step& s) {
+  if (sync_sent_) return true;
+  bool owed = false;
+  bool first = true;
+  for (std::size_t i = 0; i < branches_.size(); ++i) {
+    branch& b = branches_[i];
+    if (b.state != branch_state::ready || !b.unsynced) continue;
+    const std::size_t from = s.backend_bytes.size();
+    if (cycle_failed_ && !b.failed_quietly && !txn_.active && b.wrote) {
+      // The batch is one implicit transaction, which failed elsewhere: a statement that cannot be parsed undoes it here.
+      p::encode_parse(s.backend_bytes, "", "pgbraid undoes the implicit transaction");
+      b.facts->unnamed = 0;
+      b.expect({answer::parse, disposition::swallow});
+    }
+    p::encode_sync(s.backend_bytes);
+    s.own_to_backend(static_cast<branch_index>(i), from);
+    b.expect({answer::sync, disposition::forward});
+    owed = true;
+    first = false;
+  }
+  (void)first;
+  sync_sent_ = true;
+  cycle_bytes_ = scan_;
+  if (owed) return true;
+  if (!drained(s)) return true;  // settled() tells the rest
+  tell_ready(s);
+  finish_cycle(s);
+  return true;
+}
+
+}  // namespace pgbraid::proxy

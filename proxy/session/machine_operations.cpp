@@ -1,0 +1,416 @@
+// The operations of the extended protocol, one function each. Each may be called again after a wait: nothing is changed
+// before the last point at which it can say "wait" (false).
+#include "proxy/session/machine.hpp"
+
+#include "protocol/frontend.hpp"
+
+#include <algorithm>
+
+namespace pgbraid::proxy {
+
+namespace p = protocol;
+using protocol::error_id;
+using router::session_effect;
+
+namespace {
+
+router::sql::token_scan& scratch_scan() {
+  thread_local router::sql::token_scan scan;
+  return scan;
+}
+
+std::string_view body_of(std::string_view frame) { return frame.substr(p::frame_header_size); }
+
+bool leaves_failed_transaction(const router::plan& plan) {
+  return plan.statement_count == 0 ||
+         (plan.statement_count == 1 && (plan.effect == session_effect::commit || plan.effect == session_effect::rollback || plan.effect == session_effect::rollback_to));
+}
+
+bool keyed(const router::plan& plan) { return std::holds_alternative<router::keyed_target>(plan.where); }
+
+}  // namespace
+
+statement* session_machine::find_statement(std::string_view name, std::uint64_t& serial) {
+  serial = 0;
+  if (name.empty()) {
+    serial = unnamed_serial_;
+    return unnamed_.get();
+  }
+  const auto found = statements_.find(std::string{name});
+  return found == statements_.end() ? nullptr : found->second.get();
+}
+
+void session_machine::refresh_plan(statement& st) {
+  if (st.plan && st.plan_generation == context_->generation && st.planned_in == context_.get()) return;
+  router::sql::token_scan& scan = scratch_scan();
+  st.plan = context_->cache.get(st.text, scan, context_->context);
+  st.plan_generation = context_->generation;
+  st.planned_in = context_.get();
+  if (keyed(*st.plan)) {
+    st.constants.assign(scan.constants.begin(), scan.constants.end());
+  } else {
+    st.constants.clear();
+  }
+}
+
+router::route session_machine::resolve_bind(const statement& st, const p::bind_view& bind) {
+  thread_local std::vector<router::bound_parameter> parameters;
+  parameters.clear();
+  if (keyed(*st.plan)) {
+    auto values = bind.parameters.values();
+    p::wire_value value;
+    for (std::size_t i = 0; values.next(value); ++i) {
+      const router::oid type = i < st.parameter_types.size() ? st.parameter_types[i] : 0;
+      parameters.push_back({value.bytes, value.null, bind.binary(i), type});
+    }
+  }
+  return router::resolve(*st.plan, *context_->context.map, st.text, st.constants, parameters, context_->literals);
+}
+
+// Where a statement is prepared or described without its parameters.
+bool session_machine::home_of_statement(step& s, const statement& st, targets& out, p::error_report& refusal) {
+  router::route r{router::to_any{}, st.plan->mode, st.plan->needs_primary};
+  if (!keyed(*st.plan)) {
+    r = router::resolve(*st.plan, *context_->context.map, st.text, st.constants, {}, context_->literals);
+    if (std::holds_alternative<router::to_many>(r.target)) r.target = router::to_any{};
+  }
+  return place(s, *st.plan, r, out, refusal);
+}
+
+void session_machine::ensure_prepared(step& s, branch_index i, statement& st, std::uint64_t unnamed_serial) {
+  branch& b = branches_[i];
+  if (st.id == 0) {
+    if (b.facts->unnamed == unnamed_serial) return;
+    p::encode_parse(s.backend_bytes, "", st.text, st.parameter_types);
+    b.facts->unnamed = unnamed_serial;
+    b.expect({answer::parse, disposition::swallow});
+    b.unsynced = true;
+    return;
+  }
+  if (b.facts->prepared.touch(st.id)) return;
+  make_room(s, i);
+  p::encode_parse(s.backend_bytes, st.backend_name(), st.text, st.parameter_types);
+  b.facts->prepared.add(st.id);
+  expectation e{answer::parse, disposition::swallow};
+  e.statement = st.id;
+  b.expect(e);
+  b.unsynced = true;
+}
+
+// Forgets the statement that a backend has not been asked for longest, when it holds as many as it may.
+void session_machine::make_room(step& s, branch_index i) {
+  branch& b = branches_[i];
+  if (b.facts->prepared.size() < env_.max_backend_statements) return;
+  const std::uint64_t old = b.facts->prepared.evict();
+  p::encode_close(s.backend_bytes, p::object_kind::statement, backend_statement_name(old));
+  expectation e{answer::close, disposition::swallow};
+  e.statement = old;
+  b.expect(e);
+  b.unsynced = true;
+}
+
+bool session_machine::op_parse(step& s, std::string_view frame) {
+  p::parse_view m;
+  if (!p::decode(body_of(frame), m)) {
+    protocol_violation(s, "invalid Parse message");
+    return false;
+  }
+  const std::string name{m.name};
+  if (!name.empty() && statements_.contains(name)) return op_error(s, p::make_error(error_id::duplicate_statement, name));
+  if (!name.empty() && statements_.size() >= env_.max_statements) {
+    return op_error(s, p::make_error(error_id::session_feature, "another prepared statement", fmt::format("this session has {} already (limits.max_statements)", statements_.size())));
+  }
+  statement_ptr st;
+  std::vector<router::oid> types;
+  types.reserve(m.types.size());
+  for (std::size_t i = 0; i < m.types.size(); ++i) types.push_back(m.types[i]);
+  if (name.empty()) {
+    st = unnamed_ && unnamed_.use_count() == 1 ? unnamed_ : std::make_shared<statement>();
+    st->text.assign(m.text);
+    st->parameter_types = std::move(types);
+    st->plan.reset();
+    unnamed_.reset();
+  } else {
+    bool made = false;
+    st = env_.statements.get(context_.get(), m.text, std::move(types), made);
+  }
+  refresh_plan(*st);
+  if (client_status() == 'E' && !leaves_failed_transaction(*st->plan)) return op_error(s, p::make_error(error_id::transaction_aborted));
+  if (is_control(*st->plan)) {
+    if (name.empty()) {
+      unnamed_ = std::move(st);
+      unnamed_serial_ = next_unnamed_serial();
+    } else {
+      statements_[name] = st;
+    }
+    answer_locally(s, p::backend::parse_complete);
+    return true;
+  }
+  if (const auto* fixed = std::get_if<router::fixed_target>(&st->plan->where)) {
+    if (const auto* refused = std::get_if<router::to_refusal>(&fixed->target)) return op_error(s, refused->error);
+  }
+
+  // Prepared where the Bind that follows will want it.
+  p::error_report refusal;
+  bool found = false;
+  for (std::size_t k = operation_ + 1; k < operations_.size() && !found; ++k) {
+    const operation& o = operations_[k];
+    if (o.type == p::frontend::parse) break;
+    if (o.type != p::frontend::bind) continue;
+    p::bind_view bind;
+    if (!p::decode(body_of(input_.substr(o.offset, o.length)), bind) || bind.statement != m.name) continue;
+    const router::route r = resolve_bind(*st, bind);
+    if (std::holds_alternative<router::to_refusal>(r.target)) break;
+    found = place(s, *st->plan, r, targets_, refusal);
+    if (!found) break;
+  }
+  if (!found && !home_of_statement(s, *st, targets_, refusal)) return op_error(s, refusal);
+  if (!settle(s, targets_)) {
+    if (name.empty()) unnamed_ = std::move(st);
+    return false;
+  }
+
+  if (name.empty()) unnamed_serial_ = next_unnamed_serial();
+  const std::uint32_t sequence = braid_.active ? braid_.next_sequence++ : 0;
+  bool asked = false;
+  for (const branch_index i : targets_) {
+    branch& b = branches_[i];
+    expectation e{answer::parse, disposition::forward};
+    e.sequence = sequence;
+    e.statement = st->id;
+    if (st->id != 0 && b.facts->prepared.touch(st->id)) {
+      e.kind = answer::local;
+      e.local_type = p::backend::parse_complete;
+      if (b.outstanding()) {
+        b.expect(e);
+        asked = true;
+      }
+      continue;
+    }
+    const std::size_t from = s.backend_bytes.size();
+    if (st->id == 0) {
+      b.facts->unnamed = unnamed_serial_;
+      s.to_backend(i, frame);
+    } else {
+      make_room(s, i);
+      p::encode_parse_renamed(s.backend_bytes, m, st->backend_name());
+      s.own_to_backend(i, from);
+      b.facts->prepared.add(st->id);
+    }
+    b.unsynced = true;
+    b.expect(e);
+    asked = true;
+  }
+  if (name.empty()) {
+    unnamed_ = std::move(st);
+  } else {
+    statements_[name] = std::move(st);
+    if (asked) unconfirmed_.push_back(name);
+  }
+  if (!asked) {
+    local_answers_.push_back(p::backend::parse_complete);
+    tell_local_answers(s);
+  }
+  return true;
+}
+
+bool session_machine::op_bind(step& s, std::string_view frame) {
+  p::bind_view m;
+  if (!p::decode(body_of(frame), m)) {
+    protocol_violation(s, "invalid Bind message");
+    return false;
+  }
+  std::uint64_t serial = 0;
+  statement* st = find_statement(m.statement, serial);
+  if (st == nullptr) return op_error(s, p::make_error(error_id::no_such_statement, m.statement));
+  refresh_plan(*st);
+  if (client_status() == 'E' && !leaves_failed_transaction(*st->plan)) return op_error(s, p::make_error(error_id::transaction_aborted));
+  const statement_ptr shared = m.statement.empty() ? unnamed_ : statements_.find(std::string{m.statement})->second;
+  if (is_control(*st->plan)) {
+    portals_[std::string{m.portal}] = {shared, {}};
+    answer_locally(s, p::backend::bind_complete);
+    return true;
+  }
+  route_ = resolve_bind(*st, m);
+  p::error_report refusal;
+  if (!place(s, *st->plan, route_, targets_, refusal)) return op_error(s, refusal);
+  if (!settle(s, targets_)) return false;
+
+  mark_use(*st->plan, route_, targets_);
+  const std::uint32_t sequence = braid_.active ? braid_.next_sequence++ : 0;
+  for (const branch_index i : targets_) {
+    branch& b = branches_[i];
+    const std::size_t from = s.backend_bytes.size();
+    ensure_prepared(s, i, *st, serial);
+    if (st->id == 0) {
+      s.own_to_backend(i, from);
+      s.to_backend(i, frame);
+    } else {
+      p::encode_bind_renamed(s.backend_bytes, m, st->backend_name());
+      s.own_to_backend(i, from);
+    }
+    b.unsynced = true;
+    expectation e{answer::bind, disposition::forward};
+    e.sequence = sequence;
+    b.expect(e);
+  }
+  if (m.portal.empty()) {
+    unnamed_portal_.statement = m.statement.empty() ? nullptr : shared;
+    unnamed_portal_.branches.assign(targets_.begin(), targets_.end());
+    unnamed_portal_open_ = true;
+    portals_.erase(std::string{});
+  } else {
+    portals_[std::string{m.portal}] = {shared, targets_};
+  }
+  return true;
+}
+
+session_machine::portal* session_machine::find_portal(std::string_view name) {
+  if (!portals_.empty()) {
+    const auto found = portals_.find(std::string{name});
+    if (found != portals_.end()) return &found->second;
+  }
+  return name.empty() && unnamed_portal_open_ ? &unnamed_portal_ : nullptr;
+}
+
+bool session_machine::op_describe(step& s, std::string_view frame) {
+  p::describe_view m;
+  if (!p::decode(body_of(frame), m)) {
+    protocol_violation(s, "invalid Describe message");
+    return false;
+  }
+  if (m.kind == p::object_kind::portal) {
+    portal* found = find_portal(m.name);
+    if (found == nullptr) return op_error(s, p::make_error(error_id::no_such_portal, m.name));
+    if (found->branches.empty()) {
+      answer_locally(s, p::backend::no_data);
+      return true;
+    }
+    if (!settle(s, found->branches)) return false;
+    const std::uint32_t sequence = braid_.active ? braid_.next_sequence++ : 0;
+    for (const branch_index i : found->branches) {
+      expectation e{answer::describe_portal, disposition::forward};
+      e.sequence = sequence;
+      branches_[i].expect(e);
+      branches_[i].unsynced = true;
+      s.to_backend(i, frame);
+    }
+    return true;
+  }
+  std::uint64_t serial = 0;
+  statement* st = find_statement(m.name, serial);
+  if (st == nullptr) return op_error(s, p::make_error(error_id::no_such_statement, m.name));
+  refresh_plan(*st);
+  if (is_control(*st->plan)) {
+    if (!drained(s)) return false;
+    const std::size_t from = s.client_bytes.size();
+    p::encode_parameter_description(s.client_bytes, {});
+    p::encode_no_data(s.client_bytes);
+    s.own_to_client(from);
+    told_ = true;
+    return true;
+  }
+  if (client_status() == 'E' && !leaves_failed_transaction(*st->plan)) return op_error(s, p::make_error(error_id::transaction_aborted));
+  p::error_report refusal;
+  // The backend that has just been asked to parse it will do, whichever it is.
+  if (!(braid_.active == false && targets_.size() == 1 && operation_ > 0 && targets_.front() < branches_.size() &&
+        branches_[targets_.front()].state == branch_state::ready && branches_[targets_.front()].unsynced) &&
+      !home_of_statement(s, *st, targets_, refusal)) {
+    return op_error(s, refusal);
+  }
+  if (!settle(s, targets_)) return false;
+  for (const branch_index i : targets_) {
+    const std::size_t from = s.backend_bytes.size();
+    ensure_prepared(s, i, *st, serial);
+    if (st->id == 0) {
+      s.own_to_backend(i, from);
+      s.to_backend(i, frame);
+    } else {
+      p::encode_describe(s.backend_bytes, p::object_kind::statement, st->backend_name());
+      s.own_to_backend(i, from);
+    }
+    branches_[i].unsynced = true;
+    branches_[i].expect({answer::describe_statement, disposition::forward});
+  }
+  return true;
+}
+
+bool session_machine::op_execute(step& s, std::string_view frame) {
+  p::execute_view m;
+  if (!p::decode(body_of(frame), m)) {
+    protocol_violation(s, "invalid Execute message");
+    return false;
+  }
+  portal* found = find_portal(m.portal);
+  if (found == nullptr) return op_error(s, p::make_error(error_id::no_such_portal, m.portal));
+  if (found->branches.empty()) {
+    if (!drained(s)) return false;
+    const statement_ptr st = found->statement;
+    sent_ = placed_ = false;
+    if (client_status() == 'E' && !leaves_failed_transaction(*st->plan)) return op_error(s, p::make_error(error_id::transaction_aborted));
+    if (!start_control(s, st->plan, st->text)) {
+      // Nothing to do with a transaction of the client's: the server says what it thinks of it.
+      control_ = std::make_unique<control_state>();
+      control_->plan = st->plan;
+      control_->sql = st->text;
+      control_->running = true;
+      run_control(s);
+    } else if (!control_->running) {
+      finish_control(s);
+    }
+    return false;
+  }
+  if (found->branches.size() > 1 && m.max_rows > 0) {
+    auto error = p::make_error(error_id::cross_shard_read, "a portal with a row limit over several shards");
+    error.hint = "Fetch all rows at once.";
+    return op_error(s, error);
+  }
+  if (!settle(s, found->branches)) return false;
+  if (braid_.active) {
+    braid_.executing = static_cast<std::uint32_t>(found->branches.size());
+    braid_.rows = 0;
+  }
+  for (const branch_index i : found->branches) {
+    branches_[i].expect({answer::execute, disposition::forward});
+    branches_[i].unsynced = true;
+    s.to_backend(i, frame);
+  }
+  return true;
+}
+
+bool session_machine::op_close(step& s, std::string_view frame) {
+  p::close_view m;
+  if (!p::decode(body_of(frame), m)) {
+    protocol_violation(s, "invalid Close message");
+    return false;
+  }
+  if (m.kind == p::object_kind::statement) {
+    if (m.name.empty()) {
+      unnamed_.reset();
+    } else {
+      statements_.erase(std::string{m.name});
+    }
+    answer_locally(s, p::backend::close_complete);
+    return true;
+  }
+  portal* found = find_portal(m.name);
+  if (found == nullptr || found->branches.empty()) {
+    portals_.erase(std::string{m.name});
+    answer_locally(s, p::backend::close_complete);
+    return true;
+  }
+  if (!settle(s, found->branches)) return false;
+  const std::uint32_t sequence = braid_.active ? braid_.next_sequence++ : 0;
+  for (const branch_index i : found->branches) {
+    expectation e{answer::close, disposition::forward};
+    e.sequence = sequence;
+    branches_[i].expect(e);
+    branches_[i].unsynced = true;
+    s.to_backend(i, frame);
+  }
+  if (m.name.empty()) unnamed_portal_open_ = false;
+  portals_.erase(std::string{m.name});
+  return true;
+}
+
+}  // namespace pgbraid::proxy

@@ -1,0 +1,239 @@
+// Route -> branches: which open backend serves a statement, or which one must be leased, and what a backend must be told
+// before the statement may go to it.
+#include "proxy/session/machine.hpp"
+
+#include "protocol/frontend.hpp"
+
+#include <algorithm>
+
+namespace pgbraid::proxy {
+
+namespace p = protocol;
+using protocol::error_id;
+using router::sql::isolation_level;
+
+bool session_machine::may_use_replica(const router::plan& plan, const router::route& r) {
+  if (r.mode != router::access::read || r.needs_primary || force_primary_) return false;
+  if (context_->context.map->replicas == router::replica_use::off) return false;
+  if (pinned_ >= 0 || batch_writer_) return false;
+  if (!txn_.active) return default_isolation_ != isolation_level::serializable;
+  if (txn_.primary_only || txn_.isolation == isolation_level::serializable) return false;
+  if (txn_.isolation == isolation_level::repeatable_read) return txn_.read_only;
+  if (plan.transaction_dependent) {
+    // now() and its like must not change in the middle of a transaction: it stays where it is first asked for.
+    txn_.primary_only = true;
+    return false;
+  }
+  return true;
+}
+
+router::shard_index session_machine::any_shard(bool write) const {
+  for (const branch& b : branches_) {
+    if (b.state == branch_state::ready && (!write || !b.replica)) return b.shard;
+  }
+  if (write) return 0;
+  return static_cast<router::shard_index>(serial_ % context_->context.map->shards.size());
+}
+
+branch_index session_machine::branch_for(step& s, router::shard_index shard, bool replica) {
+  std::size_t free_slot = branches_.size();
+  int found = -1;
+  for (std::size_t i = 0; i < branches_.size(); ++i) {
+    const branch& b = branches_[i];
+    if (b.state == branch_state::free) {
+      free_slot = std::min(free_slot, i);
+      continue;
+    }
+    if (b.state == branch_state::lost || b.shard != shard) continue;
+    const bool is_replica = b.state == branch_state::ready ? b.replica : b.wants_replica;
+    if (is_replica && !replica) continue;
+    if (found < 0 || is_replica == replica) found = static_cast<int>(i);
+  }
+  if (found >= 0) return static_cast<branch_index>(found);
+  if (free_slot == branches_.size()) branches_.emplace_back();
+  branch& b = branches_[free_slot];
+  b = branch{};
+  b.state = branch_state::acquiring;
+  b.shard = shard;
+  b.wants_replica = replica;
+  action a;
+  a.kind = action_kind::acquire;
+  a.branch = static_cast<branch_index>(free_slot);
+  a.shard = shard;
+  a.replica = replica;
+  s.actions.push_back(a);
+  return static_cast<branch_index>(free_slot);
+}
+
+bool session_machine::place(step& s, const router::plan& plan, const router::route& r, targets& out, protocol::error_report& refusal) {
+  out.clear();
+  const router::topology& map = *context_->context.map;
+  if (const auto* refused = std::get_if<router::to_refusal>(&r.target)) {
+    refusal = refused->error;
+    return false;
+  }
+  const bool write = r.mode == router::access::write;
+  router::shard_index shard = 0;
+  const auto* many = std::get_if<router::to_many>(&r.target);
+  const auto* one = std::get_if<router::to_shard>(&r.target);
+  if (one != nullptr) {
+    shard = one->shard;
+  } else if (many == nullptr) {
+    shard = any_shard(write);
+  }
+
+  if (txn_.active && (txn_.one_snapshot() || txn_.foreign)) {
+    const auto open = std::find_if(branches_.begin(), branches_.end(), [](const branch& b) { return b.in_block; });
+    const char* level = txn_.foreign                                               ? "multi-statement"
+                        : txn_.isolation == isolation_level::serializable ? "SERIALIZABLE"
+                                                                                   : "REPEATABLE READ";
+    if (many != nullptr) {
+      const router::shard_index began = open == branches_.end() ? many->shards.front() : open->shard;
+      const router::shard_index other = many->shards.front() == began ? many->shards[1] : many->shards.front();
+      refusal = p::make_error(error_id::transaction_second_shard, level, map.shards[began], map.shards[other]);
+      return false;
+    }
+    if (open != branches_.end()) {
+      if (one != nullptr && open->shard != shard) {
+        refusal = p::make_error(error_id::transaction_second_shard, level, map.shards[open->shard], map.shards[shard]);
+        return false;
+      }
+      out.push_back(static_cast<branch_index>(open - branches_.begin()));
+      return true;
+    }
+  }
+  const std::optional<router::shard_index>& writer = txn_.active ? txn_.writer : batch_writer_;
+  if (write && one != nullptr && writer && *writer != shard) {
+    refusal = p::make_error(error_id::transaction_second_writer, map.shards[*writer], map.shards[shard]);
+    return false;
+  }
+  const bool replica = may_use_replica(plan, r);
+  if (many != nullptr) {
+    for (const router::shard_index each : many->shards) out.push_back(branch_for(s, each, replica));
+    return true;
+  }
+  out.push_back(branch_for(s, shard, replica));
+  return true;
+}
+
+// The statement is about to go to `used`: from here on a transaction remembers it.
+void session_machine::mark_use(const router::plan& plan, const router::route& r, const targets& used) {
+  for (const branch_index i : used) {
+    branch& b = branches_[i];
+    if (!b.replica) again_ = false;
+    if (r.mode == router::access::write) b.wrote = true;
+    switch (plan.effect) {
+      case router::session_effect::user_code:
+      case router::session_effect::other:
+        b.dirty = true;
+        break;
+      case router::session_effect::temporary:
+        pin(i, "temporary objects");
+        break;
+      case router::session_effect::listen:
+        pin(i, "LISTEN");
+        break;
+      case router::session_effect::prepare:
+        pin(i, "PREPARE");
+        break;
+      case router::session_effect::load:
+        pin(i, "LOAD");
+        break;
+      case router::session_effect::declare_cursor:
+        if (plan.tag.find("HOLD") != std::string::npos) pin(i, "a WITH HOLD cursor");
+        break;
+      default:
+        break;
+    }
+    if (plan.statement_count > 1 && plan.effect != router::session_effect::none) b.dirty = true;
+  }
+  if (r.mode != router::access::write) return;
+  const bool counts = std::holds_alternative<router::to_shard>(r.target) || plan.effect != router::session_effect::none;
+  if (txn_.active) {
+    txn_.primary_only = true;
+    if (counts && !used.empty()) txn_.writer = branches_[used.front()].shard;
+  } else if (cycle_ == cycle_kind::batch && counts && !used.empty()) {
+    batch_writer_ = branches_[used.front()].shard;
+  }
+}
+
+void session_machine::pin(branch_index b, std::string reason) {
+  if (pinned_ >= 0) return;
+  pinned_ = b;
+  pin_reason_ = std::move(reason);
+}
+
+void session_machine::drop_branch(branch_index b) {
+  if (pinned_ == b) {
+    pinned_ = -1;
+    pin_reason_.clear();
+  }
+  branches_[b] = branch{};
+  std::erase_if(portals_, [&](const auto& item) {
+    const targets& used = item.second.branches;
+    return std::find(used.begin(), used.end(), b) != used.end();
+  });
+}
+
+bool session_machine::ready(step& s, const targets& wanted) {
+  for (const branch_index i : wanted) {
+    if (branches_[i].state == branch_state::acquiring) return false;
+  }
+  bool all = true;
+  for (const branch_index i : wanted) all = prepare(s, i) && all;
+  return all;
+}
+
+// Brings the backend's settings in line and opens the client's transaction on it. False: it must answer first.
+bool session_machine::prepare(step& s, branch_index i) {
+  branch& b = branches_[i];
+  if (b.state != branch_state::ready) return false;
+  if (b.preparing > 0) return false;
+  if (b.in_block) return true;
+  const settings_ptr& wanted = txn_.active ? txn_.base : current_;
+  const std::size_t from = s.backend_bytes.size();
+  if (b.facts->current != wanted) {
+    std::string sql = settings_difference(b.facts->current.get(), *wanted);
+    b.facts->current = wanted;
+    if (!sql.empty()) {
+      p::encode_query(s.backend_bytes, sql);
+      b.facts->unnamed = 0;
+      b.expect({answer::query, disposition::prepare});
+      ++b.preparing;
+    }
+  }
+  if (txn_.active) {
+    b.in_block = true;
+    p::encode_query(s.backend_bytes, txn_.replay());
+    b.facts->unnamed = 0;
+    // BEGIN alone cannot fail on an idle backend, so that the statement may follow in the same packet.
+    const bool wait = b.preparing > 0 || !txn_.plain();
+    b.expect({answer::query, wait ? disposition::prepare : disposition::swallow});
+    if (wait) ++b.preparing;
+    b.facts->current = current_;
+  }
+  if (s.backend_bytes.size() > from) s.own_to_backend(i, from);
+  return b.preparing == 0;
+}
+
+void session_machine::on_lease(step& s, branch_index i, backend_facts& facts, bool replica) {
+  branch& b = branches_[i];
+  b.state = branch_state::ready;
+  b.facts = &facts;
+  b.replica = replica;
+  b.transaction = 'I';
+  work(s);
+}
+
+void session_machine::on_lease_failed(step& s, branch_index i, const protocol::error_report& error) {
+  branches_[i] = branch{};
+  if (cycle_ == cycle_kind::none) return;
+  if (control_ && control_->running) control_.reset();
+  if (cycle_ == cycle_kind::batch) {
+    (void)op_error(s, error);
+    return run_batch(s);
+  }
+  refuse_simple(s, error);
+}
+
+}  // namespace pgbraid::proxy

@@ -1,0 +1,166 @@
+// The simple query protocol, function calls, and copy data on their way in.
+#include "proxy/session/machine.hpp"
+
+#include "protocol/frontend.hpp"
+#include "protocol/wire.hpp"
+
+#include <algorithm>
+
+namespace pgbraid::proxy {
+
+namespace p = protocol;
+using protocol::error_id;
+using router::session_effect;
+
+namespace {
+
+// Shared by all sessions of a worker: what one look-up leaves behind is used up before the next one.
+router::sql::token_scan& scratch_scan() {
+  thread_local router::sql::token_scan scan;
+  return scan;
+}
+
+}  // namespace
+
+void session_machine::start_simple(step& s, const p::frame_view& frame) {
+  p::query_view query;
+  if (!p::decode(frame.body, query)) return protocol_violation(s, "invalid Query message");
+  cycle_ = cycle_kind::simple;
+  cycle_bytes_ = frame.total;
+  router::sql::token_scan& scan = scratch_scan();
+  plan_ = context_->cache.get(query.text, scan, context_->context);
+
+  if (plan_->statement_count == 0) {
+    const std::size_t from = s.client_bytes.size();
+    p::encode_empty_query_response(s.client_bytes);
+    s.own_to_client(from);
+    tell_ready(s);
+    return finish_cycle(s);
+  }
+  if (txn_.active && client_status() == 'E') {
+    const session_effect e = plan_->effect;
+    const bool leaves = e == session_effect::commit || e == session_effect::rollback || e == session_effect::rollback_to;
+    const auto failed = std::find_if(branches_.begin(), branches_.end(), [](const branch& b) { return b.in_block && b.transaction == 'E'; });
+    if (plan_->statement_count > 1 && failed != branches_.end()) {
+      // The server itself knows which of these statements end the failed transaction.
+      targets_.assign(1, static_cast<branch_index>(failed - branches_.begin()));
+      route_ = {router::to_shard{failed->shard}, router::access::write, true};
+      placed_ = true;
+      return run_simple(s);
+    }
+    if (!leaves || plan_->statement_count > 1) return refuse_simple(s, p::make_error(error_id::transaction_aborted));
+  }
+  if (is_control(*plan_) && start_control(s, plan_, query.text)) {
+    if (!control_->running) finish_control(s);
+    return;
+  }
+  route_ = router::resolve(*plan_, *context_->context.map, query.text, scan.constants, {}, context_->literals);
+  run_simple(s);
+}
+
+void session_machine::run_simple(step& s) {
+  if (control_ && control_->running) return run_control(s);
+  if (sent_) return;
+  if (cycle_failed_) {
+    // A backend could not be prepared for the statement.
+    if (anything_outstanding()) return;
+    tell_ready(s);
+    return finish_cycle(s);
+  }
+  if (!placed_) {
+    p::error_report refusal;
+    if (!place(s, *plan_, route_, targets_, refusal)) return refuse_simple(s, refusal);
+    placed_ = true;
+  }
+  if (!ready(s, targets_)) return;
+  sent_ = true;
+  mark_use(*plan_, route_, targets_);
+  braid_ = braid_state{};
+  braid_.active = targets_.size() > 1;
+  braid_.executing = static_cast<std::uint32_t>(targets_.size());
+  const std::string_view frame = input_.substr(0, cycle_bytes_);
+  for (const branch_index i : targets_) {
+    branch& b = branches_[i];
+    b.facts->unnamed = 0;
+    b.expect({cycle_ == cycle_kind::call ? answer::function_call : answer::query, disposition::forward});
+    s.to_backend(i, frame);
+  }
+}
+
+void session_machine::refuse_simple(step& s, const p::error_report& error) {
+  tell_error(s, error);
+  if (txn_.active) txn_.failed = true;
+  if (anything_outstanding()) return;  // the answers that are still due end the cycle
+  tell_ready(s);
+  finish_cycle(s);
+}
+
+void session_machine::start_call(step& s, const p::frame_view& frame) {
+  p::function_call_view call;
+  if (!p::decode(frame.body, call)) return protocol_violation(s, "invalid FunctionCall message");
+  cycle_ = cycle_kind::call;
+  cycle_bytes_ = frame.total;
+  // The function is named by its OID only: it may do anything.
+  static const router::plan_ptr anything = [] {
+    auto plan = std::make_shared<router::plan>();
+    plan->effect = session_effect::user_code;
+    plan->tag = "FunctionCall";
+    return plan;
+  }();
+  plan_ = anything;
+  if (client_status() == 'E') return refuse_simple(s, p::make_error(error_id::transaction_aborted));
+  if (!context_->context.map->one_shard()) {
+    return refuse_simple(s, p::make_error(error_id::session_feature, "a function call by OID", "it cannot be told which shard it is meant for"));
+  }
+  route_ = {router::to_shard{0}, router::access::write, true};
+  run_simple(s);
+}
+
+// Passes copy data on as it comes; rows are not looked at.
+void session_machine::copy_from_client(step& s) {
+  const auto to = static_cast<branch_index>(copy_in_);
+  std::string_view rest = input_;
+  const auto pass = [&](std::size_t bytes) {
+    s.to_backend(to, rest.substr(0, bytes));
+    rest.remove_prefix(bytes);
+    s.consumed += bytes;
+  };
+  while (true) {
+    if (copy_bulk_ > 0) {
+      const std::size_t bytes = std::min(copy_bulk_, rest.size());
+      copy_bulk_ -= bytes;
+      pass(bytes);
+    }
+    p::frame_view frame;
+    const p::frame_status status = p::next_frame(rest, ~std::size_t{0}, frame);
+    if (status == p::frame_status::malformed) return protocol_violation(s, "invalid message length");
+    if (frame.total == 0) break;
+    switch (frame.type) {
+      case p::frontend::copy_data:
+        copy_bulk_ = frame.total;
+        continue;
+      case p::frontend::copy_done:
+      case p::frontend::copy_fail:
+        if (status != p::frame_status::complete) break;
+        pass(frame.total);
+        copy_in_ = -1;
+        if (cycle_ == cycle_kind::batch) s.more_input = true;
+        return;
+      case p::frontend::flush:
+      case p::frontend::sync:
+        if (status != p::frame_status::complete) break;
+        rest.remove_prefix(frame.total);
+        s.consumed += frame.total;
+        continue;
+      case p::frontend::terminate:
+        s.add(action_kind::close);
+        return;
+      default:
+        return protocol_violation(s, "unexpected message type during COPY from stdin");
+    }
+    break;
+  }
+  s.read_client = true;
+}
+
+}  // namespace pgbraid::proxy

@@ -1,0 +1,132 @@
+#include "proxy/session/routing_context.hpp"
+
+#include <algorithm>
+
+namespace pgbraid::proxy {
+namespace {
+
+std::string lower(std::string_view text) {
+  std::string out{text};
+  std::transform(out.begin(), out.end(), out.begin(), [](unsigned char c) { return static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c); });
+  return out;
+}
+
+// Client encodings in which a byte of a character may look like a backslash or a quote.
+bool multibyte_unsafe(std::string_view encoding) {
+  std::string name;
+  for (const char c : lower(encoding)) {
+    if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9')) name.push_back(c);
+  }
+  static constexpr std::string_view unsafe[] = {"sjis", "mskanji", "shiftjis", "win932", "windows932", "big5", "win950", "windows950",
+                                                "gbk", "win936", "windows936", "gb18030", "johab", "uhc", "win949", "windows949", "shiftjis2004"};
+  return std::find(std::begin(unsafe), std::end(unsafe), name) != std::end(unsafe);
+}
+
+bool is_utf8(std::string_view encoding) {
+  const std::string name = lower(encoding);
+  return name == "utf8" || name == "utf-8" || name == "unicode";
+}
+
+constexpr const char* default_path = "\"$user\", public";
+
+std::string_view default_of(const std::map<std::string, std::string, std::less<>>& by_role, const std::string& role, std::string_view fallback) {
+  if (const auto found = by_role.find(role); found != by_role.end()) return found->second;
+  if (const auto found = by_role.find(""); found != by_role.end()) return found->second;
+  return fallback;
+}
+
+}  // namespace
+
+std::vector<std::string> split_search_path(std::string_view value, const std::string& user, const router::catalog& schema) {
+  std::vector<std::string> path;
+  std::size_t i = 0;
+  const auto skip_blanks = [&] { while (i < value.size() && (value[i] == ' ' || (value[i] >= '\t' && value[i] <= '\r'))) ++i; };
+  while (true) {
+    skip_blanks();
+    if (i >= value.size()) break;
+    std::string name;
+    if (value[i] == '"') {
+      for (++i; i < value.size(); ++i) {
+        if (value[i] == '"') {
+          if (i + 1 >= value.size() || value[i + 1] != '"') break;
+          ++i;
+        }
+        name.push_back(value[i]);
+      }
+      ++i;
+    } else {
+      const std::size_t begin = i;
+      while (i < value.size() && value[i] != ',' && value[i] != ' ') ++i;
+      name = lower(value.substr(begin, i - begin));
+    }
+    if (name == "$user") {
+      if (schema.schemas.contains(user)) path.push_back(user);
+    } else if (!name.empty()) {
+      path.push_back(std::move(name));
+    }
+    skip_blanks();
+    if (i >= value.size() || value[i] != ',') break;
+    ++i;
+  }
+  return path;
+}
+
+void routing_context::derive() {
+  context.map = state_->map.get();
+  context.schema = state_->schema.get();
+  static const router::catalog empty;
+  const router::catalog& schema = state_->schema ? *state_->schema : empty;
+  const std::string_view path = search_path_setting_.empty() ? default_of(schema.default_search_path, context.user, default_path)
+                                                             : std::string_view{search_path_setting_}.substr(1);
+  context.search_path = split_search_path(path, role_.empty() ? context.user : role_, schema);
+}
+
+void routing_context::update(database_state_ptr state) {
+  const bool changed = !state_ || state->map != state_->map || state->schema != state_->schema;
+  state_ = std::move(state);
+  if (!changed) return;
+  derive();
+  cache.clear();
+  ++generation;
+}
+
+std::shared_ptr<routing_context> routing_contexts::get(const std::string& user, const settings& wanted, const database_state_ptr& state) {
+  const setting* path = wanted.find("search_path");
+  // A leading '=' tells an empty search_path from none at all.
+  const std::string path_setting = path == nullptr ? std::string{} : "=" + path->value;
+  const bool conforming = lower(wanted.value_of("standard_conforming_strings", "on")) != "off";
+  const std::string_view encoding = wanted.value_of("client_encoding", "UTF8");
+  const std::string_view zone = wanted.value_of("timezone", "");
+  const std::string role{wanted.value_of("role", wanted.value_of("session_authorization", ""))};
+
+  std::string key = user;
+  for (const std::string_view part : {std::string_view{path_setting}, std::string_view{conforming ? "1" : "0"}, encoding, zone, std::string_view{role}}) {
+    key.push_back('\0');
+    key.append(part);
+  }
+  if (const auto found = known_.find(key); found != known_.end()) {
+    if (auto alive = found->second.lock()) return alive;
+  }
+  std::erase_if(known_, [](const auto& item) { return item.second.expired(); });
+  auto made = std::make_shared<routing_context>();
+  made->context.user = user;
+  made->context.standard_conforming_strings = conforming;
+  made->context.multibyte_unsafe = multibyte_unsafe(encoding);
+  made->context.max_parse_bytes = max_parse_bytes_;
+  made->time_zone = zone;
+  made->literals.utf8 = is_utf8(encoding);
+  made->literals.time_zone = made->time_zone;
+  made->search_path_setting_ = path_setting;
+  made->role_ = role;
+  made->update(state);
+  known_[std::move(key)] = made;
+  return made;
+}
+
+void routing_contexts::update(const database_state_ptr& state) {
+  for (auto& [key, weak] : known_) {
+    if (auto alive = weak.lock()) alive->update(state);
+  }
+}
+
+}  // namespace pgbraid::proxy

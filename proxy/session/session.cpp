@@ -1,0 +1,397 @@
+#include "proxy/session/session.hpp"
+
+#include "proxy/session/login.hpp"
+#include "proxy/worker/served_database.hpp"
+#include "proxy/worker/worker.hpp"
+
+#include <boost/asio/post.hpp>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace pgbraid::proxy {
+
+namespace p = protocol;
+
+namespace {
+
+// What a client that has stopped reading may have waiting for it before its backends are not read any more.
+constexpr std::size_t parts_in_one_send = 32;
+constexpr std::size_t largest_step = 64 * 1024;
+
+}  // namespace
+
+session::session(worker& owner, channel io, std::uint64_t id) : worker_{owner}, io_{std::move(io)}, id_{id}, cancel_key_{owner.new_cancel_key()}, data_{inline_.data()} {}
+
+session::~session() { leave(); }
+
+void session::start() { log_in_client(session_ptr{this}); }
+
+void session::begin(served_database& database, const std::string& user, settings_ptr startup) {
+  database_ = &database;
+  user_ = user;
+  machine_ = std::make_unique<session_machine>(database.environment(), user, std::move(startup), id_);
+  process();
+}
+
+// --- the client's side -------------------------------------------------------------------------------------------------
+
+void session::read() {
+  if (reading_ || closing_ || !io_.is_open()) return;
+  make_room();
+  reading_ = true;
+  io_.async_read(data_ + end_, capacity_ - end_,
+                 [self = session_ptr{this}](const boost::system::error_code& error, std::size_t bytes) { self->on_read(error, bytes); });
+}
+
+// Small clients stay in the session itself; what is larger gets memory of its own for as long as it needs it.
+void session::make_room() {
+  if (begin_ == end_) {
+    begin_ = end_ = 0;
+    if (large_) {
+      large_.reset();
+      data_ = inline_.data();
+      capacity_ = inline_size;
+    }
+    return;
+  }
+  if (end_ < capacity_) return;
+  if (begin_ >= capacity_ / 2) {
+    std::memmove(data_, data_ + begin_, end_ - begin_);
+    end_ -= begin_;
+    begin_ = 0;
+    return;
+  }
+  const std::size_t larger = std::max<std::size_t>(capacity_ * 2, 16 * 1024);
+  auto memory = std::make_unique_for_overwrite<char[]>(larger);
+  std::memcpy(memory.get(), data_ + begin_, end_ - begin_);
+  end_ -= begin_;
+  begin_ = 0;
+  large_ = std::move(memory);
+  data_ = large_.get();
+  capacity_ = larger;
+}
+
+void session::on_read(const boost::system::error_code& error, std::size_t bytes) {
+  reading_ = false;
+  if (closing_ || !io_.is_open()) return;
+  if (error) return close();
+  end_ += bytes;
+  // More than fits at once is fetched now, before anything is looked at: one step sees as much as there is.
+  while (end_ == capacity_ && end_ - begin_ < largest_step) {
+    make_room();
+    const ssize_t more = io_.receive(data_ + end_, capacity_ - end_);
+    if (more < 0) return close();
+    if (more == 0) break;
+    end_ += static_cast<std::size_t>(more);
+  }
+  process();
+}
+
+void session::consume(std::size_t bytes) {
+  begin_ += bytes;
+  if (begin_ == end_) begin_ = end_ = 0;
+}
+
+// Gives the machine what there is of input.
+void session::process() {
+  step& s = worker_.scratch();
+  s.clear();
+  machine_->on_client(s, input());
+  run(s);
+}
+
+// Carries out a step and those that follow from it, then reads again if the machine wants more.
+void session::run(step& s) {
+  const session_ptr keep{this};
+  while (true) {
+    perform(s);
+    if (closing_ || !io_.is_open()) return;
+    const bool more = s.more_input;
+    const bool wanted = s.read_client || more;
+    if (s.consumed > 0) consume(s.consumed);
+    if (!wanted) return;
+    wants_input_ = true;
+    if (!unsent_.empty()) return;
+    if (leaving_ && machine_->between_transactions()) return shut_down(true);
+    const bool blocked = std::any_of(leases_.begin(), leases_.end(), [](const lease& l) { return l.held && l.held->send_blocked(); });
+    if (blocked) return;
+    if (!more || begin_ == end_) break;
+    wants_input_ = false;
+    s.clear();
+    machine_->on_client(s, input());
+  }
+  wants_input_ = false;
+  read();
+}
+
+void session::perform(step& s) {
+  for (std::size_t i = 0; i < s.actions.size();) {
+    const action a = s.actions[i];
+    switch (a.kind) {
+      case action_kind::to_client:
+        i = send_to_client(s, i);
+        if (closing_) return;
+        continue;
+      case action_kind::to_backend:
+        if (a.branch < leases_.size() && leases_[a.branch].held) (void)leases_[a.branch].held->send(s.bytes_of(a));
+        break;
+      case action_kind::acquire:
+        acquire(s, a);
+        break;
+      case action_kind::release:
+        release(a);
+        break;
+      case action_kind::discard:
+        discard(a.branch);
+        break;
+      case action_kind::resume:
+        if (a.branch < leases_.size() && leases_[a.branch].held) {
+          boost::asio::post(worker_.context(), [self = session_ptr{this}, b = leases_[a.branch].held] {
+            if (b->holder == self.get()) {
+              self->backend_readable(*b);
+              if (b->holder == self.get()) b->resume();
+            }
+          });
+        }
+        break;
+      case action_kind::cancel:
+        cancel_branch(a.branch);
+        break;
+      case action_kind::close:
+        closing_ = true;
+        break;
+    }
+    ++i;
+  }
+  if (closing_ && unsent_.empty()) close();
+}
+
+// Sends this action's bytes and those of the ones that directly follow, in one call.
+std::size_t session::send_to_client(step& s, std::size_t from) {
+  std::array<iovec, parts_in_one_send> parts;
+  std::size_t count = 0, total = 0, next = from;
+  while (next < s.actions.size() && s.actions[next].kind == action_kind::to_client && count < parts.size()) {
+    const std::string_view bytes = s.bytes_of(s.actions[next++]);
+    parts[count++] = {const_cast<char*>(bytes.data()), bytes.size()};
+    total += bytes.size();
+  }
+  std::size_t sent = 0;
+  if (unsent_.empty()) {
+    const ssize_t result = io_.send(parts.data(), count);
+    if (result < 0) {
+      close();
+      return s.actions.size();
+    }
+    sent = static_cast<std::size_t>(result);
+  }
+  if (sent == total) return next;
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t skipped = std::min(sent, parts[i].iov_len);
+    sent -= skipped;
+    unsent_.append(static_cast<const char*>(parts[i].iov_base) + skipped, parts[i].iov_len - skipped);
+  }
+  // The client sets the pace: nothing more is read for it until it has taken this.
+  for (const lease& l : leases_) {
+    if (l.held) l.held->pause();
+  }
+  if (!waiting_writable_) {
+    waiting_writable_ = true;
+    io_.async_wait_writable([self = session_ptr{this}](const boost::system::error_code& error) { self->on_writable(error); });
+  }
+  return next;
+}
+
+void session::on_writable(const boost::system::error_code& error) {
+  waiting_writable_ = false;
+  if (!io_.is_open()) return;
+  if (error) return close();
+  const ssize_t sent = io_.send(unsent_);
+  if (sent < 0) return close();
+  unsent_.erase(0, static_cast<std::size_t>(sent));
+  if (!unsent_.empty()) {
+    waiting_writable_ = true;
+    io_.async_wait_writable([self = session_ptr{this}](const boost::system::error_code& e) { self->on_writable(e); });
+    return;
+  }
+  unsent_.shrink_to_fit();
+  if (closing_) return close();
+  drained();
+}
+
+void session::drained() {
+  const session_ptr keep{this};
+  for (std::size_t i = 0; i < leases_.size(); ++i) {
+    const backend_ptr b = leases_[i].held;
+    if (!b) continue;
+    if (!b->pending().empty()) backend_readable(*b);
+    if (!unsent_.empty() || closing_) return;
+    if (b->holder == this) b->resume();
+  }
+  if (wants_input_ && unsent_.empty()) {
+    wants_input_ = false;
+    if (begin_ < end_) {
+      process();
+    } else {
+      read();
+    }
+  }
+}
+
+// --- the servers' side -------------------------------------------------------------------------------------------------
+
+void session::backend_readable(backend& b) {
+  const backend_ptr keep{&b};
+  if (!unsent_.empty()) return b.pause();
+  step& s = worker_.scratch();
+  s.clear();
+  const std::size_t used = machine_->on_backend(s, b.branch, b.pending());
+  run(s);
+  if (b.holder == this || b.holder == nullptr) b.consume(std::min(used, b.pending().size()));
+  // Bytes behind the last answer, on a backend that has been given back: the pool's to judge.
+  if (b.holder == nullptr && b.is_open() && !b.pending().empty()) b.pool().idle_bytes(b);
+}
+
+void session::backend_writable(backend&) {
+  if (!wants_input_) return;
+  wants_input_ = false;
+  if (begin_ < end_) {
+    process();
+  } else {
+    read();
+  }
+}
+
+void session::backend_lost(backend& b, std::string_view why) {
+  const branch_index branch = b.branch;
+  if (branch >= leases_.size() || leases_[branch].held.get() != &b) return;
+  const backend_ptr keep = std::move(leases_[branch].held);
+  const bool replica = leases_[branch].replica;
+  database_->server_trouble(b.pool());
+  leases_[branch] = lease{};
+  if (closing_) return;
+  if (!replica) note_unknown_outcome(b);
+  step& s = worker_.scratch();
+  s.clear();
+  machine_->on_backend_lost(s, branch, fmt::format("{}: {}", b.pool().endpoint().label, why));
+  run(s);
+}
+
+void session::acquire(step& s, const action& a) {
+  if (leases_.size() <= a.branch) leases_.resize(a.branch + std::size_t{1});
+  lease& l = leases_[a.branch];
+  const steady_time written = a.shard < last_write_.size() ? last_write_[a.shard] : steady_time::min();
+  p::error_report refusal;
+  const chosen_server chosen = database_->choose(a.shard, a.replica, written, user_, refusal);
+  if (chosen.pool == nullptr) return machine_->on_lease_failed(s, a.branch, refusal);
+  l.pool = chosen.pool;
+  l.replica = chosen.replica;
+  if (backend_ptr b = chosen.pool->take()) {
+    b->holder = this;
+    b->branch = a.branch;
+    backend_facts& facts = b->facts;
+    l.held = std::move(b);
+    return machine_->on_lease(s, a.branch, facts, l.replica);
+  }
+  l.asked = chosen.pool->request([self = session_ptr{this}, branch = a.branch](backend_ptr b, const p::error_report* error) {
+    self->leased(branch, std::move(b), error);
+  });
+}
+
+void session::leased(branch_index branch, backend_ptr b, const p::error_report* error) {
+  lease& l = leases_[branch];
+  l.asked.reset();
+  if (closing_ || !io_.is_open()) {
+    if (b) b->pool().give_back(std::move(b));
+    return;
+  }
+  step& s = worker_.scratch();
+  s.clear();
+  if (!b) {
+    database_->server_trouble(*l.pool);
+    l = lease{};
+    machine_->on_lease_failed(s, branch, *error);
+    return run(s);
+  }
+  b->holder = this;
+  b->branch = branch;
+  backend_facts& facts = b->facts;
+  l.held = std::move(b);
+  machine_->on_lease(s, branch, facts, l.replica);
+  run(s);
+}
+
+void session::note_write(router::shard_index shard, steady_time when) {
+  if (last_write_.size() <= shard) last_write_.resize(shard + std::size_t{1}, steady_time::min());
+  last_write_[shard] = std::max(last_write_[shard], when);
+}
+
+void session::release(const action& a) {
+  lease& l = leases_[a.branch];
+  if (a.wrote) note_write(a.shard, std::chrono::steady_clock::now());
+  if (l.held) {
+    backend_ptr b = std::move(l.held);
+    l = lease{};
+    b->pool().give_back(std::move(b));
+  }
+}
+
+// A server was lost while it may have been committing for this session: no replica is known to show it.
+void session::note_unknown_outcome(backend& b) {
+  const int shard = database_->shard_of(b.pool());
+  if (shard >= 0) note_write(static_cast<router::shard_index>(shard), steady_time::max());
+}
+
+void session::discard(branch_index branch) {
+  if (branch >= leases_.size()) return;
+  lease& l = leases_[branch];
+  if (l.asked) l.pool->withdraw(l.asked);
+  if (l.held) {
+    const backend_ptr b = std::move(l.held);
+    b->pool().discard(*b);
+  }
+  l = lease{};
+}
+
+void session::cancel() {
+  if (!machine_ || closing_) return;
+  step& s = worker_.scratch();
+  s.clear();
+  machine_->on_cancel(s);
+  run(s);
+}
+
+void session::cancel_branch(branch_index branch) {
+  if (branch < leases_.size() && leases_[branch].held) worker_.cancel_backend(leases_[branch].held);
+}
+
+// --- the end -----------------------------------------------------------------------------------------------------------
+
+void session::shut_down(bool now) {
+  if (closing_) return;
+  leaving_ = true;
+  if (!now && machine_ && !machine_->between_transactions()) return;
+  const session_ptr keep{this};
+  std::string bytes;
+  p::encode_error(bytes, p::make_error(p::error_id::shutting_down));
+  if (unsent_.empty() && io_.is_open()) (void)io_.send(bytes);
+  close();
+}
+
+void session::close() {
+  const session_ptr keep{this};
+  closing_ = true;
+  leave();
+  io_.close();
+}
+
+void session::leave() {
+  for (std::size_t i = 0; i < leases_.size(); ++i) discard(static_cast<branch_index>(i));
+  if (is_linked()) {
+    unlink();
+    worker_.session_ended(*this);
+  }
+}
+
+}  // namespace pgbraid::proxy

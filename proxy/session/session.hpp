@@ -1,0 +1,101 @@
+// A client's connection: owns the socket, feeds the state machine, carries out its actions. No protocol decision is made here.
+#pragma once
+
+#include "proxy/backend/pool.hpp"
+#include "proxy/session/machine.hpp"
+#include "proxy/session/step.hpp"
+#include "proxy/worker/channel.hpp"
+
+#include <boost/intrusive/list_hook.hpp>
+#include <boost/smart_ptr/intrusive_ptr.hpp>
+#include <boost/smart_ptr/intrusive_ref_counter.hpp>
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace pgbraid::proxy {
+
+class served_database;
+class worker;
+
+/// runs on: its worker.
+class session final : public boost::intrusive_ref_counter<session, boost::thread_unsafe_counter>,
+                      public boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>>,
+                      public backend_holder {
+ public:
+  session(worker& owner, channel io, std::uint64_t id);
+  ~session();
+
+  /// Takes the session from its first byte. The worker keeps it until its connection ends.
+  void start();
+  /// A cancel request that named it.
+  void cancel();
+  /// Ends it with a word of explanation once it is between transactions; at once if `now`.
+  void shut_down(bool now);
+  [[nodiscard]] worker& owner() noexcept { return worker_; }
+  [[nodiscard]] std::uint64_t id() const noexcept { return id_; }
+  [[nodiscard]] bool logged_in() const noexcept { return machine_ != nullptr; }
+  [[nodiscard]] std::int32_t cancel_key() const noexcept { return cancel_key_; }
+
+  void backend_readable(backend& b) override;
+  void backend_writable(backend& b) override;
+  void backend_lost(backend& b, std::string_view why) override;
+
+ private:
+  friend class client_greeting;
+
+  void begin(served_database& database, const std::string& user, settings_ptr startup);
+  void read();
+  void on_read(const boost::system::error_code& error, std::size_t bytes);
+  void process();
+  void perform(step& s);
+  void run(step& s);
+  void acquire(step& s, const action& a);
+  void leased(branch_index branch, backend_ptr b, const protocol::error_report* error);
+  std::size_t send_to_client(step& s, std::size_t from);
+  void release(const action& a);
+  void discard(branch_index branch);
+  void cancel_branch(branch_index branch);
+  void note_write(router::shard_index shard, steady_time when);
+  void note_unknown_outcome(backend& b);
+  void on_writable(const boost::system::error_code& error);
+  void drained();
+  void close();
+  void leave();
+  void consume(std::size_t bytes);
+  void make_room();
+  [[nodiscard]] std::string_view input() const noexcept { return {data_ + begin_, end_ - begin_}; }
+
+  static constexpr std::size_t inline_size = 512;
+
+  struct lease {
+    backend_ptr held;
+    lease_request_ptr asked;
+    server_pool* pool = nullptr;
+    bool replica = false;
+  };
+
+  worker& worker_;
+  channel io_;
+  std::uint64_t id_;
+  std::int32_t cancel_key_;
+  served_database* database_ = nullptr;
+  std::string user_;
+  std::unique_ptr<session_machine> machine_;
+  std::vector<lease> leases_;                 ///< by branch
+  std::vector<steady_time> last_write_;       ///< by shard; empty until the first write
+  std::string unsent_;
+  char* data_;
+  std::size_t begin_ = 0, end_ = 0, capacity_ = inline_size;
+  std::unique_ptr<char[]> large_;
+  bool reading_ = false, wants_input_ = false, waiting_writable_ = false;
+  bool closing_ = false, busy_ = false, leaving_ = false;
+  std::array<char, inline_size> inline_;
+};
+using session_ptr = boost::intrusive_ptr<session>;
+
+}  // namespace pgbraid::proxy

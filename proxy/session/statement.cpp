@@ -1,0 +1,69 @@
+#include "proxy/session/statement.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace pgbraid::proxy {
+
+std::string backend_statement_name(std::uint64_t id) { return fmt::format("pgbraid_{:x}", id); }
+
+std::string statement::backend_name() const { return backend_statement_name(id); }
+
+statement_ptr statement_registry::get(const routing_context* context, std::string_view text, std::vector<router::oid> types,
+                                      bool& made) {
+  std::string key;
+  key.reserve(sizeof context + types.size() * sizeof(router::oid) + text.size() + 1);
+  key.append(reinterpret_cast<const char*>(&context), sizeof context);
+  key.append(text).push_back('\0');
+  key.append(reinterpret_cast<const char*>(types.data()), types.size() * sizeof(router::oid));
+  if (const auto found = known_.find(key); found != known_.end()) {
+    if (statement_ptr alive = found->second.lock()) {
+      made = false;
+      return alive;
+    }
+  }
+  if (known_.size() >= sweep_at_) {
+    std::erase_if(known_, [](const auto& item) { return item.second.expired(); });
+    sweep_at_ = std::max<std::size_t>(1024, known_.size() * 2);
+  }
+  auto fresh = std::make_shared<statement>();
+  fresh->id = next_id_++;
+  fresh->text = text;
+  fresh->parameter_types = std::move(types);
+  known_[std::move(key)] = fresh;
+  made = true;
+  return fresh;
+}
+
+bool prepared_set::touch(std::uint64_t id) {
+  const auto found = where_.find(id);
+  if (found == where_.end()) return false;
+  order_.splice(order_.end(), order_, found->second);
+  return true;
+}
+
+void prepared_set::add(std::uint64_t id) {
+  if (touch(id)) return;
+  where_[id] = order_.insert(order_.end(), id);
+}
+
+void prepared_set::remove(std::uint64_t id) {
+  const auto found = where_.find(id);
+  if (found == where_.end()) return;
+  order_.erase(found->second);
+  where_.erase(found);
+}
+
+void prepared_set::clear() {
+  order_.clear();
+  where_.clear();
+}
+
+std::uint64_t prepared_set::evict() {
+  const std::uint64_t id = order_.front();
+  remove(id);
+  return id;
+}
+
+}  // namespace pgbraid::proxy

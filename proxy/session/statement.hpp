@@ -1,0 +1,70 @@
+// Prepared statements as a session and as a backend see them. A statement is shared by text, parameter types and routing
+// context; each backend prepares it when it first meets it, under a name of ours, and keeps an LRU of what it has.
+#pragma once
+
+#include "router/plan/planner.hpp"
+
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace pgbraid::proxy {
+
+class routing_context;
+
+/// One prepared statement.
+struct statement {
+  std::uint64_t id = 0;                       ///< 0: an unnamed statement, never shared
+  std::string text;
+  std::vector<router::oid> parameter_types;
+  std::vector<router::sql::constant_position> constants;
+  router::plan_ptr plan;
+  std::uint64_t plan_generation = 0;          ///< routing_context's generation that `plan` was made under
+  const routing_context* planned_in = nullptr;
+
+  /// The name it has on backends.
+  [[nodiscard]] std::string backend_name() const;
+};
+using statement_ptr = std::shared_ptr<statement>;
+
+/// Makes equal statements one.
+/// runs on: its worker.
+class statement_registry {
+ public:
+  /// `worker` keeps the ids of two workers apart: backends move between them.
+  explicit statement_registry(unsigned worker) : next_id_{(std::uint64_t{worker} << 40) + 1} {}
+
+  /// The statement for this text and these types under `context`; `made` tells whether it is new.
+  [[nodiscard]] statement_ptr get(const routing_context* context, std::string_view text, std::vector<router::oid> types, bool& made);
+
+ private:
+  std::unordered_map<std::string, std::weak_ptr<statement>> known_;
+  std::uint64_t next_id_;
+  std::size_t sweep_at_ = 1024;
+};
+
+/// Which statements a backend has, by id, least recently used first out.
+class prepared_set {
+ public:
+  /// True if `id` is there; makes it the most recent.
+  [[nodiscard]] bool touch(std::uint64_t id);
+  void add(std::uint64_t id);
+  void remove(std::uint64_t id);
+  void clear();
+  [[nodiscard]] std::size_t size() const noexcept { return where_.size(); }
+  /// Takes the least recently used one out.
+  [[nodiscard]] std::uint64_t evict();
+
+ private:
+  std::list<std::uint64_t> order_;
+  std::unordered_map<std::uint64_t, std::list<std::uint64_t>::iterator> where_;
+};
+
+/// The name on a backend of the statement with this id.
+[[nodiscard]] std::string backend_statement_name(std::uint64_t id);
+
+}  // namespace pgbraid::proxy

@@ -1,0 +1,40 @@
+#include "proxy/session/transaction.hpp"
+
+namespace pgbraid::proxy {
+
+using router::sql::isolation_level;
+
+void transaction::clear() {
+  active = failed = primary_only = foreign = broken = chained = read_only = false;
+  isolation = isolation_level::read_committed;
+  writer.reset();
+  prologue.clear();
+  base.reset();
+}
+
+bool transaction::one_snapshot() const noexcept {
+  return isolation == isolation_level::repeatable_read || isolation == isolation_level::serializable;
+}
+
+std::string transaction::replay() const {
+  std::string sql;
+  for (const prologue_entry& entry : prologue) {
+    if (!sql.empty()) sql.append("; ");
+    sql.append(entry.sql);
+  }
+  return sql;
+}
+
+bool transaction::plain() const noexcept {
+  return prologue.size() == 1 && !(isolation == isolation_level::serializable);
+}
+
+int transaction::find_savepoint(std::string_view name) const noexcept {
+  for (int i = static_cast<int>(prologue.size()) - 1; i >= 0; --i) {
+    const prologue_entry& entry = prologue[static_cast<std::size_t>(i)];
+    if (entry.what == prologue_entry::kind::savepoint && entry.name == name) return i;
+  }
+  return -1;
+}
+
+}  // namespace pgbraid::proxy

@@ -1,0 +1,50 @@
+// A client's transaction as pgbraid sees it: begun for the client at BEGIN, opened on a server when that server is first
+// touched. What was said before is replayed there.
+#pragma once
+
+#include "proxy/session/settings.hpp"
+#include "router/sql/ast.hpp"
+#include "router/topology.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace pgbraid::proxy {
+
+/// What must be said to a server that joins the transaction late.
+struct prologue_entry {
+  enum class kind : std::uint8_t { begin, set_transaction, set, set_local, reset, savepoint, constraints } what = kind::begin;
+  std::string sql;
+  std::string name;             ///< savepoint
+  settings_ptr settings_before; ///< savepoint: what ROLLBACK TO goes back to
+  settings_ptr local_before;
+};
+
+struct transaction {
+  bool active = false;          ///< the client is in a transaction block
+  bool failed = false;          ///< in the aborted state for the client
+  bool primary_only = false;    ///< reads no longer go to replicas
+  bool foreign = false;         ///< begun inside a text of several statements: what opened it is not known, so one branch only
+  bool broken = false;          ///< a server of it is lost: only ROLLBACK as a whole is left
+  bool chained = false;         ///< its end says AND CHAIN
+  router::sql::isolation_level isolation = router::sql::isolation_level::read_committed;
+  bool read_only = false;
+  std::optional<router::shard_index> writer;  ///< the shard that was written, or may have been
+  std::vector<prologue_entry> prologue;
+  settings_ptr base;            ///< settings before BEGIN
+
+  void clear();
+  /// REPEATABLE READ or SERIALIZABLE: one snapshot, so one shard and one server.
+  [[nodiscard]] bool one_snapshot() const noexcept;
+  /// All of the prologue as one text.
+  [[nodiscard]] std::string replay() const;
+  /// The prologue is nothing but BEGIN, which cannot fail on an idle backend.
+  [[nodiscard]] bool plain() const noexcept;
+  /// Index of the innermost savepoint of that name, or -1.
+  [[nodiscard]] int find_savepoint(std::string_view name) const noexcept;
+};
+
+}  // namespace pgbraid::proxy

@@ -1,0 +1,133 @@
+#include "proxy/worker/served_database.hpp"
+
+#include "proxy/worker/worker.hpp"
+
+namespace pgbraid::proxy {
+
+namespace p = protocol;
+
+served_database::served_database(worker& owner, database_state_ptr state)
+    : owner_{owner},
+      contexts_{owner.options().limits.max_parse},
+      environment_{owner.settings(), owner.statements(), contexts_, std::move(state), owner.options().limits.max_message, owner.options().limits.max_statements,
+                   500} {
+  if (environment_.state->config) environment_.max_backend_statements = environment_.state->config->pool.prepared_statements;
+}
+
+void served_database::update(database_state_ptr state) {
+  if (state->config != environment_.state->config) {
+    // Servers may have come, gone or changed places: pools are looked up anew by what the topology says now.
+    pools_.clear();
+    last_pools_ = nullptr;
+    welcomes_.clear();
+    if (state->config) environment_.max_backend_statements = state->config->pool.prepared_statements;
+  }
+  environment_.state = std::move(state);
+  contexts_.update(environment_.state);
+}
+
+server_pool& served_database::pool_of(router::shard_index shard, std::size_t server, const std::string& user) {
+  const config::database& config = *environment_.state->config;
+  if (last_pools_ == nullptr || last_user_ != user) {
+    auto& made = pools_[user];
+    made.resize(config.shards.size());
+    for (std::size_t i = 0; i < made.size(); ++i) made[i].resize(config.shards[i].servers.size());
+    last_user_ = user;
+    last_pools_ = &made;
+  }
+  server_pool*& pool = (*last_pools_)[shard][server];
+  if (pool == nullptr) {
+    const config::server& at = config.shards[shard].servers[server];
+    server_endpoint endpoint;
+    endpoint.host = at.host;
+    endpoint.port = at.port;
+    endpoint.database = at.dbname.empty() ? environment_.state->name : at.dbname;
+    endpoint.user = user;
+    endpoint.label = fmt::format("shard {}, {}:{}", config.shards[shard].name, at.host, at.port);
+    pool = &owner_.pool(endpoint, config.pool.size);
+  }
+  return *pool;
+}
+
+int served_database::choose_replica(const shard_state& shard, router::shard_index index, steady_time written, const std::string& user) {
+  int best = -1;
+  std::uint64_t best_load = 0;
+  const std::size_t count = shard.servers.size();
+  ++turn_;
+  for (std::size_t k = 0; k < count; ++k) {
+    const std::size_t i = (k + turn_) % count;
+    const server_state& server = shard.servers[i];
+    if (server.role != server_role::replica || !server.usable || server.weight == 0) continue;
+    if (written != steady_time::min() && server.safe_until <= written) continue;
+    const std::uint64_t load = (std::uint64_t{pool_of(index, i, user).in_use()} << 16) / server.weight;
+    if (best < 0 || load < best_load) {
+      best = static_cast<int>(i);
+      best_load = load;
+    }
+  }
+  return best;
+}
+
+chosen_server served_database::choose(router::shard_index index, bool replica, steady_time written, const std::string& user, p::error_report& refusal) {
+  const database_state& now = *environment_.state;
+  if (!now.served || !now.config || index >= now.shards.size() || index >= now.config->shards.size()) {
+    refusal = p::make_error(p::error_id::no_server, "server", now.name, now.reason.empty() ? "the topology has changed" : now.reason);
+    return {};
+  }
+  const shard_state& shard = now.shards[index];
+  if (replica) {
+    if (const int found = choose_replica(shard, index, written, user); found >= 0) return {&pool_of(index, static_cast<std::size_t>(found), user), true};
+    if (now.map->replicas == router::replica_use::require && written == steady_time::min()) {
+      refusal = p::make_error(p::error_id::no_server, "replica", now.map->shards[index], "none is usable, and reads.replicas is \"require\"");
+      return {};
+    }
+  }
+  if (shard.primary < 0) {
+    std::string why = "none of its servers is known to be one";
+    for (const server_state& server : shard.servers) {
+      if (!server.reason.empty()) why = server.reason;
+    }
+    refusal = p::make_error(p::error_id::no_server, "primary", now.map->shards[index], why);
+    return {};
+  }
+  return {&pool_of(index, static_cast<std::size_t>(shard.primary), user), false};
+}
+
+int served_database::shard_of(const server_pool& pool) const noexcept {
+  for (const auto& [user, shards] : pools_) {
+    for (std::size_t i = 0; i < shards.size(); ++i) {
+      for (const server_pool* each : shards[i]) {
+        if (each == &pool) return static_cast<int>(i);
+      }
+    }
+  }
+  return -1;
+}
+
+void served_database::server_trouble(const server_pool& pool) {
+  for (const auto& [user, shards] : pools_) {
+    for (std::size_t i = 0; i < shards.size(); ++i) {
+      for (std::size_t k = 0; k < shards[i].size(); ++k) {
+        if (shards[i][k] == &pool) return owner_.server_trouble(environment_.state->name, i, k);
+      }
+    }
+  }
+}
+
+welcome_parameters served_database::find_welcome(const std::string& user, const settings* startup) const {
+  const auto found = welcomes_.find(user);
+  if (found == welcomes_.end()) return nullptr;
+  for (const welcome& w : found->second) {
+    if (w.startup.get() == startup) return w.parameters;
+  }
+  return nullptr;
+}
+
+void served_database::store_welcome(const std::string& user, settings_ptr startup, welcome_parameters parameters) {
+  auto& list = welcomes_[user];
+  // Startup settings that differ with every login (an application_name with a process id) must not pile up.
+  if (list.size() >= 64) list.erase(list.begin());
+  list.push_back({std::move(startup), std::move(parameters)});
+}
+
+}  // namespace pgbraid::proxy

@@ -1,0 +1,69 @@
+// One database on one worker: its newest state, its sessions' common ground, its pools, and the choice of a server.
+#pragma once
+
+#include "config/config.hpp"
+#include "proxy/backend/pool.hpp"
+#include "proxy/cluster/snapshot.hpp"
+#include "proxy/session/machine.hpp"
+#include "proxy/session/routing_context.hpp"
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace pgbraid::proxy {
+
+class worker;
+
+struct chosen_server {
+  server_pool* pool = nullptr;   ///< null: none is available
+  bool replica = false;
+};
+
+/// What a client is told of the server when it logs in, by its startup settings.
+using welcome_parameters = std::shared_ptr<const protocol::parameter_list>;
+
+/// runs on: its worker.
+class served_database {
+ public:
+  served_database(worker& owner, database_state_ptr state);
+
+  /// A newer state; sessions see it from their next statement on.
+  void update(database_state_ptr state);
+  [[nodiscard]] const database_state& state() const noexcept { return *environment_.state; }
+  [[nodiscard]] session_environment& environment() noexcept { return environment_; }
+
+  /// The server for a statement on `shard`. A replica is chosen only if it has replayed everything up to `written`, the
+  /// end of the session's last write there.
+  [[nodiscard]] chosen_server choose(router::shard_index shard, bool replica, steady_time written, const std::string& user,
+                                     protocol::error_report& refusal);
+  /// The shard that a pool's server belongs to, -1 if it is no longer in the topology.
+  [[nodiscard]] int shard_of(const server_pool& pool) const noexcept;
+  /// Somebody could not talk to this server: the control plane is asked to look.
+  void server_trouble(const server_pool& pool);
+
+  /// Cached welcome for (user, startup settings); null if nobody with these has logged in yet.
+  [[nodiscard]] welcome_parameters find_welcome(const std::string& user, const settings* startup) const;
+  void store_welcome(const std::string& user, settings_ptr startup, welcome_parameters parameters);
+
+ private:
+  [[nodiscard]] server_pool& pool_of(router::shard_index shard, std::size_t server, const std::string& user);
+  [[nodiscard]] int choose_replica(const shard_state& shard, router::shard_index index, steady_time written, const std::string& user);
+
+  worker& owner_;
+  routing_contexts contexts_;
+  session_environment environment_;
+  /// by user: [shard][server]
+  std::map<std::string, std::vector<std::vector<server_pool*>>> pools_;
+  std::string last_user_;                                        ///< of the entry below: most sessions share one user
+  std::vector<std::vector<server_pool*>>* last_pools_ = nullptr;
+  struct welcome {
+    settings_ptr startup;
+    welcome_parameters parameters;
+  };
+  std::map<std::string, std::vector<welcome>> welcomes_;
+  unsigned turn_ = 0;
+};
+
+}  // namespace pgbraid::proxy

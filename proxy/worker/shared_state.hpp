@@ -1,0 +1,59 @@
+// What all workers have in common. Each member says how it may be touched.
+#pragma once
+
+#include "config/config.hpp"
+#include "proxy/backend/budget.hpp"
+#include "proxy/backend/credentials.hpp"
+#include "proxy/cluster/monitor.hpp"
+#include "proxy/cluster/snapshot.hpp"
+
+#include <boost/asio/thread_pool.hpp>
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+namespace pgbraid::proxy {
+
+class worker;
+
+struct shared_state {
+  explicit shared_state(std::shared_ptr<const config::topology> topology);
+  ~shared_state();
+
+  // Set before the workers run, never changed afterwards.
+  std::vector<worker*> workers;
+  std::string mock_key;                      ///< see client_login
+  monitor* control_plane = nullptr;          ///< thread-safe itself
+
+  // Thread-safe themselves.
+  scram_key_cache keys;
+  boost::asio::thread_pool slow_work{1};     ///< PBKDF2
+  std::atomic<unsigned> clients{0};
+
+  /// The topology in force. runs on: any thread.
+  [[nodiscard]] std::shared_ptr<const config::topology> topology() const;
+  [[nodiscard]] std::shared_ptr<const user_list> users() const;
+  /// A new topology: users with it. Costs a PBKDF2 for each plain password.
+  void replace(std::shared_ptr<const config::topology> topology);
+
+  /// The newest state of a database, null if none is known. runs on: any thread.
+  [[nodiscard]] database_state_ptr database(const std::string& name) const;
+  [[nodiscard]] std::vector<database_state_ptr> databases() const;
+  void publish(database_state_ptr state);
+
+  /// The one budget of a server, database and user. runs on: any thread.
+  [[nodiscard]] std::shared_ptr<server_budget> budget(const std::string& key, unsigned limit);
+
+ private:
+  mutable std::mutex mutex_;
+  std::shared_ptr<const config::topology> topology_;
+  std::shared_ptr<const user_list> users_;
+  std::map<std::string, database_state_ptr> databases_;
+  std::map<std::string, std::shared_ptr<server_budget>> budgets_;
+};
+
+}  // namespace pgbraid::proxy

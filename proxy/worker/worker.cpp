@@ -1,0 +1,198 @@
+#include "proxy/worker/worker.hpp"
+
+#include "protocol/startup.hpp"
+#include "proxy/worker/dial.hpp"
+#include "router/sql/parser.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <openssl/rand.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+namespace pgbraid::proxy {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr std::chrono::milliseconds tick_interval{100};
+// A cancel key names the worker in its upper bits and the session in its lower ones.
+constexpr unsigned session_bits = 24;
+
+}  // namespace
+
+worker::worker(shared_state& shared, unsigned number)
+    : shared_{shared}, number_{number}, guard_{io_.get_executor()}, tick_{io_.get_executor()}, topology_{shared.topology()}, statements_{number} {}
+
+worker::~worker() {
+  sessions_.clear_and_dispose([](session* s) { intrusive_ptr_release(s); });
+  cancelling_.clear();
+  lending_.clear();
+}
+
+void worker::run() {
+  tick();
+  io_.run();
+  end_sessions(true);
+  router::sql::release_parser_of_this_thread();
+}
+
+void worker::stop() {
+  guard_.reset();
+  io_.stop();
+}
+
+void worker::tick() {
+  coarse_now_ = std::chrono::steady_clock::now();
+  for (auto& [key, pool] : pools_) {
+    pool->expire(coarse_now_);
+    pool->close_idle_since(coarse_now_ - std::chrono::minutes{10});
+  }
+  tick_.expires_after(tick_interval);
+  tick_.async_wait([this](const boost::system::error_code& error) {
+    if (!error) tick();
+  });
+}
+
+void worker::add_client(int descriptor, bool tcp) {
+  load_.fetch_add(1, std::memory_order_relaxed);
+  shared_.clients.fetch_add(1);
+  asio::post(io_, [this, descriptor, tcp] {
+    channel io{io_};
+    boost::system::error_code error;
+    io.socket().assign(asio::generic::stream_protocol{tcp ? AF_INET : AF_UNIX, tcp ? IPPROTO_TCP : 0}, descriptor, error);
+    if (!error && tcp) io.socket().set_option(asio::ip::tcp::no_delay{true}, error);
+    if (!error && tcp) io.socket().set_option(asio::socket_base::keep_alive{true}, error);
+    if (error || leaving_) {
+      load_.fetch_sub(1, std::memory_order_relaxed);
+      shared_.clients.fetch_sub(1);
+      return;
+    }
+    auto* made = new session{*this, std::move(io), next_session_++};
+    intrusive_ptr_add_ref(made);
+    sessions_.push_back(*made);
+    made->start();
+  });
+}
+
+void worker::session_ended(session& s) {
+  load_.fetch_sub(1, std::memory_order_relaxed);
+  shared_.clients.fetch_sub(1);
+  // Whoever ends a session may still be in the middle of it.
+  asio::post(io_, [&s] { intrusive_ptr_release(&s); });
+}
+
+void worker::take_state(database_state_ptr state) {
+  asio::post(io_, [this, state = std::move(state)]() mutable {
+    const std::string name = state->name;
+    if (const auto found = databases_.find(name); found != databases_.end()) return found->second->update(std::move(state));
+    databases_[name] = std::make_unique<served_database>(*this, std::move(state));
+  });
+}
+
+void worker::take_topology(std::shared_ptr<const config::topology> topology) {
+  asio::post(io_, [this, topology = std::move(topology)]() mutable { topology_ = std::move(topology); });
+}
+
+served_database* worker::find_database(const std::string& name) {
+  const auto found = databases_.find(name);
+  if (found == databases_.end()) return nullptr;
+  // A database that has left the topology is as good as none.
+  return found->second->state().config ? found->second.get() : nullptr;
+}
+
+bool worker::any_database() const noexcept {
+  return std::any_of(topology_->databases.begin(), topology_->databases.end(), [](const config::database& d) { return d.name == "*"; });
+}
+
+server_pool& worker::pool(const server_endpoint& endpoint, unsigned limit) {
+  const std::string key = endpoint.key();
+  auto& found = pools_[key];
+  if (!found) {
+    found = std::make_unique<server_pool>(*this, endpoint, shared_.budget(key, limit == 0 ? config::pool_options{}.size : limit));
+  } else if (limit != 0) {
+    found->budget().change_limit(limit);
+  }
+  return *found;
+}
+
+void worker::server_trouble(const std::string& database, std::size_t shard, std::size_t server) {
+  shared_.control_plane->notice_server_trouble(database, shard, server);
+}
+
+std::int32_t worker::new_cancel_key() {
+  std::int32_t key = 0;
+  RAND_bytes(reinterpret_cast<unsigned char*>(&key), sizeof key);
+  return key;
+}
+
+std::int32_t worker::cancel_pid(std::uint64_t session) const noexcept {
+  return static_cast<std::int32_t>((number_ + 1) << session_bits | (session & ((1U << session_bits) - 1)));
+}
+
+void worker::forward_cancel(std::int32_t pid, std::int32_t key) {
+  const std::uint32_t number = static_cast<std::uint32_t>(pid) >> session_bits;
+  if (number == 0 || number > shared_.workers.size()) return;
+  shared_.workers[number - 1]->cancel_session(static_cast<std::uint32_t>(pid) & ((1U << session_bits) - 1), key);
+}
+
+void worker::cancel_session(std::uint32_t number, std::int32_t key) {
+  asio::post(io_, [this, number, key] {
+    for (session& s : sessions_) {
+      if ((s.id() & ((1U << session_bits) - 1)) == number && s.cancel_key() == key) return s.cancel();
+    }
+  });
+}
+
+void worker::cancel_backend(backend_ptr b) {
+  ++b->cancels_under_way;
+  auto task = [this, b]() -> asio::awaitable<void> {
+    channel io{io_};
+    asio::steady_timer timer{io_, std::chrono::seconds{5}};
+    auto on_timeout = [&io](const boost::system::error_code& error) {
+      if (!error) io.close();
+    };
+    timer.async_wait(on_timeout);
+    const server_endpoint endpoint = b->pool().endpoint();
+    try {
+      co_await dial(io_, io, endpoint.host, endpoint.port);
+      std::string bytes;
+      protocol::encode_cancel_request(bytes, {b->pid, b->key});
+      co_await send_all(io, bytes);
+      // The server closes the connection once the signal is on its way: before that the backend belongs to nobody else.
+      char end[16];
+      boost::system::error_code ignored;
+      co_await io.socket().async_read_some(asio::buffer(end), asio::redirect_error(asio::use_awaitable, ignored));
+    } catch (const boost::system::system_error& error) {
+      spdlog::warn("cancel request to {} failed: {}", endpoint.label, error.code().message());
+    }
+    timer.cancel();
+    --b->cancels_under_way;
+    if (b->cancels_under_way == 0 && b->given_back_waiting_for_cancel) {
+      b->given_back_waiting_for_cancel = false;
+      std::erase(cancelling_, b);
+      b->pool().give_back(b);
+    }
+  };
+  asio::co_spawn(io_, std::move(task), asio::detached);
+}
+
+void worker::shut_down(bool now) {
+  asio::post(io_, [this, now] { end_sessions(now); });
+}
+
+void worker::end_sessions(bool now) {
+  leaving_ = true;
+  for (auto i = sessions_.begin(); i != sessions_.end();) {
+    session& s = *i++;
+    s.shut_down(now);
+  }
+}
+
+}  // namespace pgbraid::proxy
