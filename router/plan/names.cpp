@@ -42,10 +42,6 @@ constexpr std::array<std::string_view, 14> server_state_views{"pg_locks",
                                                               "pg_sequences",
                                                               "pg_user_mappings"};
 
-bool system_schema(std::string_view schema) {
-  return schema == "pg_catalog" || schema == "information_schema" || schema == "pg_toast";
-}
-
 }  // namespace
 
 name_resolver::name_resolver(const plan_context& context)
@@ -169,6 +165,10 @@ std::string_view type_label(oid type) noexcept {
     if (id == type) return name;
   }
   return "unknown";
+}
+
+bool system_schema(std::string_view schema) noexcept {
+  return schema == "pg_catalog" || schema == "information_schema" || schema == "pg_toast";
 }
 
 bool server_state_view(std::string_view name) noexcept {

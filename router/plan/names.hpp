@@ -64,6 +64,9 @@ class name_resolver {
 /// The SQL name of a key's type, for messages.
 [[nodiscard]] std::string_view type_label(oid type) noexcept;
 
+/// True for the schemas that PostgreSQL itself fills.
+[[nodiscard]] bool system_schema(std::string_view schema) noexcept;
+
 /// True for pg_catalog's views whose content belongs to one running server rather than to the database.
 [[nodiscard]] bool server_state_view(std::string_view name) noexcept;
 

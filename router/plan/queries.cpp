@@ -239,7 +239,7 @@ void analyzer::judge_relation(const resolved_table& table, table_role role) {
   const bool local =
       context_.map->shard_local.contains(table.full_name) || context_.map->shard_local.contains(table.name);
   const bool touches = view || role != table_role::read;
-  const bool elsewhere = table.where == placement::sharded || view;
+  const bool elsewhere = table.where == placement::sharded || (view && !system_schema(table.schema));
   if (touches && elsewhere && !local) {
     for (const std::string& function : table.described->user_code) {
       if (context_.map->shard_local.contains(function)) continue;
@@ -253,16 +253,13 @@ void analyzer::judge_readable(const resolved_table& table) {
   const auto not_a_read = [&](std::string why) {
     if (out_.relation_write.empty()) out_.relation_write = std::move(why);
   };
-  if (table.where == placement::system && table.described == nullptr) {
+  // A user's view over the catalog is judged as the view it is.
+  if (system_schema(table.schema)) {
     if (server_state_view(table.name)) out_.relation_needs_primary = true;
     return;
   }
   if (table.described == nullptr) return not_a_read("relation \"" + table.full_name + "\" is not known to the catalog");
   const relation& r = *table.described;
-  if (table.where == placement::system) {
-    if (server_state_view(r.name)) out_.relation_needs_primary = true;
-    return;
-  }
   if (r.persistence == 't') return not_a_read("\"" + table.full_name + "\" is a temporary table");
   if (r.persistence == 'u') out_.relation_needs_primary = true;
   switch (r.kind) {

@@ -205,7 +205,7 @@ std::string tag_of(const sql::statement& s) {
     case kind::deallocate:
       return "DEALLOCATE";
     case kind::declare_cursor:
-      return "DECLARE CURSOR";
+      return s.hold ? "DECLARE CURSOR WITH HOLD" : "DECLARE CURSOR";
     case kind::fetch:
       return "FETCH";
     case kind::close_cursor:

@@ -175,6 +175,13 @@ catalog demo_catalog() {
   relation& quick = add(c, "quick", {col("id", int8)}, 'v');
   quick.view_read_safe = true;
   quick.view_relations = {"public.fast"};
+  add(c, "sneaky", {col("oid", oid_type)}, 'v').view_relations = {"pg_catalog.pg_class"};
+  relation& tables = add(c, "tables", {col("table_name", text)}, 'v');
+  tables.user_code = {"_pg_truetypid"};
+  relation moved = tables;
+  moved.schema = "information_schema";
+  c.relations.erase("public.tables");
+  c.relations["information_schema.tables"] = moved;
   add_functions(c);
   c.volatile_operators = {"<~!~>"};
   c.user_types = {"mood", "citext"};

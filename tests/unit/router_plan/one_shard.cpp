@@ -101,6 +101,7 @@ TEST_CASE("unsafe, so primary", "[one_shard]") {
                {"SELECT * FROM fast", primary_read},
                {"SELECT * FROM quick", primary_read},
                {"SELECT * FROM noisy", primary},
+               {"SELECT * FROM sneaky", primary},
                {"SELECT * FROM remote", primary},
                {"SELECT 1 <~!~> 2", primary},
                {"SELECT inet_server_addr()", primary_read},

@@ -35,6 +35,8 @@ TEST_CASE("the designated shard answers for the catalog", "[reads]") {
                {"SELECT * FROM pg_class", "shard s0 (replica allowed)"},
                {"SELECT oid FROM pg_catalog.pg_type WHERE typname = 'mood'", "shard s0 (replica allowed)"},
                {"SELECT * FROM information_schema.columns", "shard s0 (replica allowed)"},
+               {"SELECT * FROM information_schema.tables", "shard s0 (replica allowed)"},
+               {"SELECT * FROM sneaky", "shard s0 (primary)"},
                {"SELECT 'orders'::regclass", "shard s0 (replica allowed)"},
                {"SELECT to_regclass('orders')", "shard s0 (replica allowed)"},
                {"SELECT pg_is_in_recovery()", "shard s0 (primary, a read)"},

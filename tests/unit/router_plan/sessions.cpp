@@ -48,6 +48,7 @@ TEST_CASE("effects", "[sessions]") {
       {"EXPLAIN EXECUTE q(1)", session_effect::execute, "EXPLAIN", ""},
       {"DEALLOCATE q", session_effect::deallocate, "DEALLOCATE", "q"},
       {"DECLARE c CURSOR FOR SELECT 1", session_effect::declare_cursor, "DECLARE CURSOR", "c"},
+      {"DECLARE c CURSOR WITH HOLD FOR SELECT 1", session_effect::declare_cursor, "DECLARE CURSOR WITH HOLD", "c"},
       {"FETCH 5 FROM c", session_effect::use_cursor, "FETCH", "c"},
       {"MOVE 5 FROM c", session_effect::use_cursor, "FETCH", "c"},
       {"CLOSE c", session_effect::use_cursor, "CLOSE CURSOR", "c"},
