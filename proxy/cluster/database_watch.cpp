@@ -65,6 +65,7 @@ struct database_watch::shard_watch {
   std::vector<std::string> dbnames;
   pg_connection connection;
   int connected_to = -1;
+  bool reached_before = false;  // the connection has served a reading already
   asio::steady_timer pause;
   bool hurried = false;
   std::string token;
@@ -163,7 +164,10 @@ void database_watch::heard(std::size_t index, std::size_t server, const server_s
   if (stopped_) return;
   shard_watch& shard = *shards_[index];
   const bool other_roles = shard.roles.take(server, sample);
-  for (const shard_event& event : shard.roles.take_events()) spdlog::log(level_of(event.severity), event.text);
+  const std::vector<shard_event> events = shard.roles.take_events();
+  for (const shard_event& event : events) {
+    if (announced_) spdlog::log(level_of(event.severity), "{}", event.text);
+  }
   if (other_roles && (!shard.catalog || !shard.rows_checked)) {
     shard.hurried = true;
     shard.pause.cancel();
@@ -247,6 +251,7 @@ asio::awaitable<bool> database_watch::reach(shard_watch& shard) {
   pg_login login{address.host, address.port, shard.dbnames[place], services_.options.user, services_.options.password};
   const std::string failure = co_await shard.connection.connect(std::move(login), services_.options.timeout);
   shard.connected_to = chosen;
+  shard.reached_before = false;
   if (failure.empty()) co_return true;
   if (failure != shard.trouble) {
     spdlog::warn("database {}: the catalog of shard {} cannot be read from {}: {}", name_, map_->shards[shard.index],
@@ -257,9 +262,16 @@ asio::awaitable<bool> database_watch::reach(shard_watch& shard) {
 }
 
 asio::awaitable<void> database_watch::read_shard_catalog(shard_watch& shard) {
+  const bool kept = shard.reached_before;
+  shard.reached_before = true;
   catalog_reading reading = co_await read_catalog(shard.connection, *map_, shard.token, catalog_timeout);
   if (stopped_) co_return;
   if (!reading.error.empty()) {
+    // A connection that was kept may have been cut long ago; a new one is worth a try before anything is said.
+    if (kept && !shard.connection.is_open()) {
+      shard.hurried = true;
+      co_return;
+    }
     if (reading.error != shard.trouble) {
       spdlog::warn("database {}: reading the catalog of shard {} failed: {}", name_, map_->shards[shard.index],
                    reading.error);
@@ -282,10 +294,10 @@ asio::awaitable<void> database_watch::look_at_rows(shard_watch& shard) {
   if (stopped_) co_return;
   for (const std::string& text : report.warnings) spdlog::warn("database {}: {}", name_, text);
   if (report.misplaced != shard.misplaced) {
-    for (const std::string& text : report.misplaced) spdlog::error("database {} is not served: {}", name_, text);
+    for (const std::string& text : report.misplaced) complain(text);
   }
   if (report.error != shard.rows_error && !report.error.empty()) {
-    spdlog::error("database {} is not served: {}", name_, report.error);
+    complain(report.error);
   }
   const bool was_out = !shard.misplaced.empty() || !shard.rows_error.empty();
   shard.misplaced = report.misplaced;
@@ -314,10 +326,15 @@ void database_watch::merge() {
   }
   std::vector<std::string> found = contradictions(*map_, *schema_);
   if (found != contradictions_) {
-    for (const std::string& text : found) spdlog::error("database {} is not served: {}", name_, text);
+    for (const std::string& text : found) complain(text);
     contradictions_ = std::move(found);
   }
   changed(true);
+}
+
+// What a reload is refused for is told to whoever asked for it.
+void database_watch::complain(const std::string& text) const {
+  if (announced_) spdlog::error("database {} is not served: {}", name_, text);
 }
 
 void database_watch::changed(bool urgent) {

@@ -80,6 +80,7 @@ class database_watch : public std::enable_shared_from_this<database_watch> {
   [[nodiscard]] bool gated() const noexcept;
   void heard(std::size_t shard, std::size_t server, const server_sample& sample);
   void merge();
+  void complain(const std::string& text) const;
   void changed(bool urgent);
   void publish();
   [[nodiscard]] std::shared_ptr<database_state> build() const;
