@@ -74,8 +74,7 @@ struct expr {
   expr_kind kind = expr_kind::other;
   std::int32_t location = -1;  ///< byte offset in the whole text that was parsed; -1 when the grammar gives none
   constant_kind constant = constant_kind::null;
-  std::string
-      text;  ///< a constant's value: digits for numbers (with '-' where the grammar folded it in), content for strings
+  std::string text;         ///< a constant's value: digits for numbers (with '-' where folded in), content for strings
   std::int32_t number = 0;  ///< parameter number
   qualified_name name;
   type_name type;

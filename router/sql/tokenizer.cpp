@@ -186,7 +186,8 @@ bool scanner::word() {
   const char* const start = at_;
   char* const word = write_;
   {
-    // In locals: a store through char* might otherwise change the members, which would then be read again for each byte.
+    // In locals: a store through char* might otherwise change the members, which would then be read again for each
+    // byte.
     const char* at = start;
     const char* const end = end_;
     char* write = word;
