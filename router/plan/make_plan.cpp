@@ -137,8 +137,11 @@ class statement_planner {
     const bool plain = s.inner != nullptr && (s.inner->kind == kind::select || s.inner->kind == kind::insert ||
                                               s.inner->kind == kind::update || s.inner->kind == kind::delete_);
     if (!plain) {
-      out.where = one_shard() ? fixed_target{to_shard{0}}
-                              : refusal(refuse_session("EXPLAIN of this command", "it depends on one server"));
+      const bool execute = s.inner != nullptr && s.inner->kind == kind::execute;
+      out.user_code = execute;
+      out.where = one_shard() || execute
+                      ? fixed_target{to_shard{designated_shard}}
+                      : refusal(refuse_session("EXPLAIN of this command", "it depends on one server"));
       out.reason = "EXPLAIN of a command that is no query";
       return;
     }
@@ -169,8 +172,8 @@ class statement_planner {
 
   void other(const sql::statement& s, plan& out) {
     out.mode = harmless(s.kind) ? access::read : access::write;
-    out.needs_primary = s.kind == kind::show;
-    out.user_code = s.kind == kind::do_ || s.kind == kind::call;
+    out.needs_primary = s.kind == kind::show || s.kind == kind::deallocate;
+    out.user_code = s.kind == kind::do_ || s.kind == kind::call || s.kind == kind::execute;
     // What was not understood of it cannot be said again on another server.
     out.opaque = s.unparsable_parts && s.kind != kind::merge;
     if (s.kind == kind::prepare && s.inner != nullptr) out.inner_text = inner_text(s);
@@ -180,12 +183,37 @@ class statement_planner {
     } else if (out.opaque) {
       out.opaque = false;
       out.where = refusal(refuse_syntax("a part of " + out.tag + " is not understood"));
+    } else if (s.kind == kind::prepare) {
+      out.where = prepare_target(s);
+      out.reason = "prepared on the designated shard";
     } else if (s.kind == kind::declare_cursor) {
       out.where = refusal(refuse_session(out.tag, "its query is not understood"));
     } else {
       out.where = session_target(s);
       out.reason = "carried out by the session: " + out.tag;
     }
+  }
+
+  /// EXECUTE says nothing of tables: what it names must be a statement that the designated shard can answer.
+  [[nodiscard]] fixed_target prepare_target(const sql::statement& s) {
+    plan inner;
+    if (s.inner != nullptr) {
+      const sql::token_scan none;
+      constant_marks unused{{}, none};  // the text is kept as it is: its constants stay pinned
+      inner = statement_planner{context_, unused, text_}.make(*s.inner);
+    }
+    const auto* fixed = std::get_if<fixed_target>(&inner.where);
+    if (fixed != nullptr && s.inner != nullptr) {
+      if (std::holds_alternative<to_refusal>(fixed->target)) return *fixed;
+      const auto* one = std::get_if<to_shard>(&fixed->target);
+      const bool anywhere = std::holds_alternative<to_any>(fixed->target) && inner.effect == session_effect::none;
+      if (anywhere || (one != nullptr && one->shard == designated_shard)) {
+        return fixed_target{to_shard{designated_shard}};
+      }
+    }
+    return refusal(protocol::with_hint(
+        refuse_session("PREPARE of this statement", "EXECUTE could not tell over which shards it goes"),
+        "Use the driver's prepared statements (the extended protocol) instead of PREPARE and EXECUTE."));
   }
 
   /// The prepared statement's own text: what stands behind AS.

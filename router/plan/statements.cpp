@@ -292,6 +292,9 @@ fixed_target session_target(const sql::statement& s) {
     case kind::ddl:
     case kind::other:
       return refusal(make_error(error_id::ddl_over_shards, tag));
+    case kind::execute:
+    case kind::deallocate:
+      return {to_shard{designated_shard}};  // where PREPARE went
     default:
       return {to_any{}};
   }

@@ -1,3 +1,4 @@
+// The demonstration world of the planner's tests; see fixture.hpp.
 #include "fixture.hpp"
 
 #include <catch2/catch.hpp>

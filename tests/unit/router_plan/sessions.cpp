@@ -86,7 +86,7 @@ TEST_CASE("transaction control and settings are no writes", "[sessions]") {
   for (const std::size_t shards : {std::size_t{1}, std::size_t{2}}) {
     const world w(shards);
     for (const char* sql : {"BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT a", "RELEASE a", "ROLLBACK TO a", "SET a.b = 'c'",
-                            "SET LOCAL a.b = 'c'", "RESET a.b", "SHOW a.b", "DISCARD ALL", "DEALLOCATE ALL"}) {
+                            "SET LOCAL a.b = 'c'", "RESET a.b", "SHOW a.b", "DISCARD ALL"}) {
       const route r = w.routed(sql);
       INFO(sql);
       CHECK(r.mode == access::read);
@@ -122,8 +122,16 @@ TEST_CASE("over several shards", "[sessions]") {
             {"SET work_mem = '1MB'", "any shard (replica allowed)"},
             {"SHOW work_mem", "any shard (primary, a read)"},
             {"DISCARD ALL", "any shard (replica allowed)"},
-            {"PREPARE q AS SELECT 1", "any shard (primary)"},
-            {"EXECUTE q", "any shard (primary)"},
+            {"PREPARE q AS SELECT 1", "shard s0 (primary)"},
+            {"PREPARE q AS SELECT * FROM settings, countries", "shard s0 (primary)"},
+            {"PREPARE q AS SELECT * FROM reports", "refused: PREPARE of this statement is not supported here..."},
+            {"PREPARE q AS SELECT * FROM orders", "refused: PREPARE of this statement is not supported here..."},
+            {"PREPARE q AS SELECT * FROM orders WHERE customer_id = $1", "refused: PREPARE of this statement..."},
+            {"PREPARE q AS SELECT count(*) FROM orders", "refused: this query over several shards..."},
+            {"PREPARE q AS DELETE FROM orders", "refused: a write to more than one shard..."},
+            {"EXECUTE q", "shard s0 (primary)"},
+            {"EXPLAIN EXECUTE q", "shard s0 (primary)"},
+            {"DEALLOCATE q", "shard s0 (primary, a read)"},
             {"PREPARE TRANSACTION 'g'", "refused: PREPARE TRANSACTION is not supported here..."},
             {"LISTEN a", "refused: LISTEN is not supported here..."},
             {"NOTIFY a", "refused: NOTIFY is not supported here..."},
