@@ -44,6 +44,15 @@ std::string with_constants(std::string_view text, const token_scan& found) {
   return out;
 }
 
+/// libpg_query cuts a constant at a comment between its pieces; behind a prefix it then reads all that follows by other
+/// rules than the server, and its tokens say nothing.
+bool comment_inside(std::string_view text, const token_scan& found) {
+  return std::any_of(found.constants.begin(), found.constants.end(), [&](const constant_position& constant) {
+    return constant.kind != token_constant::string &&
+           text.substr(constant.offset, constant.length).find("--") != text.npos;
+  });
+}
+
 void check_constants(std::string_view text, const token_scan& found) {
   std::size_t end = 0;
   std::string value;
@@ -85,6 +94,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   token_scan again;
   scan(rebuilt, again);
   require(again.valid && again.normalized == found.normalized && again.key == found.key);
-  require(test::reference_shape(rebuilt) == test::reference_shape(text));
+  if (!comment_inside(text, found)) require(test::reference_shape(rebuilt) == test::reference_shape(text));
   return 0;
 }
