@@ -119,11 +119,19 @@ class Peers:
         for name, value in settings.items():
             command += ["-c", f"{name}={value}"]
         self.add(Process("postgres", command, self.folder, signal.SIGINT, **unprivileged()))
-        self.wait_until_answers("postgres", self.server_port, "postgres")
-        self.run_tool([PG_BIN / "createdb", "-h", "127.0.0.1", "-p", self.server_port, "-U", USER, USER])
+        self.wait_for_server()
         self.run_tool([PG_BIN / "pgbench", "-i", "-q", "-s", self.scale, *self.target(self.server_port)])
         self.ports["direct"] = self.server_port
         self.versions["PostgreSQL"] = self.version([PG_BIN / "postgres", "--version"])
+
+    def wait_for_server(self):
+        create = [PG_BIN / "createdb", "-h", "127.0.0.1", "-p", str(self.server_port), "-U", USER, USER]
+        end = time.monotonic() + START_SECONDS
+        while subprocess.run(create, capture_output=True, timeout=START_SECONDS).returncode != 0:
+            self.processes[-1].check()
+            if time.monotonic() > end:
+                raise BenchError(f"postgres does not start: {self.processes[-1].last_words()}")
+            time.sleep(0.1)
 
     def run_tool(self, command):
         done = subprocess.run([str(c) for c in command], cwd=self.folder, capture_output=True, text=True, timeout=600,
@@ -141,17 +149,22 @@ class Peers:
         words = out[0].split() if out else []
         return next((w.rstrip(",") for w in words if w[0].isdigit()), "?")
 
-    def psql(self, port, sql, database=USER):
-        return subprocess.run(
-            [str(PG_BIN / "psql"), "-X", "-A", "-t", "-h", "127.0.0.1", "-p", str(port), "-U", USER, "-d", database, "-c", sql],
-            capture_output=True, text=True, timeout=120, env={**os.environ, "PGCONNECT_TIMEOUT": "5"})
+    def psql(self, port, sql, seconds=30):
+        """What psql says to one statement; a proxy that hangs is one that failed."""
+        command = [PG_BIN / "psql", "-X", "-A", "-t", "-h", "127.0.0.1", "-p", port, "-U", USER, "-d", USER, "-c", sql]
+        command = [str(c) for c in command]
+        try:
+            return subprocess.run(command, capture_output=True, text=True, timeout=seconds,
+                                  env={**os.environ, "PGCONNECT_TIMEOUT": "5"})
+        except subprocess.TimeoutExpired:
+            return subprocess.CompletedProcess(command, 1, "", f"no answer within {seconds} s")
 
-    def wait_until_answers(self, name, port, database=USER):
+    def wait_until_answers(self, name, port):
         process = next(p for p in self.processes if p.name == name)
         end = time.monotonic() + START_SECONDS
         while True:
             process.check()
-            answer = self.psql(port, "SELECT 40 + 2", database)
+            answer = self.psql(port, "SELECT 40 + 2", 5)
             if answer.stdout.strip() == "42":
                 return
             if time.monotonic() > end:
