@@ -171,7 +171,7 @@ void function_reader::note_call(const sql::expr& call) {
   if (traits == nullptr || traits->any_volatile || (traits->any_stable && !listed(stable_by_settings, name))) {
     set_once(facts_.not_replicable, quoted(name));
   }
-  if (identity(name)) facts_.needs_primary = facts_.transaction_dependent = true;
+  if (identity(name) && !map.treat_as_read.contains(name)) facts_.needs_primary = facts_.transaction_dependent = true;
   if (listed(transaction_time, name)) facts_.transaction_dependent = true;
   if (listed(sequence_functions, name)) set_once(facts_.sequence, quoted(name));
   if (listed(sequence_functions, name) || listed(session_functions, name) || has_prefix(session_prefixes, name)) {

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psycopg2
 
-from waiting import wait_until
+from waiting import GiveUp, wait_until
 
 PG_BIN = Path("/usr/lib/postgresql/15/bin")
 DEMO = Path(__file__).resolve().parents[2] / "demo"
@@ -139,7 +139,8 @@ class Server:
 
     def wait_ready(self, deadline=30):
         def answers():
-            assert self.process.poll() is None, f"{self.name} ended:\n{self.log()[-2000:]}"
+            if not self.running:
+                raise GiveUp(f"{self.name} ended:\n{self.log()[-2000:]}")
             self.connect("postgres").close()
             return True
         wait_until(answers, deadline, f"{self.name} answers")
