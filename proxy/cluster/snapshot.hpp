@@ -1,5 +1,5 @@
-// What the control plane knows of the servers, as one immutable value for each database. Workers read it without a lock;
-// the monitor replaces it whole.
+// What the control plane knows of the servers, as one immutable value for each database. Workers read it without a
+// lock; the monitor replaces it whole.
 #pragma once
 
 #include "config/config.hpp"
@@ -21,8 +21,8 @@ enum class server_role : std::uint8_t { unknown, primary, replica };
 /// One server as last seen.
 struct server_state {
   server_role role = server_role::unknown;
-  bool usable = false;          ///< reachable, a role known, not lagging more than allowed
-  std::string reason;           ///< why not usable
+  bool usable = false;  ///< reachable, a role known, not lagging more than allowed
+  std::string reason;   ///< why not usable
   unsigned weight = 1;
   /// Replica: whatever was committed on its primary before this moment has been replayed here. A session whose last
   /// write ended earlier may read from it. Primary: meaningless.
@@ -38,7 +38,7 @@ struct shard_state {
 /// One database: all that routing and choosing a server needs. Immutable once published.
 struct database_state {
   std::string name;
-  bool served = false;                ///< false: clients are refused with `reason`
+  bool served = false;  ///< false: clients are refused with `reason`
   std::string reason;
   std::shared_ptr<const router::topology> map;
   std::shared_ptr<const router::catalog> schema;
