@@ -116,7 +116,7 @@ def tags(messages):
 class Client:
     """One connection. send() and receive() are the protocol as it is; the rest are shorthands."""
 
-    def __init__(self, port, user="app", password="secret", database="shop", host="127.0.0.1", timeout=30, **parameters):
+    def __init__(self, port, user="app", password="secret", database="shop", host="127.0.0.1", timeout=15, **parameters):
         self.socket = socket.create_connection((host, port), timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._buffer = b""
