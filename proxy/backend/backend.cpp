@@ -3,6 +3,7 @@
 #include "protocol/frontend.hpp"
 #include "proxy/backend/pool.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 namespace pgbraid::proxy {
@@ -25,7 +26,8 @@ backend::backend(server_pool& pool, channel io, std::int32_t backend_pid, std::i
 
 void backend::consume(std::size_t bytes) noexcept {
   begin_ += bytes;
-  if (begin_ == end_) begin_ = end_ = 0;
+  // A read that is under way has been told where to put its bytes.
+  if (begin_ == end_ && !reading_) begin_ = end_ = 0;
 }
 
 void backend::read() {
@@ -70,19 +72,24 @@ void backend::resume() {
   read();
 }
 
-bool backend::send(std::string_view bytes) {
+bool backend::send(const iovec* parts, std::size_t count) {
   if (!io_.is_open()) return false;
+  std::size_t sent = 0;
   if (unsent_.empty()) {
-    const ssize_t sent = io_.send(bytes);
-    if (sent < 0) {
-      lost("could not send to the server");
+    const ssize_t result = io_.send(parts, count);
+    if (result < 0) {
+      // The read tells the holder, with what the server may have said last: whoever sends is in the middle of something.
+      resume();
       return false;
     }
-    bytes.remove_prefix(static_cast<std::size_t>(sent));
+    sent = static_cast<std::size_t>(result);
   }
-  if (bytes.empty()) return true;
-  unsent_.append(bytes);
-  if (!waiting_writable_) {
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t skipped = std::min(sent, parts[i].iov_len);
+    sent -= skipped;
+    unsent_.append(static_cast<const char*>(parts[i].iov_base) + skipped, parts[i].iov_len - skipped);
+  }
+  if (!unsent_.empty() && !waiting_writable_) {
     waiting_writable_ = true;
     io_.async_wait_writable([self = backend_ptr{this}](const boost::system::error_code& error) { self->on_writable(error); });
   }

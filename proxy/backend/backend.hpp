@@ -50,8 +50,12 @@ class backend : public boost::intrusive_ref_counter<backend, boost::thread_unsaf
   [[nodiscard]] server_pool& pool() noexcept { return *pool_; }
   [[nodiscard]] std::string_view pending() const noexcept { return {buffer_.get() + begin_, end_ - begin_}; }
   void consume(std::size_t bytes) noexcept;
-  /// Sends, keeping what the kernel does not take. False: the connection is broken, backend_lost has been called.
-  bool send(std::string_view bytes);
+  /// Sends, keeping what the kernel does not take. False: the connection is broken; backend_lost is called soon.
+  bool send(const iovec* parts, std::size_t count);
+  bool send(std::string_view bytes) {
+    const iovec part{const_cast<char*>(bytes.data()), bytes.size()};
+    return send(&part, 1);
+  }
   [[nodiscard]] bool send_blocked() const noexcept { return !unsent_.empty(); }
   /// Starts reading unless it is under way or paused.
   void read();

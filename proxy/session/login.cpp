@@ -39,6 +39,14 @@ struct refused {
   p::error_report error;
 };
 
+// Whatever goes wrong before the session stands ends it.
+std::string fatal(const p::error_report& error) {
+  const p::error_field fields[] = {{'S', "FATAL"}, {'V', "FATAL"}, {'C', p::row_of(error.id).sqlstate}, {'M', error.message}, {'D', error.detail}, {'H', error.hint}};
+  std::string bytes;
+  p::encode_error_response(bytes, fields);
+  return bytes;
+}
+
 std::string lower(std::string text) {
   std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c); });
   return text;
@@ -70,8 +78,7 @@ class client_greeting {
     }
     timer.cancel();
     if (failure && !timed_out) {
-      std::string bytes;
-      p::encode_error(bytes, *failure);
+      const std::string bytes = fatal(*failure);
       try {
         co_await send_all(client_->io_, bytes);
       } catch (const boost::system::system_error&) {

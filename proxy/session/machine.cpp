@@ -71,6 +71,7 @@ void session_machine::next_cycle(step& s) {
       break;
   }
   told_ = cycle_failed_ = force_primary_ = placed_ = sent_ = false;
+  batch_writer_.reset();
   again_ = true;
   switch (frame.type) {
     case p::frontend::query:
@@ -83,7 +84,6 @@ void session_machine::next_cycle(step& s) {
     case p::frontend::sync:
     case p::frontend::flush:
       cycle_ = cycle_kind::batch;
-      batch_writer_.reset();
       sync_sent_ = batch_synced_ = false;
       return collect_batch(s);
     case p::frontend::function_call:

@@ -105,6 +105,8 @@ bool session_machine::control_begin(std::string_view sql, const router::plan& pl
   txn_.isolation = default_isolation_;
   txn_.read_only = default_read_only_;
   merge_modes(plan.modes);
+  // What it asks for is not known: one server, the primary, is right for all.
+  if (plan.opaque) txn_.isolation = isolation_level::serializable;
   txn_.prologue.push_back({prologue_entry::kind::begin, control_->sql, {}, current_, local_});
   control_local(start ? "START TRANSACTION" : "BEGIN");
   return true;
@@ -362,7 +364,8 @@ void session_machine::change_setting(const router::plan& plan, std::string_view 
     }
   }
   const bool reset = plan.effect == session_effect::reset || variable.to_default;
-  const std::string& name = variable.name;
+  // Text that the grammar did not take has no name to go by: it stands for itself.
+  const std::string name = variable.name.empty() && !reset ? std::string{sql} : variable.name;
   if (plan.effect == session_effect::set_session_characteristics) {
     current_ = env_.settings.with(current_, {"session characteristics", value, std::string{sql}});
     if (plan.modes.isolation != isolation_level::unset) {

@@ -145,7 +145,7 @@ void session_machine::mark_use(const router::plan& plan, const router::route& r,
       default:
         break;
     }
-    if (plan.statement_count > 1 && plan.effect != router::session_effect::none) b.dirty = true;
+    if (plan.user_code || (plan.statement_count > 1 && plan.effect != router::session_effect::none)) b.dirty = true;
   }
   if (r.mode != router::access::write) return;
   const bool counts = std::holds_alternative<router::to_shard>(r.target) || plan.effect != router::session_effect::none;

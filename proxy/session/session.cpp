@@ -16,8 +16,7 @@ namespace p = protocol;
 
 namespace {
 
-// What a client that has stopped reading may have waiting for it before its backends are not read any more.
-constexpr std::size_t parts_in_one_send = 32;
+// Bytes of input that one step is shown at once.
 constexpr std::size_t largest_step = 64 * 1024;
 
 }  // namespace
@@ -135,8 +134,8 @@ void session::perform(step& s) {
         if (closing_) return;
         continue;
       case action_kind::to_backend:
-        if (a.branch < leases_.size() && leases_[a.branch].held) (void)leases_[a.branch].held->send(s.bytes_of(a));
-        break;
+        i = send_to_backend(s, i);
+        continue;
       case action_kind::acquire:
         acquire(s, a);
         break;
@@ -168,15 +167,34 @@ void session::perform(step& s) {
   if (closing_ && unsent_.empty()) close();
 }
 
-// Sends this action's bytes and those of the ones that directly follow, in one call.
-std::size_t session::send_to_client(step& s, std::size_t from) {
-  std::array<iovec, parts_in_one_send> parts;
-  std::size_t count = 0, total = 0, next = from;
-  while (next < s.actions.size() && s.actions[next].kind == action_kind::to_client && count < parts.size()) {
-    const std::string_view bytes = s.bytes_of(s.actions[next++]);
-    parts[count++] = {const_cast<char*>(bytes.data()), bytes.size()};
-    total += bytes.size();
+// The bytes of this action and of those that directly follow for the same receiver, to be sent in one call.
+std::size_t session::gather(const step& s, std::size_t from, send_parts& parts) {
+  const action& first = s.actions[from];
+  std::size_t next = from;
+  while (next < s.actions.size() && parts.count < parts.list.size()) {
+    const action& a = s.actions[next];
+    if (a.kind != first.kind || a.branch != first.branch) break;
+    const std::string_view bytes = s.bytes_of(a);
+    parts.list[parts.count++] = {const_cast<char*>(bytes.data()), bytes.size()};
+    parts.total += bytes.size();
+    ++next;
   }
+  return next;
+}
+
+std::size_t session::send_to_backend(step& s, std::size_t from) {
+  send_parts parts;
+  const std::size_t next = gather(s, from, parts);
+  const branch_index branch = s.actions[from].branch;
+  if (branch < leases_.size() && leases_[branch].held) (void)leases_[branch].held->send(parts.list.data(), parts.count);
+  return next;
+}
+
+std::size_t session::send_to_client(step& s, std::size_t from) {
+  send_parts gathered;
+  const std::size_t next = gather(s, from, gathered);
+  const auto& parts = gathered.list;
+  const std::size_t count = gathered.count, total = gathered.total;
   std::size_t sent = 0;
   if (unsent_.empty()) {
     const ssize_t result = io_.send(parts.data(), count);
@@ -246,9 +264,10 @@ void session::backend_readable(backend& b) {
   if (!unsent_.empty()) return b.pause();
   step& s = worker_.scratch();
   s.clear();
-  const std::size_t used = machine_->on_backend(s, b.branch, b.pending());
+  // Consumed before the actions are carried out: one of them may give the backend back, which begins to read into its
+  // buffer anew. The bytes stay where they are until then.
+  b.consume(machine_->on_backend(s, b.branch, b.pending()));
   run(s);
-  if (b.holder == this || b.holder == nullptr) b.consume(std::min(used, b.pending().size()));
   // Bytes behind the last answer, on a backend that has been given back: the pool's to judge.
   if (b.holder == nullptr && b.is_open() && !b.pending().empty()) b.pool().idle_bytes(b);
 }

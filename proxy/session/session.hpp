@@ -56,7 +56,14 @@ class session final : public boost::intrusive_ref_counter<session, boost::thread
   void run(step& s);
   void acquire(step& s, const action& a);
   void leased(branch_index branch, backend_ptr b, const protocol::error_report* error);
-  std::size_t send_to_client(step& s, std::size_t from);
+  /// Parts for one call of sendmsg.
+  struct send_parts {
+    std::array<iovec, 32> list;
+    std::size_t count = 0, total = 0;
+  };
+  [[nodiscard]] static std::size_t gather(const step& s, std::size_t from, send_parts& parts);
+  [[nodiscard]] std::size_t send_to_backend(step& s, std::size_t from);
+  [[nodiscard]] std::size_t send_to_client(step& s, std::size_t from);
   void release(const action& a);
   void discard(branch_index branch);
   void cancel_branch(branch_index branch);

@@ -59,9 +59,12 @@ std::string listener::open(const config::listen_options& options) {
     }
     spdlog::info("listening on {}", at->name);
     places_.push_back(std::move(at));
-    accept(*places_.back());
   }
   return {};
+}
+
+void listener::start() {
+  for (const auto& at : places_) accept(*at);
 }
 
 void listener::accept(place& at) {

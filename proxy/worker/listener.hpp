@@ -19,8 +19,10 @@ class listener {
   listener(boost::asio::io_context& context, shared_state& shared);
   ~listener();
 
-  /// Binds every address. Returns what went wrong, "" if nothing did.
+  /// Binds every address; clients may connect and wait from here on. Returns what went wrong, "" if nothing did.
   [[nodiscard]] std::string open(const config::listen_options& options);
+  /// Lets the clients in.
+  void start();
   /// No new clients from here on.
   void close();
 

@@ -82,7 +82,12 @@ class process {
   }
 
  private:
-  void ready() { spdlog::info("ready: {} workers", workers_.size()); }
+  // The servers have been asked who they are: clients that have come meanwhile are let in.
+  void ready() {
+    if (stopping_) return;
+    listener_.start();
+    spdlog::info("ready: {} workers", workers_.size());
+  }
 
   // On the monitor's thread.
   void publish(database_state_ptr state) {

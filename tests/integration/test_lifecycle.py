@@ -163,7 +163,7 @@ def test_reload_adds_and_removes_a_database_and_a_user(shard, start_braid):
         assert session.value("SELECT 1") == "1"
 
 
-@pytest.mark.parametrize("text, where", [("databases: [\n", ":2:1"), ("databases:\n  shop:\n    serverz: ['127.0.0.1:1']\n", ":3:5")],
+@pytest.mark.parametrize("text, where", [("databases: [\n", ":1:1"), ("databases:\n  shop:\n    serverz: ['127.0.0.1:1']\n", ":3:5")],
                          ids=["yaml", "unknown key"])
 def test_a_broken_file_on_reload_changes_nothing(shard, start_braid, text, where):
     braid = start_braid(plain_topology(shard.servers))
