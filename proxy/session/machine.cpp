@@ -50,8 +50,8 @@ void session_machine::on_client(step& s, std::string_view input) {
   if (skip_ > 0) return skip_oversized(s);
   if (copy_in_ >= 0) return copy_from_client(s);
   if (cycle_ == cycle_kind::none) return next_cycle(s);
-  // A batch whose last part has been worked off waits for the client's next messages.
-  if (cycle_ == cycle_kind::batch && !batch_synced_ && operation_ == operations_.size()) return collect_batch(s);
+  // A batch whose last part is incomplete, or has been worked off, waits for the client's next messages.
+  if (cycle_ == cycle_kind::batch && !batch_synced_ && (collecting_ || operation_ == operations_.size())) return collect_batch(s);
 }
 
 void session_machine::next_cycle(step& s) {
@@ -72,6 +72,7 @@ void session_machine::next_cycle(step& s) {
   }
   told_ = cycle_failed_ = force_primary_ = placed_ = sent_ = false;
   batch_writer_.reset();
+  collecting_ = false;
   again_ = true;
   switch (frame.type) {
     case p::frontend::query:
@@ -127,6 +128,7 @@ void session_machine::skip_oversized(step& s) {
   // Extended protocol: everything up to the next Sync is skipped, as after any error.
   if (cycle_ == cycle_kind::none) {
     cycle_ = cycle_kind::batch;
+    collecting_ = true;
     batch_writer_.reset();
     sync_sent_ = batch_synced_ = false;
     again_ = false;

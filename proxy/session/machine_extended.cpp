@@ -19,12 +19,15 @@ constexpr std::size_t max_batch_bytes = 256 * 1024;
 }  // namespace
 
 void session_machine::collect_batch(step& s) {
+  collecting_ = true;
+  collecting_ = false;
   while (true) {
     p::frame_view frame;
     const p::frame_status status = p::next_frame(input_.substr(scan_), env_.max_message_bytes, frame);
     if (status == p::frame_status::malformed) return protocol_violation(s, "invalid message length");
     if (frame.total == 0 || status == p::frame_status::incomplete) {
       if (scan_ >= max_batch_bytes || (scan_ > 0 && frame.total > max_batch_bytes)) break;
+      collecting_ = true;
       s.read_client = true;
       return;
     }
@@ -47,7 +50,10 @@ void session_machine::collect_batch(step& s) {
       case p::frontend::copy_data:
       case p::frontend::copy_done:
       case p::frontend::copy_fail:
-        if (scan_ > 0) return run_batch(s);
+        if (scan_ > 0) {
+          collecting_ = false;
+          return run_batch(s);
+        }
         s.consumed += frame.total;
         s.more_input = true;
         return;
@@ -65,6 +71,7 @@ void session_machine::collect_batch(step& s) {
     }
     if (frame.type == p::frontend::flush || scan_ >= max_batch_bytes) break;
   }
+  collecting_ = false;
   if (!batch_synced_) again_ = false;
   run_batch(s);
 }
@@ -104,6 +111,7 @@ void session_machine::run_batch(step& s) {
   operations_.clear();
   operation_ = scan_ = 0;
   again_ = false;
+  collecting_ = true;
   s.more_input = s.read_client = true;
 }
 
