@@ -232,7 +232,6 @@ class session_machine {
   std::vector<operation> operations_;
   std::size_t operation_ = 0, scan_ = 0;
   bool collecting_ = false;            ///< the part collected so far waits for the rest of its messages
-  bool collecting_ = false;            ///< a batch's next messages are still to come
   bool batch_synced_ = false;          ///< the collected part ends with Sync
   bool sync_sent_ = false;
   bool flushed_ = false;               ///< Flush went to the branches that owe answers

@@ -289,6 +289,7 @@ session_machine::verdict session_machine::forward_answer(step& s, branch_index i
           operations_.clear();
           operation_ = scan_ = 0;
           batch_synced_ = false;
+          collecting_ = true;
           cycle_bytes_ = 0;
         }
       } else {

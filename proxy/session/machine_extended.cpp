@@ -19,7 +19,6 @@ constexpr std::size_t max_batch_bytes = 256 * 1024;
 }  // namespace
 
 void session_machine::collect_batch(step& s) {
-  collecting_ = true;
   collecting_ = false;
   while (true) {
     p::frame_view frame;

@@ -47,8 +47,8 @@ std::shared_ptr<server_budget> shared_state::budget(const std::string& key, unsi
   const std::lock_guard lock{mutex_};
   auto& found = budgets_[key];
   if (!found) {
-    found = std::make_shared<server_budget>(limit, static_cast<unsigned>(workers.size()));
-  } else {
+    found = std::make_shared<server_budget>(limit == 0 ? config::pool_options{}.size : limit, static_cast<unsigned>(workers.size()));
+  } else if (limit != 0) {
     found->change_limit(limit);
   }
   return found;

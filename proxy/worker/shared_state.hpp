@@ -45,7 +45,7 @@ struct shared_state {
   [[nodiscard]] std::vector<database_state_ptr> databases() const;
   void publish(database_state_ptr state);
 
-  /// The one budget of a server, database and user. runs on: any thread.
+  /// The one budget of a server, database and user; `limit` 0: as it is, the default for a new one. runs on: any thread.
   [[nodiscard]] std::shared_ptr<server_budget> budget(const std::string& key, unsigned limit);
 
  private:

@@ -115,7 +115,7 @@ server_pool& worker::pool(const server_endpoint& endpoint, unsigned limit) {
   const std::string key = endpoint.key();
   auto& found = pools_[key];
   if (!found) {
-    found = std::make_unique<server_pool>(*this, endpoint, shared_.budget(key, limit == 0 ? config::pool_options{}.size : limit));
+    found = std::make_unique<server_pool>(*this, endpoint, shared_.budget(key, limit));
   } else if (limit != 0) {
     found->budget().change_limit(limit);
   }
