@@ -90,8 +90,8 @@ def test_isolation_levels_and_where_they_read(client, keys):
 def test_set_transaction_before_the_first_statement(client, keys):
     client.query("BEGIN")
     client.query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-    assert client.value("SHOW transaction_isolation") == "repeatable read"
     assert who(client, keys[0][0]) == "s0-primary"
+    assert client.value("SHOW transaction_isolation") == "repeatable read"
     client.query("COMMIT")
 
 
