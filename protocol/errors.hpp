@@ -84,7 +84,7 @@ enum class severity : std::uint8_t { error, fatal };
   row(user_code, "0A000", error, "{} may read or write sharded tables and would see one shard only",                    \
       "List it under sharding.shard_local if it does not depend on other shards' rows.")                                \
   row(ddl_over_shards, "0A000", error, "{} over several shards is not supported", "Run the statement on every shard.")  \
-  row(session_feature, "0A000", error, "{} is not supported here: {}", "")                                              \
+  row(session_feature, "0A000", error, "{} is not supported here: {}", "Connect to the one server that is meant for this.")                                              \
   row(types_differ, "0A000", error, "table \"{}\" has a type whose OID differs between the shards: {}",                 \
       "Create the type on all shards with the same OID, or cast the column to text in a view.")
 // clang-format on

@@ -132,6 +132,7 @@ class session_machine {
   [[nodiscard]] bool control_savepoint(step& s);
   [[nodiscard]] bool control_settings(step& s);
   [[nodiscard]] bool control_discard(step& s);
+  [[nodiscard]] bool control_deallocate(step& s);
   void run_control(step& s);
   void control_local(std::string_view tag);
   void finish_control(step& s);

@@ -141,7 +141,10 @@ void session_machine::lose_branch(step& s, branch_index i, const p::error_report
     s.add(action_kind::close);
     return;
   }
-  if (cycle_ == cycle_kind::none || !owed) return;
+  if (cycle_ == cycle_kind::none || !owed) {
+    if (in_block && txn_.active && !txn_.untold) txn_.untold = error;
+    return;
+  }
 
   if (control_ && control_->running) {
     control_->failed = true;

@@ -51,6 +51,7 @@ bool session_machine::is_control(const router::plan& plan) noexcept {
     case session_effect::set_session_characteristics:
     case session_effect::set_constraints:
     case session_effect::discard:
+    case session_effect::deallocate:
       return true;
     default:
       return false;
@@ -77,6 +78,9 @@ bool session_machine::start_control(step& s, const router::plan_ptr& plan, std::
       break;
     case session_effect::discard:
       mine = control_discard(s);
+      break;
+    case session_effect::deallocate:
+      mine = control_deallocate(s);
       break;
     default:
       mine = control_settings(s);
@@ -187,6 +191,23 @@ bool session_machine::control_discard(step& s) {
   return true;
 }
 
+// Statements of the protocol stand under other names on the servers, where DEALLOCATE must not reach them.
+bool session_machine::control_deallocate(step& s) {
+  const std::string& name = control_->plan->name;
+  if (!name.empty()) {
+    if (!statements_.contains(name)) return false;  // of PREPARE's making, or nobody's: the server knows
+    control_local("DEALLOCATE");
+    return true;
+  }
+  if (pinned_ < 0) {
+    control_local("DEALLOCATE ALL");
+    return true;
+  }
+  control_->running = true;
+  run_control(s);
+  return true;
+}
+
 // Sends the statement to the branches that it concerns, leasing one if there is none.
 void session_machine::run_control(step& s) {
   if (sent_) return;
@@ -194,7 +215,8 @@ void session_machine::run_control(step& s) {
     targets_.clear();
     for (std::size_t i = 0; i < branches_.size(); ++i) {
       const branch& b = branches_[i];
-      if (b.in_block || (!txn_.active && static_cast<int>(i) == pinned_)) targets_.push_back(static_cast<branch_index>(i));
+      const bool pinned = static_cast<int>(i) == pinned_;
+      if (control_->plan->effect == session_effect::deallocate ? pinned : b.in_block || (!txn_.active && pinned)) targets_.push_back(static_cast<branch_index>(i));
     }
     if (targets_.empty()) targets_.push_back(branch_for(s, any_shard(true), false));
     placed_ = true;
@@ -278,6 +300,18 @@ void session_machine::apply_control(const router::plan& plan, const std::string&
     case session_effect::set_session_characteristics:
       change_setting(plan, sql);
       if (txn_.active) note(prologue_entry::kind::set);
+      return;
+    case session_effect::deallocate:
+      if (!plan.name.empty()) {
+        statements_.erase(plan.name);
+        return;
+      }
+      statements_.clear();
+      unnamed_.reset();
+      if (pinned_ >= 0) {
+        branches_[static_cast<std::size_t>(pinned_)].facts->prepared.clear();
+        branches_[static_cast<std::size_t>(pinned_)].facts->unnamed = 0;
+      }
       return;
     case session_effect::discard:
       if (plan.name.empty() || plan.name == "all") {

@@ -5,6 +5,7 @@
 #include "protocol/frontend.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace pgbraid::proxy {
 
@@ -135,6 +136,12 @@ bool session_machine::op_parse(step& s, std::string_view frame) {
     st = env_.statements.get(context_.get(), m.text, std::move(types), made);
   }
   refresh_plan(*st);
+  if (txn_.untold && st->plan->effect != session_effect::rollback) {
+    if (!drained(s)) return false;
+    const p::error_report error = *std::exchange(txn_.untold, std::nullopt);
+    if (st->plan->effect == session_effect::commit) end_transaction(false);
+    return op_error(s, error);
+  }
   if (client_status() == 'E' && !leaves_failed_transaction(*st->plan)) return op_error(s, p::make_error(error_id::transaction_aborted));
   if (is_control(*st->plan)) {
     if (name.empty()) {
@@ -224,6 +231,12 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
   statement* st = find_statement(m.statement, serial);
   if (st == nullptr) return op_error(s, p::make_error(error_id::no_such_statement, m.statement));
   refresh_plan(*st);
+  if (txn_.untold && st->plan->effect != session_effect::rollback) {
+    if (!drained(s)) return false;
+    const p::error_report error = *std::exchange(txn_.untold, std::nullopt);
+    if (st->plan->effect == session_effect::commit) end_transaction(false);
+    return op_error(s, error);
+  }
   if (client_status() == 'E' && !leaves_failed_transaction(*st->plan)) return op_error(s, p::make_error(error_id::transaction_aborted));
   const statement_ptr shared = m.statement.empty() ? unnamed_ : statements_.find(std::string{m.statement})->second;
   if (is_control(*st->plan)) {

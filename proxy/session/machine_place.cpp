@@ -226,8 +226,16 @@ void session_machine::on_lease(step& s, branch_index i, backend_facts& facts, bo
 }
 
 void session_machine::on_lease_failed(step& s, branch_index i, const protocol::error_report& error) {
+  const bool replica = branches_[i].wants_replica;
   branches_[i] = branch{};
   if (cycle_ == cycle_kind::none) return;
+  const bool servers_fault = error.id == error_id::server_login_failed || error.id == error_id::server_lost;
+  if (replica && servers_fault && !force_primary_ && context_->context.map->replicas == router::replica_use::prefer) {
+    // The replica is gone and the control plane has not noticed yet.
+    force_primary_ = true;
+    placed_ = false;
+    return work(s);
+  }
   if (control_ && control_->running) control_.reset();
   if (cycle_ == cycle_kind::batch) {
     (void)op_error(s, error);

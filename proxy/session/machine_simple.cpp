@@ -5,6 +5,7 @@
 #include "protocol/wire.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace pgbraid::proxy {
 
@@ -36,6 +37,12 @@ void session_machine::start_simple(step& s, const p::frame_view& frame) {
     s.own_to_client(from);
     tell_ready(s);
     return finish_cycle(s);
+  }
+  if (txn_.untold && plan_->effect != session_effect::rollback) {
+    // A server was lost behind the client's back: it is told now, and COMMIT must not look as if it had succeeded.
+    const p::error_report error = *std::exchange(txn_.untold, std::nullopt);
+    if (plan_->effect == session_effect::commit) end_transaction(false);
+    return refuse_simple(s, error);
   }
   if (txn_.active && client_status() == 'E') {
     const session_effect e = plan_->effect;

@@ -8,6 +8,7 @@ void transaction::clear() {
   active = failed = primary_only = foreign = broken = chained = read_only = false;
   isolation = isolation_level::read_committed;
   writer.reset();
+  untold.reset();
   prologue.clear();
   base.reset();
 }

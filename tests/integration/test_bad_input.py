@@ -37,7 +37,7 @@ def send_raw(port, data, shut=False):
                 s.shutdown(socket.SHUT_WR)
             while chunk := s.recv(65536):
                 got += chunk
-        except ConnectionError:
+        except OSError:  # the other side has closed already
             pass
         return got
 
