@@ -51,6 +51,7 @@ struct branch {
   bool unsynced = false;         ///< extended-protocol messages went out that no Sync has followed
   bool wrote = false;            ///< a statement that is no proved read went here since the transaction began
   bool dirty = false;            ///< user code ran here: probe before it goes back
+  bool ddl = false;              ///< the schema may have been changed through it
   bool failed_quietly = false;   ///< the current cycle's error came from here
   char transaction = 'I';        ///< status byte of its last ReadyForQuery
   std::uint32_t preparing = 0;   ///< answers of disposition `prepare` outstanding

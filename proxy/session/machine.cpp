@@ -229,6 +229,7 @@ void session_machine::release_branches(step& s) {
     a.kind = action_kind::release;
     a.branch = index;
     a.wrote = b.wrote;
+    a.ddl = b.ddl;
     a.shard = b.shard;
     s.actions.push_back(a);
     b = branch{};

@@ -55,6 +55,7 @@ class session_machine {
 
   /// Nothing is under way and no transaction is open: the session could end without anybody's loss.
   [[nodiscard]] bool between_transactions() const noexcept { return cycle_ == cycle_kind::none && !txn_.active; }
+  [[nodiscard]] const std::string& user() const noexcept { return user_; }
   /// Why the session keeps a backend between transactions; "" when it does not.
   [[nodiscard]] std::string_view pinned_because() const noexcept { return pin_reason_; }
 

@@ -142,7 +142,7 @@ void session_machine::lose_branch(step& s, branch_index i, const p::error_report
     return;
   }
   if (cycle_ == cycle_kind::none || !owed) {
-    if (in_block && txn_.active && !txn_.untold) txn_.untold = error;
+    if (in_block && txn_.active && !txn_.untold) txn_.untold = std::make_unique<p::error_report>(error);
     return;
   }
 

@@ -138,7 +138,7 @@ bool session_machine::op_parse(step& s, std::string_view frame) {
   refresh_plan(*st);
   if (txn_.untold && st->plan->effect != session_effect::rollback) {
     if (!drained(s)) return false;
-    const p::error_report error = *std::exchange(txn_.untold, std::nullopt);
+    const p::error_report error = *std::exchange(txn_.untold, nullptr);
     if (st->plan->effect == session_effect::commit) end_transaction(false);
     return op_error(s, error);
   }
@@ -233,7 +233,7 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
   refresh_plan(*st);
   if (txn_.untold && st->plan->effect != session_effect::rollback) {
     if (!drained(s)) return false;
-    const p::error_report error = *std::exchange(txn_.untold, std::nullopt);
+    const p::error_report error = *std::exchange(txn_.untold, nullptr);
     if (st->plan->effect == session_effect::commit) end_transaction(false);
     return op_error(s, error);
   }

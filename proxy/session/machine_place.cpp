@@ -12,6 +12,16 @@ namespace p = protocol;
 using protocol::error_id;
 using router::sql::isolation_level;
 
+namespace {
+
+// What the catalog is read again for. Several statements in one text may hold anything.
+bool changes_schema(const router::plan& plan) {
+  if (plan.statement_count > 1 || plan.opaque) return true;
+  return plan.tag.starts_with("CREATE") || plan.tag.starts_with("ALTER") || plan.tag.starts_with("DROP");
+}
+
+}  // namespace
+
 bool session_machine::may_use_replica(const router::plan& plan, const router::route& r) {
   if (r.mode != router::access::read || r.needs_primary || force_primary_) return false;
   if (context_->context.map->replicas == router::replica_use::off) return false;
@@ -121,7 +131,10 @@ void session_machine::mark_use(const router::plan& plan, const router::route& r,
   for (const branch_index i : used) {
     branch& b = branches_[i];
     if (!b.replica) again_ = false;
-    if (r.mode == router::access::write) b.wrote = true;
+    if (r.mode == router::access::write) {
+      b.wrote = true;
+      b.ddl = b.ddl || changes_schema(plan);
+    }
     switch (plan.effect) {
       case router::session_effect::user_code:
       case router::session_effect::other:

@@ -40,7 +40,7 @@ void session_machine::start_simple(step& s, const p::frame_view& frame) {
   }
   if (txn_.untold && plan_->effect != session_effect::rollback) {
     // A server was lost behind the client's back: it is told now, and COMMIT must not look as if it had succeeded.
-    const p::error_report error = *std::exchange(txn_.untold, std::nullopt);
+    const p::error_report error = *std::exchange(txn_.untold, nullptr);
     if (plan_->effect == session_effect::commit) end_transaction(false);
     return refuse_simple(s, error);
   }

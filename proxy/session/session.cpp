@@ -29,7 +29,6 @@ void session::start() { log_in_client(session_ptr{this}); }
 
 void session::begin(served_database& database, const std::string& user, settings_ptr startup) {
   database_ = &database;
-  user_ = user;
   machine_ = std::make_unique<session_machine>(database.environment(), user, std::move(startup), id_);
   process();
 }
@@ -302,7 +301,7 @@ void session::acquire(step& s, const action& a) {
   lease& l = leases_[a.branch];
   const steady_time written = a.shard < last_write_.size() ? last_write_[a.shard] : steady_time::min();
   p::error_report refusal;
-  const chosen_server chosen = database_->choose(a.shard, a.replica, written, user_, refusal);
+  const chosen_server chosen = database_->choose(a.shard, a.replica, written, machine_->user(), refusal);
   if (chosen.pool == nullptr) return machine_->on_lease_failed(s, a.branch, refusal);
   l.pool = chosen.pool;
   l.replica = chosen.replica;
@@ -349,6 +348,7 @@ void session::note_write(router::shard_index shard, steady_time when) {
 void session::release(const action& a) {
   lease& l = leases_[a.branch];
   if (a.wrote) note_write(a.shard, std::chrono::steady_clock::now());
+  if (a.ddl) worker_.catalog_may_have_changed(database_->state().name);
   if (l.held) {
     backend_ptr b = std::move(l.held);
     l = lease{};

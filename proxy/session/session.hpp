@@ -77,7 +77,7 @@ class session final : public boost::intrusive_ref_counter<session, boost::thread
   void make_room();
   [[nodiscard]] std::string_view input() const noexcept { return {data_ + begin_, end_ - begin_}; }
 
-  static constexpr std::size_t inline_size = 512;
+  static constexpr std::size_t inline_size = 448;
 
   struct lease {
     backend_ptr held;
@@ -91,7 +91,6 @@ class session final : public boost::intrusive_ref_counter<session, boost::thread
   std::uint64_t id_;
   std::int32_t cancel_key_;
   served_database* database_ = nullptr;
-  std::string user_;
   std::unique_ptr<session_machine> machine_;
   std::vector<lease> leases_;                 ///< by branch
   std::vector<steady_time> last_write_;       ///< by shard; empty until the first write

@@ -29,6 +29,7 @@ struct action {
   bool own = false;            ///< bytes stand in step::client_bytes / step::backend_bytes at `offset`
   bool replica = false;        ///< acquire: a replica may be given
   bool wrote = false;          ///< release, discard: the transaction that ends here may have written
+  bool ddl = false;            ///< release: the schema may have changed
   router::shard_index shard = 0;
   const char* data = nullptr;  ///< bytes in the caller's buffer, valid until the event's actions are carried out
   std::size_t offset = 0;

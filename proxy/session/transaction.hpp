@@ -8,6 +8,7 @@
 #include "router/topology.hpp"
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -30,7 +31,7 @@ struct transaction {
   bool primary_only = false;    ///< reads no longer go to replicas
   bool foreign = false;         ///< begun inside a text of several statements: what opened it is not known, so one branch only
   bool broken = false;          ///< a server of it is lost: only ROLLBACK as a whole is left
-  std::optional<protocol::error_report> untold;  ///< how a server was lost while the client was not asking for anything
+  std::unique_ptr<protocol::error_report> untold;  ///< how a server was lost while the client was not asking for anything
   bool chained = false;         ///< its end says AND CHAIN
   router::sql::isolation_level isolation = router::sql::isolation_level::read_committed;
   bool read_only = false;
