@@ -6,6 +6,7 @@
 #include "protocol/errors.hpp"
 #include "protocol/startup.hpp"
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -65,6 +66,7 @@ class server_pool {
   [[nodiscard]] unsigned in_use() const noexcept { return in_use_; }
   [[nodiscard]] server_budget& budget() noexcept { return *budget_; }
 
+  std::chrono::milliseconds idle_timeout{600'000};  ///< how long a backend may stand idle
   /// What a login to this server was told of its settings: first login's.
   protocol::parameter_list parameters;
 

@@ -178,6 +178,16 @@ std::size_t session::gather(const step& s, std::size_t from, send_parts& parts) 
     parts.total += bytes.size();
     ++next;
   }
+  // A few small pieces are cheaper as one than as a vector.
+  if (parts.count > 1 && parts.total <= parts.joined.size()) {
+    std::size_t at = 0;
+    for (std::size_t i = 0; i < parts.count; ++i) {
+      std::memcpy(parts.joined.data() + at, parts.list[i].iov_base, parts.list[i].iov_len);
+      at += parts.list[i].iov_len;
+    }
+    parts.list[0] = {parts.joined.data(), at};
+    parts.count = 1;
+  }
   return next;
 }
 
@@ -299,7 +309,8 @@ void session::backend_lost(backend& b, std::string_view why) {
 void session::acquire(step& s, const action& a) {
   if (leases_.size() <= a.branch) leases_.resize(a.branch + std::size_t{1});
   lease& l = leases_[a.branch];
-  const steady_time written = a.shard < last_write_.size() ? last_write_[a.shard] : steady_time::min();
+  const bool any_age = database_->state().config && database_->state().config->reads.consistency == config::consistency::eventual;
+  const steady_time written = !any_age && a.shard < last_write_.size() ? last_write_[a.shard] : steady_time::min();
   p::error_report refusal;
   const chosen_server chosen = database_->choose(a.shard, a.replica, written, machine_->user(), refusal);
   if (chosen.pool == nullptr) return machine_->on_lease_failed(s, a.branch, refusal);

@@ -59,6 +59,7 @@ class session final : public boost::intrusive_ref_counter<session, boost::thread
   /// Parts for one call of sendmsg.
   struct send_parts {
     std::array<iovec, 32> list;
+    std::array<char, 2048> joined;
     std::size_t count = 0, total = 0;
   };
   [[nodiscard]] static std::size_t gather(const step& s, std::size_t from, send_parts& parts);

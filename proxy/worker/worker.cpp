@@ -52,7 +52,7 @@ void worker::tick() {
   coarse_now_ = std::chrono::steady_clock::now();
   for (auto& [key, pool] : pools_) {
     pool->expire(coarse_now_);
-    pool->close_idle_since(coarse_now_ - std::chrono::minutes{10});
+    pool->close_idle_since(coarse_now_ - pool->idle_timeout);
   }
   tick_.expires_after(tick_interval);
   tick_.async_wait([this](const boost::system::error_code& error) {
