@@ -244,6 +244,12 @@ void session_machine::run_control(step& s) {
 void session_machine::finish_control(step& s) {
   const std::unique_ptr<control_state> control = std::move(control_);
   const session_effect effect = control->plan->effect;
+  if (sent_ && (effect == session_effect::commit || effect == session_effect::rollback)) {
+    // Their answers took these out of the block; what a rollback undoes of their settings is still to be noted.
+    for (const branch_index i : targets_) {
+      if (branches_[i].state == branch_state::ready && txn_.active) branches_[i].in_block = true;
+    }
+  }
   if (!control->failed) {
     apply_control(*control->plan, control->sql);
   } else if (effect == session_effect::commit || effect == session_effect::rollback) {

@@ -1,0 +1,182 @@
+// The session's machine with the extended query protocol on one shard: renamed statements, answers of its own, errors
+// in a pipeline, Flush.
+#include <catch2/catch.hpp>
+
+#include "machine_script.hpp"
+
+using namespace pgbraid::proxy::test;
+
+namespace {
+
+constexpr const char* prepare_and_run = "P(a/SELECT name FROM customers WHERE id = 1) B(/a) E() S";
+constexpr const char* parse_on_server = "P(own/SELECT name FROM customers WHERE id = 1)";
+
+}  // namespace
+
+TEST_CASE("an unnamed batch passes through byte for byte") {
+  script_options options;
+  options.client_chunk = GENERATE(0u, 1u, 7u);
+  machine_script t{options};
+  const char* batch = "P(/SELECT name FROM customers WHERE id = $1) B(//5) D(P ) E() S";
+  t.client(batch);
+  CHECK(t.raw_asked("s0") == client_frames(batch));
+  t.server("s0", "1 2 T(name) D(a) C(SELECT 1) Z(I)");
+  CHECK(t.told() == "1 2 T(name) D(a) C(SELECT 1) Z(I)");
+  CHECK(t.leases() == "+s0 -s0");
+}
+
+TEST_CASE("a named statement has a name of ours on the server") {
+  machine_script t;
+  t.client(prepare_and_run);
+  CHECK(t.asked("s0") == std::string{parse_on_server} + " B(/own) E S");
+  t.server("s0", "1 2 D(a) C(SELECT 1) Z(I)");
+  CHECK(t.told() == "1 2 D(a) C(SELECT 1) Z(I)");
+
+  SECTION("and is not parsed again where it is known") {
+    t.client("B(/a) E() S");
+    CHECK(t.asked("s0") == "B(/own) E S");
+    t.server("s0", "2 D(a) C(SELECT 1) Z(I)");
+    CHECK(t.told() == "2 D(a) C(SELECT 1) Z(I)");
+  }
+  SECTION("nor when it is parsed once more under another name") {
+    t.client("P(b/SELECT name FROM customers WHERE id = 1) B(/b) E() C(S b) S");
+    CHECK(t.asked("s0") == "B(/own) E S");
+    t.server("s0", "2 D(a) C(SELECT 1) Z(I)");
+    CHECK(t.told() == "1 2 D(a) C(SELECT 1) 3 Z(I)");
+  }
+  SECTION("and its own name is taken") {
+    t.client("P(a/SELECT 2) S");
+    CHECK(t.told() == "E(42P05) Z(I)");
+  }
+  SECTION("and DEALLOCATE forgets it") {
+    t.client("Q(DEALLOCATE a)");
+    CHECK(t.told() == "C(DEALLOCATE) Z(I)");
+    t.client("B(/a) E() S");
+    CHECK(t.told() == "E(26000) Z(I)");
+  }
+}
+
+TEST_CASE("a statement is prepared on another backend when it is first used there") {
+  script_options options;
+  options.replicas = true;
+  machine_script t{options};
+  t.client(prepare_and_run);
+  CHECK(t.asked("s0r") == std::string{parse_on_server} + " B(/own) E S");
+  t.server("s0r", "1 2 D(a) C(SELECT 1) Z(I)");
+  t.client("Q(BEGIN) Q(UPDATE customers SET name = 'x' WHERE id = 1)");
+  t.server("s0", "C(BEGIN) Z(T) C(UPDATE 1) Z(T)");
+  (void)t.asked("s0");
+  (void)t.told();
+
+  t.client("B(/a) E() S");
+  CHECK(t.asked("s0") == std::string{parse_on_server} + " B(/own) E S");
+  // The client has had its ParseComplete long ago.
+  t.server("s0", "1 2 D(x) C(SELECT 1) Z(T)");
+  CHECK(t.told() == "2 D(x) C(SELECT 1) Z(T)");
+}
+
+TEST_CASE("a statement whose Parse failed does not exist") {
+  machine_script t;
+  t.client("P(a/SELECT name FROM customers WHERE id = 1) S");
+  t.server("s0", "E(42703 no such column) Z(I)");
+  CHECK(t.told() == "E(42703) Z(I)");
+  t.client("B(/a) E() S");
+  CHECK(t.told() == "E(26000) Z(I)");
+  (void)t.asked("s0");
+  t.client(prepare_and_run);
+  CHECK(t.asked("s0").find(" B(/own") != std::string::npos);
+  t.server("s0", "1 2 D(a) C(SELECT 1) Z(I)");
+  CHECK(t.told() == "1 2 D(a) C(SELECT 1) Z(I)");
+}
+
+TEST_CASE("an error in a pipeline skips to Sync") {
+  machine_script t;
+  SECTION("of the server") {
+    t.client("P(/SELECT 1/0) B(/) E() P(/SELECT 2) B(/) E() S P(/SELECT 3) B(/) E() S");
+    t.server("s0", "1 2 E(22012 division by zero) Z(I)");
+    CHECK(t.told() == "1 2 E(22012) Z(I)");
+    t.server("s0", "1 2 D(3) C(SELECT 1) Z(I)");
+    CHECK(t.told() == "1 2 D(3) C(SELECT 1) Z(I)");
+  }
+  SECTION("of ours, with nothing before it") {
+    t.client("B(/nope) E() P(/SELECT 1) B(/) E() S");
+    CHECK(t.told() == "E(26000) Z(I)");
+    CHECK(t.leases().empty());
+  }
+  SECTION("of ours, behind answers that are still due") {
+    t.client("P(/SELECT 1) B(/) E() B(/nope) E() S");
+    CHECK(t.told().empty());
+    CHECK(t.asked("s0") == "P(/SELECT 1) B(/) E H");
+    t.server("s0", "1 2 D(1) C(SELECT 1)");
+    CHECK(t.told() == "1 2 D(1) C(SELECT 1) E(26000)");
+    t.server("s0", "Z(I)");
+    CHECK(t.told() == "Z(I)");
+  }
+}
+
+TEST_CASE("Flush asks for the answers so far") {
+  machine_script t;
+  t.client("P(/SELECT 1) H");
+  CHECK(t.asked("s0") == "P(/SELECT 1) H");
+  t.server("s0", "1");
+  CHECK(t.told() == "1");
+  t.client("B(/) D(P ) H");
+  CHECK(t.asked("s0") == "B(/) D(P ) H");
+  t.server("s0", "2 T(a)");
+  CHECK(t.told() == "2 T(a)");
+  t.client("E() S");
+  CHECK(t.asked("s0") == "E S");
+  t.server("s0", "D(1) C(SELECT 1) Z(I)");
+  CHECK(t.told() == "D(1) C(SELECT 1) Z(I)");
+  CHECK(t.leases() == "+s0 -s0");
+}
+
+TEST_CASE("a transaction in the extended protocol") {
+  machine_script t;
+  t.client("P(/BEGIN) B(/) D(P ) E() S");
+  CHECK(t.told() == "1 2 n C(BEGIN) Z(T)");
+  CHECK(t.leases().empty());
+  t.client("P(/UPDATE customers SET name = 'x' WHERE id = 1) B(/) E() S");
+  CHECK(t.asked("s0") == "Q(BEGIN) P(/UPDATE customers SET name = 'x' WHERE id = 1) B(/) E S");
+  t.server("s0", "C(BEGIN) Z(T) 1 2 C(UPDATE 1) Z(T)");
+  CHECK(t.told() == "1 2 C(UPDATE 1) Z(T)");
+  t.client("P(/COMMIT) B(/) E() S");
+  CHECK(t.asked("s0") == "Q(COMMIT)");
+  t.server("s0", "C(COMMIT) Z(I)");
+  CHECK(t.told() == "1 2 C(COMMIT) Z(I)");
+  CHECK(t.leases() == "+s0 -s0");
+}
+
+TEST_CASE("COPY by Execute: the Sync behind the data counts") {
+  machine_script t;
+  t.client("P(/COPY customers FROM STDIN) B(/) E() S");
+  CHECK(t.asked("s0") == "P(/COPY customers FROM STDIN) B(/) E S");
+  t.server("s0", "1 2 G");
+  CHECK(t.told() == "1 2 G");
+  t.client("d(1) c S");
+  CHECK(t.asked("s0") == "d(1) c S");
+  t.server("s0", "C(COPY 1) Z(I)");
+  CHECK(t.told() == "C(COPY 1) Z(I)");
+  CHECK(t.leases() == "+s0 -s0");
+}
+
+TEST_CASE("a batch that a replica gives up is begun anew on the primary") {
+  script_options options;
+  options.replicas = true;
+  machine_script t{options};
+  t.client(prepare_and_run);
+  t.server("s0r", "E(40001 canceling statement due to conflict with recovery) Z(I)");
+  CHECK(t.told().empty());
+  CHECK(t.leases() == "+s0r !s0r +s0");
+  CHECK(t.asked("s0").find(" B(/own") != std::string::npos);
+  t.server("s0", "1 2 D(a) C(SELECT 1) Z(I)");
+  CHECK(t.told() == "1 2 D(a) C(SELECT 1) Z(I)");
+}
+
+TEST_CASE("a server lost in a batch is told once") {
+  machine_script t;
+  t.client("P(/SELECT 1) B(/) E() S");
+  t.server("s0", "1 2");
+  t.lose("s0");
+  CHECK(t.told() == "1 2 E(08006) Z(I)");
+}

@@ -1,0 +1,97 @@
+// Drives a session_machine by a script: what the client says, what each server answers. Does what the driver of sockets
+// does, with strings in place of sockets and a pool that never runs dry.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "machine_notation.hpp"
+#include "proxy/session/machine.hpp"
+
+namespace pgbraid::proxy::test {
+
+struct script_options {
+  std::size_t shards = 1;
+  bool replicas = false;     ///< shards have a replica, given when the machine allows one
+  bool hold_leases = false;  ///< `acquire` is answered by grant() only
+  std::size_t max_message = 64u << 20;
+  std::size_t client_chunk = 0;  ///< most bytes that the client's side delivers at once; 0: all there are
+  std::size_t server_chunk = 0;
+  std::size_t client_cut = 0;  ///< the client's stream is also cut at this offset
+};
+
+/// One session and its servers. A server is called by its shard, with an "r" behind it for a replica: "s0", "s1r".
+class machine_script {
+ public:
+  explicit machine_script(const script_options& options = {});
+
+  /// The client sends these messages.
+  void client(std::string_view line) { client_bytes(client_frames(line)); }
+  void client_bytes(std::string_view bytes);
+  /// The server sends these messages.
+  void server(std::string_view name, std::string_view line) { server_bytes(name, server_frames(line)); }
+  void server_bytes(std::string_view name, std::string_view bytes);
+  /// The server's connection breaks.
+  void lose(std::string_view name);
+  /// Answers the longest waiting `acquire`.
+  void grant();
+  void cancel();
+  /// As if another session had used the server last.
+  void set_on_server(std::string_view name, settings_ptr settings) { of(name).facts.current = std::move(settings); }
+
+  /// What the client has been told, respectively the server asked, since this was last asked. Statements that have a
+  /// name of pgbraid's on the server are called "own".
+  [[nodiscard]] std::string told();
+  [[nodiscard]] std::string asked(std::string_view name);
+  [[nodiscard]] std::string raw_told();
+  [[nodiscard]] std::string raw_asked(std::string_view name);
+  /// Leases since this was last asked: "+s0" taken, "-s0" given back, "!s0" discarded, "?s0" cancelled, "*" client
+  /// closed, "~s0" waiting.
+  [[nodiscard]] std::string leases();
+
+  [[nodiscard]] session_machine& machine() { return *machine_; }
+  [[nodiscard]] settings_registry& settings() { return settings_; }
+  [[nodiscard]] const router::topology& map() const { return *environment_.state->map; }
+
+ private:
+  struct server_side {
+    std::string name;
+    router::shard_index shard = 0;
+    bool replica = false;
+    bool open = true, leased = false;
+    branch_index branch = 0;
+    backend_facts facts;
+    std::string asked, pending;
+  };
+
+  [[nodiscard]] server_side& of(std::string_view name);
+  [[nodiscard]] server_side* at(branch_index branch);
+  void lease(const action& wanted);
+  void deliver_client();
+  void deliver_server(server_side& from);
+  void run();
+  void perform();
+  void perform(const action& a);
+  void note(char sign, std::string_view name);
+
+  script_options options_;
+  settings_registry settings_;
+  statement_registry statements_{0};
+  routing_contexts contexts_{1u << 20};
+  session_environment environment_;
+  std::unique_ptr<session_machine> machine_;
+  step step_;
+  std::vector<std::unique_ptr<server_side>> servers_;
+  std::deque<action> waiting_;
+  std::deque<branch_index> resumed_;
+  std::string unread_;             ///< sent by the client, not yet read
+  std::unique_ptr<char[]> input_;  ///< of exactly the size of what it holds
+  std::size_t input_size_ = 0, input_begin_ = 0, offset_ = 0;
+  bool reading_ = true, closed_ = false, delivering_ = false;
+  std::string told_, leases_;
+};
+
+}  // namespace pgbraid::proxy::test

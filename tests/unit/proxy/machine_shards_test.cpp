@@ -1,0 +1,195 @@
+// The session's machine over two shards: one answer made of two, and transactions that stay true on both.
+#include <catch2/catch.hpp>
+
+#include "machine_script.hpp"
+#include "tests/unit/router_plan/fixture.hpp"
+
+using namespace pgbraid::proxy::test;
+
+namespace {
+
+script_options two_shards() {
+  script_options options;
+  options.shards = 2;
+  return options;
+}
+
+std::string key_on(const machine_script& t, pgbraid::router::shard_index shard) {
+  return std::to_string(pgbraid::router::test::keys_on(t.map(), shard, 1).front());
+}
+
+std::string write_on(const machine_script& t, pgbraid::router::shard_index shard) {
+  return "Q(UPDATE customers SET name = 'x' WHERE id = " + key_on(t, shard) + ")";
+}
+
+constexpr const char* read_all = "Q(SELECT name FROM customers)";
+
+}  // namespace
+
+TEST_CASE("rows of two shards make one answer") {
+  machine_script t{two_shards()};
+  t.client(read_all);
+  CHECK(t.leases() == "+s0 +s1");
+  CHECK(t.asked("s0") == read_all);
+  CHECK(t.asked("s1") == read_all);
+  t.server("s1", "T(name) D(b1)");
+  t.server("s0", "T(name) D(a1) D(a2) C(SELECT 2) Z(I)");
+  CHECK(t.told() == "T(name) D(b1) D(a1) D(a2)");
+  t.server("s1", "D(b2) C(SELECT 2) Z(I)");
+  CHECK(t.told() == "D(b2) C(SELECT 4) Z(I)");
+  CHECK(t.leases() == "-s0 -s1");
+}
+
+TEST_CASE("a row that comes in pieces is not cut by another shard's") {
+  machine_script t{two_shards()};
+  t.client(read_all);
+  const std::string row = server_frames("D(a long value from the first shard)");
+  t.server("s0", "T(name)");
+  t.server_bytes("s0", std::string_view{row}.substr(0, 9));
+  t.server("s1", "T(name) D(b) C(SELECT 1) Z(I)");
+  t.server_bytes("s0", std::string_view{row}.substr(9));
+  t.server("s0", "C(SELECT 1) Z(I)");
+  CHECK(t.told() == "T(name) D(a long value from the first shard) D(b) C(SELECT 2) Z(I)");
+}
+
+TEST_CASE("an error of one shard is told once") {
+  machine_script t{two_shards()};
+  t.client(read_all);
+  SECTION("when the other succeeds") {
+    t.server("s0", "E(22012 division by zero) Z(I)");
+    t.server("s1", "T(name) D(b) C(SELECT 1) Z(I)");
+    CHECK(t.told() == "E(22012) Z(I)");
+  }
+  SECTION("when both fail") {
+    t.server("s1", "E(22012 division by zero) Z(I)");
+    t.server("s0", "E(22003 out of range) Z(I)");
+    CHECK(t.told() == "E(22012) Z(I)");
+  }
+  SECTION("when one has given all its rows") {
+    t.server("s0", "T(name) D(a) C(SELECT 1) Z(I)");
+    t.server("s1", "T(name) E(22012 division by zero) Z(I)");
+    CHECK(t.told() == "T(name) D(a) E(22012) Z(I)");
+  }
+  SECTION("when the other is lost") {
+    t.lose("s0");
+    t.server("s1", "T(name) D(b) C(SELECT 1) Z(I)");
+    CHECK(t.told() == "E(08006) Z(I)");
+  }
+}
+
+TEST_CASE("columns that differ between the shards are an error") {
+  machine_script t{two_shards()};
+  t.client(read_all);
+  t.server("s0", "T(name)");
+  t.server("s1", "T(other) D(b) C(SELECT 1) Z(I)");
+  t.server("s0", "D(a) C(SELECT 1) Z(I)");
+  CHECK(t.told() == "T(name) E(XX000) Z(I)");
+}
+
+TEST_CASE("a batch over two shards has each answer once") {
+  machine_script t{two_shards()};
+  t.client("P(/SELECT name FROM customers) B(/) D(P ) E() S");
+  CHECK(t.asked("s0") == "P(/SELECT name FROM customers) B(/) D(P ) E S");
+  CHECK(t.asked("s1") == "P(/SELECT name FROM customers) B(/) D(P ) E S");
+  t.server("s0", "1 2 T(name) D(a)");
+  CHECK(t.told() == "1 2 T(name) D(a)");
+  t.server("s1", "1 2 T(name) D(b) C(SELECT 1) Z(I)");
+  t.server("s0", "C(SELECT 1) Z(I)");
+  CHECK(t.told() == "D(b) C(SELECT 2) Z(I)");
+}
+
+TEST_CASE("a parameter decides the shard") {
+  machine_script t{two_shards()};
+  const std::string statement = "P(a/SELECT name FROM customers WHERE id = $1)";
+  t.client(statement + " B(/a/" + key_on(t, 1) + ") E() S");
+  CHECK(t.leases() == "+s1");
+  t.server("s1", "1 2 D(b) C(SELECT 1) Z(I)");
+  t.client("B(/a/" + key_on(t, 0) + ") E() S");
+  CHECK(t.leases() == "-s1 +s0");
+  t.server("s0", "1 2 D(a) C(SELECT 1) Z(I)");
+  CHECK(t.told() == "1 2 D(b) C(SELECT 1) Z(I) 2 D(a) C(SELECT 1) Z(I)");
+}
+
+TEST_CASE("a pipeline over different shards is answered in its order") {
+  machine_script t{two_shards()};
+  t.client("P(a/SELECT name FROM customers WHERE id = $1) B(/a/" + key_on(t, 1) + ") E() B(/a/" + key_on(t, 0) +
+           ") E() S");
+  CHECK(t.asked("s1").find(" E H") != std::string::npos);
+  t.server("s1", "1 2 D(b) C(SELECT 1)");
+  t.server("s0", "1 2 D(a) C(SELECT 1) Z(I)");
+  CHECK(t.told() == "1 2 D(b) C(SELECT 1) 2 D(a) C(SELECT 1)");
+  t.server("s1", "Z(I)");
+  CHECK(t.told() == "Z(I)");
+}
+
+TEST_CASE("a second writing shard is refused") {
+  machine_script t{two_shards()};
+  t.client("Q(BEGIN)");
+  t.client(write_on(t, 0));
+  t.server("s0", "C(BEGIN) Z(T) C(UPDATE 1) Z(T)");
+  CHECK(t.told() == "C(BEGIN) Z(T) C(UPDATE 1) Z(T)");
+  t.client(write_on(t, 1));
+  CHECK(t.told() == "E(0A000) Z(E)");
+  CHECK(t.leases() == "+s0");
+  t.client(write_on(t, 0));
+  CHECK(t.told() == "E(25P02) Z(E)");
+  (void)t.asked("s0");
+  t.client("Q(COMMIT)");
+  CHECK(t.asked("s0") == "Q(ROLLBACK)");
+  t.server("s0", "C(ROLLBACK) Z(I)");
+  CHECK(t.told() == "C(ROLLBACK) Z(I)");
+}
+
+TEST_CASE("COMMIT goes to every shard of the transaction and is answered once") {
+  machine_script t{two_shards()};
+  t.client("Q(BEGIN)");
+  t.client(read_all);
+  t.server("s0", "C(BEGIN) Z(T) T(name) C(SELECT 0) Z(T)");
+  t.server("s1", "C(BEGIN) Z(T) T(name) C(SELECT 0) Z(T)");
+  t.client(write_on(t, 1));
+  t.server("s1", "C(UPDATE 1) Z(T)");
+  CHECK(t.told() == "C(BEGIN) Z(T) T(name) C(SELECT 0) Z(T) C(UPDATE 1) Z(T)");
+  (void)t.asked("s0");
+  (void)t.asked("s1");
+  t.client("Q(COMMIT)");
+  CHECK(t.asked("s0") == "Q(COMMIT)");
+  CHECK(t.asked("s1") == "Q(COMMIT)");
+  t.server("s1", "C(COMMIT) Z(I)");
+  CHECK(t.told().empty());
+  t.server("s0", "C(COMMIT) Z(I)");
+  CHECK(t.told() == "C(COMMIT) Z(I)");
+  CHECK(t.leases() == "+s0 +s1 -s0 -s1");
+}
+
+TEST_CASE("an error on one shard aborts the transaction on all") {
+  machine_script t{two_shards()};
+  t.client("Q(BEGIN)");
+  t.client(read_all);
+  t.server("s0", "C(BEGIN) Z(T) T(name) C(SELECT 0) Z(T)");
+  t.server("s1", "C(BEGIN) Z(T) E(22012 division by zero) Z(E)");
+  CHECK(t.told() == "C(BEGIN) Z(T) T(name) E(22012) Z(E)");
+  t.client("Q(SELECT 1)");
+  CHECK(t.told() == "E(25P02) Z(E)");
+  t.client("Q(ROLLBACK)");
+  t.server("s0", "C(ROLLBACK) Z(I)");
+  t.server("s1", "C(ROLLBACK) Z(I)");
+  CHECK(t.told() == "C(ROLLBACK) Z(I)");
+  CHECK(t.leases() == "+s0 +s1 -s0 -s1");
+}
+
+// Known to fail: Sync goes to the shard that was written before the other shard's error is known. Whoever mends it takes
+// the tag away.
+TEST_CASE("a batch that fails on one shard is undone on the one that it wrote to", "[!shouldfail]") {
+  machine_script t{two_shards()};
+  const std::string zero = key_on(t, 0), one = key_on(t, 1);
+  t.client("P(/UPDATE customers SET name = 'x' WHERE id = " + zero +
+           ") B(/) E() P(/SELECT name FROM customers WHERE id = " + one + ") B(/) E() S");
+  t.server("s0", "1 2 C(UPDATE 1)");
+  t.server("s1", "E(22012 division by zero)");
+  t.server("s1", "Z(I)");
+  CHECK(t.told() == "1 2 C(UPDATE 1) E(22012)");
+  // Without this the server would commit at the Sync what the client has been told has failed.
+  CHECK(t.asked("s0").find("P(/pgbraid undoes the implicit transaction) S") != std::string::npos);
+  t.server("s0", "E(42601 syntax error) Z(I)");
+  CHECK(t.told() == "Z(I)");
+}
