@@ -54,7 +54,14 @@ void session_machine::on_client(step& s, std::string_view input) {
   if (cycle_ == cycle_kind::batch && !batch_synced_ && (collecting_ || operation_ == operations_.size())) return collect_batch(s);
 }
 
+bool session_machine::probing() const noexcept {
+  return std::any_of(branches_.begin(), branches_.end(), [](const branch& b) { return b.outstanding() && b.expected[b.next].what == disposition::probe; });
+}
+
 void session_machine::next_cycle(step& s) {
+  // What the last statement left behind decides where the next one may go.
+  awaits_probe_ = probing();
+  if (awaits_probe_) return;
   p::frame_view frame;
   switch (p::next_frame(input_, env_.max_message_bytes, frame)) {
     case p::frame_status::incomplete:
@@ -64,9 +71,7 @@ void session_machine::next_cycle(step& s) {
       return protocol_violation(s, "invalid message length");
     case p::frame_status::too_large:
       if (!p::frontend::is_known(frame.type)) return protocol_violation(s, "invalid message length");
-      skip_ = frame.total;
-      skip_type_ = frame.type;
-      return skip_oversized(s);
+      return begin_skip(s, frame);
     case p::frame_status::complete:
       break;
   }
@@ -104,21 +109,20 @@ void session_machine::next_cycle(step& s) {
   }
 }
 
+void session_machine::begin_skip(step& s, const p::frame_view& frame) {
+  skip_ = skip_total_ = frame.total;
+  skip_type_ = frame.type;
+  skip_oversized(s);
+}
+
 void session_machine::skip_oversized(step& s) {
   const std::size_t taken = std::min(skip_, input_.size());
   s.consumed += taken;
-  const std::size_t total = skip_;
   skip_ -= taken;
   s.more_input = true;
-  if (skip_ > 0) {
-    // The length is told once, from what was announced.
-    if (cycle_bytes_ == 0) cycle_bytes_ = total;
-    return;
-  }
-  const std::size_t announced = cycle_bytes_ == 0 ? total : cycle_bytes_;
-  cycle_bytes_ = 0;
+  if (skip_ > 0) return;
   if (skip_type_ == p::frontend::copy_data || skip_type_ == p::frontend::copy_done || skip_type_ == p::frontend::copy_fail) return;
-  const auto error = p::make_error(error_id::message_too_large, announced, env_.max_message_bytes);
+  const auto error = p::make_error(error_id::message_too_large, skip_total_, env_.max_message_bytes);
   tell_error(s, error);
   if (txn_.active) txn_.failed = true;
   if (skip_type_ == p::frontend::query || skip_type_ == p::frontend::function_call) {

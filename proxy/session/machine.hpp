@@ -99,6 +99,8 @@ class session_machine {
   void release_branches(step& s);
   void ask_probe(step& s, branch_index b);
   void skip_oversized(step& s);
+  void begin_skip(step& s, const protocol::frame_view& frame);
+  [[nodiscard]] bool probing() const noexcept;
   [[nodiscard]] char client_status() const noexcept;
   void tell_error(step& s, const protocol::error_report& error);
   void tell_ready(step& s);
@@ -112,6 +114,7 @@ class session_machine {
   void refuse_simple(step& s, const protocol::error_report& error);
   void start_call(step& s, const protocol::frame_view& frame);
   void copy_from_client(step& s);
+  void end_copy(step& s);
 
   // machine_place.cpp: route -> branches
   [[nodiscard]] bool place(step& s, const router::plan& p, const router::route& r, targets& out, protocol::error_report& refusal);
@@ -209,6 +212,8 @@ class session_machine {
   bool again_ = false;                 ///< the input may be begun anew
   std::size_t cycle_bytes_ = 0;        ///< of the input, to be consumed at its end
   std::size_t skip_ = 0;               ///< bytes of an oversized message still to be thrown away
+  std::size_t skip_total_ = 0;         ///< of how many
+  bool awaits_probe_ = false;          ///< input waits for the answer of a probe
   char skip_type_ = 0;
   int copy_in_ = -1;                   ///< branch that takes copy data
   std::size_t copy_bulk_ = 0;

@@ -171,8 +171,12 @@ session_machine::verdict session_machine::quiet_answer(step& s, branch_index i, 
       if (e.what == disposition::probe) {
         p::data_row_view row;
         p::wire_value value;
-        if (p::decode(frame.body, row) && row.columns.at(0, value) && !value.bytes.empty()) pin(i, std::string{value.bytes});
-        b.facts->current.reset();
+        if (p::decode(frame.body, row) && row.columns.at(0, value) && !value.bytes.empty()) {
+          pin(i, std::string{value.bytes});
+        } else {
+          // Settings that are tracked may have been changed behind our back: they are brought anew.
+          b.facts->current.reset();
+        }
       }
       return verdict::drop;
     case from_server::ready_for_query:
@@ -317,7 +321,8 @@ session_machine::verdict session_machine::error_answer(step& s, branch_index i, 
   p::error_fields_view fields;
   (void)p::decode(frame.body, fields);
   if (b.replica && replicas_own_failure(fields.sqlstate(), fields.message()) && begin_anew_on_primary(s, i, false)) return verdict::over;
-  if (copy_in_ == i) copy_in_ = -1;
+  if (copy_in_ == i) end_copy(s);
+  if (b.state != branch_state::ready) return verdict::over;
   const bool first = !(braid_.active && braid_.failed) && !cycle_failed_;
   if (braid_.active) braid_.failed = true;
   if (cycle_ == cycle_kind::batch && b.expected[b.next].kind != answer::query) {
@@ -341,7 +346,7 @@ session_machine::verdict session_machine::ready_answer(step& s, branch_index i, 
   b.transaction = frame.body.empty() ? 'I' : frame.body[0];
   b.unsynced = false;
   b.failed_quietly = false;
-  if (copy_in_ == i) copy_in_ = -1;
+  if (copy_in_ == i) end_copy(s);
   b.pop();
   reconcile(s, i);
   if (anything_outstanding()) return verdict::drop;
@@ -359,6 +364,7 @@ void session_machine::settled(step& s, branch_index) {
   }
   if (cycle_ == cycle_kind::none) {
     if (!txn_.active) release_branches(s);
+    if (awaits_probe_) s.more_input = true;
     return;
   }
   if (control_ && control_->running && sent_) {

@@ -126,7 +126,10 @@ void session_machine::lose_branch(step& s, branch_index i, const p::error_report
     return;
   }
   if (owed && b.replica && begin_anew_on_primary(s, i, true)) return;
-  if (copy_in_ == i) copy_in_ = -1;
+  if (copy_in_ == i) {
+    b.state = branch_state::lost;
+    end_copy(s);
+  }
   if (braid_.active) braid_.failed = true;
   drop_branch(i);
   if (in_block && txn_.active) txn_.failed = txn_.broken = true;

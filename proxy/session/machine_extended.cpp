@@ -33,9 +33,7 @@ void session_machine::collect_batch(step& s) {
     if (status == p::frame_status::too_large) {
       if (scan_ > 0) break;
       if (!p::frontend::is_known(frame.type)) return protocol_violation(s, "invalid message length");
-      skip_ = frame.total;
-      skip_type_ = frame.type;
-      return skip_oversized(s);
+      return begin_skip(s, frame);
     }
     switch (frame.type) {
       case p::frontend::parse:
@@ -197,8 +195,11 @@ void session_machine::answer_locally(step& s, char type) {
 
 bool session_machine::op_sync(step& s) {
   if (sync_sent_) return true;
+  const auto unsynced = std::count_if(branches_.begin(), branches_.end(), [](const branch& b) { return b.state == branch_state::ready && b.unsynced; });
+  const bool wrote = std::any_of(branches_.begin(), branches_.end(), [](const branch& b) { return b.unsynced && b.wrote; });
+  // Sync commits: nothing is committed on one branch before all others are known to have succeeded.
+  if (!txn_.active && unsynced > 1 && wrote && !drained(s)) return false;
   bool owed = false;
-  bool first = true;
   for (std::size_t i = 0; i < branches_.size(); ++i) {
     branch& b = branches_[i];
     if (b.state != branch_state::ready || !b.unsynced) continue;
@@ -213,9 +214,7 @@ bool session_machine::op_sync(step& s) {
     s.own_to_backend(static_cast<branch_index>(i), from);
     b.expect({answer::sync, disposition::forward});
     owed = true;
-    first = false;
   }
-  (void)first;
   sync_sent_ = true;
   cycle_bytes_ = scan_;
   if (owed) return true;

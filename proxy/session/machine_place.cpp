@@ -186,6 +186,8 @@ void session_machine::drop_branch(branch_index b) {
     const targets& used = item.second.branches;
     return std::find(used.begin(), used.end(), b) != used.end();
   });
+  const targets& used = unnamed_portal_.branches;
+  if (std::find(used.begin(), used.end(), b) != used.end()) unnamed_portal_open_ = false;
 }
 
 bool session_machine::ready(step& s, const targets& wanted) {
@@ -241,7 +243,7 @@ void session_machine::on_lease(step& s, branch_index i, backend_facts& facts, bo
 void session_machine::on_lease_failed(step& s, branch_index i, const protocol::error_report& error) {
   const bool replica = branches_[i].wants_replica;
   branches_[i] = branch{};
-  if (cycle_ == cycle_kind::none) return;
+  if (cycle_ == cycle_kind::none || std::find(targets_.begin(), targets_.end(), i) == targets_.end()) return;
   const bool servers_fault = error.id == error_id::server_login_failed || error.id == error_id::server_lost;
   if (replica && servers_fault && !force_primary_ && context_->context.map->replicas == router::replica_use::prefer) {
     // The replica is gone and the control plane has not noticed yet.

@@ -170,4 +170,24 @@ void session_machine::copy_from_client(step& s) {
   s.read_client = true;
 }
 
+// The server has ended the copy. What is left of a message that is half sent means nothing to it any more, but must come:
+// it would take the next statement for the rest.
+void session_machine::end_copy(step& s) {
+  constexpr std::size_t worth_filling = std::size_t{1} << 20;
+  const auto to = static_cast<branch_index>(copy_in_);
+  copy_in_ = -1;
+  if (copy_bulk_ == 0) return;
+  skip_ = skip_total_ = std::exchange(copy_bulk_, 0);
+  skip_type_ = p::frontend::copy_data;
+  s.more_input = true;
+  if (branches_[to].state != branch_state::ready) return;
+  if (skip_ > worth_filling) {
+    s.add(action_kind::discard, to);
+    return on_backend_lost(s, to, "the copy ended in the middle of a large message");
+  }
+  const std::size_t from = s.backend_bytes.size();
+  s.backend_bytes.append(skip_, '\0');
+  s.own_to_backend(to, from);
+}
+
 }  // namespace pgbraid::proxy
