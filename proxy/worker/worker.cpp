@@ -85,7 +85,8 @@ void worker::session_ended(session& s) {
   load_.fetch_sub(1, std::memory_order_relaxed);
   shared_.clients.fetch_sub(1);
   // Whoever ends a session may still be in the middle of it.
-  asio::post(io_, [&s] { intrusive_ptr_release(&s); });
+  // The worker's own reference goes when its caller has returned, or with the io_context when that has stopped before.
+  asio::post(io_, [last = session_ptr{&s, false}] {});
 }
 
 void worker::take_state(database_state_ptr state) {

@@ -19,6 +19,15 @@ class ServerError(Exception):
         super().__init__(f"{self.severity} {self.sqlstate}: {fields.get('M')}")
 
 
+def refusal(call, *arguments):
+    """The SQLSTATE with which `call` is refused, or None when it is not: for conditions that are waited for."""
+    try:
+        call(*arguments)
+    except ServerError as error:
+        return error.sqlstate
+    return None
+
+
 def message(kind, payload=b""):
     return kind.encode() + struct.pack("!I", len(payload) + 4) + payload
 
