@@ -117,7 +117,7 @@ asio::awaitable<void> log_in(server_pool& pool, std::uint64_t request) {
   }
   backend_ptr made{new backend{pool, std::move(io), welcome->key.pid, welcome->key.key}};
   made->facts.current = owner.settings().none();
-  if (pool.parameters.empty()) pool.parameters = std::move(welcome->parameters);
+  if (pool.parameters == nullptr) pool.parameters = std::make_shared<const p::parameter_list>(std::move(welcome->parameters));
   pool.connected(request, std::move(made));
 }
 

@@ -92,7 +92,10 @@ void server_pool::serve(const lease_request_ptr& request, backend_ptr b) {
       return;
     }
     owner_.post_to_pool(request->worker_number, endpoint_,
-                        [descriptor, id = request->id, pid = b->pid, key = b->key, prepared = std::move(b->facts.prepared)](server_pool& pool) mutable {
+                        [descriptor, id = request->id, pid = b->pid, key = b->key, prepared = std::move(b->facts.prepared),
+                         reported = parameters](server_pool& pool) mutable {
+                          // This worker may never have logged in there itself, and a login of its client's wants them.
+                          if (pool.parameters == nullptr) pool.parameters = std::move(reported);
                           pool.adopt(descriptor, id, pid, key, std::move(prepared));
                         });
   });

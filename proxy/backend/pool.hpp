@@ -67,8 +67,8 @@ class server_pool {
   [[nodiscard]] server_budget& budget() noexcept { return *budget_; }
 
   std::chrono::milliseconds idle_timeout{600'000};  ///< how long a backend may stand idle
-  /// What a login to this server was told of its settings: first login's.
-  protocol::parameter_list parameters;
+  /// What the first login to this server was told of its settings; it comes along with a backend that another worker lends.
+  std::shared_ptr<const protocol::parameter_list> parameters;
 
  private:
   void serve(const lease_request_ptr& request, backend_ptr b);

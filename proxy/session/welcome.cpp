@@ -125,7 +125,7 @@ asio::awaitable<welcome_result> welcome_of(worker& owner, served_database& datab
     co_await collecting->wait();
     if (!b) co_return *failed;
   }
-  collecting->parameters = chosen.pool->parameters;
+  collecting->parameters = *chosen.pool->parameters;
   collecting->hold(b);
   b.reset();
   backend_facts& facts = collecting->held().facts;

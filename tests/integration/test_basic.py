@@ -248,6 +248,19 @@ def test_more_clients_than_pooled_connections(cluster, start_braid):
         assert len(set(server.query(backends)) - before[server.name]) <= 3
 
 
+def test_a_login_over_a_lent_connection_is_told_all_parameters(cluster, start_braid):
+    """One connection for two workers: one of them logs its clients in over a connection that it never opened."""
+    braid = start_braid(plain_topology(cluster.shards[0].servers[:1], workers=2, pool={"mode": "transaction", "size": 1}))
+    clients = []
+    for _ in range(4):
+        clients.append(braid.raw())
+        assert clients[-1].query("SELECT 1") == [["1"]]
+    for client in clients:
+        assert client.parameters["client_encoding"] == "UTF8"
+        assert client.parameters == clients[0].parameters
+        client.close()
+
+
 @pytest.mark.parametrize("workers", [1, 2, 4])
 def test_workers(cluster, start_braid, workers):
     braid = start_braid(plain_topology(cluster.shards[0].servers, workers=workers))
