@@ -14,13 +14,6 @@ namespace pgbraid::proxy {
 /// A branch's place among its session's branches.
 using branch_index = std::uint8_t;
 
-/// What a backend carries from lease to lease, as far as sessions must know it. Owned by the backend.
-struct backend_facts {
-  settings_ptr current;          ///< null: unknown
-  prepared_set prepared;
-  std::uint64_t unnamed = 0;     ///< which unnamed statement it holds; 0: none of ours
-};
-
 enum class answer : std::uint8_t { parse, bind, describe_statement, describe_portal, execute, close, sync, query, function_call, local };
 
 enum class disposition : std::uint8_t {
@@ -38,6 +31,14 @@ struct expectation {
   char local_type = 0;           ///< local: type byte of an empty message of ours that goes to the client at this point
   std::uint32_t sequence = 0;    ///< scatter: the how-many-th answer it is; the first branch that gives it is heard
   std::uint64_t statement = 0;   ///< parse, close: its id, to keep backend_facts::prepared true when it fails
+};
+
+/// What a backend carries from lease to lease, as far as sessions must know it. Owned by the backend.
+struct backend_facts {
+  settings_ptr current;          ///< null: unknown
+  prepared_set prepared;
+  std::uint64_t unnamed = 0;     ///< which unnamed statement it holds; 0: none of ours
+  std::vector<expectation> spare;  ///< empty: the memory that the next session's expectations stand in
 };
 
 enum class branch_state : std::uint8_t { free, acquiring, ready, lost };

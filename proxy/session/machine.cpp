@@ -201,9 +201,8 @@ void session_machine::finish_cycle(step& s) {
   unconfirmed_.clear();
   copy_in_ = -1;
   if (!txn_.active) {
-    if (!portals_.empty()) portals_.clear();
+    portals_.clear();
     unnamed_portal_open_ = false;
-    unnamed_portal_.statement.reset();
     release_branches(s);
   }
   s.more_input = true;
@@ -236,6 +235,7 @@ void session_machine::release_branches(step& s) {
     a.ddl = b.ddl;
     a.shard = b.shard;
     s.actions.push_back(a);
+    b.facts->spare = std::move(b.expected);
     b = branch{};
   }
 }

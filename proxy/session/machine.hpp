@@ -10,6 +10,7 @@
 #include "protocol/frame.hpp"
 #include "protocol/frontend.hpp"
 #include "proxy/session/branch.hpp"
+#include "proxy/session/named_map.hpp"
 #include "proxy/session/routing_context.hpp"
 #include "proxy/session/settings.hpp"
 #include "proxy/session/statement.hpp"
@@ -20,7 +21,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 namespace pgbraid::proxy {
@@ -121,6 +121,7 @@ class session_machine {
   [[nodiscard]] bool may_use_replica(const router::plan& p, const router::route& r);
   [[nodiscard]] router::shard_index any_shard(bool write) const;
   [[nodiscard]] branch_index branch_for(step& s, router::shard_index shard, bool replica);
+  [[nodiscard]] bool awaits_lease(const targets& wanted) const noexcept;
   [[nodiscard]] bool ready(step& s, const targets& wanted);
   [[nodiscard]] bool prepare(step& s, branch_index b);
   void mark_use(const router::plan& p, const router::route& r, const targets& used);
@@ -163,7 +164,7 @@ class session_machine {
   void answer_locally(step& s, char type);
   void undo_unconfirmed();
   void batch_failed();
-  [[nodiscard]] statement* find_statement(std::string_view name, std::uint64_t& serial);
+  [[nodiscard]] const statement_ptr& find_statement(std::string_view name, std::uint64_t& serial) const;
   void refresh_plan(statement& st);
   void make_room(step& s, branch_index b);
   [[nodiscard]] router::route resolve_bind(const statement& st, const protocol::bind_view& bind);
@@ -244,13 +245,13 @@ class session_machine {
   bool flushed_ = false;               ///< Flush went to the branches that owe answers
   bool draining_ = false;
   std::optional<router::shard_index> batch_writer_;
-  std::unordered_map<std::string, statement_ptr> statements_;
+  named_map<statement_ptr> statements_;
   statement_ptr unnamed_;
   std::uint64_t unnamed_serial_ = 0;
   std::uint64_t serial_;               ///< of the session: makes unnamed serials unique on a worker
   std::vector<std::string> unconfirmed_;  ///< names of statements whose ParseComplete is still to come
   std::uint64_t unnamed_count_ = 0;
-  std::unordered_map<std::string, portal> portals_;
+  named_map<portal> portals_;
   portal unnamed_portal_;              ///< kept apart: it comes with every batch
   bool unnamed_portal_open_ = false;
 };

@@ -132,9 +132,7 @@ bool session_machine::drained(step& s) {
 
 // Makes `wanted` the branches that operations go to. False: wait.
 bool session_machine::settle(step& s, const targets& wanted) {
-  for (const branch_index i : wanted) {
-    if (branches_[i].state == branch_state::acquiring) return false;
-  }
+  if (awaits_lease(wanted)) return false;
   const bool several = wanted.size() > 1;
   for (std::size_t i = 0; i < branches_.size(); ++i) {
     const branch& b = branches_[i];

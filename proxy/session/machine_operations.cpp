@@ -31,14 +31,15 @@ bool keyed(const router::plan& plan) { return std::holds_alternative<router::key
 
 }  // namespace
 
-statement* session_machine::find_statement(std::string_view name, std::uint64_t& serial) {
+const statement_ptr& session_machine::find_statement(std::string_view name, std::uint64_t& serial) const {
+  static const statement_ptr none;
   serial = 0;
   if (name.empty()) {
     serial = unnamed_serial_;
-    return unnamed_.get();
+    return unnamed_;
   }
-  const auto found = statements_.find(std::string{name});
-  return found == statements_.end() ? nullptr : found->second.get();
+  const statement_ptr* const found = statements_.find(name);
+  return found == nullptr ? none : *found;
 }
 
 void session_machine::refresh_plan(statement& st) {
@@ -90,7 +91,7 @@ void session_machine::ensure_prepared(step& s, branch_index i, statement& st, st
   }
   if (b.facts->prepared.touch(st.id)) return;
   make_room(s, i);
-  p::encode_parse(s.backend_bytes, st.backend_name(), st.text, st.parameter_types);
+  p::encode_parse(s.backend_bytes, st.backend_name, st.text, st.parameter_types);
   b.facts->prepared.add(st.id);
   expectation e{answer::parse, disposition::swallow};
   e.statement = st.id;
@@ -148,7 +149,7 @@ bool session_machine::op_parse(step& s, std::string_view frame) {
       unnamed_ = std::move(st);
       unnamed_serial_ = next_unnamed_serial();
     } else {
-      statements_[name] = st;
+      statements_.set(name, st);
     }
     answer_locally(s, p::backend::parse_complete);
     return true;
@@ -200,7 +201,7 @@ bool session_machine::op_parse(step& s, std::string_view frame) {
       s.to_backend(i, frame);
     } else {
       make_room(s, i);
-      p::encode_parse_renamed(s.backend_bytes, m, st->backend_name());
+      p::encode_parse_renamed(s.backend_bytes, m, st->backend_name);
       s.own_to_backend(i, from);
       b.facts->prepared.add(st->id);
     }
@@ -211,7 +212,7 @@ bool session_machine::op_parse(step& s, std::string_view frame) {
   if (name.empty()) {
     unnamed_ = std::move(st);
   } else {
-    statements_[name] = std::move(st);
+    statements_.set(name, std::move(st));
     if (asked) unconfirmed_.push_back(name);
   }
   if (!asked) {
@@ -228,7 +229,8 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
     return false;
   }
   std::uint64_t serial = 0;
-  statement* st = find_statement(m.statement, serial);
+  const statement_ptr& shared = find_statement(m.statement, serial);
+  statement* const st = shared.get();
   if (st == nullptr) return op_error(s, p::make_error(error_id::no_such_statement, m.statement));
   refresh_plan(*st);
   if (txn_.untold && st->plan->effect != session_effect::rollback) {
@@ -238,16 +240,19 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
     return op_error(s, error);
   }
   if (client_status() == 'E' && !leaves_failed_transaction(*st->plan)) return op_error(s, p::make_error(error_id::transaction_aborted));
-  const statement_ptr shared = m.statement.empty() ? unnamed_ : statements_.find(std::string{m.statement})->second;
   if (is_control(*st->plan)) {
-    portals_[std::string{m.portal}] = {shared, {}};
+    portals_.set(m.portal, {shared, {}});
     answer_locally(s, p::backend::bind_complete);
     return true;
   }
-  route_ = resolve_bind(*st, m);
-  p::error_report refusal;
-  if (!place(s, *st->plan, route_, targets_, refusal)) return op_error(s, refusal);
-  if (!settle(s, targets_)) return false;
+  // Called again when the lease that it waited for is there: the place is the one that was asked for.
+  if (!std::exchange(placed_, false)) {
+    route_ = resolve_bind(*st, m);
+    p::error_report refusal;
+    if (!place(s, *st->plan, route_, targets_, refusal)) return op_error(s, refusal);
+  }
+  placed_ = awaits_lease(targets_);
+  if (placed_ || !settle(s, targets_)) return false;
 
   mark_use(*st->plan, route_, targets_);
   const std::uint32_t sequence = braid_.active ? braid_.next_sequence++ : 0;
@@ -259,7 +264,7 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
       s.own_to_backend(i, from);
       s.to_backend(i, frame);
     } else {
-      p::encode_bind_renamed(s.backend_bytes, m, st->backend_name());
+      p::encode_bind_renamed(s.backend_bytes, m, st->backend_name);
       s.own_to_backend(i, from);
     }
     b.unsynced = true;
@@ -268,21 +273,17 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
     b.expect(e);
   }
   if (m.portal.empty()) {
-    unnamed_portal_.statement = m.statement.empty() ? nullptr : shared;
     unnamed_portal_.branches.assign(targets_.begin(), targets_.end());
     unnamed_portal_open_ = true;
-    portals_.erase(std::string{});
+    portals_.erase({});
   } else {
-    portals_[std::string{m.portal}] = {shared, targets_};
+    portals_.set(m.portal, {shared, targets_});
   }
   return true;
 }
 
 session_machine::portal* session_machine::find_portal(std::string_view name) {
-  if (!portals_.empty()) {
-    const auto found = portals_.find(std::string{name});
-    if (found != portals_.end()) return &found->second;
-  }
+  if (portal* const found = portals_.find(name)) return found;
   return name.empty() && unnamed_portal_open_ ? &unnamed_portal_ : nullptr;
 }
 
@@ -311,7 +312,7 @@ bool session_machine::op_describe(step& s, std::string_view frame) {
     return true;
   }
   std::uint64_t serial = 0;
-  statement* st = find_statement(m.name, serial);
+  statement* const st = find_statement(m.name, serial).get();
   if (st == nullptr) return op_error(s, p::make_error(error_id::no_such_statement, m.name));
   refresh_plan(*st);
   if (is_control(*st->plan)) {
@@ -339,7 +340,7 @@ bool session_machine::op_describe(step& s, std::string_view frame) {
       s.own_to_backend(i, from);
       s.to_backend(i, frame);
     } else {
-      p::encode_describe(s.backend_bytes, p::object_kind::statement, st->backend_name());
+      p::encode_describe(s.backend_bytes, p::object_kind::statement, st->backend_name);
       s.own_to_backend(i, from);
     }
     branches_[i].unsynced = true;
@@ -401,14 +402,14 @@ bool session_machine::op_close(step& s, std::string_view frame) {
     if (m.name.empty()) {
       unnamed_.reset();
     } else {
-      statements_.erase(std::string{m.name});
+      statements_.erase(m.name);
     }
     answer_locally(s, p::backend::close_complete);
     return true;
   }
   portal* found = find_portal(m.name);
   if (found == nullptr || found->branches.empty()) {
-    portals_.erase(std::string{m.name});
+    portals_.erase(m.name);
     answer_locally(s, p::backend::close_complete);
     return true;
   }
@@ -422,7 +423,7 @@ bool session_machine::op_close(step& s, std::string_view frame) {
     s.to_backend(i, frame);
   }
   if (m.name.empty()) unnamed_portal_open_ = false;
-  portals_.erase(std::string{m.name});
+  portals_.erase(m.name);
   return true;
 }
 

@@ -182,18 +182,19 @@ void session_machine::drop_branch(branch_index b) {
     pin_reason_.clear();
   }
   branches_[b] = branch{};
-  std::erase_if(portals_, [&](const auto& item) {
-    const targets& used = item.second.branches;
-    return std::find(used.begin(), used.end(), b) != used.end();
-  });
-  const targets& used = unnamed_portal_.branches;
-  if (std::find(used.begin(), used.end(), b) != used.end()) unnamed_portal_open_ = false;
+  // A statement that was to go there and waits for others is placed anew.
+  if (!sent_) placed_ = false;
+  const auto uses_it = [b](const portal& p) { return std::find(p.branches.begin(), p.branches.end(), b) != p.branches.end(); };
+  portals_.erase_if(uses_it);
+  if (uses_it(unnamed_portal_)) unnamed_portal_open_ = false;
+}
+
+bool session_machine::awaits_lease(const targets& wanted) const noexcept {
+  return std::any_of(wanted.begin(), wanted.end(), [this](branch_index i) { return branches_[i].state == branch_state::acquiring; });
 }
 
 bool session_machine::ready(step& s, const targets& wanted) {
-  for (const branch_index i : wanted) {
-    if (branches_[i].state == branch_state::acquiring) return false;
-  }
+  if (awaits_lease(wanted)) return false;
   bool all = true;
   for (const branch_index i : wanted) all = prepare(s, i) && all;
   return all;
@@ -237,6 +238,8 @@ void session_machine::on_lease(step& s, branch_index i, backend_facts& facts, bo
   b.facts = &facts;
   b.replica = replica;
   b.transaction = 'I';
+  b.expected = std::move(facts.spare);
+  b.expected.clear();
   work(s);
 }
 

@@ -8,8 +8,6 @@ namespace pgbraid::proxy {
 
 std::string backend_statement_name(std::uint64_t id) { return fmt::format("pgbraid_{:x}", id); }
 
-std::string statement::backend_name() const { return backend_statement_name(id); }
-
 statement_ptr statement_registry::get(const routing_context* context, std::string_view text, std::vector<router::oid> types,
                                       bool& made) {
   std::string key;
@@ -29,6 +27,7 @@ statement_ptr statement_registry::get(const routing_context* context, std::strin
   }
   auto fresh = std::make_shared<statement>();
   fresh->id = next_id_++;
+  fresh->backend_name = backend_statement_name(fresh->id);
   fresh->text = text;
   fresh->parameter_types = std::move(types);
   known_[std::move(key)] = fresh;

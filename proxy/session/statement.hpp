@@ -19,15 +19,13 @@ class routing_context;
 /// One prepared statement.
 struct statement {
   std::uint64_t id = 0;                       ///< 0: an unnamed statement, never shared
+  std::string backend_name;                   ///< what it is called on backends; empty for an unnamed one
   std::string text;
   std::vector<router::oid> parameter_types;
   std::vector<router::sql::constant_position> constants;
   router::plan_ptr plan;
   std::uint64_t plan_generation = 0;          ///< routing_context's generation that `plan` was made under
   const routing_context* planned_in = nullptr;
-
-  /// The name it has on backends.
-  [[nodiscard]] std::string backend_name() const;
 };
 using statement_ptr = std::shared_ptr<statement>;
 

@@ -81,7 +81,7 @@ class worker {
 
   shared_state& shared_;
   unsigned number_;
-  boost::asio::io_context io_{1};
+  boost::asio::io_context io_{BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO};  ///< its sockets and timers are this thread's alone; post() may come from others
   boost::asio::executor_work_guard<io_executor> guard_;
   boost::asio::basic_waitable_timer<std::chrono::steady_clock, boost::asio::wait_traits<std::chrono::steady_clock>, io_executor> tick_;
   std::shared_ptr<const config::topology> topology_;

@@ -52,6 +52,24 @@ TEST_CASE("a row that comes in pieces is not cut by another shard's") {
   CHECK(t.told() == "T(name) D(a long value from the first shard) D(b) C(SELECT 2) Z(I)");
 }
 
+TEST_CASE("a server lost while the statement waits for another's is leased anew") {
+  script_options options = two_shards();
+  options.hold_leases = true;
+  machine_script t{options};
+  const bool extended = GENERATE(false, true);
+  const std::string sent = extended ? "P(/SELECT name FROM customers) B(/) E S" : read_all;
+  t.client(sent);
+  CHECK(t.leases() == "~s0 ~s1");
+  t.grant();
+  t.lose("s0");
+  t.grant();
+  CHECK(t.leases() == "+s0 +s1 ~s0");
+  t.grant();
+  CHECK(t.asked("s0") == sent);
+  CHECK(t.asked("s1") == sent);
+  CHECK(t.told().empty());
+}
+
 TEST_CASE("an error of one shard is told once") {
   machine_script t{two_shards()};
   t.client(read_all);
