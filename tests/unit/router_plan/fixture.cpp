@@ -1,8 +1,6 @@
 // The demonstration world of the planner's tests; see fixture.hpp.
 #include "fixture.hpp"
 
-#include <catch2/catch.hpp>
-
 #include "router/shard/bucket_map.hpp"
 #include "router/shard/hash.hpp"
 
@@ -224,24 +222,6 @@ route world::routed(std::string_view sql, const std::vector<bound_parameter>& pa
 
 std::string world::told(std::string_view sql, const std::vector<bound_parameter>& parameters) const {
   return to_string(routed(sql, parameters), map);
-}
-
-void check(const world& w, const std::vector<expectation>& rows) {
-  for (const expectation& row : rows) {
-    std::string expected = row.expected;
-    for (auto open = expected.find('{'); open != std::string::npos; open = expected.find('{', open)) {
-      const auto close = expected.find('}', open);
-      const std::int64_t key = std::stoll(expected.substr(open + 1, close - open - 1));
-      expected.replace(open, close - open + 1, w.map.shards[shard_of(w.map, key)]);
-    }
-    const std::string told = w.told(row.sql);
-    INFO(row.sql << "\n  got: " << told << "\n  expected: " << expected);
-    if (expected.ends_with("...")) {
-      CHECK(told.substr(0, expected.size() - 3) == expected.substr(0, expected.size() - 3));
-    } else {
-      CHECK(told == expected);
-    }
-  }
 }
 
 bound_parameter text_parameter(std::string_view value, oid type) {
