@@ -89,9 +89,9 @@ int route_command(std::shared_ptr<const config::topology> topology, const route_
   fmt::print("{}\n", router::to_string(r, *state->map));
   if (!plan->reason.empty()) fmt::print("  because: {}\n", plan->reason);
   if (const auto* refused = std::get_if<router::to_refusal>(&r.target)) {
-    fmt::print("  SQLSTATE: {}\n", protocol::row_of(refused->error.id).sqlstate);
-    if (!refused->error.detail.empty()) fmt::print("  detail: {}\n", refused->error.detail);
-    if (!refused->error.hint.empty()) fmt::print("  hint: {}\n", refused->error.hint);
+    fmt::print("  SQLSTATE: {}\n", protocol::row_of(refused->error().id).sqlstate);
+    if (!refused->error().detail.empty()) fmt::print("  detail: {}\n", refused->error().detail);
+    if (!refused->error().hint.empty()) fmt::print("  hint: {}\n", refused->error().hint);
     return 1;
   }
   print_servers(*state, r);

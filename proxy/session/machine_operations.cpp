@@ -155,7 +155,7 @@ bool session_machine::op_parse(step& s, std::string_view frame) {
     return true;
   }
   if (const auto* fixed = std::get_if<router::fixed_target>(&st->plan->where)) {
-    if (const auto* refused = std::get_if<router::to_refusal>(&fixed->target)) return op_error(s, refused->error);
+    if (const auto* refused = std::get_if<router::to_refusal>(&fixed->target)) return op_error(s, refused->error());
   }
 
   // Prepared where the Bind that follows will want it.

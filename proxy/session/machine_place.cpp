@@ -79,7 +79,7 @@ bool session_machine::place(step& s, const router::plan& plan, const router::rou
   out.clear();
   const router::topology& map = *context_->context.map;
   if (const auto* refused = std::get_if<router::to_refusal>(&r.target)) {
-    refusal = refused->error;
+    refusal = refused->error();
     return false;
   }
   const bool write = r.mode == router::access::write;

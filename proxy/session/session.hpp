@@ -78,7 +78,7 @@ class session final : public boost::intrusive_ref_counter<session, boost::thread
   void make_room();
   [[nodiscard]] std::string_view input() const noexcept { return {data_ + begin_, end_ - begin_}; }
 
-  static constexpr std::size_t inline_size = 448;
+  static constexpr std::size_t inline_size = 384;
 
   struct lease {
     backend_ptr held;

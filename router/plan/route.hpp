@@ -12,6 +12,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -37,9 +38,14 @@ struct to_many {
   friend bool operator==(const to_many&, const to_many&) = default;
 };
 /// Not at all: the client gets this error.
-struct to_refusal {
-  protocol::error_report error;
-  friend bool operator==(const to_refusal&, const to_refusal&) = default;
+class to_refusal {
+ public:
+  explicit to_refusal(protocol::error_report error) : error_{std::make_shared<const protocol::error_report>(std::move(error))} {}
+  [[nodiscard]] const protocol::error_report& error() const noexcept { return *error_; }
+  friend bool operator==(const to_refusal& left, const to_refusal& right) { return left.error() == right.error(); }
+
+ private:
+  std::shared_ptr<const protocol::error_report> error_;  ///< apart: each session has room for a route, and few are refusals
 };
 
 using route_target = std::variant<to_shard, to_any, to_many, to_refusal>;

@@ -27,7 +27,7 @@ std::string servers(const route& r, const topology& t) {
 }  // namespace
 
 std::string to_string(const route& r, const topology& t) {
-  if (const auto* refusal = std::get_if<to_refusal>(&r.target)) return "refused: " + refusal->error.message;
+  if (const auto* refusal = std::get_if<to_refusal>(&r.target)) return "refused: " + refusal->error().message;
   if (const auto* one = std::get_if<to_shard>(&r.target)) return "shard " + name_of(t, one->shard) + servers(r, t);
   if (std::holds_alternative<to_any>(r.target)) return "any shard" + servers(r, t);
   std::string out = "shards ";

@@ -168,10 +168,10 @@ TEST_CASE("refusals carry a hint", "[reads]") {
     const route r = w.routed(sql);
     INFO(sql);
     REQUIRE(std::holds_alternative<to_refusal>(r.target));
-    CHECK_FALSE(std::get<to_refusal>(r.target).error.hint.empty());
+    CHECK_FALSE(std::get<to_refusal>(r.target).error().hint.empty());
   }
   const route r = w.routed("SELECT count(*) FROM orders");
-  CHECK(std::get<to_refusal>(r.target).error.hint ==
+  CHECK(std::get<to_refusal>(r.target).error().hint ==
         "Tie \"public.orders\" to one value of the sharding key, for example WHERE orders.customer_id = $1.");
 }
 
