@@ -45,6 +45,8 @@ enum class severity : std::uint8_t { error, fatal };
       "current transaction is aborted, commands ignored until end of transaction block", "")                            \
   row(no_such_statement, "26000", error, "prepared statement \"{}\" does not exist", "")                                \
   row(duplicate_statement, "42P05", error, "prepared statement \"{}\" already exists", "")                              \
+  row(parameter_count, "08P01", error,                                                                                  \
+      "bind message supplies {} parameters, but prepared statement \"{}\" requires {}", "")                             \
   row(no_such_portal, "34000", error, "portal \"{}\" does not exist", "")                                               \
   row(no_such_savepoint, "3B001", error, "savepoint \"{}\" does not exist", "")                                         \
   row(not_in_transaction, "25P01", error, "{} can only be used in transaction blocks", "")                              \
@@ -60,6 +62,9 @@ enum class severity : std::uint8_t { error, fatal };
       "List it under sharding.tables, sharding.reference_tables or sharding.unsharded.")                                \
   row(unknown_table, "42P01", error, "relation \"{}\" does not exist", "pgbraid looks its catalog up again every few seconds.") \
   row(cross_shard_read, "0A000", error, "this query over several shards is not supported: {}", "{}")                    \
+  row(gather_too_large, "53400", error,                                                                                 \
+      "this query gathers more than {} bytes from the shards, most of them from table \"{}\"",                          \
+      "Narrow it by conditions, tie it to keys of one shard, or raise limits.max_gather.")                              \
   row(cross_shard_write, "0A000", error, "a write to more than one shard is not supported: {}",                         \
       "Tie the statement to one value of the sharding key.")                                                            \
   row(transaction_second_writer, "0A000", error,                                                                        \

@@ -20,6 +20,7 @@ enum class disposition : std::uint8_t {
   forward,  ///< the client sees it
   swallow,  ///< pgbraid asked for itself
   prepare,  ///< as swallow, and the statement behind it waits for it (settings, BEGIN with more than itself)
+  gather,   ///< rows of a shard's tables, for a statement that one server answers over all of them
   control,  ///< transaction control sent to all branches: collected, one answer made of them
   probe     ///< the question whether user code left state behind
 };
@@ -49,6 +50,7 @@ struct branch {
   bool replica = false;
   bool wants_replica = false;
   bool in_block = false;         ///< BEGIN has been sent for the session's transaction
+  bool flushed = false;          ///< Flush went out behind all that is expected
   bool unsynced = false;         ///< extended-protocol messages went out that no Sync has followed
   bool wrote = false;            ///< a statement that is no proved read went here since the transaction began
   bool dirty = false;            ///< user code ran here: probe before it goes back
@@ -63,7 +65,10 @@ struct branch {
   std::size_t next = 0;          ///< expected[next] is what comes next
 
   [[nodiscard]] bool outstanding() const noexcept { return next < expected.size(); }
-  void expect(const expectation& e) { expected.push_back(e); }
+  void expect(const expectation& e) {
+    expected.push_back(e);
+    flushed = false;
+  }
   void pop() {
     if (++next == expected.size()) {
       expected.clear();

@@ -195,6 +195,7 @@ void session_machine::finish_cycle(step& s) {
   cycle_bytes_ = 0;
   cycle_ = cycle_kind::none;
   plan_.reset();
+  gather_.reset();
   braid_.active = false;
   operations_.clear();
   operation_ = scan_ = 0;
@@ -251,7 +252,7 @@ void session_machine::on_cancel(step& s) {
   }
   for (std::size_t i = 0; i < branches_.size(); ++i) {
     branch& b = branches_[i];
-    if (b.state == branch_state::ready && b.outstanding() && b.expected[b.next].what == disposition::forward) {
+    if (b.state == branch_state::ready && b.outstanding() && (b.expected[b.next].what == disposition::forward || b.expected[b.next].what == disposition::gather)) {
       s.add(action_kind::cancel, static_cast<branch_index>(i));
     }
   }

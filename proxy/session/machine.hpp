@@ -10,6 +10,7 @@
 #include "protocol/frame.hpp"
 #include "protocol/frontend.hpp"
 #include "proxy/session/branch.hpp"
+#include "proxy/session/gather.hpp"
 #include "proxy/session/named_map.hpp"
 #include "proxy/session/routing_context.hpp"
 #include "proxy/session/settings.hpp"
@@ -34,6 +35,7 @@ struct session_environment {
   std::size_t max_message_bytes = 64u << 20;
   std::size_t max_statements = 10'000;         ///< prepared statements of one client
   std::size_t max_backend_statements = 500;    ///< prepared statements kept on one backend
+  std::size_t max_gather = 64u << 20;          ///< bytes that one statement may gather from several shards
 };
 
 /// runs on: its worker. Between on_client and the end of the cycle that it began, the bytes passed to it stay where they are.
@@ -169,7 +171,18 @@ class session_machine {
   void make_room(step& s, branch_index b);
   [[nodiscard]] router::route resolve_bind(const statement& st, const protocol::bind_view& bind);
   [[nodiscard]] portal* find_portal(std::string_view name);
+  void open_portal(std::string_view name, const statement_ptr& st, const targets& home);
   [[nodiscard]] std::uint64_t next_unnamed_serial() noexcept { return ++unnamed_count_ | serial_ << 32; }
+
+  // machine_gather.cpp: reads over gathered rows
+  [[nodiscard]] std::optional<protocol::error_report> begin_gather(std::string_view text);
+  void fetch_fragments(step& s, std::string_view whole);
+  void add_fragments(std::vector<protocol::optional_value>& values) const;
+  void ask_combiner(step& s, const std::vector<std::uint32_t>& types, std::string_view portal, const std::vector<std::int16_t>& formats,
+                    const std::vector<protocol::optional_value>& values, const std::vector<std::int16_t>& result_formats);
+  void run_gather(step& s);
+  [[nodiscard]] bool bind_gather(step& s, const protocol::bind_view& m, const statement& st);
+  void fail_gather(step& s, const protocol::error_report& error);
 
   // machine_backend.cpp: answers
   enum class verdict : std::uint8_t {
@@ -180,6 +193,7 @@ class session_machine {
   [[nodiscard]] verdict answer_of(step& s, branch_index b, const protocol::frame_view& frame);
   [[nodiscard]] verdict forward_answer(step& s, branch_index b, const protocol::frame_view& frame);
   [[nodiscard]] verdict control_answer(branch_index b, const protocol::frame_view& frame);
+  [[nodiscard]] verdict gather_answer(step& s, branch_index b, const protocol::frame_view& frame);
   [[nodiscard]] verdict quiet_answer(step& s, branch_index b, const protocol::frame_view& frame);
   [[nodiscard]] verdict error_answer(step& s, branch_index b, const protocol::frame_view& frame);
   [[nodiscard]] verdict ready_answer(step& s, branch_index b, const protocol::frame_view& frame);
@@ -234,6 +248,7 @@ class session_machine {
   router::route route_;
   router::plan_ptr plan_;
   std::unique_ptr<control_state> control_;
+  std::unique_ptr<gather_state> gather_;
   braid_state braid_;
 
   // Extended protocol
@@ -242,7 +257,6 @@ class session_machine {
   bool collecting_ = false;            ///< the part collected so far waits for the rest of its messages
   bool batch_synced_ = false;          ///< the collected part ends with Sync
   bool sync_sent_ = false;
-  bool flushed_ = false;               ///< Flush went to the branches that owe answers
   bool draining_ = false;
   std::optional<router::shard_index> batch_writer_;
   named_map<statement_ptr> statements_;

@@ -70,7 +70,7 @@ std::size_t session_machine::on_backend(step& s, branch_index i, std::string_vie
     }
     if (frame.total == 0) break;
     if ((frame.type == from_server::data_row || frame.type == from_server::copy_data) && b.outstanding() &&
-        b.expected[b.next].what != disposition::probe) {
+        b.expected[b.next].what != disposition::probe && b.expected[b.next].what != disposition::gather) {
       const bool wanted = b.expected[b.next].what == disposition::forward && !(braid_.active && braid_.failed);
       if (!wanted) flush_run(s);
       const std::size_t available = std::min(frame.total, data.size() - at_);
@@ -129,6 +129,8 @@ session_machine::verdict session_machine::answer_of(step& s, branch_index i, con
       return forward_answer(s, i, frame);
     case disposition::control:
       return control_answer(i, frame);
+    case disposition::gather:
+      return gather_answer(s, i, frame);
     default:
       return quiet_answer(s, i, frame);
   }
@@ -137,7 +139,7 @@ session_machine::verdict session_machine::answer_of(step& s, branch_index i, con
 session_machine::verdict session_machine::asynchronous(branch_index i, const p::frame_view& frame) const {
   const branch& b = branches_[i];
   const disposition what = b.outstanding() ? b.expected[b.next].what : disposition::forward;
-  if (what == disposition::swallow || what == disposition::prepare || what == disposition::probe) return verdict::drop;
+  if (what == disposition::swallow || what == disposition::prepare || what == disposition::probe || what == disposition::gather) return verdict::drop;
   if (what == disposition::control && i != targets_.front()) return verdict::drop;
   if (frame.type == from_server::parameter_status && b.replica) {
     p::parameter_status_view status;
@@ -325,7 +327,7 @@ session_machine::verdict session_machine::error_answer(step& s, branch_index i, 
   if (b.state != branch_state::ready) return verdict::over;
   const bool first = !(braid_.active && braid_.failed) && !cycle_failed_;
   if (braid_.active) braid_.failed = true;
-  if (cycle_ == cycle_kind::batch && b.expected[b.next].kind != answer::query) {
+  if (b.outstanding() && b.expected[b.next].kind != answer::query && b.expected[b.next].kind != answer::function_call) {
     // The server passes over everything up to the next Sync.
     while (b.outstanding() && b.expected[b.next].kind != answer::sync) {
       const expectation e = b.expected[b.next];
@@ -334,8 +336,8 @@ session_machine::verdict session_machine::error_answer(step& s, branch_index i, 
       if (e.statement == 0 && e.kind == answer::parse) b.facts->unnamed = 0;
       b.pop();
     }
-    b.failed_quietly = true;
-    batch_failed();
+    b.failed_quietly = cycle_ == cycle_kind::batch;
+    if (b.failed_quietly) batch_failed();
   }
   cycle_failed_ = true;
   return first ? verdict::keep : verdict::drop;

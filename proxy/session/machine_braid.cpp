@@ -91,8 +91,9 @@ bool session_machine::begin_anew_on_primary(step& s, branch_index failed, bool l
   force_primary_ = true;
   if (txn_.active) txn_.primary_only = true;
   undo_unconfirmed();
-  placed_ = sent_ = sync_sent_ = flushed_ = draining_ = cycle_failed_ = false;
+  placed_ = sent_ = sync_sent_ = draining_ = cycle_failed_ = false;
   operation_ = 0;
+  gather_.reset();
   braid_ = braid_state{};
   run_ = at_;
   if (cycle_ == cycle_kind::simple) {

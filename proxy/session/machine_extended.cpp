@@ -114,15 +114,11 @@ void session_machine::run_batch(step& s) {
 
 // All answers so far are in. If not, the branches are asked for them.
 bool session_machine::drained(step& s) {
-  if (!anything_outstanding()) {
-    flushed_ = false;
-    return true;
-  }
-  if (flushed_) return false;
-  flushed_ = true;
+  if (!anything_outstanding()) return true;
   for (std::size_t i = 0; i < branches_.size(); ++i) {
-    const branch& b = branches_[i];
-    if (b.state != branch_state::ready || !b.unsynced || !b.outstanding()) continue;
+    branch& b = branches_[i];
+    if (b.state != branch_state::ready || !b.unsynced || !b.outstanding() || b.flushed) continue;
+    b.flushed = true;
     const std::size_t from = s.backend_bytes.size();
     p::encode_flush(s.backend_bytes);
     s.own_to_backend(static_cast<branch_index>(i), from);

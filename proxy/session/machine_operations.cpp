@@ -74,7 +74,7 @@ bool session_machine::home_of_statement(step& s, const statement& st, targets& o
   router::route r{router::to_any{}, st.plan->mode, st.plan->needs_primary};
   if (!keyed(*st.plan)) {
     r = router::resolve(*st.plan, *context_->context.map, st.text, st.constants, {}, context_->literals);
-    if (std::holds_alternative<router::to_many>(r.target)) r.target = router::to_any{};
+    if (std::holds_alternative<router::to_many>(r.target) || std::holds_alternative<router::to_gather>(r.target)) r.target = router::to_any{};
   }
   return place(s, *st.plan, r, out, refusal);
 }
@@ -168,7 +168,7 @@ bool session_machine::op_parse(step& s, std::string_view frame) {
     p::bind_view bind;
     if (!p::decode(body_of(input_.substr(o.offset, o.length)), bind) || bind.statement != m.name) continue;
     const router::route r = resolve_bind(*st, bind);
-    if (std::holds_alternative<router::to_refusal>(r.target)) break;
+    if (std::holds_alternative<router::to_refusal>(r.target) || std::holds_alternative<router::to_gather>(r.target)) break;
     found = place(s, *st->plan, r, targets_, refusal);
     if (!found) break;
   }
@@ -245,9 +245,11 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
     answer_locally(s, p::backend::bind_complete);
     return true;
   }
+  if (gather_) return bind_gather(s, m, *st);
   // Called again when the lease that it waited for is there: the place is the one that was asked for.
   if (!std::exchange(placed_, false)) {
     route_ = resolve_bind(*st, m);
+    if (std::holds_alternative<router::to_gather>(route_.target)) return bind_gather(s, m, *st);
     p::error_report refusal;
     if (!place(s, *st->plan, route_, targets_, refusal)) return op_error(s, refusal);
   }
@@ -272,14 +274,15 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
     e.sequence = sequence;
     b.expect(e);
   }
-  if (m.portal.empty()) {
-    unnamed_portal_.branches.assign(targets_.begin(), targets_.end());
-    unnamed_portal_open_ = true;
-    portals_.erase({});
-  } else {
-    portals_.set(m.portal, {shared, targets_});
-  }
+  open_portal(m.portal, shared, targets_);
   return true;
+}
+
+void session_machine::open_portal(std::string_view name, const statement_ptr& st, const targets& home) {
+  if (!name.empty()) return portals_.set(name, {st, home});
+  unnamed_portal_.branches.assign(home.begin(), home.end());
+  unnamed_portal_open_ = true;
+  portals_.erase({});
 }
 
 session_machine::portal* session_machine::find_portal(std::string_view name) {

@@ -84,7 +84,9 @@ bool session_machine::place(step& s, const router::plan& plan, const router::rou
   }
   const bool write = r.mode == router::access::write;
   router::shard_index shard = 0;
-  const auto* many = std::get_if<router::to_many>(&r.target);
+  const std::vector<router::shard_index>* many = nullptr;
+  if (const auto* concatenated = std::get_if<router::to_many>(&r.target)) many = &concatenated->shards;
+  if (const auto* gathered = std::get_if<router::to_gather>(&r.target)) many = &gathered->shards;
   const auto* one = std::get_if<router::to_shard>(&r.target);
   if (one != nullptr) {
     shard = one->shard;
@@ -98,8 +100,8 @@ bool session_machine::place(step& s, const router::plan& plan, const router::rou
                         : txn_.isolation == isolation_level::serializable ? "SERIALIZABLE"
                                                                                    : "REPEATABLE READ";
     if (many != nullptr) {
-      const router::shard_index began = open == branches_.end() ? many->shards.front() : open->shard;
-      const router::shard_index other = many->shards.front() == began ? many->shards[1] : many->shards.front();
+      const router::shard_index began = open == branches_.end() ? many->front() : open->shard;
+      const router::shard_index other = many->front() == began ? (*many)[1] : many->front();
       refusal = p::make_error(error_id::transaction_second_shard, level, map.shards[began], map.shards[other]);
       return false;
     }
@@ -119,7 +121,7 @@ bool session_machine::place(step& s, const router::plan& plan, const router::rou
   }
   const bool replica = may_use_replica(plan, r);
   if (many != nullptr) {
-    for (const router::shard_index each : many->shards) out.push_back(branch_for(s, each, replica));
+    for (const router::shard_index each : *many) out.push_back(branch_for(s, each, replica));
     return true;
   }
   out.push_back(branch_for(s, shard, replica));

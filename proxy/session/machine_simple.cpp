@@ -74,6 +74,7 @@ void session_machine::run_simple(step& s) {
     tell_ready(s);
     return finish_cycle(s);
   }
+  if (std::holds_alternative<router::to_gather>(route_.target)) return run_gather(s);
   if (!placed_) {
     p::error_report refusal;
     if (!place(s, *plan_, route_, targets_, refusal)) return refuse_simple(s, refusal);

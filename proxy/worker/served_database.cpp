@@ -10,7 +10,7 @@ served_database::served_database(worker& owner, database_state_ptr state)
     : owner_{owner},
       contexts_{owner.options().limits.max_parse},
       environment_{owner.settings(), owner.statements(), contexts_, std::move(state), owner.options().limits.max_message, owner.options().limits.max_statements,
-                   500} {
+                   500, owner.options().limits.max_gather} {
   if (environment_.state->config) environment_.max_backend_statements = environment_.state->config->pool.prepared_statements;
 }
 

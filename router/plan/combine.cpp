@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "router/plan/refusals.hpp"
+#include "router/plan/words.hpp"
 #include "router/plan/targets.hpp"
 
 namespace pgbraid::router {
@@ -80,7 +81,7 @@ std::variant<fixed_target, keyed_target> combine_targets(std::vector<plan>& plan
       continue;
     }
     const route_target& target = std::get<fixed_target>(p.where).target;
-    if (std::holds_alternative<to_many>(target)) return refusal(not_together("one of them asks several shards"));
+    if (std::holds_alternative<to_many>(target) || std::holds_alternative<to_gather>(target)) return refusal(not_together("one of them asks several shards"));
     if (const auto* one = std::get_if<to_shard>(&target)) {
       if (shard && *shard != one->shard) return refusal(not_together("they need different shards"));
       shard = one->shard;
@@ -99,44 +100,6 @@ void append_new(std::vector<std::string>& list, const std::vector<std::string>& 
   for (const std::string& name : more) {
     if (std::find(list.begin(), list.end(), name) == list.end()) list.push_back(name);
   }
-}
-
-char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-
-bool word_at(std::string_view text, std::size_t at, std::string_view word) {
-  const auto letter = [](char c) {
-    return (lower(c) >= 'a' && lower(c) <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '$' ||
-           static_cast<unsigned char>(c) >= 0x80;
-  };
-  if (at + word.size() > text.size() || (at > 0 && letter(text[at - 1]))) return false;
-  for (std::size_t i = 0; i < word.size(); ++i) {
-    if (lower(text[at + i]) != word[i]) return false;
-  }
-  return at + word.size() == text.size() || !letter(text[at + word.size()]);
-}
-
-/// Past a comment or a quoted name that begins at `at`; `at` itself if none does.
-std::size_t skip_quoted(std::string_view text, std::size_t at) {
-  if (text[at] == '"') {
-    const std::size_t end = text.find('"', at + 1);
-    return end == std::string_view::npos ? text.size() : end + 1;
-  }
-  if (text.substr(at, 2) == "--") {
-    const std::size_t end = text.find('\n', at);
-    return end == std::string_view::npos ? text.size() : end + 1;
-  }
-  if (text.substr(at, 2) != "/*") return at;
-  int depth = 1;
-  std::size_t i = at + 2;
-  for (; i < text.size() && depth > 0; ++i) {
-    if (text.substr(i, 2) == "/*")
-      ++depth, ++i;
-    else if (text.substr(i, 2) == "*/")
-      --depth, ++i;
-  }
-  return i;
 }
 
 }  // namespace
@@ -187,15 +150,17 @@ std::string_view prepared_text(std::string_view prepare) {
     }
     if (prepare[i] == '(') ++depth;
     if (prepare[i] == ')') --depth;
-    if (depth == 0 && word_at(prepare, i, "as")) {
-      i += 2;
-      while (i < prepare.size() &&
-             (prepare[i] == ' ' || prepare[i] == '\n' || prepare[i] == '\t' || prepare[i] == '\r')) {
-        ++i;
-      }
+    if (!is_word_start(prepare[i])) {
+      ++i;
+      continue;
+    }
+    const std::size_t end = end_of_word(prepare, i);
+    if (depth == 0 && lower_word(prepare.substr(i, end - i)) == "as") {
+      i = end;
+      while (i < prepare.size() && is_blank(prepare[i])) ++i;
       return prepare.substr(i);
     }
-    ++i;
+    i = end;
   }
   return {};
 }

@@ -109,6 +109,10 @@ constexpr std::array<std::string_view, 13> catalog_functions{
     "to_regclass",        "to_regtype",      "to_regproc",      "to_regnamespace",
     "row_security_active"};
 
+/// Run a query, or read a table, that they are told of by text: as code that is not seen.
+constexpr std::array<std::string_view, 7> text_query_prefixes{"query_to_xml", "cursor_to_xml", "table_to_xml", "schema_to_xml",
+                                                              "database_to_xml", "ts_stat", "ts_rewrite"};
+
 bool reads_catalog(std::string_view name) {
   return name.starts_with("pg_") || name.starts_with("has_") || listed(catalog_functions, name);
 }
@@ -163,6 +167,10 @@ void function_reader::note_call(const sql::expr& call) {
     } else if (traits->any_volatile) {
       not_a_read(quoted(name) + " is volatile");
     }
+  }
+  if (has_prefix(text_query_prefixes, name)) {
+    set_once(facts_.user_code, quoted(name));
+    set_once(facts_.spread_user_code, quoted(name));
   }
   if (traits == nullptr || traits->any_user_code) {
     set_once(facts_.user_code, quoted(name));

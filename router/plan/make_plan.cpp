@@ -71,6 +71,27 @@ class statement_planner {
     analysis a;
     analyze(s, context_, marks_, a);
     finish(a, concatenate, what, out);
+    if (concatenate && !one_shard()) gather_instead(s, a, out);
+  }
+
+  /// What cannot be put together from the shards' answers is answered over their rows, where that can be done.
+  void gather_instead(const sql::statement& s, const analysis& a, plan& out) {
+    auto* keyed = std::get_if<keyed_target>(&out.where);
+    if (keyed != nullptr) {
+      const bool several = keyed->groups.size() > 1 || keyed->groups.front().sources.size() != 1;
+      if (keyed->scatter_allowed || !several) return;
+    } else {
+      const auto* refused = std::get_if<to_refusal>(&std::get<fixed_target>(out.where).target);
+      if (refused == nullptr || refused->error().id != error_id::cross_shard_read) return;
+    }
+    if (make_gather(s, a, text_) == nullptr) return;
+    std::vector<shard_index> shards = owning_shards(*context_.map);
+    if (keyed != nullptr) {
+      keyed->gather = std::move(shards);
+      return;
+    }
+    out.reason = "rows of all shards are gathered (" + out.reason + ")";
+    out.where = fixed_target{to_gather{std::move(shards)}};
   }
 
   void finish(const analysis& a, bool concatenate, const std::string& what, plan& out) {
@@ -254,6 +275,20 @@ planned all_pinned(plan p, const sql::token_scan& scan) {
 }
 
 }  // namespace
+
+std::shared_ptr<const gather_plan> plan_gather(std::string_view text, const plan_context& given) {
+  static const catalog empty_catalog;
+  plan_context context = given;
+  if (context.schema == nullptr) context.schema = &empty_catalog;
+  sql::parse_result parsed = sql::parse(text);
+  const auto* statements = std::get_if<std::vector<sql::statement>>(&parsed);
+  if (statements == nullptr || statements->size() != 1) return nullptr;
+  const sql::token_scan none;
+  constant_marks unused{{}, none};
+  analysis found;
+  analyze(statements->front(), context, unused, found);
+  return make_gather(statements->front(), found, text);
+}
 
 planned make_plan(std::string_view text, const sql::token_scan& scan, const plan_context& given) {
   static const catalog empty_catalog;

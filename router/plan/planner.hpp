@@ -1,9 +1,11 @@
 // Statement -> plan -> route. Pure: no I/O, no clock.
 #pragma once
 
+#include "router/plan/gather.hpp"
 #include "router/plan/route.hpp"
 #include "router/sql/tokenizer.hpp"
 
+#include <memory>
 #include <span>
 #include <string_view>
 
@@ -20,6 +22,10 @@ struct planned {
 /// Plans `text` (all its statements). `scan` is the text's token scan. Never fails: what cannot be planned is a plan
 /// whose target is a refusal, or (one shard) an opaque plan to that shard.
 [[nodiscard]] planned make_plan(std::string_view text, const sql::token_scan& scan, const plan_context& context);
+
+/// How a statement whose route is to_gather is carried out; the same text and context that it was planned with. Null if
+/// it cannot be gathered after all.
+[[nodiscard]] std::shared_ptr<const gather_plan> plan_gather(std::string_view text, const plan_context& context);
 
 /// Plan + constants + parameters -> route. `text` and `constants` are those of this execution. Parameters that are not
 /// there yet (Describe before Bind) make a keyed target a refusal of key_not_provable; ask plan::where first.

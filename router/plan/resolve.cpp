@@ -244,6 +244,8 @@ route resolve_keyed(const plan& p, const keyed_target& keyed, const topology& ma
       const source_result result = values.read(group, source);
       if (result.what == outcome::shard) {
         shards.add(result.shard);
+      } else if (result.what == outcome::unknown && !keyed.gather.empty()) {
+        return {to_gather{keyed.gather}, p.mode, p.needs_primary};
       } else if (result.what != outcome::null || group.insert_row) {
         return refused(p, problem_of(group, result));
       }
@@ -255,6 +257,7 @@ route resolve_keyed(const plan& p, const keyed_target& keyed, const topology& ma
     return {to_shard{map.buckets.owner.empty() ? shard_index{0} : map.buckets.owner[0]}, p.mode, p.needs_primary};
   if (count == 1) return {to_shard{shards.first()}, p.mode, p.needs_primary};
   if (keyed.scatter_allowed) return {to_many{shards.all()}, p.mode, p.needs_primary};
+  if (!keyed.gather.empty()) return {to_gather{keyed.gather}, p.mode, p.needs_primary};
   return refused(p, keyed.several_refusal);
 }
 

@@ -37,6 +37,11 @@ struct to_many {
   std::vector<shard_index> shards;  ///< ascending, two or more
   friend bool operator==(const to_many&, const to_many&) = default;
 };
+/// All shards that have rows, whose rows one server then answers the statement over (see gather.hpp).
+struct to_gather {
+  std::vector<shard_index> shards;  ///< ascending, two or more
+  friend bool operator==(const to_gather&, const to_gather&) = default;
+};
 /// Not at all: the client gets this error.
 class to_refusal {
  public:
@@ -48,7 +53,7 @@ class to_refusal {
   std::shared_ptr<const protocol::error_report> error_;  ///< apart: each session has room for a route, and few are refusals
 };
 
-using route_target = std::variant<to_shard, to_any, to_many, to_refusal>;
+using route_target = std::variant<to_shard, to_any, to_many, to_gather, to_refusal>;
 
 struct route {
   route_target target = to_any{};
@@ -127,6 +132,7 @@ struct fixed_target {
 struct keyed_target {
   std::vector<key_group> groups;
   bool scatter_allowed = false;            ///< several shards may be asked and concatenated
+  std::vector<shard_index> gather;         ///< otherwise: the shards to gather from, empty when that cannot be
   protocol::error_report several_refusal;  ///< told when several shards would be needed and that is not allowed
   friend bool operator==(const keyed_target&, const keyed_target&) = default;
 };

@@ -87,12 +87,9 @@ chosen_target without_sharded(const analysis& a, const other_tables& others) {
 }
 
 chosen_target all_shards(const topology& map) {
-  std::set<shard_index> owners(map.buckets.owner.begin(), map.buckets.owner.end());
-  if (owners.empty()) {
-    for (std::size_t i = 0; i < map.shards.size(); ++i) owners.insert(static_cast<shard_index>(i));
-  }
-  if (owners.size() == 1) return {fixed_target{to_shard{*owners.begin()}}, "one shard owns every bucket"};
-  return {fixed_target{to_many{{owners.begin(), owners.end()}}}, "no key: all shards are asked, rows concatenated"};
+  std::vector<shard_index> owners = owning_shards(map);
+  if (owners.size() == 1) return {fixed_target{to_shard{owners.front()}}, "one shard owns every bucket"};
+  return {fixed_target{to_many{std::move(owners)}}, "no key: all shards are asked, rows concatenated"};
 }
 
 std::string tied_reason(const std::vector<key_group>& groups) {
@@ -121,6 +118,14 @@ protocol::error_report several_refusal(const analysis& a, const std::vector<key_
 }
 
 }  // namespace
+
+std::vector<shard_index> owning_shards(const topology& map) {
+  std::set<shard_index> owners(map.buckets.owner.begin(), map.buckets.owner.end());
+  if (owners.empty()) {
+    for (std::size_t i = 0; i < map.shards.size(); ++i) owners.insert(static_cast<shard_index>(i));
+  }
+  return {owners.begin(), owners.end()};
+}
 
 fixed_target refusal(protocol::error_report error) {
   return {to_refusal{std::move(error)}};

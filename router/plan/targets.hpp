@@ -19,6 +19,9 @@ struct chosen_target {
 [[nodiscard]] chosen_target choose_target(const analysis& a, const plan_context& context, bool concatenate,
                                           const std::string& what);
 
+/// The shards that own buckets, ascending.
+[[nodiscard]] std::vector<shard_index> owning_shards(const topology& map);
+
 /// A target that is a refusal.
 [[nodiscard]] fixed_target refusal(protocol::error_report error);
 

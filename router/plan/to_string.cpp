@@ -31,12 +31,13 @@ std::string to_string(const route& r, const topology& t) {
   if (const auto* one = std::get_if<to_shard>(&r.target)) return "shard " + name_of(t, one->shard) + servers(r, t);
   if (std::holds_alternative<to_any>(r.target)) return "any shard" + servers(r, t);
   std::string out = "shards ";
-  const auto& shards = std::get<to_many>(r.target).shards;
+  const auto* gathered = std::get_if<to_gather>(&r.target);
+  const auto& shards = gathered != nullptr ? gathered->shards : std::get<to_many>(r.target).shards;
   for (std::size_t i = 0; i < shards.size(); ++i) {
     if (i > 0) out += ", ";
     out += name_of(t, shards[i]);
   }
-  return out + " concatenated" + servers(r, t);
+  return out + (gathered != nullptr ? " gathered" : " concatenated") + servers(r, t);
 }
 
 }  // namespace pgbraid::router

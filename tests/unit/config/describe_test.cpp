@@ -82,6 +82,7 @@ limits:
   max_message: 64MB
   max_parse: 1MB
   max_statements: 10000
+  max_gather: 64MB
 timeouts:
   login: 1min
   connect: 5s

@@ -45,6 +45,9 @@ struct expectation {
   std::string expected;
 };
 
+/// Expected of a read whose rows are gathered from all shards, whichever those are.
+inline const std::string gathered = "gathered";
+
 /// Checks every row, and says which statement failed.
 void check(const world& w, const std::vector<expectation>& rows);
 

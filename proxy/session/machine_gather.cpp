@@ -1,0 +1,270 @@
+// Reads that are answered over gathered rows: every shard is asked for the rows of its tables, then one server for the
+// statement over all of them. See proxy/session/gather.hpp.
+#include "proxy/session/machine.hpp"
+
+#include "protocol/backend.hpp"
+#include "protocol/frontend.hpp"
+
+#include <algorithm>
+#include <charconv>
+
+namespace pgbraid::proxy {
+
+namespace p = protocol;
+namespace from_server = protocol::backend;
+using protocol::error_id;
+
+namespace {
+
+constexpr std::uint32_t json_type = 114;
+// Marks the answers to the combining statement among those that are not the client's.
+constexpr std::uint32_t combining = 1;
+
+p::error_report refuse(std::string_view reason, std::string hint) {
+  return p::with_hint(p::make_error(error_id::cross_shard_read, reason), std::move(hint));
+}
+
+bool begins_with(std::string_view value, std::string_view word) {
+  return value.size() >= word.size() &&
+         std::equal(word.begin(), word.end(), value.begin(), [](char a, char b) { return a == (b >= 'A' && b <= 'Z' ? b - 'A' + 'a' : b); });
+}
+
+// The tables and attribute numbers that columns come from are left out.
+bool same_columns(std::string_view left, std::string_view right) {
+  p::row_description a, b;
+  if (!p::decode(left, a) || !p::decode(right, b)) return false;
+  const auto same = [](const p::field_description& x, const p::field_description& y) {
+    return x.name == y.name && x.type == y.type && x.type_size == y.type_size && x.type_modifier == y.type_modifier;
+  };
+  return std::equal(a.fields.begin(), a.fields.end(), b.fields.begin(), b.fields.end(), same);
+}
+
+}  // namespace
+
+// What would change values on their way through text, or could not be told as JSON.
+std::optional<p::error_report> session_machine::begin_gather(std::string_view text) {
+  if (context_->context.multibyte_unsafe) return refuse("rows cannot be gathered under this client_encoding", "Use client_encoding UTF8.");
+  const std::string_view digits = local_->value_of("extra_float_digits", "1");
+  int value = 0;
+  std::from_chars(digits.data(), digits.data() + digits.size(), value);
+  if (value < 1 || !begins_with(local_->value_of("datestyle", "iso"), "iso") || begins_with(local_->value_of("intervalstyle", ""), "sql_standard")) {
+    return refuse("rows cannot be gathered under these settings", "RESET extra_float_digits, DateStyle and IntervalStyle.");
+  }
+  auto plan = router::plan_gather(text, context_->context);
+  if (plan == nullptr) return refuse("its tables have changed", "Run the statement again.");
+  gather_ = std::make_unique<gather_state>(std::move(plan));
+  return std::nullopt;
+}
+
+// Asks the placed branches for their rows. `whole`: each request ends with a Sync, and the combiner describes the
+// statement first, so that its errors and its columns are the server's own.
+void session_machine::fetch_fragments(step& s, std::string_view whole) {
+  gather_state& g = *gather_;
+  g.fetching = true;
+  g.combiner = targets_[serial_ % targets_.size()];
+  for (const branch_index i : targets_) {
+    if (g.plan->combiner && branches_[i].shard == *g.plan->combiner) g.combiner = i;
+  }
+  for (const branch_index i : targets_) {
+    branch& b = branches_[i];
+    const std::size_t from = s.backend_bytes.size();
+    const auto ask = [&](answer kind) { b.expect({kind, disposition::gather}); };
+    if (!whole.empty() && i == g.combiner) {
+      p::encode_parse(s.backend_bytes, "", whole);
+      p::encode_describe(s.backend_bytes, p::object_kind::statement, "");
+      ask(answer::parse);
+      ask(answer::describe_statement);
+    }
+    p::encode_parse(s.backend_bytes, "", g.plan->fragment_sql);
+    p::encode_bind(s.backend_bytes, "", "", {}, {}, {});
+    p::encode_execute(s.backend_bytes, "");
+    ask(answer::parse);
+    ask(answer::bind);
+    ask(answer::execute);
+    if (whole.empty()) {
+      p::encode_flush(s.backend_bytes);
+      b.unsynced = b.flushed = true;
+    } else {
+      p::encode_sync(s.backend_bytes);
+      ask(answer::sync);
+    }
+    b.facts->unnamed = 0;
+    s.own_to_backend(i, from);
+  }
+}
+
+// The rows as parameters: what follows `values` in the combining statement's Bind.
+void session_machine::add_fragments(std::vector<p::optional_value>& values) const {
+  for (std::string& json : gather_->json) {
+    json.append(json.empty() ? "[]" : "]");
+    values.emplace_back(json);
+  }
+}
+
+void session_machine::ask_combiner(step& s, const std::vector<std::uint32_t>& types, std::string_view portal, const std::vector<std::int16_t>& formats,
+                                   const std::vector<p::optional_value>& values, const std::vector<std::int16_t>& result_formats) {
+  branch& b = branches_[gather_->combiner];
+  const std::size_t from = s.backend_bytes.size();
+  p::encode_parse(s.backend_bytes, "", gather_->plan->combine_sql, types);
+  p::encode_bind(s.backend_bytes, portal, "", formats, values, result_formats);
+  b.facts->unnamed = 0;
+  b.unsynced = true;
+  b.expect({answer::parse, disposition::gather, 0, combining});
+  s.own_to_backend(gather_->combiner, from);
+}
+
+// The simple protocol's part of it; called again whenever something it waits for has come.
+void session_machine::run_gather(step& s) {
+  p::frame_view frame;
+  p::query_view query;
+  const bool readable = p::next_frame(input_.substr(0, cycle_bytes_), env_.max_message_bytes, frame) == p::frame_status::complete && p::decode(frame.body, query);
+  if (!readable) return protocol_violation(s, "invalid Query message");
+  if (!gather_) {
+    if (auto error = begin_gather(query.text)) return refuse_simple(s, *error);
+    if (gather_->plan->parameters > 0) return refuse_simple(s, refuse("it has parameters and nobody gave them values", "Use the extended protocol."));
+  }
+  if (!placed_) {
+    p::error_report refusal;
+    if (!place(s, *plan_, route_, targets_, refusal)) return refuse_simple(s, refusal);
+    placed_ = true;
+  }
+  if (!gather_->fetching) {
+    if (!ready(s, targets_)) return;
+    mark_use(*plan_, route_, targets_);
+    braid_ = braid_state{};
+    return fetch_fragments(s, query.text);
+  }
+  if (anything_outstanding()) return;
+  sent_ = true;
+  again_ = false;
+  std::vector<p::optional_value> values;
+  add_fragments(values);
+  const branch_index i = gather_->combiner;
+  ask_combiner(s, std::vector<std::uint32_t>(values.size(), json_type), "", {}, values, {});
+  gather_->json.clear();
+  branch& b = branches_[i];
+  const std::size_t from = s.backend_bytes.size();
+  p::encode_describe(s.backend_bytes, p::object_kind::portal, "");
+  p::encode_execute(s.backend_bytes, "");
+  p::encode_sync(s.backend_bytes);
+  b.expect({answer::bind, disposition::gather, 0, combining});
+  b.expect({answer::describe_portal, disposition::gather, 0, combining});
+  b.expect({answer::execute, disposition::forward});
+  b.expect({answer::sync, disposition::forward});
+  s.own_to_backend(i, from);
+}
+
+// Bind of a statement whose rows must be gathered first. True: it is done; false: it waits.
+bool session_machine::bind_gather(step& s, const p::bind_view& m, const statement& st) {
+  if (!gather_) {
+    if (!drained(s)) return false;
+    if (auto error = begin_gather(st.text)) return op_error(s, *error);
+    if (m.parameters.size() != gather_->plan->parameters) {
+      const std::size_t wanted = gather_->plan->parameters;
+      gather_.reset();
+      return op_error(s, p::make_error(error_id::parameter_count, m.parameters.size(), m.statement, wanted));
+    }
+  }
+  if (!gather_->fetching) {
+    p::error_report refusal;
+    if (!placed_ && !place(s, *st.plan, route_, targets_, refusal)) {
+      gather_.reset();
+      return op_error(s, refusal);
+    }
+    placed_ = awaits_lease(targets_);
+    if (placed_ || !ready(s, targets_)) return false;
+    mark_use(*st.plan, route_, targets_);
+    braid_ = braid_state{};
+    fetch_fragments(s, {});
+    return false;
+  }
+  if (anything_outstanding()) return false;
+
+  std::vector<std::uint32_t> types{st.parameter_types.begin(), st.parameter_types.end()};
+  types.resize(gather_->plan->parameters, 0);
+  types.resize(types.size() + gather_->json.size(), json_type);
+  std::vector<std::int16_t> formats, result_formats;
+  for (std::size_t i = 0; i < m.parameters.size(); ++i) formats.push_back(m.formats.of(i));
+  formats.resize(types.size(), p::text_format);
+  for (std::size_t i = 0; i < m.result_formats.size(); ++i) result_formats.push_back(m.result_formats.of(i));
+  std::vector<p::optional_value> values;
+  auto given = m.parameters.values();
+  p::wire_value value;
+  while (given.next(value)) values.push_back(value.null ? p::optional_value{} : p::optional_value{value.bytes});
+  add_fragments(values);
+  ask_combiner(s, types, m.portal, formats, values, result_formats);
+  const targets home{gather_->combiner};
+  gather_.reset();
+  branches_[home.front()].expect({answer::bind, disposition::forward});
+  open_portal(m.portal, nullptr, home);
+  return true;
+}
+
+// It cannot go on: told at once, and what the shards still send is passed over.
+void session_machine::fail_gather(step& s, const p::error_report& error) {
+  if (cycle_failed_) return;
+  flush_run(s);
+  tell_error(s, error);
+  if (txn_.active) txn_.failed = true;
+  if (cycle_ == cycle_kind::batch) batch_failed();
+}
+
+// Answers to the fragments' statements, and to the first messages of the combining one.
+session_machine::verdict session_machine::gather_answer(step& s, branch_index i, const p::frame_view& frame) {
+  branch& b = branches_[i];
+  const expectation e = b.expected[b.next];
+  const auto completes = [&](answer kind) {
+    if (e.kind == kind) pop_answer(i);
+    return verdict::drop;
+  };
+  switch (frame.type) {
+    case from_server::data_row:
+      if (cycle_failed_ || !gather_) return verdict::drop;
+      if (!gather_->add_row(frame.body)) {
+        fail_gather(s, p::make_error(error_id::server_results_differ, "a gathered row has other columns than were asked for"));
+      } else if (gather_->bytes > env_.max_gather) {
+        fail_gather(s, p::make_error(error_id::gather_too_large, env_.max_gather, gather_->biggest()));
+        gather_->json.assign(gather_->json.size(), {});
+      }
+      return verdict::drop;
+    case from_server::parse_complete:
+      return completes(answer::parse);
+    case from_server::bind_complete:
+      return completes(answer::bind);
+    case from_server::command_complete:
+      return completes(answer::execute);
+    case from_server::row_description:
+      if (e.sequence != combining) {
+        gather_->row_description.assign(frame.bytes);
+        return completes(answer::describe_statement);
+      }
+      if (gather_ && same_columns(std::string_view{gather_->row_description}.substr(p::frame_header_size), frame.body)) {
+        const std::size_t from = s.client_bytes.size();
+        flush_run(s);
+        s.client_bytes.append(gather_->row_description);
+        s.own_to_client(from);
+        told_ = true;
+      } else {
+        fail_gather(s, p::make_error(error_id::server_results_differ, "the gathered result has other columns"));
+      }
+      return completes(answer::describe_portal);
+    case from_server::error_response: {
+      if (e.sequence != combining) return error_answer(s, i, frame);
+      // The statement itself is right, or its own description would have failed: it means more than its rows.
+      p::error_fields_view fields;
+      (void)p::decode(frame.body, fields);
+      fail_gather(s, refuse(fmt::format("it cannot be answered over gathered rows ({})", fields.message()), "Tie the statement to keys of one shard."));
+      (void)error_answer(s, i, frame);
+      return verdict::drop;
+    }
+    case from_server::ready_for_query:
+      b.transaction = frame.body.empty() ? 'I' : frame.body[0];
+      b.unsynced = b.failed_quietly = false;
+      b.pop();
+      return verdict::drop;
+    default:
+      return verdict::drop;
+  }
+}
+
+}  // namespace pgbraid::proxy

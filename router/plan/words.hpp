@@ -1,0 +1,34 @@
+// The few things that are read from a statement's text rather than from its tree, which knows where an expression is but
+// not where it ends. Lexical rules: the manual's chapter "Lexical Structure".
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace pgbraid::router {
+
+[[nodiscard]] constexpr bool is_blank(char c) noexcept { return c == ' ' || (c >= '\t' && c <= '\r'); }
+/// May begin a word: a letter, an underscore, any byte of a character beyond ASCII.
+[[nodiscard]] constexpr bool is_word_start(char c) noexcept {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || static_cast<unsigned char>(c) >= 0x80;
+}
+[[nodiscard]] constexpr bool is_word_part(char c) noexcept { return is_word_start(c) || (c >= '0' && c <= '9') || c == '$'; }
+
+/// Where the word that begins at `at` ends.
+[[nodiscard]] std::size_t end_of_word(std::string_view text, std::size_t at);
+/// ASCII letters in lower case, as unquoted names are folded.
+[[nodiscard]] std::string lower_word(std::string_view word);
+/// Past a comment that begins at `at`; `at` itself if none does.
+[[nodiscard]] std::size_t skip_comment(std::string_view text, std::size_t at);
+/// Past a comment, a quoted name or a string constant that begins at `at`; `at` itself if none does. A string that
+/// begins with E'...' begins at its quote: backslashes are looked after by what stands before.
+[[nodiscard]] std::size_t skip_quoted(std::string_view text, std::size_t at);
+
+/// Where WITH entries may be put into a query's text: behind its WITH [RECURSIVE], or before its first word.
+[[nodiscard]] std::size_t with_position(std::string_view text);
+
+/// What stands behind the outermost WHERE of a query without set operations, up to the next clause; "" without one.
+[[nodiscard]] std::string_view where_clause(std::string_view text);
+
+}  // namespace pgbraid::router

@@ -1,0 +1,108 @@
+// How reads are gathered: what is asked of the shards, and what of the server that combines.
+#include <catch2/catch.hpp>
+
+#include "fixture.hpp"
+#include "router/plan/words.hpp"
+
+using namespace pgbraid::router;
+using namespace pgbraid::router::test;
+
+TEST_CASE("the statement stands behind WITH entries of its tables' names", "[gather]") {
+  const world w(2);
+  const auto plan = plan_gather("SELECT count(*) FROM customers", w.context);
+  REQUIRE(plan != nullptr);
+  CHECK(plan->fragment_sql == "SELECT 0, f.\"id\" FROM \"public\".\"customers\" AS f");
+  CHECK(plan->combine_sql ==
+        "WITH \"customers\" AS MATERIALIZED (SELECT f.\"id\" FROM pg_catalog.json_populate_recordset("
+        "NULL::\"public\".\"customers\", $1::pg_catalog.json) AS f) SELECT count(*) FROM customers");
+  REQUIRE(plan->fragments.size() == 1);
+  CHECK(plan->fragments[0].table == "public.customers");
+  CHECK(plan->fragments[0].json_keys == std::vector<std::string>{"\"id\":"});
+}
+
+TEST_CASE("several tables are one statement for each shard, and parameters come behind the statement's own", "[gather]") {
+  const world w(2);
+  const auto plan = plan_gather("/* x */ WITH RECURSIVE a AS (SELECT 1) SELECT sum(amount) FROM orders, customers WHERE name = $2 OR item = $1", w.context);
+  REQUIRE(plan != nullptr);
+  CHECK(plan->parameters == 2);
+  CHECK(plan->fragment_sql ==
+        "SELECT 0, f.\"item\", f.\"amount\", (NULL::\"public\".\"customers\").\"name\" FROM \"public\".\"orders\" AS f UNION ALL "
+        "SELECT 1, (NULL::\"public\".\"orders\").\"item\", (NULL::\"public\".\"orders\").\"amount\", f.\"name\" FROM \"public\".\"customers\" AS f");
+  CHECK(plan->combine_sql.starts_with("/* x */ WITH RECURSIVE \"orders\" AS MATERIALIZED (SELECT"));
+  CHECK(plan->combine_sql.find("$3::pg_catalog.json") != std::string::npos);
+  CHECK(plan->combine_sql.find("$4::pg_catalog.json) AS f), a AS (SELECT 1)") != std::string::npos);
+}
+
+TEST_CASE("conditions on one table are asked of the shards", "[gather]") {
+  const world w(2);
+  const auto where = [&](const char* sql) {
+    const auto plan = plan_gather(sql, w.context);
+    REQUIRE(plan != nullptr);
+    const auto at = plan->fragment_sql.find(" WHERE ");
+    return at == std::string::npos ? std::string{} : plan->fragment_sql.substr(at + 7);
+  };
+  CHECK(where("SELECT count(*) FROM orders o WHERE o.item = 'x' GROUP BY id") == " o.item = 'x' ");
+  CHECK(where("SELECT item FROM orders WHERE (id, amount) IN ((1, 2)) AND item <> 'order by' ORDER BY id;") ==
+        " (id, amount) IN ((1, 2)) AND item <> 'order by' ");
+  // Not where it might come out otherwise there, or means more than the one table.
+  CHECK(where("SELECT count(*) FROM orders WHERE placed < now()").empty());
+  CHECK(where("SELECT count(*) FROM orders WHERE amount > random()").empty());
+  CHECK(where("SELECT count(*) FROM orders WHERE item = $1").empty());
+  CHECK(where("SELECT count(*) FROM orders, countries WHERE item = code").empty());
+  CHECK(where("SELECT count(*) FROM orders WHERE id IN (SELECT 1)").empty());
+  CHECK(where("SELECT count(*) FROM orders, generate_series(1, 2) AS g(n) WHERE n = 1").empty());
+  CHECK(where("SELECT id FROM orders WHERE id = 1 UNION SELECT id FROM orders").empty());
+}
+
+TEST_CASE("only columns that are named are fetched", "[gather]") {
+  const world w(2);
+  const auto columns = [&](const char* sql) {
+    const auto plan = plan_gather(sql, w.context);
+    REQUIRE(plan != nullptr);
+    std::string out;
+    for (const std::string& key : plan->fragments[0].json_keys) out += key;
+    return out;
+  };
+  const std::string all_of_customers = columns("SELECT *, count(*) OVER () FROM customers");
+  CHECK(columns("SELECT upper(NAME) FROM customers ORDER BY 1") == "\"name\":");
+  CHECK(columns("SELECT max(\"name\") FROM customers") == "\"name\":");
+  CHECK(columns("SELECT count(*), 'name \" *' FROM customers ORDER BY id") == "\"id\":");
+  CHECK(columns("SELECT max(customers.id) FROM customers -- name\n") == "\"id\":");
+  for (const char* sql : {"SELECT c.* FROM customers c ORDER BY 1", "TABLE customers LIMIT 1", "SELECT max(a) FROM customers AS c(a)",
+                          "SELECT max(U&\"n\\0061me\") FROM customers", "SELECT count(*) FROM customers NATURAL JOIN orders"}) {
+    CHECK(columns(sql) == all_of_customers);
+  }
+}
+
+TEST_CASE("what rows cannot stand for is not gathered", "[gather]") {
+  const world w(2);
+  for (const char* sql :
+       {"SELECT count(*) FROM public.orders", "SELECT count(o) FROM orders o", "SELECT max(ctid) FROM orders",
+        "SELECT count(*) FROM ONLY orders", "SELECT count(*) FROM orders TABLESAMPLE SYSTEM (1)", "SELECT id FROM orders ORDER BY 1 FOR UPDATE",
+        "SELECT count(*), order_total(1) FROM orders", "WITH orders AS (SELECT * FROM orders) SELECT count(*) FROM orders",
+        "SELECT count(*) FROM orders, pg_class", "SELECT pg_relation_size('orders'), count(*) FROM orders", "SELECT count(*) FROM totals",
+        "DELETE FROM orders", "SELECT 1", "SELECT count(*) FROM orders; SELECT 1",
+        "WITH x AS (DELETE FROM notes WHERE customer_id = 5 RETURNING id) SELECT count(*) FROM orders, x"}) {
+    INFO(sql);
+    CHECK(plan_gather(sql, w.context) == nullptr);
+  }
+}
+
+TEST_CASE("an unsharded table says where the rows are combined", "[gather]") {
+  const world w(2);
+  const auto plan = plan_gather("SELECT count(*) FROM orders, reports", w.context);
+  REQUIRE(plan != nullptr);
+  CHECK(plan->combiner == shard_index{1});
+  CHECK(plan->fragments.size() == 1);
+  CHECK(plan_gather("SELECT count(*) FROM orders, reports, settings", w.context) == nullptr);
+}
+
+TEST_CASE("places in a text", "[gather]") {
+  CHECK(with_position("  /* a /* b */ */ -- c\n select 1") == 24);
+  CHECK(with_position("with x as (select 1) select 2") == 4);
+  CHECK(with_position("WITH -- a\n RECURSIVE x as (select 1) select 2") == 20);
+  CHECK(with_position("(select 1)") == 0);
+  CHECK(where_clause("select 'where' from a where b.order = 1 order by 1") == " b.order = 1 ");
+  CHECK(where_clause("select E'\\' where ' from a where \"group\" = E'it''s' limit 1") == " \"group\" = E'it''s' ");
+  CHECK(where_clause("select (select 1 where true) from a").empty());
+}
