@@ -182,7 +182,7 @@ session_machine::verdict session_machine::quiet_answer(step& s, branch_index i, 
     case from_server::ready_for_query:
       b.transaction = frame.body.empty() ? 'I' : frame.body[0];
       if (e.what == disposition::prepare) --b.preparing;
-      b.pop();
+      pop_answer(i);
       return verdict::drop;
     case from_server::parse_complete:
     case from_server::close_complete:

@@ -44,6 +44,12 @@ TEST_CASE("a named statement has a name of ours on the server") {
     t.server("s0", "2 D(a) C(SELECT 1) Z(I)");
     CHECK(t.told() == "1 2 D(a) C(SELECT 1) 3 Z(I)");
   }
+  SECTION("nor when BEGIN goes to the server in the same packet") {
+    t.client("Q(BEGIN) P(b/SELECT name FROM customers WHERE id = 1) B(/b) E() C(S b) S");
+    CHECK(t.asked("s0") == "Q(BEGIN) B(/own) E S");
+    t.server("s0", "C(BEGIN) Z(T) 2 D(a) C(SELECT 1) Z(T)");
+    CHECK(t.told() == "C(BEGIN) Z(T) 1 2 D(a) C(SELECT 1) 3 Z(T)");
+  }
   SECTION("and its own name is taken") {
     t.client("P(a/SELECT 2) S");
     CHECK(t.told() == "E(42P05) Z(I)");

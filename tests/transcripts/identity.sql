@@ -1,0 +1,30 @@
+-- What a session knows of itself stays the same from statement to statement.
+SELECT current_user, session_user, current_catalog = current_database();
+SELECT pg_backend_pid() = pg_backend_pid();
+BEGIN;
+CREATE TEMP TABLE pids AS SELECT pg_backend_pid() AS pid;
+SELECT pid = pg_backend_pid() FROM pids;
+COMMIT;
+SELECT pid = pg_backend_pid() FROM pids;
+SELECT inet_server_addr() IS NOT NULL, inet_client_addr() IS NOT NULL;
+SELECT version() LIKE 'PostgreSQL 15%';
+SHOW server_version_num;
+SHOW server_encoding;
+SHOW is_superuser;
+SELECT setseed(0.25);
+SELECT random() < 1;
+SELECT txid_current() = txid_current();
+SELECT txid_current_if_assigned() IS NULL;
+BEGIN;
+SELECT now() = transaction_timestamp(), now() < clock_timestamp();
+SELECT now() = (SELECT now());
+COMMIT;
+SELECT application_name, state FROM pg_stat_activity WHERE pid = pg_backend_pid();
+SET application_name TO 'renamed';
+SELECT application_name FROM pg_stat_activity WHERE pid = pg_backend_pid();
+SELECT pg_sleep(0);
+SELECT pg_cancel_backend(pg_backend_pid());
+SELECT 1;
+SELECT pg_is_in_recovery();
+SHOW ALL \g /dev/null
+DISCARD ALL;

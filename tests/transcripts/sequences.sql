@@ -1,0 +1,25 @@
+-- Sequences: currval and lastval belong to the session.
+CREATE SEQUENCE a START 10;
+CREATE SEQUENCE b;
+CREATE TABLE with_serial (id serial, what text);
+SELECT lastval();
+SELECT currval('a');
+SELECT nextval('a');
+SELECT currval('a');
+SELECT nextval('b'), nextval('b');
+SELECT currval('a'), currval('b'), lastval();
+INSERT INTO with_serial (what) VALUES ('first') RETURNING id;
+SELECT lastval();
+SELECT currval(pg_get_serial_sequence('with_serial', 'id'));
+SELECT setval('a', 100);
+SELECT currval('a');
+SELECT nextval('a');
+SELECT setval('a', 5, false), nextval('a');
+BEGIN;
+SELECT nextval('a');
+ROLLBACK;
+SELECT nextval('a');
+SELECT currval('a');
+DROP SEQUENCE a, b;
+SELECT currval('a');
+DROP TABLE with_serial;
