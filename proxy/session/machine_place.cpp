@@ -142,6 +142,7 @@ void session_machine::mark_use(const router::plan& plan, const router::route& r,
         break;
       case router::session_effect::temporary:
         pin(i, "temporary objects");
+        b.dirty = true;  // gone again at the transaction's end, perhaps
         break;
       case router::session_effect::listen:
         pin(i, "LISTEN");
@@ -159,6 +160,7 @@ void session_machine::mark_use(const router::plan& plan, const router::route& r,
         break;
     }
     if (plan.user_code || (plan.statement_count > 1 && plan.effect != router::session_effect::none)) b.dirty = true;
+    if (pinned_ == i && may_unpin(plan)) b.dirty = true;
   }
   if (r.mode != router::access::write) return;
   const bool counts = std::holds_alternative<router::to_shard>(r.target) || plan.effect != router::session_effect::none;

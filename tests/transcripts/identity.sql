@@ -26,5 +26,4 @@ SELECT pg_sleep(0);
 SELECT pg_cancel_backend(pg_backend_pid());
 SELECT 1;
 SELECT pg_is_in_recovery();
-SHOW ALL \g /dev/null
 DISCARD ALL;
