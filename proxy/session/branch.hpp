@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <vector>
 
 namespace pgbraid::proxy {
@@ -39,6 +40,7 @@ struct backend_facts {
   std::int32_t pid = 0;          ///< of the server's process, as its BackendKeyData told
   prepared_set prepared;
   std::uint64_t unnamed = 0;     ///< which unnamed statement it holds; 0: none of ours
+  std::unique_ptr<sql_names> sql;  ///< null: none
   std::vector<expectation> spare;  ///< empty: the memory that the next session's expectations stand in
 };
 

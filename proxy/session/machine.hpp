@@ -181,6 +181,19 @@ class session_machine {
   [[nodiscard]] bool execute_control(step& s, const statement_ptr& st);
   [[nodiscard]] bool control_in_batch(step& s, const statement_ptr& st);
   void end_implicit_transaction();
+  // machine_prepared.cpp: PREPARE, EXECUTE and DEALLOCATE
+  [[nodiscard]] static bool prepares(const router::plan& p) noexcept;
+  [[nodiscard]] bool names_in_place(step& s, branch_index b, const router::plan& p);
+  [[nodiscard]] bool named_in_place(step& s, branch_index b, std::string_view name);
+  [[nodiscard]] std::string deallocate_foreign(branch_index b);
+  void deallocate(step& s, branch_index b, std::string_view name);
+  void prepare_name(step& s, branch_index b, const std::string& name);
+  void own_query(step& s, branch_index b, std::string_view sql);
+  void note_prepare(branch_index b, const router::plan& p, std::string_view sql);
+  void prepare_over();
+  [[nodiscard]] std::string with_own_name(std::string_view frame) const;
+  [[nodiscard]] std::uint64_t id_of_name(std::string_view name) const;
+  [[nodiscard]] bool op_on_name(step& s, std::string_view name, std::string_view frame, answer kind);
   void ensure_prepared(step& s, branch_index b, statement& st, std::uint64_t unnamed_serial);
   void answer_locally(step& s, char type);
   void undo_unconfirmed();
@@ -271,6 +284,13 @@ class session_machine {
   settings_ptr batch_base_;            ///< settings before the batch's implicit transaction changed any
   bool control_sent_ = false;          ///< the operation's statement of control is on its way as a part of the batch
   named_map<statement_ptr> statements_;
+  named_map<sql_statement> sql_;       ///< of SQL's PREPARE
+  std::uint64_t sql_owner_ = 0;        ///< as backend_facts know this session; 0: never prepared anything
+  struct pending_prepare {
+    std::string name, text;
+    branch_index branch;
+  };
+  std::unique_ptr<pending_prepare> pending_prepare_;  ///< PREPARE under way
   statement_ptr unnamed_;
   std::uint64_t unnamed_serial_ = 0;
   std::uint64_t serial_;               ///< of the session: makes unnamed serials unique on a worker

@@ -172,7 +172,9 @@ session_machine::verdict session_machine::quiet_answer(step& s, branch_index i, 
   const expectation e = b.expected[b.next];
   switch (frame.type) {
     case from_server::error_response:
-      if (e.kind == answer::query) {
+      if (e.what == disposition::prepare && b.facts->sql) b.facts->sql->unknown = true;
+      if (e.kind == answer::query || (e.what == disposition::prepare && cycle_ != cycle_kind::batch)) {
+        while (b.outstanding() && b.expected[b.next].kind == answer::parse) b.pop();
         b.facts->current.reset();
         if (e.what == disposition::probe) {
           probe_pins_ = true;
@@ -200,6 +202,9 @@ session_machine::verdict session_machine::quiet_answer(step& s, branch_index i, 
     case from_server::bind_complete:
     case from_server::close_complete:
       if (e.kind == answer::parse || e.kind == answer::bind || e.kind == answer::close) pop_answer(i);
+      return verdict::drop;
+    case from_server::command_complete:
+      if (e.kind == answer::execute) pop_answer(i);
       return verdict::drop;
     default:
       return verdict::drop;
@@ -360,6 +365,16 @@ session_machine::verdict session_machine::error_answer(step& s, branch_index i, 
     batch_failed();
   }
   cycle_failed_ = true;
+  if (first && !statements_.empty()) {
+    if (const std::string renamed = with_own_name(frame.bytes); !renamed.empty()) {
+      flush_run(s);
+      const std::size_t from = s.client_bytes.size();
+      s.client_bytes.append(renamed);
+      s.own_to_client(from);
+      told_ = true;
+      return verdict::drop;
+    }
+  }
   return first ? verdict::keep : verdict::drop;
 }
 

@@ -216,8 +216,13 @@ bool session_machine::control_discard(step& s) {
 bool session_machine::control_deallocate(step& s) {
   const std::string& name = control_->plan->name;
   if (!name.empty()) {
-    if (!statements_.contains(name)) return false;  // of PREPARE's making, or nobody's: the server knows
-    control_local("DEALLOCATE");
+    if (id_of_name(name) != 0) {
+      control_local("DEALLOCATE");
+      return true;
+    }
+    if (pinned_ >= 0) return false;  // made by code, or nobody's: the server knows
+    p::encode_error(control_->reply, p::make_error(error_id::no_such_statement, name));
+    control_->failed = control_->done = true;
     return true;
   }
   if (pinned_ < 0) {
@@ -331,18 +336,22 @@ void session_machine::apply_control(const router::plan& plan, const std::string&
     case session_effect::deallocate:
       if (!plan.name.empty()) {
         statements_.erase(plan.name);
+        sql_.erase(plan.name);
         return;
       }
       statements_.clear();
+      sql_.clear();
       unnamed_.reset();
       if (pinned_ >= 0) {
         branches_[static_cast<std::size_t>(pinned_)].facts->prepared.clear();
+        branches_[static_cast<std::size_t>(pinned_)].facts->sql.reset();
         branches_[static_cast<std::size_t>(pinned_)].facts->unnamed = 0;
       }
       return;
     case session_effect::discard:
       if (plan.name.empty() || plan.name == "all") {
         statements_.clear();
+        sql_.clear();
         unnamed_.reset();
         portals_.clear();
         if (pinned_ < 0) {
@@ -356,6 +365,7 @@ void session_machine::apply_control(const router::plan& plan, const std::string&
           backend_facts& facts = *branches_[static_cast<std::size_t>(pinned_)].facts;
           facts.current = env_.settings.none();
           facts.prepared.clear();
+          facts.sql.reset();
           facts.unnamed = 0;
           pinned_ = -1;
           pin_reason_.clear();

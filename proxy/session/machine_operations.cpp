@@ -113,7 +113,7 @@ bool session_machine::op_parse(step& s, std::string_view frame) {
     return false;
   }
   const std::string name{m.name};
-  if (!name.empty() && statements_.contains(name)) return op_error(s, p::make_error(error_id::duplicate_statement, name));
+  if (!name.empty() && (statements_.contains(name) || sql_.contains(name))) return op_error(s, p::make_error(error_id::duplicate_statement, name));
   if (!name.empty() && statements_.size() >= env_.max_statements) {
     return op_error(s, p::make_error(error_id::session_feature, "another prepared statement", fmt::format("this session has {} already (limits.max_statements)", statements_.size())));
   }
@@ -226,7 +226,12 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
   std::uint64_t serial = 0;
   const statement_ptr& shared = find_statement(m.statement, serial);
   statement* const st = shared.get();
-  if (st == nullptr) return op_error(s, p::make_error(error_id::no_such_statement, m.statement));
+  if (st == nullptr) {
+    if (!sql_.contains(m.statement)) return op_error(s, p::make_error(error_id::no_such_statement, m.statement));
+    if (!op_on_name(s, m.statement, frame, answer::bind)) return false;
+    if (!cycle_failed_) portals_.set(m.portal, {nullptr, targets_});
+    return true;
+  }
   refresh_plan(*st);
   if (txn_.untold && st->plan->effect != session_effect::rollback) {
     if (!drained(s)) return false;
@@ -249,7 +254,9 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
   placed_ = awaits_lease(targets_);
   if (placed_ || !settle(s, targets_)) return false;
 
+  (void)names_in_place(s, targets_.front(), *st->plan);
   mark_use(*st->plan, route_, targets_);
+  if (prepares(*st->plan)) note_prepare(targets_.front(), *st->plan, st->text);
   const std::uint32_t sequence = braid_.active ? braid_.next_sequence++ : 0;
   for (const branch_index i : targets_) {
     branch& b = branches_[i];
@@ -308,7 +315,10 @@ bool session_machine::op_describe(step& s, std::string_view frame) {
   }
   std::uint64_t serial = 0;
   statement* const st = find_statement(m.name, serial).get();
-  if (st == nullptr) return op_error(s, p::make_error(error_id::no_such_statement, m.name));
+  if (st == nullptr) {
+    if (sql_.contains(m.name)) return op_on_name(s, m.name, frame, answer::describe_statement);
+    return op_error(s, p::make_error(error_id::no_such_statement, m.name));
+  }
   refresh_plan(*st);
   if (controls(st->plan)) {
     if (!drained(s)) return false;
@@ -384,6 +394,7 @@ bool session_machine::op_close(step& s, std::string_view frame) {
       unnamed_.reset();
     } else {
       statements_.erase(m.name);
+      sql_.erase(m.name);
     }
     answer_locally(s, p::backend::close_complete);
     return true;

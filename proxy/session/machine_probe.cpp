@@ -26,9 +26,8 @@ constexpr std::array traces{
     trace{"advisory locks", "SELECT FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND pid = pg_catalog.pg_backend_pid()"},
     trace{"LISTEN", "SELECT FROM pg_catalog.pg_listening_channels()"},
     trace{"a WITH HOLD cursor", "SELECT FROM pg_catalog.pg_cursors WHERE is_holdable"},
-    trace{"PREPARE", "SELECT FROM pg_catalog.pg_prepared_statements WHERE from_sql"},
 };
-constexpr std::string_view deallocated = "deallocated statements";
+constexpr std::string_view deallocated = "deallocated statements", prepared = "PREPARE";
 
 std::string quoted(std::string_view text) {
   std::string out{"'"};
@@ -55,6 +54,13 @@ void session_machine::ask_probe(step& s, branch_index i) {
   for (const trace& t : traces) {
     sql.append(sql.empty() ? "SELECT '" : " UNION ALL SELECT '").append(t.reason).append("', NULL, NULL WHERE EXISTS (").append(t.condition).append(")");
   }
+  sql.append(fmt::format(" UNION ALL SELECT '{}', NULL, NULL WHERE EXISTS (SELECT FROM pg_catalog.pg_prepared_statements WHERE from_sql", prepared));
+  if (b.facts->sql) {
+    std::string names;
+    for (const auto& [name, id] : b.facts->sql->entries) names.append(names.empty() ? "" : ", ").append(quoted(name));
+    if (!names.empty()) sql.append(" AND name NOT IN (").append(names).append(")");
+  }
+  sql.append(")");
   sql.append(fmt::format(" UNION ALL SELECT '{}', NULL, NULL WHERE (SELECT count(*) FROM pg_catalog.pg_prepared_statements"
                          " WHERE NOT from_sql AND name <> '') < {}", deallocated, b.facts->prepared.size()));
   sql.append(" UNION ALL SELECT NULL, pg_catalog.lower(name), CASE WHEN source = 'session' THEN pg_catalog.current_setting(name) END"
@@ -107,7 +113,7 @@ void session_machine::probe_row(branch_index i, std::string_view body) {
 void session_machine::probe_over(branch_index i) {
   if (probe_pins_ || pinned_ != i) return;
   const auto seen = [&](const trace& t) { return t.reason == pin_reason_; };
-  if (!std::any_of(traces.begin(), traces.end(), seen)) return;
+  if (!std::any_of(traces.begin(), traces.end(), seen) && pin_reason_ != prepared) return;
   pinned_ = -1;
   pin_reason_.clear();
 }

@@ -34,7 +34,8 @@ class Noise:
                 with wire.Client(self.port, "app", ROLES["app"][1], self.database) as client:
                     for _ in range(again):
                         for sql in statements:
-                            if self._stop.is_set():
+                            # A pause: the noise is there for its variety, the processor for the scripts.
+                            if self._stop.wait(0.005):
                                 return
                             client.send(wire.query(sql))
                             client.until_ready()

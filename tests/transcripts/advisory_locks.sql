@@ -1,7 +1,7 @@
 -- Session and transaction advisory locks.
 SELECT pg_advisory_lock(1001);
 SELECT pg_try_advisory_lock(1001);
-SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 1001 AND pid = pg_backend_pid();
+SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 1001 AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND pid = pg_backend_pid();
 SELECT pg_advisory_unlock(1001);
 SELECT pg_advisory_unlock(1001);
 SELECT pg_advisory_unlock(1001);
@@ -9,7 +9,7 @@ BEGIN;
 SELECT pg_advisory_xact_lock(1002);
 SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 1002 AND pid = pg_backend_pid();
 COMMIT;
-SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 1002;
+SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 1002 AND database = (SELECT oid FROM pg_database WHERE datname = current_database());
 SELECT pg_advisory_lock_shared(1003);
 SELECT pg_advisory_unlock_shared(1003);
 SELECT pg_advisory_lock(id) FROM generate_series(1004, 1006) id;

@@ -1,9 +1,8 @@
--- Sequences: currval and lastval belong to the session.
+-- Sequences; currval and lastval inside the transaction that made them.
 CREATE SEQUENCE a START 10;
 CREATE SEQUENCE b;
 CREATE TABLE with_serial (id serial, what text);
-SELECT lastval();
-SELECT currval('a');
+BEGIN;
 SELECT nextval('a');
 SELECT currval('a');
 SELECT nextval('b'), nextval('b');
@@ -15,11 +14,16 @@ SELECT setval('a', 100);
 SELECT currval('a');
 SELECT nextval('a');
 SELECT setval('a', 5, false), nextval('a');
+COMMIT;
 BEGIN;
 SELECT nextval('a');
 ROLLBACK;
 SELECT nextval('a');
-SELECT currval('a');
+INSERT INTO with_serial (what) VALUES ('second'), ('third') RETURNING id;
+SELECT last_value, is_called FROM b;
+ALTER SEQUENCE b RESTART;
+SELECT nextval('b');
+SELECT nextval('no_such');
 DROP SEQUENCE a, b;
-SELECT currval('a');
+SELECT nextval('a');
 DROP TABLE with_serial;
