@@ -183,8 +183,7 @@ class session_machine {
   void end_implicit_transaction();
   // machine_prepared.cpp: PREPARE, EXECUTE and DEALLOCATE
   [[nodiscard]] static bool prepares(const router::plan& p) noexcept;
-  [[nodiscard]] bool names_in_place(step& s, branch_index b, const router::plan& p);
-  [[nodiscard]] bool named_in_place(step& s, branch_index b, std::string_view name);
+  [[nodiscard]] bool names_in_place(step& s, branch_index b, const router::plan& p, std::string_view sql);
   [[nodiscard]] std::string deallocate_foreign(branch_index b);
   void deallocate(step& s, branch_index b, std::string_view name);
   void prepare_name(step& s, branch_index b, const std::string& name);

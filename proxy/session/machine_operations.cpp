@@ -254,7 +254,7 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
   placed_ = awaits_lease(targets_);
   if (placed_ || !settle(s, targets_)) return false;
 
-  (void)names_in_place(s, targets_.front(), *st->plan);
+  (void)names_in_place(s, targets_.front(), *st->plan, st->text);
   mark_use(*st->plan, route_, targets_);
   if (prepares(*st->plan)) note_prepare(targets_.front(), *st->plan, st->text);
   const std::uint32_t sequence = braid_.active ? braid_.next_sequence++ : 0;

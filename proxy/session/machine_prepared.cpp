@@ -28,13 +28,10 @@ constexpr std::string_view view_of_statements = "pg_catalog.pg_prepared_statemen
 
 bool shows_statements(const router::plan& plan) { return !plan.reads.empty() && plan.reads.front() == view_of_statements; }
 
-// Statements that may name, or show, any of the session's prepared statements.
-bool may_use_any(const router::plan& plan) {
-  if (plan.statement_count > 1 || plan.user_code || plan.opaque) return true;
-  if (plan.effect == session_effect::other || plan.effect == session_effect::user_code) return true;
-  // CREATE TABLE ... AS EXECUTE.
-  if (plan.tag.starts_with("CREATE")) return true;
-  return shows_statements(plan);
+// The text has the name somewhere, however it is written.
+bool mentions(std::string_view text, std::string_view name) {
+  const auto same = [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a + 32 : a) == (b >= 'A' && b <= 'Z' ? b + 32 : b); };
+  return std::search(text.begin(), text.end(), name.begin(), name.end(), same) != text.end();
 }
 
 }  // namespace
@@ -119,11 +116,11 @@ void session_machine::prepare_name(step& s, branch_index i, const std::string& n
 }
 
 // The branch has the names that the statement may use, and none that stands for nothing any more. False: wait for its answers.
-bool session_machine::names_in_place(step& s, branch_index i, const router::plan& plan) {
+bool session_machine::names_in_place(step& s, branch_index i, const router::plan& plan, std::string_view sql) {
   branch& b = branches_[i];
   const bool shows = shows_statements(plan);
   if (sql_.empty() && !b.facts->sql && plan.effect != session_effect::execute && plan.effect != session_effect::prepare && !shows) return true;
-  if (b.transaction == 'E' || pinned_ == i) return true;
+  if (b.transaction == 'E') return true;
   bool waits = false;
   if (shows && b.facts->prepared.size() > 0) {
     // What is seen is the client's own statements under its own names, and nothing else.
@@ -149,8 +146,11 @@ bool session_machine::names_in_place(step& s, branch_index i, const router::plan
   const bool one = (plan.effect == session_effect::execute || plan.effect == session_effect::prepare) && plan.statement_count == 1 && !plan.name.empty();
   if (one) {
     if (id_of_name(plan.name) != 0) need(plan.name);
-  } else if (may_use_any(plan) || plan.effect == session_effect::execute) {
-    sql_.for_each([&](const std::string& name, const sql_statement&) { need(name); });
+  } else {
+    // EXPLAIN EXECUTE, CREATE TABLE AS EXECUTE, several statements in one text, a DO block.
+    sql_.for_each([&](const std::string& name, const sql_statement&) {
+      if (shows || mentions(sql, name)) need(name);
+    });
     if (shows) statements_.for_each([&](const std::string& name, const statement_ptr&) { need(name); });
   }
   return !waits || cycle_ == cycle_kind::batch;
@@ -158,7 +158,6 @@ bool session_machine::names_in_place(step& s, branch_index i, const router::plan
 
 // PREPARE has been sent: when the cycle ends well the session has a new statement.
 void session_machine::note_prepare(branch_index i, const router::plan& plan, std::string_view sql) {
-  if (pinned_ == i) return;
   pending_prepare_ = std::make_unique<pending_prepare>(pending_prepare{plan.name, std::string{sql}, i});
 }
 
@@ -212,7 +211,7 @@ bool session_machine::op_on_name(step& s, std::string_view name, std::string_vie
   const branch_index i = targets_.front();
   router::plan named = anything;
   named.name = name;
-  (void)names_in_place(s, i, named);
+  (void)names_in_place(s, i, named, {});
   mark_use(anything, route_, targets_);
   branches_[i].expect({kind, disposition::forward});
   branches_[i].unsynced = true;

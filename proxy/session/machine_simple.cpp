@@ -79,17 +79,16 @@ void session_machine::run_simple(step& s) {
     placed_ = true;
   }
   if (!ready(s, targets_)) return;
-  if (cycle_ == cycle_kind::simple && !names_in_place(s, targets_.front(), *plan_)) return;
+  const std::string_view frame = input_.substr(0, cycle_bytes_);
+  p::query_view query;
+  if (cycle_ == cycle_kind::simple) (void)p::decode(frame.substr(p::frame_header_size), query);
+  if (cycle_ == cycle_kind::simple && !names_in_place(s, targets_.front(), *plan_, query.text)) return;
   sent_ = true;
   mark_use(*plan_, route_, targets_);
-  if (cycle_ == cycle_kind::simple && prepares(*plan_)) {
-    p::query_view query;
-    if (p::decode(input_.substr(p::frame_header_size, cycle_bytes_ - p::frame_header_size), query)) note_prepare(targets_.front(), *plan_, query.text);
-  }
+  if (cycle_ == cycle_kind::simple && prepares(*plan_)) note_prepare(targets_.front(), *plan_, query.text);
   braid_ = braid_state{};
   braid_.active = targets_.size() > 1;
   braid_.executing = static_cast<std::uint32_t>(targets_.size());
-  const std::string_view frame = input_.substr(0, cycle_bytes_);
   for (const branch_index i : targets_) {
     branch& b = branches_[i];
     b.facts->unnamed = 0;

@@ -1,3 +1,4 @@
+-- alone
 -- Settings among errors: what counts is what the server has committed.
 BEGIN;
 SET work_mem TO '5MB';

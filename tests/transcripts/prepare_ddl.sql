@@ -1,21 +1,18 @@
--- Prepared statements and DDL between their executions.
+-- Prepared statements and DDL between their executions: the result keeps its columns.
 CREATE TABLE shape (a int, b text);
 INSERT INTO shape VALUES (1, 'x');
-PREPARE every AS SELECT * FROM shape;
+PREPARE both AS SELECT a, b FROM shape;
 PREPARE named AS SELECT a FROM shape;
-EXECUTE every;
+EXECUTE both;
 EXECUTE named;
 ALTER TABLE shape ADD COLUMN c date;
 EXECUTE named;
-EXECUTE every;
-EXECUTE every;
-DEALLOCATE every;
-PREPARE every AS SELECT * FROM shape;
-EXECUTE every;
+EXECUTE both;
 ALTER TABLE shape DROP COLUMN c;
-EXECUTE every;
-ALTER TABLE shape ALTER COLUMN a TYPE bigint;
+EXECUTE both;
+ALTER TABLE shape DROP COLUMN b;
 EXECUTE named;
+EXECUTE both;
 DROP TABLE shape;
 EXECUTE named;
 CREATE TABLE shape (a int);
@@ -28,4 +25,8 @@ ROLLBACK;
 EXECUTE named;
 CREATE INDEX ON shape (a);
 EXECUTE named;
-DROP TABLE shape;
+CREATE TABLE copied AS EXECUTE named;
+SELECT * FROM copied;
+EXPLAIN (COSTS OFF) EXECUTE named;
+DO $$ BEGIN EXECUTE 'EXECUTE named'; END $$;
+DROP TABLE shape, copied;

@@ -1,10 +1,10 @@
 -- Statements prepared by the protocol, described to the client, and DDL in between.
 CREATE TABLE shape (a int, b text);
 INSERT INTO shape VALUES (1, 'x');
---: parse every SELECT * FROM shape
+--: parse every SELECT a, b FROM shape
 --: describe-statement every
 --: sync
---: parse undescribed SELECT * FROM shape
+--: parse undescribed SELECT b FROM shape
 --: parse one SELECT a FROM shape
 --: sync
 --: bind - every
