@@ -22,7 +22,9 @@ backend::backend(server_pool& pool, channel io, std::int32_t backend_pid, std::i
       pool_{&pool},
       io_{std::move(io)},
       buffer_{std::make_unique_for_overwrite<char[]>(initial_buffer)},
-      capacity_{initial_buffer} {}
+      capacity_{initial_buffer} {
+  facts.pid = pid;
+}
 
 void backend::consume(std::size_t bytes) noexcept {
   begin_ += bytes;

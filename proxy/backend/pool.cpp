@@ -93,10 +93,10 @@ void server_pool::serve(const lease_request_ptr& request, backend_ptr b) {
     }
     owner_.post_to_pool(request->worker_number, endpoint_,
                         [descriptor, id = request->id, pid = b->pid, key = b->key, prepared = std::move(b->facts.prepared),
-                         reported = parameters](server_pool& pool) mutable {
+                         names = std::move(b->facts.sql), reported = parameters](server_pool& pool) mutable {
                           // This worker may never have logged in there itself, and a login of its client's wants them.
                           if (pool.parameters == nullptr) pool.parameters = std::move(reported);
-                          pool.adopt(descriptor, id, pid, key, std::move(prepared));
+                          pool.adopt(descriptor, id, pid, key, std::move(prepared), std::move(names));
                         });
   });
 }
@@ -107,7 +107,8 @@ void server_pool::grant(const lease_request_ptr& request) {
 
 void server_pool::open_for(std::uint64_t request) { open_backend(*this, request); }
 
-void server_pool::adopt(int descriptor, std::uint64_t request, std::int32_t pid, std::int32_t key, prepared_set prepared) {
+void server_pool::adopt(int descriptor, std::uint64_t request, std::int32_t pid, std::int32_t key, prepared_set prepared,
+                        std::unique_ptr<sql_names> names) {
   channel io{owner_.context()};
   boost::system::error_code error;
   io.socket().assign(boost::asio::generic::stream_protocol{AF_UNSPEC, 0}, descriptor, error);
@@ -117,6 +118,7 @@ void server_pool::adopt(int descriptor, std::uint64_t request, std::int32_t pid,
   }
   backend_ptr b{new backend{*this, std::move(io), pid, key}};
   b->facts.prepared = std::move(prepared);
+  b->facts.sql = std::move(names);
   connected(request, std::move(b));
 }
 

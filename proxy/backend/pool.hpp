@@ -54,7 +54,7 @@ class server_pool {
   void connected(std::uint64_t request, backend_ptr b);
   void connect_failed(std::uint64_t request, const protocol::error_report& error);
   void lend();
-  void adopt(int descriptor, std::uint64_t request, std::int32_t pid, std::int32_t key, prepared_set prepared);
+  void adopt(int descriptor, std::uint64_t request, std::int32_t pid, std::int32_t key, prepared_set prepared, std::unique_ptr<sql_names> names);
   void open_for(std::uint64_t request);
 
   /// Answers requests that have waited longer than they may.

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <vector>
 
 namespace pgbraid::proxy {
@@ -37,8 +38,10 @@ struct expectation {
 /// What a backend carries from lease to lease, as far as sessions must know it. Owned by the backend.
 struct backend_facts {
   settings_ptr current;          ///< null: unknown
+  std::int32_t pid = 0;          ///< of the server's process, as its BackendKeyData told
   prepared_set prepared;
   std::uint64_t unnamed = 0;     ///< which unnamed statement it holds; 0: none of ours
+  std::unique_ptr<sql_names> sql;  ///< null: none
   std::vector<expectation> spare;  ///< empty: the memory that the next session's expectations stand in
 };
 

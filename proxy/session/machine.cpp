@@ -75,7 +75,7 @@ void session_machine::next_cycle(step& s) {
     case p::frame_status::complete:
       break;
   }
-  told_ = cycle_failed_ = force_primary_ = placed_ = sent_ = false;
+  told_ = cycle_failed_ = force_primary_ = placed_ = sent_ = flushed_ = false;
   batch_writer_.reset();
   collecting_ = false;
   again_ = true;
@@ -191,6 +191,7 @@ void session_machine::protocol_violation(step& s, std::string_view what) {
 
 // The cycle is over and its ReadyForQuery has been told.
 void session_machine::finish_cycle(step& s) {
+  if (pending_prepare_) prepare_over();
   s.consumed += cycle_bytes_;
   cycle_bytes_ = 0;
   cycle_ = cycle_kind::none;
@@ -201,6 +202,10 @@ void session_machine::finish_cycle(step& s) {
   operation_ = scan_ = 0;
   unconfirmed_.clear();
   copy_in_ = -1;
+  if (batch_base_) {
+    if (cycle_failed_) end_implicit_transaction();
+    batch_base_.reset();
+  }
   if (!txn_.active) {
     portals_.clear();
     unnamed_portal_open_ = false;

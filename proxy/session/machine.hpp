@@ -55,6 +55,8 @@ class session_machine {
   /// A cancel request for this session.
   void on_cancel(step& s);
 
+  /// The process id that the client's BackendKeyData has: its own notifications bear it.
+  void told_pid(std::int32_t pid) noexcept { client_pid_ = pid; }
   /// Nothing is under way and no transaction is open: the session could end without anybody's loss.
   [[nodiscard]] bool between_transactions() const noexcept { return cycle_ == cycle_kind::none && !txn_.active; }
   [[nodiscard]] const std::string& user() const noexcept { return user_; }
@@ -78,6 +80,8 @@ class session_machine {
     router::plan_ptr plan;
     std::string sql;
     std::string reply;        ///< frames for the client
+    std::string tag;          ///< of the reply, if not the server's own
+    bool tagged = false;      ///< the reply has its CommandComplete
     bool running = false;
     bool failed = false;
     bool done = false;        ///< finished; the operation that began it has not looked yet
@@ -99,7 +103,6 @@ class session_machine {
   void work(step& s);
   void finish_cycle(step& s);
   void release_branches(step& s);
-  void ask_probe(step& s, branch_index b);
   void skip_oversized(step& s);
   void begin_skip(step& s, const protocol::frame_view& frame);
   [[nodiscard]] bool probing() const noexcept;
@@ -130,8 +133,23 @@ class session_machine {
   void pin(branch_index b, std::string reason);
   void drop_branch(branch_index b);
 
-  // machine_control.cpp: transactions and settings
+  // machine_probe.cpp: what user code has left behind
+  void ask_probe(step& s, branch_index b);
+  void probe_row(branch_index b, std::string_view body);
+  void probe_over(branch_index b);
+  [[nodiscard]] bool may_unpin(const router::plan& p) const noexcept;
+
+  // machine_control.cpp, machine_settings.cpp: transactions and settings
   [[nodiscard]] static bool is_control(const router::plan& p) noexcept;
+  /// The grammar did not take the text.
+  [[nodiscard]] static bool unreadable(const router::plan& p) noexcept { return p.opaque && p.user_code; }
+  /// Allowed in a failed transaction, which it ends or from which it goes back.
+  [[nodiscard]] static bool leaves_failed_transaction(const router::plan& p) noexcept;
+  /// The plan to go by: in a failed transaction PREPARE TRANSACTION is ROLLBACK.
+  [[nodiscard]] router::plan_ptr effective(const router::plan_ptr& p) const;
+  [[nodiscard]] bool controls(const router::plan_ptr& p) const {
+    return is_control(*p) || (p->effect == router::session_effect::two_phase && is_control(*effective(p)));
+  }
   /// True: dealt with or begun (control_.running). False: an ordinary statement after all.
   [[nodiscard]] bool start_control(step& s, const router::plan_ptr& p, std::string_view sql);
   [[nodiscard]] bool control_begin(std::string_view sql, const router::plan& p);
@@ -162,6 +180,21 @@ class session_machine {
   [[nodiscard]] bool drained(step& s);
   [[nodiscard]] bool settle(step& s, const targets& wanted);
   [[nodiscard]] bool home_of_statement(step& s, const statement& st, targets& out, protocol::error_report& refusal);
+  [[nodiscard]] bool execute_control(step& s, const statement_ptr& st);
+  [[nodiscard]] bool control_in_batch(step& s, const statement_ptr& st);
+  void end_implicit_transaction();
+  // machine_prepared.cpp: PREPARE, EXECUTE and DEALLOCATE
+  [[nodiscard]] static bool prepares(const router::plan& p) noexcept;
+  [[nodiscard]] bool names_in_place(step& s, branch_index b, const router::plan& p, std::string_view sql);
+  [[nodiscard]] std::string deallocate_foreign(branch_index b);
+  void deallocate(step& s, branch_index b, std::string_view name);
+  void prepare_name(step& s, branch_index b, const std::string& name);
+  void own_query(step& s, branch_index b, std::string_view sql);
+  void note_prepare(branch_index b, const router::plan& p, std::string_view sql);
+  void prepare_over();
+  [[nodiscard]] std::string with_own_name(std::string_view frame) const;
+  [[nodiscard]] std::uint64_t id_of_name(std::string_view name) const;
+  [[nodiscard]] bool op_on_name(step& s, std::string_view name, std::string_view frame, answer kind);
   void ensure_prepared(step& s, branch_index b, statement& st, std::uint64_t unnamed_serial);
   void answer_locally(step& s, char type);
   void undo_unconfirmed();
@@ -197,7 +230,7 @@ class session_machine {
   [[nodiscard]] verdict quiet_answer(step& s, branch_index b, const protocol::frame_view& frame);
   [[nodiscard]] verdict error_answer(step& s, branch_index b, const protocol::frame_view& frame);
   [[nodiscard]] verdict ready_answer(step& s, branch_index b, const protocol::frame_view& frame);
-  [[nodiscard]] verdict asynchronous(branch_index b, const protocol::frame_view& frame) const;
+  [[nodiscard]] verdict asynchronous(step& s, branch_index b, const protocol::frame_view& frame);
   void reconcile(step& s, branch_index b);
   void pop_answer(branch_index b);
   void settled(step& s, branch_index b);
@@ -212,6 +245,7 @@ class session_machine {
 
   session_environment& env_;
   std::string user_;
+  std::int32_t client_pid_ = 0;
   settings_ptr startup_;               ///< RESET goes back to these
   settings_ptr current_;               ///< what backends must have
   settings_ptr local_;                 ///< current_ plus SET LOCAL: what planning must know
@@ -228,6 +262,7 @@ class session_machine {
   std::size_t cycle_bytes_ = 0;        ///< of the input, to be consumed at its end
   std::size_t skip_ = 0;               ///< bytes of an oversized message still to be thrown away
   std::size_t skip_total_ = 0;         ///< of how many
+  bool probe_pins_ = false;            ///< the probe under way has found what must stay
   bool awaits_probe_ = false;          ///< input waits for the answer of a probe
   char skip_type_ = 0;
   int copy_in_ = -1;                   ///< branch that takes copy data
@@ -259,7 +294,16 @@ class session_machine {
   bool sync_sent_ = false;
   bool draining_ = false;
   std::optional<router::shard_index> batch_writer_;
+  settings_ptr batch_base_;            ///< settings before the batch's implicit transaction changed any
+  bool control_sent_ = false;          ///< the operation's statement of control is on its way as a part of the batch
   named_map<statement_ptr> statements_;
+  named_map<sql_statement> sql_;       ///< of SQL's PREPARE
+  std::uint64_t sql_owner_ = 0;        ///< as backend_facts know this session; 0: never prepared anything
+  struct pending_prepare {
+    std::string name, text;
+    branch_index branch;
+  };
+  std::unique_ptr<pending_prepare> pending_prepare_;  ///< PREPARE under way
   statement_ptr unnamed_;
   std::uint64_t unnamed_serial_ = 0;
   std::uint64_t serial_;               ///< of the session: makes unnamed serials unique on a worker

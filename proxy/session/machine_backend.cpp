@@ -106,7 +106,7 @@ std::size_t session_machine::on_backend(step& s, branch_index i, std::string_vie
 
 session_machine::verdict session_machine::answer_of(step& s, branch_index i, const p::frame_view& frame) {
   branch& b = branches_[i];
-  if (from_server::is_asynchronous(frame.type)) return asynchronous(i, frame);
+  if (from_server::is_asynchronous(frame.type)) return asynchronous(s, i, frame);
   if (frame.type == from_server::error_response) {
     p::error_fields_view fields;
     const bool readable = p::decode(frame.body, fields);
@@ -136,15 +136,34 @@ session_machine::verdict session_machine::answer_of(step& s, branch_index i, con
   }
 }
 
-session_machine::verdict session_machine::asynchronous(branch_index i, const p::frame_view& frame) const {
+session_machine::verdict session_machine::asynchronous(step& s, branch_index i, const p::frame_view& frame) {
   const branch& b = branches_[i];
   const disposition what = b.outstanding() ? b.expected[b.next].what : disposition::forward;
   if (what == disposition::swallow || what == disposition::prepare || what == disposition::probe || what == disposition::gather) return verdict::drop;
-  if (what == disposition::control && i != targets_.front()) return verdict::drop;
   if (frame.type == from_server::parameter_status && b.replica) {
     p::parameter_status_view status;
     // A replica says of itself what the one server that the client sees would not.
     if (p::decode(frame.body, status) && (status.name == "in_hot_standby" || status.name == "default_transaction_read_only")) return verdict::drop;
+  }
+  p::notification_view notification;
+  const bool own = frame.type == from_server::notification_response && p::decode(frame.body, notification) && notification.pid == b.facts->pid;
+  if (own && what != disposition::control) {
+    flush_run(s);
+    const std::size_t from = s.client_bytes.size();
+    p::encode_notification(s.client_bytes, client_pid_, notification.channel, notification.payload);
+    s.own_to_client(from);
+    told_ = true;
+    return verdict::drop;
+  }
+  if (what == disposition::control) {
+    // Its place is among the messages of the one answer that is made.
+    if (i != targets_.front()) return verdict::drop;
+    if (own) {
+      p::encode_notification(control_->reply, client_pid_, notification.channel, notification.payload);
+    } else {
+      control_->reply.append(frame.bytes);
+    }
+    return verdict::drop;
   }
   return verdict::keep;
 }
@@ -155,9 +174,12 @@ session_machine::verdict session_machine::quiet_answer(step& s, branch_index i, 
   const expectation e = b.expected[b.next];
   switch (frame.type) {
     case from_server::error_response:
-      if (e.kind == answer::query) {
+      if (e.what == disposition::prepare && b.facts->sql) b.facts->sql->unknown = true;
+      if (e.kind == answer::query || (e.what == disposition::prepare && cycle_ != cycle_kind::batch)) {
+        while (b.outstanding() && b.expected[b.next].kind == answer::parse) b.pop();
         b.facts->current.reset();
         if (e.what == disposition::probe) {
+          probe_pins_ = true;
           pin(i, "a probe of its state that failed");
         } else if (!cycle_failed_) {
           // The statement behind it would not run as the client believes: its settings or its transaction are missing.
@@ -170,25 +192,21 @@ session_machine::verdict session_machine::quiet_answer(step& s, branch_index i, 
       }
       return error_answer(s, i, frame);
     case from_server::data_row:
-      if (e.what == disposition::probe) {
-        p::data_row_view row;
-        p::wire_value value;
-        if (p::decode(frame.body, row) && row.columns.at(0, value) && !value.bytes.empty()) {
-          pin(i, std::string{value.bytes});
-        } else {
-          // Settings that are tracked may have been changed behind our back: they are brought anew.
-          b.facts->current.reset();
-        }
-      }
+      if (e.what == disposition::probe) probe_row(i, frame.body);
       return verdict::drop;
     case from_server::ready_for_query:
       b.transaction = frame.body.empty() ? 'I' : frame.body[0];
       if (e.what == disposition::prepare) --b.preparing;
-      b.pop();
+      if (e.what == disposition::probe) probe_over(i);
+      pop_answer(i);
       return verdict::drop;
     case from_server::parse_complete:
+    case from_server::bind_complete:
     case from_server::close_complete:
-      if (e.kind == answer::parse || e.kind == answer::close) pop_answer(i);
+      if (e.kind == answer::parse || e.kind == answer::bind || e.kind == answer::close) pop_answer(i);
+      return verdict::drop;
+    case from_server::command_complete:
+      if (e.kind == answer::execute) pop_answer(i);
       return verdict::drop;
     default:
       return verdict::drop;
@@ -199,11 +217,20 @@ session_machine::verdict session_machine::control_answer(branch_index i, const p
   branch& b = branches_[i];
   switch (frame.type) {
     case from_server::error_response:
-      if (!control_->failed) control_->reply.assign(frame.bytes);
+      if (!control_->failed) {
+        if (i != targets_.front()) control_->reply.clear();
+        control_->reply.append(frame.bytes);
+      }
       control_->failed = true;
       return verdict::drop;
     case from_server::command_complete:
-      if (!control_->failed && control_->reply.empty()) control_->reply.assign(frame.bytes);
+      if (control_->failed || i != targets_.front() || control_->tagged) return verdict::drop;
+      control_->tagged = true;
+      if (control_->tag.empty()) {
+        control_->reply.append(frame.bytes);
+      } else {
+        p::encode_command_complete(control_->reply, control_->tag);
+      }
       return verdict::drop;
     case from_server::ready_for_query: {
       b.transaction = frame.body.empty() ? 'I' : frame.body[0];
@@ -340,6 +367,16 @@ session_machine::verdict session_machine::error_answer(step& s, branch_index i, 
     if (b.failed_quietly) batch_failed();
   }
   cycle_failed_ = true;
+  if (first && !statements_.empty()) {
+    if (const std::string renamed = with_own_name(frame.bytes); !renamed.empty()) {
+      flush_run(s);
+      const std::size_t from = s.client_bytes.size();
+      s.client_bytes.append(renamed);
+      s.own_to_client(from);
+      told_ = true;
+      return verdict::drop;
+    }
+  }
   return first ? verdict::keep : verdict::drop;
 }
 
@@ -408,7 +445,11 @@ void session_machine::reconcile(step& s, branch_index i) {
       other.in_block = false;
       other.facts->current.reset();
     }
-    if (txn_.prologue.size() > 1) b.facts->current.reset();
+    // Whether it was committed, and what it has set, the server is asked.
+    if (txn_.prologue.size() > 1) {
+      b.facts->current.reset();
+      b.dirty = true;
+    }
     current_ = local_ = base;
     txn_.clear();
     adopt_settings();

@@ -48,32 +48,6 @@ session_machine::verdict session_machine::braid_complete(step& s, std::string_vi
   return verdict::drop;
 }
 
-void session_machine::ask_probe(step& s, branch_index i) {
-  branch& b = branches_[i];
-  b.dirty = false;
-  // Settings that are tracked are expected; what else user code has set, made, locked or prepared must not reach anybody else.
-  std::string names;
-  if (b.facts->current) {
-    for (const setting& entry : b.facts->current->entries) names.append(names.empty() ? "'" : ", '").append(entry.name).append("'");
-  }
-  std::string sql =
-      "SELECT CASE"
-      " WHEN EXISTS (SELECT FROM pg_catalog.pg_class WHERE relnamespace = pg_catalog.pg_my_temp_schema()) THEN 'temporary objects'"
-      " WHEN EXISTS (SELECT FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND pid = pg_catalog.pg_backend_pid()) THEN 'advisory locks'"
-      " WHEN EXISTS (SELECT FROM pg_catalog.pg_listening_channels()) THEN 'LISTEN'"
-      " WHEN EXISTS (SELECT FROM pg_catalog.pg_cursors WHERE is_holdable) THEN 'a WITH HOLD cursor'"
-      " WHEN EXISTS (SELECT FROM pg_catalog.pg_prepared_statements WHERE from_sql) THEN 'PREPARE'";
-  sql.append(fmt::format(" WHEN (SELECT count(*) FROM pg_catalog.pg_prepared_statements WHERE NOT from_sql AND name <> '') < {} THEN 'deallocated statements'", b.facts->prepared.size()));
-  sql.append(" WHEN EXISTS (SELECT FROM pg_catalog.pg_settings WHERE source = 'session'");
-  if (!names.empty()) sql.append(" AND pg_catalog.lower(name) NOT IN (").append(names).append(")");
-  sql.append(") THEN 'settings made by user code' END");
-  const std::size_t from = s.backend_bytes.size();
-  p::encode_query(s.backend_bytes, sql);
-  s.own_to_backend(i, from);
-  b.facts->unnamed = 0;
-  b.expect({answer::query, disposition::probe});
-}
-
 // A read that a replica failed for its own sake is run again on the primary, if the client has seen nothing of it.
 bool session_machine::begin_anew_on_primary(step& s, branch_index failed, bool lost) {
   if (cycle_ == cycle_kind::none || !again_ || told_ || force_primary_ || copy_in_ >= 0) return false;

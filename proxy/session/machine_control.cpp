@@ -37,6 +37,8 @@ std::string upper_first_word(std::string_view sql) {
 
 bool session_machine::is_control(const router::plan& plan) noexcept {
   if (plan.statement_count != 1) return false;
+  // What could not be read may not even be a statement: the server says what it is, and its answers what has become of it.
+  if (unreadable(plan)) return false;
   switch (plan.effect) {
     case session_effect::begin:
     case session_effect::commit:
@@ -61,7 +63,7 @@ bool session_machine::is_control(const router::plan& plan) noexcept {
 bool session_machine::start_control(step& s, const router::plan_ptr& plan, std::string_view sql) {
   control_ = std::make_unique<control_state>();
   control_->plan = plan;
-  control_->sql = statement_text(sql);
+  control_->sql = sql;
   bool mine = false;
   switch (plan->effect) {
     case session_effect::begin:
@@ -111,7 +113,7 @@ bool session_machine::control_begin(std::string_view sql, const router::plan& pl
   merge_modes(plan.modes);
   // What it asks for is not known: one server, the primary, is right for all.
   if (plan.opaque) txn_.isolation = isolation_level::serializable;
-  txn_.prologue.push_back({prologue_entry::kind::begin, control_->sql, {}, current_, local_});
+  txn_.prologue.push_back({prologue_entry::kind::begin, statement_text(sql), {}, current_, local_});
   control_local(start ? "START TRANSACTION" : "BEGIN");
   return true;
 }
@@ -172,6 +174,15 @@ bool session_machine::control_settings(step& s) {
     control_local("SET");
     return true;
   }
+  const router::sql::variable_statement& variable = control_->plan->variable;
+  const setting* own = startup_->find(variable.name);
+  // Back to what the client said when it logged in, not to the server's own.
+  if (own != nullptr && (effect == session_effect::reset || variable.to_default)) {
+    control_->sql = own->sql;
+    control_->tag = effect == session_effect::reset ? "RESET" : "SET";
+  } else if (effect == session_effect::reset && (variable.name == "all" || variable.name.empty())) {
+    for (const setting& entry : startup_->entries) control_->sql.append(control_->sql.back() == ';' ? " " : "\n; ").append(entry.sql);
+  }
   control_->running = true;
   run_control(s);
   return true;
@@ -187,6 +198,16 @@ bool session_machine::control_discard(step& s) {
   }
   std::string tag = "DISCARD " + (what.empty() ? std::string{"ALL"} : what);
   std::transform(tag.begin(), tag.end(), tag.begin(), [](unsigned char c) { return static_cast<char>(c >= 'a' && c <= 'z' ? c - 32 : c); });
+  if (what.empty() || what == "all") {
+    // The server tells which of its parameters change with it.
+    control_->sql = settings_difference(current_.get(), *startup_);
+    if (!control_->sql.empty()) {
+      control_->tag = tag;
+      control_->running = true;
+      run_control(s);
+      return true;
+    }
+  }
   control_local(tag);
   return true;
 }
@@ -195,8 +216,13 @@ bool session_machine::control_discard(step& s) {
 bool session_machine::control_deallocate(step& s) {
   const std::string& name = control_->plan->name;
   if (!name.empty()) {
-    if (!statements_.contains(name)) return false;  // of PREPARE's making, or nobody's: the server knows
-    control_local("DEALLOCATE");
+    if (id_of_name(name) != 0) {
+      control_local("DEALLOCATE");
+      return true;
+    }
+    if (pinned_ >= 0) return false;  // made by code, or nobody's: the server knows
+    p::encode_error(control_->reply, p::make_error(error_id::no_such_statement, name));
+    control_->failed = control_->done = true;
     return true;
   }
   if (pinned_ < 0) {
@@ -278,7 +304,7 @@ void session_machine::finish_control(step& s) {
 }
 
 void session_machine::apply_control(const router::plan& plan, const std::string& sql) {
-  const auto note = [&](prologue_entry::kind kind) { txn_.prologue.push_back({kind, sql, plan.name, current_, local_}); };
+  const auto note = [&](prologue_entry::kind kind) { txn_.prologue.push_back({kind, statement_text(sql), plan.name, current_, local_}); };
   switch (plan.effect) {
     case session_effect::commit:
       return end_transaction(client_status() != 'E' && sql.find("ROLLBACK") != 0);
@@ -310,26 +336,36 @@ void session_machine::apply_control(const router::plan& plan, const std::string&
     case session_effect::deallocate:
       if (!plan.name.empty()) {
         statements_.erase(plan.name);
+        sql_.erase(plan.name);
         return;
       }
       statements_.clear();
+      sql_.clear();
       unnamed_.reset();
       if (pinned_ >= 0) {
         branches_[static_cast<std::size_t>(pinned_)].facts->prepared.clear();
+        branches_[static_cast<std::size_t>(pinned_)].facts->sql.reset();
         branches_[static_cast<std::size_t>(pinned_)].facts->unnamed = 0;
       }
       return;
     case session_effect::discard:
       if (plan.name.empty() || plan.name == "all") {
         statements_.clear();
+        sql_.clear();
         unnamed_.reset();
         portals_.clear();
+        if (pinned_ < 0) {
+          for (branch& b : branches_) {
+            if (b.state == branch_state::ready && b.facts->current == current_) b.facts->current = startup_;
+          }
+        }
         current_ = local_ = startup_;
         adopt_settings();
         if (pinned_ >= 0) {
           backend_facts& facts = *branches_[static_cast<std::size_t>(pinned_)].facts;
           facts.current = env_.settings.none();
           facts.prepared.clear();
+          facts.sql.reset();
           facts.unnamed = 0;
           pinned_ = -1;
           pin_reason_.clear();
@@ -386,60 +422,6 @@ void session_machine::roll_back_to(int savepoint) {
   local_ = entry.local_before;
   txn_.prologue.resize(static_cast<std::size_t>(savepoint) + 1);
   if (changed) adopt_settings();
-}
-
-void session_machine::change_setting(const router::plan& plan, std::string_view sql) {
-  const router::sql::variable_statement& variable = plan.variable;
-  settings_ptr before = current_;
-  std::string value;
-  for (const std::string& part : variable.values) {
-    if (!value.empty()) value.append(", ");
-    // The parts of a search_path are names by now, whatever they were written as.
-    if (variable.name == "search_path") {
-      value.push_back('"');
-      for (const char c : part) value.append(c == '"' ? 2 : 1, c);
-      value.push_back('"');
-    } else {
-      value.append(part);
-    }
-  }
-  const bool reset = plan.effect == session_effect::reset || variable.to_default;
-  // Text that the grammar did not take has no name to go by: it stands for itself.
-  const std::string name = variable.name.empty() && !reset ? std::string{sql} : variable.name;
-  if (plan.effect == session_effect::set_session_characteristics) {
-    current_ = env_.settings.with(current_, {"session characteristics", value, std::string{sql}});
-    if (plan.modes.isolation != isolation_level::unset) {
-      const char* level = plan.modes.isolation == isolation_level::serializable      ? "serializable"
-                          : plan.modes.isolation == isolation_level::repeatable_read ? "repeatable read"
-                          : plan.modes.isolation == isolation_level::read_uncommitted ? "read uncommitted"
-                                                                                      : "read committed";
-      current_ = env_.settings.with(current_, {"default_transaction_isolation", level, set_statement("default_transaction_isolation", level)});
-    }
-    if (plan.modes.read_only) {
-      const char* word = *plan.modes.read_only ? "on" : "off";
-      current_ = env_.settings.with(current_, {"default_transaction_read_only", word, set_statement("default_transaction_read_only", word)});
-    }
-    current_ = env_.settings.without(current_, "session characteristics");
-    local_ = current_;
-  } else if (plan.effect == session_effect::set_local) {
-    local_ = env_.settings.with(local_, {name, value, std::string{sql}});
-    return adopt_settings();
-  } else if (reset && (name == "all" || name.empty())) {
-    current_ = local_ = startup_;
-  } else if (reset) {
-    const setting* own = startup_->find(name);
-    current_ = own == nullptr ? env_.settings.without(current_, name) : env_.settings.with(current_, *own);
-    local_ = current_;
-  } else {
-    current_ = env_.settings.with(current_, {name, value, std::string{sql}});
-    local_ = current_;
-  }
-  for (branch& b : branches_) {
-    if (b.facts == nullptr || b.facts->current != before) continue;
-    // RESET leaves the server's own value, not the one from the client's startup packet: brought in line before use.
-    b.facts->current = reset && current_ != env_.settings.none() ? nullptr : current_;
-  }
-  adopt_settings();
 }
 
 }  // namespace pgbraid::proxy

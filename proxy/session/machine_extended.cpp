@@ -147,6 +147,7 @@ bool session_machine::settle(step& s, const targets& wanted) {
 
 void session_machine::batch_failed() {
   cycle_failed_ = true;
+  control_sent_ = false;
   if (txn_.active) {
     const bool server_knows = std::any_of(branches_.begin(), branches_.end(), [](const branch& b) { return b.failed_quietly && b.in_block; });
     if (!server_knows) txn_.failed = true;

@@ -22,11 +22,6 @@ router::sql::token_scan& scratch_scan() {
 
 std::string_view body_of(std::string_view frame) { return frame.substr(p::frame_header_size); }
 
-bool leaves_failed_transaction(const router::plan& plan) {
-  return plan.statement_count == 0 ||
-         (plan.statement_count == 1 && (plan.effect == session_effect::commit || plan.effect == session_effect::rollback || plan.effect == session_effect::rollback_to));
-}
-
 bool keyed(const router::plan& plan) { return std::holds_alternative<router::keyed_target>(plan.where); }
 
 }  // namespace
@@ -118,7 +113,7 @@ bool session_machine::op_parse(step& s, std::string_view frame) {
     return false;
   }
   const std::string name{m.name};
-  if (!name.empty() && statements_.contains(name)) return op_error(s, p::make_error(error_id::duplicate_statement, name));
+  if (!name.empty() && (statements_.contains(name) || sql_.contains(name))) return op_error(s, p::make_error(error_id::duplicate_statement, name));
   if (!name.empty() && statements_.size() >= env_.max_statements) {
     return op_error(s, p::make_error(error_id::session_feature, "another prepared statement", fmt::format("this session has {} already (limits.max_statements)", statements_.size())));
   }
@@ -143,8 +138,8 @@ bool session_machine::op_parse(step& s, std::string_view frame) {
     if (st->plan->effect == session_effect::commit) end_transaction(false);
     return op_error(s, error);
   }
-  if (client_status() == 'E' && !leaves_failed_transaction(*st->plan)) return op_error(s, p::make_error(error_id::transaction_aborted));
-  if (is_control(*st->plan)) {
+  if (client_status() == 'E' && !leaves_failed_transaction(*effective(st->plan))) return op_error(s, p::make_error(error_id::transaction_aborted));
+  if (controls(st->plan)) {
     if (name.empty()) {
       unnamed_ = std::move(st);
       unnamed_serial_ = next_unnamed_serial();
@@ -231,7 +226,12 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
   std::uint64_t serial = 0;
   const statement_ptr& shared = find_statement(m.statement, serial);
   statement* const st = shared.get();
-  if (st == nullptr) return op_error(s, p::make_error(error_id::no_such_statement, m.statement));
+  if (st == nullptr) {
+    if (!sql_.contains(m.statement)) return op_error(s, p::make_error(error_id::no_such_statement, m.statement));
+    if (!op_on_name(s, m.statement, frame, answer::bind)) return false;
+    if (!cycle_failed_) portals_.set(m.portal, {nullptr, targets_});
+    return true;
+  }
   refresh_plan(*st);
   if (txn_.untold && st->plan->effect != session_effect::rollback) {
     if (!drained(s)) return false;
@@ -239,8 +239,8 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
     if (st->plan->effect == session_effect::commit) end_transaction(false);
     return op_error(s, error);
   }
-  if (client_status() == 'E' && !leaves_failed_transaction(*st->plan)) return op_error(s, p::make_error(error_id::transaction_aborted));
-  if (is_control(*st->plan)) {
+  if (client_status() == 'E' && !leaves_failed_transaction(*effective(st->plan))) return op_error(s, p::make_error(error_id::transaction_aborted));
+  if (controls(st->plan)) {
     portals_.set(m.portal, {shared, {}});
     answer_locally(s, p::backend::bind_complete);
     return true;
@@ -256,7 +256,9 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
   placed_ = awaits_lease(targets_);
   if (placed_ || !settle(s, targets_)) return false;
 
+  (void)names_in_place(s, targets_.front(), *st->plan, st->text);
   mark_use(*st->plan, route_, targets_);
+  if (prepares(*st->plan)) note_prepare(targets_.front(), *st->plan, st->text);
   const std::uint32_t sequence = braid_.active ? braid_.next_sequence++ : 0;
   for (const branch_index i : targets_) {
     branch& b = branches_[i];
@@ -316,9 +318,12 @@ bool session_machine::op_describe(step& s, std::string_view frame) {
   }
   std::uint64_t serial = 0;
   statement* const st = find_statement(m.name, serial).get();
-  if (st == nullptr) return op_error(s, p::make_error(error_id::no_such_statement, m.name));
+  if (st == nullptr) {
+    if (sql_.contains(m.name)) return op_on_name(s, m.name, frame, answer::describe_statement);
+    return op_error(s, p::make_error(error_id::no_such_statement, m.name));
+  }
   refresh_plan(*st);
-  if (is_control(*st->plan)) {
+  if (controls(st->plan)) {
     if (!drained(s)) return false;
     const std::size_t from = s.client_bytes.size();
     p::encode_parameter_description(s.client_bytes, {});
@@ -327,7 +332,7 @@ bool session_machine::op_describe(step& s, std::string_view frame) {
     told_ = true;
     return true;
   }
-  if (client_status() == 'E' && !leaves_failed_transaction(*st->plan)) return op_error(s, p::make_error(error_id::transaction_aborted));
+  if (client_status() == 'E' && !leaves_failed_transaction(*effective(st->plan))) return op_error(s, p::make_error(error_id::transaction_aborted));
   p::error_report refusal;
   // The backend that has just been asked to parse it will do, whichever it is.
   if (!(braid_.active == false && targets_.size() == 1 && operation_ > 0 && targets_.front() < branches_.size() &&
@@ -361,21 +366,7 @@ bool session_machine::op_execute(step& s, std::string_view frame) {
   portal* found = find_portal(m.portal);
   if (found == nullptr) return op_error(s, p::make_error(error_id::no_such_portal, m.portal));
   if (found->branches.empty()) {
-    if (!drained(s)) return false;
-    const statement_ptr st = found->statement;
-    sent_ = placed_ = false;
-    if (client_status() == 'E' && !leaves_failed_transaction(*st->plan)) return op_error(s, p::make_error(error_id::transaction_aborted));
-    if (!start_control(s, st->plan, st->text)) {
-      // Nothing to do with a transaction of the client's: the server says what it thinks of it.
-      control_ = std::make_unique<control_state>();
-      control_->plan = st->plan;
-      control_->sql = st->text;
-      control_->running = true;
-      run_control(s);
-    } else if (!control_->running) {
-      finish_control(s);
-    }
-    return false;
+    return execute_control(s, statement_ptr{found->statement});
   }
   if (found->branches.size() > 1 && m.max_rows > 0) {
     auto error = p::make_error(error_id::cross_shard_read, "a portal with a row limit over several shards");
@@ -406,6 +397,7 @@ bool session_machine::op_close(step& s, std::string_view frame) {
       unnamed_.reset();
     } else {
       statements_.erase(m.name);
+      sql_.erase(m.name);
     }
     answer_locally(s, p::backend::close_complete);
     return true;

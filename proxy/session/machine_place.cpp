@@ -144,12 +144,13 @@ void session_machine::mark_use(const router::plan& plan, const router::route& r,
         break;
       case router::session_effect::temporary:
         pin(i, "temporary objects");
+        b.dirty = true;  // gone again at the transaction's end, perhaps
         break;
       case router::session_effect::listen:
         pin(i, "LISTEN");
         break;
       case router::session_effect::prepare:
-        pin(i, "PREPARE");
+        if (!prepares(plan)) b.dirty = true;
         break;
       case router::session_effect::load:
         pin(i, "LOAD");
@@ -161,6 +162,8 @@ void session_machine::mark_use(const router::plan& plan, const router::route& r,
         break;
     }
     if (plan.user_code || (plan.statement_count > 1 && plan.effect != router::session_effect::none)) b.dirty = true;
+    if (pinned_ == i && may_unpin(plan)) b.dirty = true;
+    if (!plan.writes.empty() && plan.writes.front() == "pg_catalog.pg_settings") b.dirty = true;
   }
   if (r.mode != router::access::write) return;
   const bool counts = std::holds_alternative<router::to_shard>(r.target) || plan.effect != router::session_effect::none;
@@ -210,8 +213,11 @@ bool session_machine::prepare(step& s, branch_index i) {
   if (b.in_block) return true;
   const settings_ptr& wanted = txn_.active ? txn_.base : current_;
   const std::size_t from = s.backend_bytes.size();
-  if (b.facts->current != wanted) {
-    std::string sql = settings_difference(b.facts->current.get(), *wanted);
+  if (b.facts->current != wanted || b.facts->sql) {
+    std::string sql = deallocate_foreign(i);
+    const std::string difference = b.facts->current == wanted ? std::string{} : settings_difference(b.facts->current.get(), *wanted);
+    if (!sql.empty() && !difference.empty()) sql.append("; ");
+    sql.append(difference);
     b.facts->current = wanted;
     if (!sql.empty()) {
       p::encode_query(s.backend_bytes, sql);

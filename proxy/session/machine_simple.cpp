@@ -45,17 +45,16 @@ void session_machine::start_simple(step& s, const p::frame_view& frame) {
     return refuse_simple(s, error);
   }
   if (txn_.active && client_status() == 'E') {
-    const session_effect e = plan_->effect;
-    const bool leaves = e == session_effect::commit || e == session_effect::rollback || e == session_effect::rollback_to;
+    plan_ = effective(plan_);
     const auto failed = std::find_if(branches_.begin(), branches_.end(), [](const branch& b) { return b.in_block && b.transaction == 'E'; });
-    if (plan_->statement_count > 1 && failed != branches_.end()) {
-      // The server itself knows which of these statements end the failed transaction.
+    if ((plan_->statement_count > 1 || unreadable(*plan_)) && failed != branches_.end()) {
+      // The server itself knows which of these statements end the failed transaction, if they are any.
       targets_.assign(1, static_cast<branch_index>(failed - branches_.begin()));
       route_ = {router::to_shard{failed->shard}, router::access::write, true};
       placed_ = true;
       return run_simple(s);
     }
-    if (!leaves || plan_->statement_count > 1) return refuse_simple(s, p::make_error(error_id::transaction_aborted));
+    if (!leaves_failed_transaction(*plan_)) return refuse_simple(s, p::make_error(error_id::transaction_aborted));
   }
   if (is_control(*plan_) && start_control(s, plan_, query.text)) {
     if (!control_->running) finish_control(s);
@@ -81,12 +80,16 @@ void session_machine::run_simple(step& s) {
     placed_ = true;
   }
   if (!ready(s, targets_)) return;
+  const std::string_view frame = input_.substr(0, cycle_bytes_);
+  p::query_view query;
+  if (cycle_ == cycle_kind::simple) (void)p::decode(frame.substr(p::frame_header_size), query);
+  if (cycle_ == cycle_kind::simple && !names_in_place(s, targets_.front(), *plan_, query.text)) return;
   sent_ = true;
   mark_use(*plan_, route_, targets_);
+  if (cycle_ == cycle_kind::simple && prepares(*plan_)) note_prepare(targets_.front(), *plan_, query.text);
   braid_ = braid_state{};
   braid_.active = targets_.size() > 1;
   braid_.executing = static_cast<std::uint32_t>(targets_.size());
-  const std::string_view frame = input_.substr(0, cycle_bytes_);
   for (const branch_index i : targets_) {
     branch& b = branches_[i];
     b.facts->unnamed = 0;

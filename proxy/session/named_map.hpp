@@ -42,6 +42,12 @@ class named_map {
   void erase_if(Condition condition) {
     if (entries_) std::erase_if(*entries_, [&](const auto& entry) { return condition(entry.second); });
   }
+  /// Calls `each(name, value)` for all of them.
+  template <typename Each>
+  void for_each(Each each) const {
+    if (!entries_) return;
+    for (const auto& [name, value] : *entries_) each(name, value);
+  }
   void clear() noexcept { entries_.reset(); }
 
  private:

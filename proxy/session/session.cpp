@@ -30,6 +30,7 @@ void session::start() { log_in_client(session_ptr{this}); }
 void session::begin(served_database& database, const std::string& user, settings_ptr startup) {
   database_ = &database;
   machine_ = std::make_unique<session_machine>(database.environment(), user, std::move(startup), id_);
+  machine_->told_pid(worker_.cancel_pid(id_));
   process();
 }
 

@@ -94,24 +94,33 @@ std::string settings_difference(const settings* current, const settings& wanted)
   return sql;
 }
 
+namespace {
+
+void append_literal(std::string& out, std::string_view text) {
+  if (text.find('\\') != std::string_view::npos) out.push_back('E');
+  out.push_back('\'');
+  for (const char c : text) out.append(c == '\'' || c == '\\' ? 2 : 1, c);
+  out.push_back('\'');
+}
+
+}  // namespace
+
+std::string set_config_statement(std::string_view name, std::string_view value) {
+  std::string sql = "SELECT pg_catalog.set_config(";
+  append_literal(sql, name);
+  sql.append(", ");
+  append_literal(sql, value);
+  sql.append(", false)");
+  return sql;
+}
+
 std::string set_statement(std::string_view name, std::string_view value) {
+  // DateStyle and search_path are lists: as one quoted text the former is understood, the latter would be one name.
+  if (name == "search_path") return set_config_statement(name, value);
   std::string sql = "SET ";
   append_identifier(sql, name);
-  // DateStyle and search_path are lists: as one quoted text the former is understood, the latter would be one name.
-  if (name == "search_path") {
-    sql = "SELECT pg_catalog.set_config('search_path', ";
-  } else {
-    sql.append(" TO ");
-  }
-  const bool escapes = value.find('\\') != std::string_view::npos;
-  if (escapes) sql.push_back('E');
-  sql.push_back('\'');
-  for (const char c : value) {
-    if (c == '\'' || c == '\\') sql.push_back(c);
-    sql.push_back(c);
-  }
-  sql.push_back('\'');
-  if (name == "search_path") sql.append(", false)");
+  sql.append(" TO ");
+  append_literal(sql, value);
   return sql;
 }
 

@@ -57,6 +57,9 @@ class settings_registry {
 /// `SET name TO 'value'`, quoted. Lists (search_path, DateStyle) are passed as the one text the client gave at startup.
 [[nodiscard]] std::string set_statement(std::string_view name, std::string_view value);
 
+/// The same by set_config(), which takes a list as the one text that SHOW gives.
+[[nodiscard]] std::string set_config_statement(std::string_view name, std::string_view value);
+
 /// Splits the startup parameter `options` ("-c a=b --c=d") into name/value pairs. False if it holds anything else.
 [[nodiscard]] bool parse_startup_options(std::string_view options, std::vector<std::pair<std::string, std::string>>& out);
 

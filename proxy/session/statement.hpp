@@ -36,6 +36,8 @@ class statement_registry {
   /// `worker` keeps the ids of two workers apart: backends move between them.
   explicit statement_registry(unsigned worker) : next_id_{(std::uint64_t{worker} << 40) + 1} {}
 
+  /// An id that no other statement or session of this process has.
+  [[nodiscard]] std::uint64_t fresh_id() noexcept { return next_id_++; }
   /// The statement for this text and these types under `context`; `made` tells whether it is new.
   [[nodiscard]] statement_ptr get(const routing_context* context, std::string_view text, std::vector<router::oid> types, bool& made);
 
@@ -43,6 +45,19 @@ class statement_registry {
   std::unordered_map<std::string, std::weak_ptr<statement>> known_;
   std::uint64_t next_id_;
   std::size_t sweep_at_ = 1024;
+};
+
+/// A statement of SQL's PREPARE, kept under the client's own name.
+struct sql_statement {
+  std::uint64_t id = 0;  ///< another one of the same name has another
+  std::string text;      ///< "PREPARE ... AS ..."
+};
+
+/// Names of the client's that a backend has: of SQL's PREPARE, and of the protocol's where SQL has asked for them.
+struct sql_names {
+  std::uint64_t owner = 0;   ///< the session whose they are
+  bool unknown = false;      ///< one of them may or may not be there
+  std::vector<std::pair<std::string, std::uint64_t>> entries;  ///< name and id
 };
 
 /// Which statements a backend has, by id, least recently used first out.

@@ -44,6 +44,12 @@ TEST_CASE("a named statement has a name of ours on the server") {
     t.server("s0", "2 D(a) C(SELECT 1) Z(I)");
     CHECK(t.told() == "1 2 D(a) C(SELECT 1) 3 Z(I)");
   }
+  SECTION("nor when BEGIN goes to the server in the same packet") {
+    t.client("Q(BEGIN) P(b/SELECT name FROM customers WHERE id = 1) B(/b) E() C(S b) S");
+    CHECK(t.asked("s0") == "Q(BEGIN) B(/own) E S");
+    t.server("s0", "C(BEGIN) Z(T) 2 D(a) C(SELECT 1) Z(T)");
+    CHECK(t.told() == "C(BEGIN) Z(T) 1 2 D(a) C(SELECT 1) 3 Z(T)");
+  }
   SECTION("and its own name is taken") {
     t.client("P(a/SELECT 2) S");
     CHECK(t.told() == "E(42P05) Z(I)");
@@ -179,4 +185,51 @@ TEST_CASE("a server lost in a batch is told once") {
   t.server("s0", "1 2");
   t.lose("s0");
   CHECK(t.told() == "1 2 E(08006) Z(I)");
+}
+
+TEST_CASE("SET inside a batch belongs to the batch's implicit transaction") {
+  machine_script t;
+  t.client("P(/SET work_mem TO '5MB') B(//) E() P(/SELECT 1) B(//) E() S");
+  CHECK(t.asked("s0") == "P(/SET work_mem TO '5MB') B(/) E H");
+  t.server("s0", "1 2 C(SET)");
+  CHECK(t.asked("s0") == "P(/SELECT 1) B(/) E S");
+
+  SECTION("and stays when that succeeds") {
+    t.server("s0", "1 2 D(1) C(SELECT 1) Z(I)");
+    CHECK(t.told() == "1 2 C(SET) 1 2 D(1) C(SELECT 1) Z(I)");
+    t.set_on_server("s0", t.settings().none());
+    t.client("Q(SELECT 2)");
+    CHECK(t.asked("s0") == "Q(SET work_mem TO '5MB')");
+  }
+  SECTION("and is undone with it") {
+    t.server("s0", "1 2 E(22012 division by zero) Z(I)");
+    CHECK(t.told() == "1 2 C(SET) 1 2 E(22012) Z(I)");
+    t.set_on_server("s0", t.settings().none());
+    t.client("Q(SELECT 2)");
+    CHECK(t.asked("s0") == "Q(SELECT 2)");
+  }
+}
+
+TEST_CASE("BEGIN inside a batch takes what came before into the transaction") {
+  machine_script t;
+  t.client("P(/INSERT INTO customers VALUES (1)) B(//) E() P(/BEGIN) B(//) E() S");
+  CHECK(t.asked("s0") == "P(/INSERT INTO customers VALUES (1)) B(/) E P(/BEGIN) B(/) E H");
+  t.server("s0", "1 2 C(INSERT 0 1) 1 2 C(BEGIN)");
+  CHECK(t.asked("s0") == "S");
+  t.server("s0", "Z(T)");
+  CHECK(t.told() == "1 2 C(INSERT 0 1) 1 2 C(BEGIN) Z(T)");
+  t.client("Q(ROLLBACK)");
+  CHECK(t.asked("s0") == "Q(ROLLBACK)");
+  t.server("s0", "C(ROLLBACK) Z(I)");
+  CHECK(t.told() == "C(ROLLBACK) Z(I)");
+  CHECK(t.leases() == "+s0 -s0");
+}
+
+TEST_CASE("ROLLBACK outside a transaction block is the server's to judge") {
+  machine_script t;
+  t.client("P(/INSERT INTO customers VALUES (1)) B(//) E() P(/ROLLBACK) B(//) E() S");
+  t.server("s0", "1 2 C(INSERT 0 1) 1 2 N(25P01 no transaction) C(ROLLBACK)");
+  CHECK(t.asked("s0") == "P(/INSERT INTO customers VALUES (1)) B(/) E P(/ROLLBACK) B(/) E H S");
+  t.server("s0", "Z(I)");
+  CHECK(t.told() == "1 2 C(INSERT 0 1) 1 2 N(25P01) C(ROLLBACK) Z(I)");
 }

@@ -204,7 +204,14 @@ std::string server_frames(std::string_view line) {
     const std::array fields{p::error_field{'S', "ERROR"}, p::error_field{'V', "ERROR"}, p::error_field{'C', first},
                             p::error_field{'M', rest}};
     const std::array columns{p::field_description{text, 0, 0, 23, 4, -1, 0}};
-    const std::array values{p::optional_value{text}};
+    // D(a|b|~): several columns, the last of them NULL.
+    std::vector<p::optional_value> values;
+    for (std::size_t at = 0; at <= text.size();) {
+      const std::size_t end = std::min(text.find('|', at), text.size());
+      const std::string_view value = std::string_view{text}.substr(at, end - at);
+      values.push_back(value == "~" ? p::optional_value{} : p::optional_value{value});
+      at = end + 1;
+    }
     switch (type) {
       case 'T':
         p::encode_row_description(out, columns);

@@ -230,6 +230,19 @@ std::string machine_script::raw_asked(std::string_view name) {
   return std::exchange(of(name).asked, {});
 }
 
+void machine_script::forget_on_server(std::string_view name) {
+  backend_facts& facts = of(name).facts;
+  facts.sql.reset();
+  facts.prepared.clear();
+}
+
+void machine_script::foreign_on_server(std::string_view name, std::string_view statement) {
+  auto names = std::make_unique<sql_names>();
+  names->owner = 1'000'000;
+  names->entries.emplace_back(statement, 1'000'001);
+  of(name).facts.sql = std::move(names);
+}
+
 std::string machine_script::told() {
   return note_server(raw_told());
 }

@@ -42,6 +42,11 @@ class machine_script {
   /// As if another session had used the server last.
   void set_on_server(std::string_view name, settings_ptr settings) { of(name).facts.current = std::move(settings); }
 
+  /// As if the server were another one, which has nothing of this session's.
+  void forget_on_server(std::string_view name);
+  /// As if another session had prepared `statement` there.
+  void foreign_on_server(std::string_view name, std::string_view statement);
+
   /// What the client has been told, respectively the server asked, since this was last asked. Statements that have a
   /// name of pgbraid's on the server are called "own".
   [[nodiscard]] std::string told();

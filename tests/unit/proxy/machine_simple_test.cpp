@@ -325,16 +325,32 @@ TEST_CASE("a backend on which user code ran is looked at before it goes back") {
   t.server("s0", "T(audit) D(1) C(SELECT 1) Z(I)");
   CHECK(t.told() == "T(audit) D(1) C(SELECT 1) Z(I)");
   CHECK(t.leases() == "+s0");
-  CHECK(t.asked("s0").rfind("Q(SELECT CASE WHEN EXISTS", 0) == 0);
+  CHECK(t.asked("s0").rfind("Q(SELECT 'temporary objects'", 0) == 0);
   SECTION("clean") {
-    t.server("s0", "T(case) D() C(SELECT 1) Z(I)");
+    t.server("s0", "T(case) D(~|session_authorization|app) D(~|role|none) C(SELECT 2) Z(I)");
     CHECK(t.leases() == "-s0");
     CHECK(t.machine().pinned_because().empty());
   }
   SECTION("not clean: the session keeps it") {
-    t.server("s0", "T(case) D(temporary objects) C(SELECT 1) Z(I)");
+    t.server("s0", "T(case) D(temporary objects|~|~) C(SELECT 1) Z(I)");
     CHECK(t.leases().empty());
     CHECK(t.machine().pinned_because() == "temporary objects");
+
+    t.client("Q(DROP TABLE t)");
+    (void)t.asked("s0");
+    t.server("s0", "C(DROP TABLE) Z(I)");
+    CHECK(t.asked("s0").rfind("Q(SELECT 'temporary objects'", 0) == 0);
+    t.server("s0", "T(case) D(~|role|none) C(SELECT 1) Z(I)");
+    CHECK(t.leases() == "-s0");
+    CHECK(t.machine().pinned_because().empty());
+    CHECK(t.told() == "C(DROP TABLE) Z(I)");
+  }
+  SECTION("settings that it made are the session's from then on") {
+    t.server("s0", "T(case) D(~|work_mem|5MB) D(~|role|reader) C(SELECT 2) Z(I)");
+    CHECK(t.leases() == "-s0");
+    t.set_on_server("s0", t.settings().none());
+    t.client("Q(SELECT 1)");
+    CHECK(t.asked("s0") == "Q(SELECT pg_catalog.set_config('work_mem', '5MB', false); SET ROLE \"reader\")");
   }
   SECTION("a probe that fails tells nothing good") {
     t.server("s0", "E(42501 permission denied) Z(I)");

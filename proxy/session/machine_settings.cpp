@@ -1,0 +1,69 @@
+// What SET and RESET do to the session's settings.
+#include "proxy/session/machine.hpp"
+
+namespace pgbraid::proxy {
+
+using router::session_effect;
+using router::sql::isolation_level;
+
+void session_machine::change_setting(const router::plan& plan, std::string_view sql) {
+  const router::sql::variable_statement& variable = plan.variable;
+  settings_ptr before = current_;
+  std::string value;
+  for (const std::string& part : variable.values) {
+    if (!value.empty()) value.append(", ");
+    // The parts of a search_path are names by now, whatever they were written as.
+    if (variable.name == "search_path") {
+      value.push_back('"');
+      for (const char c : part) value.append(c == '"' ? 2 : 1, c);
+      value.push_back('"');
+    } else {
+      value.append(part);
+    }
+  }
+  const bool reset = plan.effect == session_effect::reset || variable.to_default;
+  // Text that the grammar did not take has no name to go by: it stands for itself.
+  const std::string name = variable.name.empty() && !reset ? std::string{sql} : variable.name;
+  // A change of the session's user ends its role.
+  if (name == "session_authorization") current_ = env_.settings.without(current_, "role");
+  if (plan.effect == session_effect::set_session_characteristics) {
+    current_ = env_.settings.with(current_, {"session characteristics", value, std::string{sql}});
+    if (plan.modes.isolation != isolation_level::unset) {
+      const char* level = plan.modes.isolation == isolation_level::serializable      ? "serializable"
+                          : plan.modes.isolation == isolation_level::repeatable_read ? "repeatable read"
+                          : plan.modes.isolation == isolation_level::read_uncommitted ? "read uncommitted"
+                                                                                      : "read committed";
+      current_ = env_.settings.with(current_, {"default_transaction_isolation", level, set_statement("default_transaction_isolation", level)});
+    }
+    if (plan.modes.read_only) {
+      const char* word = *plan.modes.read_only ? "on" : "off";
+      current_ = env_.settings.with(current_, {"default_transaction_read_only", word, set_statement("default_transaction_read_only", word)});
+    }
+    current_ = env_.settings.without(current_, "session characteristics");
+    local_ = current_;
+  } else if (plan.effect == session_effect::set_local) {
+    local_ = env_.settings.with(local_, {name, value, std::string{sql}});
+    return adopt_settings();
+  } else if (reset && (name == "all" || name.empty())) {
+    // Who one is, RESET ALL leaves alone.
+    settings_ptr after = startup_;
+    for (const char* kept : {"session_authorization", "role"}) {
+      if (const setting* entry = current_->find(kept)) after = env_.settings.with(after, *entry);
+    }
+    current_ = local_ = after;
+  } else if (reset) {
+    const setting* own = startup_->find(name);
+    current_ = own == nullptr ? env_.settings.without(current_, name) : env_.settings.with(current_, *own);
+    local_ = current_;
+  } else {
+    current_ = env_.settings.with(current_, {name, value, std::string{sql}});
+    local_ = current_;
+  }
+  for (branch& b : branches_) {
+    if (b.facts == nullptr || b.facts->current != before) continue;
+    b.facts->current = current_;
+  }
+  adopt_settings();
+}
+
+}  // namespace pgbraid::proxy

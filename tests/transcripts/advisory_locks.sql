@@ -1,0 +1,25 @@
+-- Session and transaction advisory locks.
+SELECT pg_advisory_lock(1001);
+SELECT pg_try_advisory_lock(1001);
+SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 1001 AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND pid = pg_backend_pid();
+SELECT pg_advisory_unlock(1001);
+SELECT pg_advisory_unlock(1001);
+SELECT pg_advisory_unlock(1001);
+BEGIN;
+SELECT pg_advisory_xact_lock(1002);
+SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 1002 AND pid = pg_backend_pid();
+COMMIT;
+SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 1002 AND database = (SELECT oid FROM pg_database WHERE datname = current_database());
+SELECT pg_advisory_lock_shared(1003);
+SELECT pg_advisory_unlock_shared(1003);
+SELECT pg_advisory_lock(id) FROM generate_series(1004, 1006) id;
+SELECT pg_advisory_unlock_all();
+SELECT pg_advisory_unlock(1005);
+SELECT pg_advisory_lock(7, 8);
+BEGIN;
+SELECT 1 / 0;
+ROLLBACK;
+SELECT pg_advisory_unlock(7, 8);
+SELECT pg_advisory_lock(1007);
+DISCARD ALL;
+SELECT pg_advisory_unlock(1007);

@@ -1,0 +1,35 @@
+-- LISTEN, NOTIFY and UNLISTEN on one session and from another.
+LISTEN news;
+NOTIFY news;
+NOTIFY news, 'with payload';
+SELECT pg_notify('news', 'by function');
+SELECT * FROM pg_listening_channels();
+BEGIN;
+NOTIFY news, 'same';
+NOTIFY news, 'same';
+NOTIFY news, 'other';
+SELECT 'not yet delivered';
+COMMIT;
+BEGIN;
+NOTIFY news, 'never sent';
+ROLLBACK;
+SELECT 1;
+BEGIN;
+LISTEN rolled_back;
+ROLLBACK;
+NOTIFY rolled_back;
+NOTIFY elsewhere, 'nobody listens';
+\! psql -X -q -c "NOTIFY news, 'from another session'"
+SELECT 1;
+UNLISTEN news;
+NOTIFY news, 'unheard';
+LISTEN "Mixed Case";
+NOTIFY "Mixed Case", 'heard';
+NOTIFY mixed_case, 'unheard';
+UNLISTEN *;
+SELECT * FROM pg_listening_channels();
+LISTEN kept;
+DISCARD ALL;
+NOTIFY kept;
+SELECT pg_notify('', 'no channel');
+UNLISTEN never_listened;

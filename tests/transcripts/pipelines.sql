@@ -1,0 +1,116 @@
+-- The extended protocol's own steps, for the driver of the tests; psql takes them for comments and sees only the tables.
+CREATE TABLE pipe (id int PRIMARY KEY, name text);
+INSERT INTO pipe SELECT n, 'name ' || n FROM generate_series(1, 9) n;
+--: parse s1 SELECT name FROM pipe WHERE id = $1
+--: describe-statement s1
+--: sync
+--: bind p1 s1 3
+--: execute p1
+--: sync
+--: bind p1 s1 4
+--: describe-portal p1
+--: execute p1
+--: close-statement s1
+--: sync
+--: bind p1 s1 4
+--: execute p1
+--: sync
+--: parse - SELECT * FROM pipe ORDER BY id
+--: bind - -
+--: execute - 2
+--: flush
+--: execute - 3
+--: execute - 0
+--: sync
+--: execute - 0
+--: sync
+--: parse - INSERT INTO pipe VALUES ($1, $2)
+--: bind - - 10 ten
+--: execute -
+--: bind - - 1 duplicate
+--: execute -
+--: bind - - 11 eleven
+--: execute -
+--: sync
+--: parse again SELECT count(*) FROM pipe
+--: bind - again
+--: execute -
+--: sync
+--: parse again SELECT 'second'
+--: sync
+--: parse broken SELEC 1
+--: bind - broken
+--: execute -
+--: sync
+--: bind - broken
+--: sync
+--: parse later SELECT 1/0
+--: parse unmade SELECT 'made in a batch that failed'
+--: bind - later
+--: execute -
+--: parse skipped SELECT 2
+--: sync
+--: bind - unmade
+--: execute -
+--: sync
+--: bind - skipped
+--: execute -
+--: sync
+--: describe-statement later
+--: describe-statement missing
+--: sync
+--: describe-portal missing
+--: sync
+--: execute missing
+--: sync
+--: close-statement missing
+--: close-portal missing
+--: sync
+--: parse empty
+--: bind - empty
+--: describe-portal -
+--: execute -
+--: sync
+--: parse begin BEGIN
+--: parse commit COMMIT
+--: parse put INSERT INTO pipe VALUES ($1, 'put')
+--: bind - begin
+--: execute -
+--: bind - put 20
+--: execute -
+--: bind kept again
+--: execute kept
+--: bind - commit
+--: execute -
+--: sync
+--: execute kept
+--: sync
+--: bind - begin
+--: execute -
+--: sync
+--: parse cur SELECT id FROM pipe ORDER BY id
+--: bind c1 cur
+--: execute c1 2
+--: sync
+--: execute c1 2
+--: sync
+--: close-portal c1
+--: execute c1 2
+--: sync
+--: bind - commit
+--: execute -
+--: sync
+--: bind - put notanumber
+--: execute -
+--: sync
+--: bind - put
+--: sync
+--: bind - put 1 2
+--: sync
+--: sync
+SELECT count(*) FROM pipe;
+DEALLOCATE ALL;
+--: bind - put 30
+--: execute -
+--: sync
+DROP TABLE pipe;

@@ -1,0 +1,34 @@
+-- Reads and writes of every shape.
+CREATE TABLE q (id int PRIMARY KEY, grp text, val numeric, at timestamptz);
+INSERT INTO q SELECT n, chr(97 + n % 3), n * 1.5, timestamptz '2020-01-01 00:00+00' + n * interval '1 day' FROM generate_series(1, 12) n;
+SELECT grp, count(*), sum(val), avg(val) FROM q GROUP BY grp HAVING count(*) > 1 ORDER BY grp;
+SELECT grp, val, rank() OVER (PARTITION BY grp ORDER BY val DESC) FROM q ORDER BY grp, val LIMIT 4 OFFSET 2;
+WITH RECURSIVE r(n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM r WHERE n < 5) SELECT sum(n) FROM r;
+SELECT * FROM q WHERE id IN (1, 3) ORDER BY at DESC;
+SELECT id FROM q WHERE id = ANY (ARRAY[2, 4]) UNION SELECT 100 ORDER BY 1;
+SELECT a.id, b.id FROM q a LEFT JOIN q b ON b.id = a.id + 10 WHERE a.id < 4 ORDER BY 1;
+INSERT INTO q VALUES (1, 'dup') ON CONFLICT (id) DO UPDATE SET grp = excluded.grp || '!' RETURNING id, grp;
+INSERT INTO q VALUES (1, 'dup') ON CONFLICT DO NOTHING;
+UPDATE q SET val = val + 1 FROM (VALUES (1), (2)) v(i) WHERE q.id = v.i RETURNING q.id, q.val;
+DELETE FROM q USING (SELECT 12 AS i) d WHERE q.id = d.i;
+WITH gone AS (DELETE FROM q WHERE id = 11 RETURNING *) SELECT count(*) FROM gone;
+MERGE INTO q USING (VALUES (1, 'm'), (99, 'n')) v(i, g) ON q.id = v.i WHEN MATCHED THEN UPDATE SET grp = g WHEN NOT MATCHED THEN INSERT VALUES (i, g);
+SELECT id, grp FROM q WHERE id IN (1, 99) ORDER BY 1;
+VALUES (1, 'a'), (2, 'b');
+TABLE q LIMIT 0;
+SELECT;
+SELECT FROM q WHERE id < 3;
+SELECT '{"a": [1, 2, {"b": null}]}'::jsonb #> '{a,2}', ARRAY[[1, 2], [3, 4]], '[1,5)'::int4range, E'tab\tnl\n', U&'\00e4';
+SELECT B'101', X'FF', 'a'::bytea, '1 day 02:03:04'::interval, 'NaN'::float8, 'infinity'::date, true, NULL;
+SELECT $$dollar 'quoted'$$, $tag$ with $$ inside $tag$;
+SELECT 'con'
+  'tinued';
+SELECT repeat('x', 300000) = repeat('x', 300000), length(repeat('wide', 100000));
+SELECT id FROM q ORDER BY id FOR UPDATE SKIP LOCKED LIMIT 2;
+EXPLAIN (COSTS OFF) SELECT * FROM q WHERE id = 1;
+EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) SELECT * FROM q WHERE id = 1;
+SELECT a."Quoted Col" FROM (SELECT 1 AS "Quoted Col") a;
+SELECT * FROM generate_series(1, 3) WITH ORDINALITY;
+SELECT unnest(ARRAY[1, 2]), unnest(ARRAY['x', 'y', 'z']);
+SELECT pg_typeof(id), pg_typeof(at) FROM q LIMIT 1;
+DROP TABLE q;

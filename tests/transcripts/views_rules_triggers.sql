@@ -1,0 +1,36 @@
+-- Views, rules, triggers, materialized views.
+CREATE TABLE base (id int PRIMARY KEY, n int DEFAULT 0);
+INSERT INTO base VALUES (1, 10), (2, 20);
+CREATE VIEW doubled AS SELECT id, n * 2 AS n2 FROM base;
+SELECT * FROM doubled ORDER BY id;
+UPDATE doubled SET id = 3 WHERE id = 2;
+UPDATE doubled SET n2 = 3;
+CREATE OR REPLACE VIEW doubled AS SELECT id, n * 2 AS n2, n FROM base;
+SELECT * FROM doubled ORDER BY id;
+CREATE MATERIALIZED VIEW frozen AS SELECT sum(n) AS total FROM base;
+UPDATE base SET n = n + 1;
+SELECT * FROM frozen;
+REFRESH MATERIALIZED VIEW frozen;
+SELECT * FROM frozen;
+CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  RAISE NOTICE '% %', TG_OP, TG_WHEN;
+  IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
+  NEW.n := NEW.n + 100;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER tells BEFORE INSERT OR UPDATE OR DELETE ON base FOR EACH ROW EXECUTE FUNCTION tell();
+INSERT INTO base VALUES (5, 1) RETURNING *;
+UPDATE base SET n = 0 WHERE id = 5 RETURNING *;
+DELETE FROM base WHERE id = 5 RETURNING *;
+CREATE RULE no_delete AS ON DELETE TO base DO INSTEAD NOTHING;
+DELETE FROM base;
+SELECT count(*) FROM base;
+CREATE FUNCTION notify_it() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_notify('changes', TG_OP); RETURN NULL; END $$;
+CREATE TRIGGER notifies AFTER UPDATE ON base EXECUTE FUNCTION notify_it();
+LISTEN changes;
+UPDATE base SET n = 1;
+SELECT 1;
+UNLISTEN changes;
+DROP TABLE base CASCADE;
+DROP FUNCTION tell, notify_it;
