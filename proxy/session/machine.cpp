@@ -194,6 +194,7 @@ void session_machine::finish_cycle(step& s) {
   s.consumed += cycle_bytes_;
   cycle_bytes_ = 0;
   cycle_ = cycle_kind::none;
+  ++finished_cycles_;
   plan_.reset();
   braid_.active = false;
   operations_.clear();
@@ -202,6 +203,7 @@ void session_machine::finish_cycle(step& s) {
   copy_in_ = -1;
   if (!txn_.active) {
     portals_.clear();
+    cursors_.clear();
     unnamed_portal_open_ = false;
     release_branches(s);
   }
