@@ -46,6 +46,7 @@ class backend : public boost::intrusive_ref_counter<backend, boost::thread_unsaf
   unsigned cancels_under_way = 0;       ///< it is not handed on before they have reached their end
   bool given_back_waiting_for_cancel = false;
   std::chrono::steady_clock::time_point since;  ///< last used; when connected, at first
+  std::chrono::steady_clock::time_point retire_at = std::chrono::steady_clock::time_point::max();  ///< closed when it is back
 
   [[nodiscard]] server_pool& pool() noexcept { return *pool_; }
   [[nodiscard]] std::string_view pending() const noexcept { return {buffer_.get() + begin_, end_ - begin_}; }

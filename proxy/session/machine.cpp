@@ -202,6 +202,7 @@ void session_machine::finish_cycle(step& s) {
   unconfirmed_.clear();
   copy_in_ = -1;
   if (!txn_.active) {
+    ++finished_transactions_;
     portals_.clear();
     cursors_.clear();
     unnamed_portal_open_ = false;

@@ -55,12 +55,14 @@ class session_machine {
 
   /// Nothing is under way and no transaction is open: the session could end without anybody's loss.
   [[nodiscard]] bool between_transactions() const noexcept { return cycle_ == cycle_kind::none && !txn_.active; }
-  /// What the session waits for, and how many cycles it has finished: with both as before, nothing has moved on.
+  /// What the session waits for, and how many cycles and transactions it has finished: with these as before, nothing has
+  /// moved on.
   enum class activity : std::uint8_t { idle, in_transaction, running };
   [[nodiscard]] activity doing() const noexcept {
     return cycle_ != cycle_kind::none ? activity::running : txn_.active ? activity::in_transaction : activity::idle;
   }
   [[nodiscard]] std::uint32_t finished_cycles() const noexcept { return finished_cycles_; }
+  [[nodiscard]] std::uint32_t finished_transactions() const noexcept { return finished_transactions_; }
   [[nodiscard]] const std::string& user() const noexcept { return user_; }
   /// Why the session keeps a backend between transactions; "" when it does not.
   [[nodiscard]] std::string_view pinned_because() const noexcept { return pin_reason_; }
@@ -214,7 +216,7 @@ class session_machine {
   bool default_read_only_ = false;
 
   cycle_kind cycle_ = cycle_kind::none;
-  std::uint32_t finished_cycles_ = 0;
+  std::uint32_t finished_cycles_ = 0, finished_transactions_ = 0;
   bool sent_ = false;                  ///< the simple statement has gone to its targets
   bool told_ = false;                  ///< something of this cycle has gone to the client
   bool cycle_failed_ = false;          ///< its error has been told

@@ -211,7 +211,12 @@ int session_machine::home_of_cursor(std::string_view name) const noexcept {
 // DECLARE has opened. The server knows.
 bool session_machine::op_cursor(step& s, std::string_view frame, answer kind, std::string_view name) {
   const int home = home_of_cursor(name);
-  if (home < 0) return op_error(s, p::make_error(error_id::no_such_portal, name));
+  if (home < 0) {
+    if (!drained(s)) return false;
+    // Where it was may have been lost with the transaction.
+    if (txn_.untold) return op_error(s, *std::exchange(txn_.untold, nullptr));
+    return op_error(s, client_status() == 'E' ? p::make_error(error_id::transaction_aborted) : p::make_error(error_id::no_such_portal, name));
+  }
   const auto i = static_cast<branch_index>(home);
   targets_.assign(1, i);
   again_ = false;
