@@ -46,6 +46,8 @@ struct admin_options {
 struct user {
   std::string name;                     ///< "*": every user not named
   std::optional<std::string> password;  ///< plain text or "SCRAM-SHA-256$..." or "md5..."
+  unsigned max_clients = 0;             ///< 0: limits.max_clients_per_user
+  unsigned max_server_connections = 0;  ///< to each server, over all databases and workers; 0: no limit
   position where;
 };
 
@@ -118,7 +120,11 @@ struct pool_options {
   pool_mode mode = pool_mode::transaction;
   unsigned size = 20;                  ///< server connections for each server, user and database, over all workers
   unsigned prepared_statements = 500;  ///< kept on each server connection
+  unsigned max_connections = 0;        ///< to each server for the database, over all users and workers; 0: no limit
+  unsigned reserve = 0;                ///< connections beyond size for clients that have waited for reserve_after
+  std::chrono::milliseconds reserve_after{5'000};
   std::chrono::milliseconds idle_timeout{600'000};
+  std::chrono::milliseconds lifetime{3'600'000};  ///< of a server connection, up to a tenth less; 0: no end
 };
 
 struct database {
@@ -127,11 +133,13 @@ struct database {
   std::optional<config::sharding> sharding;
   read_options reads;
   pool_options pool;
+  unsigned max_clients = 0;  ///< 0: limits.max_clients_per_database
   position where;
 };
 
 struct limits {
   unsigned max_clients = 10'000;
+  unsigned max_clients_per_user = 0, max_clients_per_database = 0;  ///< 0: no limit
   std::uint64_t max_message = 64ull << 20;  ///< bytes of one message from a client
   std::uint64_t max_parse = 1ull << 20;     ///< bytes of one statement that is parsed for routing
   std::uint32_t max_statements = 10'000;    ///< prepared statements of one client
@@ -143,6 +151,8 @@ struct timeouts {
   std::chrono::milliseconds connect{5'000};
   std::chrono::milliseconds checkout{120'000};
   std::chrono::milliseconds shutdown{60'000};  ///< how long SIGTERM waits for transactions
+  // 0: for ever
+  std::chrono::milliseconds query{0}, transaction{0}, idle_in_transaction{0}, idle_client{0};
 };
 
 struct log_options {
@@ -189,6 +199,9 @@ struct load_result {
 /// The buckets of each shard, in the order of `shards`: those written, or the even split, in which shard i of n owns
 /// floor(i*B/n) to floor((i+1)*B/n)-1. Without sharding: one empty list for each shard. Precondition: d was loaded ok.
 [[nodiscard]] std::vector<std::vector<bucket_range>> bucket_ranges(const database& d);
+
+/// The user of this name, else the one named "*", else null. Lives as long as `t`.
+[[nodiscard]] const user* find_user(const topology& t, std::string_view name);
 
 /// The topology as understood, as YAML with every default written out and bucket ranges explicit. Passwords are masked.
 [[nodiscard]] std::string describe(const topology& t);

@@ -99,8 +99,13 @@ void write_settings(writer& out, const topology& t) {
   out.line(1, "catalog_interval: {}", format_duration(t.monitor.catalog_interval));
   if (t.users.empty()) return;
   out.line(0, "users:");
-  for (const user& u : t.users)
-    out.line(1, "{}: {}", quoted(u.name), u.password ? fmt::format("{{password: {}}}", masked) : std::string("{}"));
+  for (const user& u : t.users) {
+    std::vector<std::string> keys;
+    if (u.password) keys.push_back(fmt::format("password: {}", masked));
+    if (u.max_clients != 0) keys.push_back(fmt::format("max_clients: {}", u.max_clients));
+    if (u.max_server_connections != 0) keys.push_back(fmt::format("max_server_connections: {}", u.max_server_connections));
+    out.line(1, "{}: {{{}}}", quoted(u.name), fmt::join(keys, ", "));
+  }
 }
 
 void write_servers(writer& out, int level, const std::vector<server>& servers) {
@@ -149,13 +154,20 @@ void write_database(writer& out, const database& d) {
   out.line(2, "pool:");
   out.line(3, "mode: {}", name_of("databases.*.pool.mode", d.pool.mode));
   out.line(3, "size: {}", d.pool.size);
+  out.line(3, "max_connections: {}", d.pool.max_connections);
+  out.line(3, "reserve: {}", d.pool.reserve);
+  out.line(3, "reserve_after: {}", format_duration(d.pool.reserve_after));
   out.line(3, "prepared_statements: {}", d.pool.prepared_statements);
   out.line(3, "idle_timeout: {}", format_duration(d.pool.idle_timeout));
+  out.line(3, "lifetime: {}", format_duration(d.pool.lifetime));
+  if (d.max_clients != 0) out.line(2, "max_clients: {}", d.max_clients);
 }
 
 void write_bounds(writer& out, const topology& t) {
   out.line(0, "limits:");
   out.line(1, "max_clients: {}", t.limits.max_clients);
+  out.line(1, "max_clients_per_user: {}", t.limits.max_clients_per_user);
+  out.line(1, "max_clients_per_database: {}", t.limits.max_clients_per_database);
   out.line(1, "max_message: {}", format_size(t.limits.max_message));
   out.line(1, "max_parse: {}", format_size(t.limits.max_parse));
   out.line(1, "max_statements: {}", t.limits.max_statements);
@@ -164,6 +176,10 @@ void write_bounds(writer& out, const topology& t) {
   out.line(1, "login: {}", format_duration(t.timeouts.login));
   out.line(1, "connect: {}", format_duration(t.timeouts.connect));
   out.line(1, "checkout: {}", format_duration(t.timeouts.checkout));
+  out.line(1, "query: {}", format_duration(t.timeouts.query));
+  out.line(1, "transaction: {}", format_duration(t.timeouts.transaction));
+  out.line(1, "idle_in_transaction: {}", format_duration(t.timeouts.idle_in_transaction));
+  out.line(1, "idle_client: {}", format_duration(t.timeouts.idle_client));
   out.line(1, "shutdown: {}", format_duration(t.timeouts.shutdown));
   out.line(0, "log:");
   out.line(1, "level: {}", name_of("log.level", t.log.level));

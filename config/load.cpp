@@ -46,6 +46,15 @@ load_result load_text(const std::string& text, const std::string& name) {
   return out;
 }
 
+const user* find_user(const topology& t, std::string_view name) {
+  const user* any = nullptr;
+  for (const user& u : t.users) {
+    if (u.name == name) return &u;
+    if (u.name == "*") any = &u;
+  }
+  return any;
+}
+
 load_result load_file(const std::string& path) {
   errno = 0;
   std::ifstream in(path, std::ios::binary);

@@ -36,8 +36,13 @@ class database_reader {
     const fields pool(section.at("pool"));
     pool.choice("mode", "databases.*.pool.mode", out_.pool.mode);
     pool.integer("size", out_.pool.size);
+    pool.integer("max_connections", out_.pool.max_connections);
+    pool.integer("reserve", out_.pool.reserve);
+    pool.duration("reserve_after", out_.pool.reserve_after);
     pool.integer("prepared_statements", out_.pool.prepared_statements);
     pool.duration("idle_timeout", out_.pool.idle_timeout);
+    pool.duration("lifetime", out_.pool.lifetime);
+    section.integer("max_clients", out_.max_clients);
   }
 
  private:

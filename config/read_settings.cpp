@@ -47,6 +47,8 @@ void read_monitor(const fields& section, const std::string& folder, monitor_opti
 
 void read_limits(const fields& section, limits& out) {
   section.integer("max_clients", out.max_clients);
+  section.integer("max_clients_per_user", out.max_clients_per_user);
+  section.integer("max_clients_per_database", out.max_clients_per_database);
   section.size("max_message", out.max_message);
   section.size("max_parse", out.max_parse);
   section.integer("max_statements", out.max_statements);
@@ -57,6 +59,10 @@ void read_timeouts(const fields& section, timeouts& out) {
   section.duration("login", out.login);
   section.duration("connect", out.connect);
   section.duration("checkout", out.checkout);
+  section.duration("query", out.query);
+  section.duration("transaction", out.transaction);
+  section.duration("idle_in_transaction", out.idle_in_transaction);
+  section.duration("idle_client", out.idle_client);
   section.duration("shutdown", out.shutdown);
 }
 
@@ -94,7 +100,9 @@ void read_users(const yaml::node& root, const std::string& folder, topology& out
     findings.push_back({finding::level::error, at, std::move(text)});
   };
   for (const yaml::node::entry& e : file.entries("users")) {
-    user u{e.key, std::nullopt, e.where};
+    user u;
+    u.name = e.key;
+    u.where = e.where;
     const std::string shown = fmt::format("users.{}", e.key);
     const std::size_t before = findings.size();
     if (e.value->what == yaml::node::kind::scalar) {
@@ -102,7 +110,10 @@ void read_users(const yaml::node& root, const std::string& folder, topology& out
       std::string why = e.value->text.empty() ? "the password is empty" : wrong_secret(e.value->text);
       if (!why.empty()) fail(e.value->where, fmt::format("{}: {}", shown, why));
     } else {
-      u.password = read_password(fields(e.value.get()), shown, folder, findings);
+      const fields section(e.value.get());
+      u.password = read_password(section, shown, folder, findings);
+      section.integer("max_clients", u.max_clients);
+      section.integer("max_server_connections", u.max_server_connections);
     }
     const bool told = findings.size() > before || e.value->what == yaml::node::kind::list;
     if (const std::string why = wrong_for(out.auth, u.password); !told && !why.empty())

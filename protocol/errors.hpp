@@ -30,7 +30,13 @@ enum class severity : std::uint8_t { error, fatal };
       "Connect to the server itself for replication.")                                                                  \
   row(shutting_down, "57P01", fatal, "terminating connection: pgbraid is shutting down", "")                            \
   row(too_many_clients, "53300", fatal, "sorry, too many clients already (limits.max_clients is {})", "")               \
-  row(login_timeout, "08P01", fatal, "the client did not complete its login within {}", "")                             \
+  row(too_many_clients_of_user, "53300", fatal, "too many connections for role \"{}\" (the limit is {})", "")               \
+  row(too_many_clients_of_database, "53300", fatal, "too many connections for database \"{}\" (the limit is {})", "")       \
+  row(idle_in_transaction_timeout, "25P03", fatal, "terminating connection due to idle-in-transaction timeout", "")     \
+  row(transaction_timeout, "25P04", fatal, "terminating connection due to transaction timeout", "")                     \
+  row(idle_client_timeout, "57P05", fatal, "terminating connection due to idle-session timeout", "")                    \
+  row(query_timeout, "57014", fatal, "terminating connection: a statement went on after it was cancelled", "")          \
+  row(login_timeout, "57014", fatal, "canceling authentication due to timeout", "")                                     \
   row(database_not_served, "57P03", fatal, "database \"{}\" is not served: {}", "See the log of pgbraid.")              \
   row(internal, "XX000", error, "internal error: {}", "Please report this as a bug of pgbraid.")                        \
   /* servers */                                                                                                         \

@@ -1,5 +1,6 @@
 // The command line: serve, check, route.
 #include "config/config.hpp"
+#include "proxy/log_level.hpp"
 #include "proxy/route_command.hpp"
 #include "proxy/worker/server.hpp"
 
@@ -20,12 +21,7 @@ using pgbraid::config::finding;
 void set_up_log(pgbraid::config::log_level level) {
   auto log = spdlog::stdout_logger_mt("pgbraid");
   log->set_pattern("%Y-%m-%d %H:%M:%S.%e %L %v");
-  switch (level) {
-    case pgbraid::config::log_level::debug: log->set_level(spdlog::level::debug); break;
-    case pgbraid::config::log_level::info: log->set_level(spdlog::level::info); break;
-    case pgbraid::config::log_level::warning: log->set_level(spdlog::level::warn); break;
-    case pgbraid::config::log_level::error: log->set_level(spdlog::level::err); break;
-  }
+  log->set_level(pgbraid::proxy::level_of(level));
   log->flush_on(spdlog::level::debug);
   spdlog::set_default_logger(std::move(log));
 }

@@ -34,6 +34,15 @@ class backend_holder {
   ~backend_holder() = default;
 };
 
+/// What passes from one worker to another when a backend is lent.
+struct lent_state {
+  int descriptor = -1;
+  std::int32_t pid = 0, key = 0;
+  std::chrono::steady_clock::time_point retire_at;
+  prepared_set prepared;
+  std::unique_ptr<sql_names> names;
+};
+
 /// runs on: its worker.
 class backend : public boost::intrusive_ref_counter<backend, boost::thread_unsafe_counter> {
  public:
@@ -46,6 +55,7 @@ class backend : public boost::intrusive_ref_counter<backend, boost::thread_unsaf
   unsigned cancels_under_way = 0;       ///< it is not handed on before they have reached their end
   bool given_back_waiting_for_cancel = false;
   std::chrono::steady_clock::time_point since;  ///< last used; when connected, at first
+  std::chrono::steady_clock::time_point retire_at = std::chrono::steady_clock::time_point::max();  ///< closed when it is back
 
   [[nodiscard]] server_pool& pool() noexcept { return *pool_; }
   [[nodiscard]] std::string_view pending() const noexcept { return {buffer_.get() + begin_, end_ - begin_}; }

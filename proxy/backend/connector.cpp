@@ -117,6 +117,7 @@ asio::awaitable<void> log_in(server_pool& pool, std::uint64_t request) {
   }
   backend_ptr made{new backend{pool, std::move(io), welcome->key.pid, welcome->key.key}};
   made->facts.current = owner.settings().none();
+  made->retire_at = pool.retirement(std::chrono::steady_clock::now());
   if (pool.parameters == nullptr) pool.parameters = std::make_shared<const p::parameter_list>(std::move(welcome->parameters));
   pool.connected(request, std::move(made));
 }

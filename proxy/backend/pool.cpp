@@ -9,15 +9,21 @@
 #include <algorithm>
 
 namespace pgbraid::proxy {
+namespace {
+
+// A connection beyond the size is kept for a moment: whoever needed it may need it again.
+constexpr std::chrono::seconds surplus_patience{1};
+
+}  // namespace
 
 std::string server_endpoint::key() const { return host + '\0' + std::to_string(port) + '\0' + database + '\0' + user; }
 
 server_pool::server_pool(worker& owner, server_endpoint endpoint, std::shared_ptr<server_budget> budget)
-    : owner_{owner}, endpoint_{std::move(endpoint)}, budget_{std::move(budget)} {}
+    : owner_{owner}, endpoint_{std::move(endpoint)}, budget_{std::move(budget)}, random_{std::random_device{}()} {}
 
 server_pool::~server_pool() { close_idle(); }
 
-void server_pool::note_idle() noexcept { budget_->idle(owner_.number(), static_cast<unsigned>(idle_.size())); }
+void server_pool::note_idle() noexcept { budget_->idle(owner_.number(), static_cast<unsigned>(idle_.size()), &endpoint_); }
 
 backend_ptr server_pool::take() {
   if (idle_.empty() || budget_->contended()) return nullptr;
@@ -32,10 +38,14 @@ lease_request_ptr server_pool::request(lease_callback callback) {
   auto made = std::make_shared<lease_request>();
   made->worker_number = owner_.number();
   made->id = next_request_++;
-  waiting_[made->id] = {made, std::move(callback), std::chrono::steady_clock::now() + owner_.options().timeouts.checkout};
+  made->endpoint = &endpoint_;
+  made->asked = std::chrono::steady_clock::now();
+  waiting_[made->id] = {made, std::move(callback), made->asked + owner_.options().timeouts.checkout};
   const server_budget::answer answer = budget_->ask(made);
   if (answer.what == server_budget::outcome::connect) {
     open_backend(*this, made->id);
+  } else if (answer.of_other != nullptr) {
+    owner_.post_to_pool(static_cast<unsigned>(answer.lender), *answer.of_other, [](server_pool& pool) { pool.make_room(); });
   } else if (answer.lender >= 0) {
     owner_.post_to_pool(static_cast<unsigned>(answer.lender), endpoint_, [](server_pool& pool) { pool.lend(); });
   }
@@ -58,13 +68,24 @@ void server_pool::give_back(backend_ptr b) {
     return;
   }
   b->since = owner_.coarse_now();
+  if (b->retire_at <= b->since) return discard(*b);
   b->resume();
   idle_.push_back(std::move(b));
   note_idle();
   if (budget_->contended()) lend();
 }
 
+void server_pool::make_room() {
+  while (!idle_.empty() && budget_->yields()) {
+    const backend_ptr b = idle_.front();
+    idle_.erase(idle_.begin());
+    note_idle();
+    discard(*b);
+  }
+}
+
 void server_pool::lend() {
+  if (budget_->limited()) make_room();
   while (!idle_.empty()) {
     const lease_request_ptr first = budget_->next();
     if (!first) return;
@@ -92,33 +113,33 @@ void server_pool::serve(const lease_request_ptr& request, backend_ptr b) {
       return;
     }
     owner_.post_to_pool(request->worker_number, endpoint_,
-                        [descriptor, id = request->id, pid = b->pid, key = b->key, prepared = std::move(b->facts.prepared),
-                         names = std::move(b->facts.sql), reported = parameters](server_pool& pool) mutable {
+                        [lent = lent_state{descriptor, b->pid, b->key, b->retire_at, std::move(b->facts.prepared), std::move(b->facts.sql)},
+                         id = request->id, reported = parameters](server_pool& pool) mutable {
                           // This worker may never have logged in there itself, and a login of its client's wants them.
                           if (pool.parameters == nullptr) pool.parameters = std::move(reported);
-                          pool.adopt(descriptor, id, pid, key, std::move(prepared), std::move(names));
+                          pool.adopt(id, std::move(lent));
                         });
   });
 }
 
 void server_pool::grant(const lease_request_ptr& request) {
-  owner_.post_to_pool(request->worker_number, endpoint_, [id = request->id](server_pool& pool) { pool.open_for(id); });
+  owner_.post_to_pool(request->worker_number, *request->endpoint, [id = request->id](server_pool& pool) { pool.open_for(id); });
 }
 
 void server_pool::open_for(std::uint64_t request) { open_backend(*this, request); }
 
-void server_pool::adopt(int descriptor, std::uint64_t request, std::int32_t pid, std::int32_t key, prepared_set prepared,
-                        std::unique_ptr<sql_names> names) {
+void server_pool::adopt(std::uint64_t request, lent_state lent) {
   channel io{owner_.context()};
   boost::system::error_code error;
-  io.socket().assign(boost::asio::generic::stream_protocol{AF_UNSPEC, 0}, descriptor, error);
+  io.socket().assign(boost::asio::generic::stream_protocol{AF_UNSPEC, 0}, lent.descriptor, error);
   if (error) {
-    ::close(descriptor);
+    ::close(lent.descriptor);
     return open_backend(*this, request);
   }
-  backend_ptr b{new backend{*this, std::move(io), pid, key}};
-  b->facts.prepared = std::move(prepared);
-  b->facts.sql = std::move(names);
+  backend_ptr b{new backend{*this, std::move(io), lent.pid, lent.key}};
+  b->facts.prepared = std::move(lent.prepared);
+  b->facts.sql = std::move(lent.names);
+  b->retire_at = lent.retire_at;
   connected(request, std::move(b));
 }
 
@@ -153,7 +174,25 @@ void server_pool::expire(std::chrono::steady_clock::time_point now) {
   for (const auto& [id, w] : waiting_) {
     if (w.deadline <= now) late.push_back(id);
   }
-  if (late.empty()) return;
+  if (!late.empty()) refuse(late);
+  while (const lease_request_ptr next = budget_->open_more(now - reserve_after)) grant(next);
+  const bool surplus = budget_->surplus();
+  const std::size_t before = idle_.size();
+  for (std::size_t i = 0; i < idle_.size();) {
+    const backend_ptr b = idle_[i];
+    const bool unused = b->since < now - idle_timeout || (surplus && i == 0 && b->since < now - surplus_patience);
+    if (!unused && b->retire_at > now) {
+      ++i;
+      continue;
+    }
+    idle_.erase(idle_.begin() + static_cast<std::ptrdiff_t>(i));
+    discard(*b);
+  }
+  if (idle_.size() != before) note_idle();
+  if (budget_->limited()) make_room();
+}
+
+void server_pool::refuse(const std::vector<std::uint64_t>& late) {
   const auto error = protocol::make_error(
       protocol::error_id::pool_timeout,
       fmt::format("{} ms", std::chrono::duration_cast<std::chrono::milliseconds>(owner_.options().timeouts.checkout).count()));
@@ -208,13 +247,11 @@ void server_pool::close_idle() {
   note_idle();
 }
 
-void server_pool::close_idle_since(std::chrono::steady_clock::time_point before) {
-  while (!idle_.empty() && idle_.front()->since < before) {
-    const backend_ptr b = idle_.front();
-    idle_.erase(idle_.begin());
-    discard(*b);
-  }
-  note_idle();
+std::chrono::steady_clock::time_point server_pool::retirement(std::chrono::steady_clock::time_point now) {
+  if (lifetime.count() == 0) return std::chrono::steady_clock::time_point::max();
+  // Connections that were opened together do not all end together.
+  const auto less = std::uniform_int_distribution<std::int64_t>{0, lifetime.count() / 10}(random_);
+  return now + lifetime - std::chrono::milliseconds{less};
 }
 
 }  // namespace pgbraid::proxy

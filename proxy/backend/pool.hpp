@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <random>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -54,19 +55,25 @@ class server_pool {
   void connected(std::uint64_t request, backend_ptr b);
   void connect_failed(std::uint64_t request, const protocol::error_report& error);
   void lend();
-  void adopt(int descriptor, std::uint64_t request, std::int32_t pid, std::int32_t key, prepared_set prepared, std::unique_ptr<sql_names> names);
+  /// Closes idle backends for other budgets of a full group.
+  void make_room();
+  void adopt(std::uint64_t request, lent_state lent);
   void open_for(std::uint64_t request);
 
-  /// Answers requests that have waited longer than they may.
+  /// What time brings: requests that have waited longer than they may are answered, the reserve is opened, idle backends
+  /// are closed that are too old or too many.
   void expire(std::chrono::steady_clock::time_point now);
   void close_idle();
-  void close_idle_since(std::chrono::steady_clock::time_point before);
+  /// When a backend that is connected now has come of age.
+  [[nodiscard]] std::chrono::steady_clock::time_point retirement(std::chrono::steady_clock::time_point now);
   [[nodiscard]] const server_endpoint& endpoint() const noexcept { return endpoint_; }
   [[nodiscard]] worker& owner() noexcept { return owner_; }
   [[nodiscard]] unsigned in_use() const noexcept { return in_use_; }
   [[nodiscard]] server_budget& budget() noexcept { return *budget_; }
 
   std::chrono::milliseconds idle_timeout{600'000};  ///< how long a backend may stand idle
+  std::chrono::milliseconds lifetime{3'600'000};    ///< 0: no end
+  std::chrono::milliseconds reserve_after{5'000};
   /// What the first login to this server was told of its settings; it comes along with a backend that another worker lends.
   std::shared_ptr<const protocol::parameter_list> parameters;
 
@@ -74,6 +81,7 @@ class server_pool {
   void serve(const lease_request_ptr& request, backend_ptr b);
   void grant(const lease_request_ptr& request);
   void answer(std::uint64_t request, backend_ptr b, const protocol::error_report* error);
+  void refuse(const std::vector<std::uint64_t>& late);
   void note_idle() noexcept;
 
   worker& owner_;
@@ -87,6 +95,7 @@ class server_pool {
   };
   std::unordered_map<std::uint64_t, waiting> waiting_;
   std::uint64_t next_request_ = 1;
+  std::minstd_rand random_;
   unsigned in_use_ = 0;
 };
 

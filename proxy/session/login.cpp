@@ -64,6 +64,8 @@ class client_greeting {
     auto on_timeout = [&](const boost::system::error_code& error) {
       if (error) return;
       timed_out = true;
+      const std::string bytes = fatal(p::make_error(error_id::login_timeout));
+      (void)client_->io_.send(bytes);
       client_->io_.close();
     };
     timer.async_wait(on_timeout);
@@ -99,6 +101,7 @@ class client_greeting {
     if (worker_.too_many_clients()) throw refused{p::make_error(error_id::too_many_clients, worker_.options().limits.max_clients)};
     co_await authenticate();
     co_await find_database();
+    count();
     startup_settings_ = settings_of_startup();
     const auto told = co_await welcome_of(worker_, *database_, user_, startup_settings_);
     if (const auto* error = std::get_if<p::error_report>(&told)) throw refused{*error};
@@ -210,6 +213,22 @@ class client_greeting {
     }
     if (database_ == nullptr) throw refused{p::make_error(error_id::no_such_database, database_name_)};
     if (!database_->state().served) throw refused{p::make_error(error_id::database_not_served, database_name_, database_->state().reason)};
+  }
+
+  /// From here on it is one of its user's and one of its database's clients.
+  void count() {
+    if (!client_->is_linked()) return;
+    const config::topology& now = worker_.options();
+    const config::user* const user = config::find_user(now, user_);
+    const unsigned of_user = user != nullptr && user->max_clients != 0 ? user->max_clients : now.limits.max_clients_per_user;
+    client_->counted_user_ = worker_.shared().users_clients.enter(user_, of_user);
+    if (client_->counted_user_ == nullptr) throw refused{p::make_error(error_id::too_many_clients_of_user, user_, of_user)};
+    const unsigned own = database_->state().config->max_clients;
+    const unsigned of_database = own != 0 ? own : now.limits.max_clients_per_database;
+    client_->counted_database_ = worker_.shared().databases_clients.enter(database_name_, of_database);
+    if (client_->counted_database_ == nullptr) {
+      throw refused{p::make_error(error_id::too_many_clients_of_database, database_name_, of_database)};
+    }
   }
 
   /// The startup packet's settings: what RESET goes back to.

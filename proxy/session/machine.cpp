@@ -195,6 +195,7 @@ void session_machine::finish_cycle(step& s) {
   s.consumed += cycle_bytes_;
   cycle_bytes_ = 0;
   cycle_ = cycle_kind::none;
+  ++finished_cycles_;
   plan_.reset();
   gather_.reset();
   braid_.active = false;
@@ -207,7 +208,9 @@ void session_machine::finish_cycle(step& s) {
     batch_base_.reset();
   }
   if (!txn_.active) {
+    ++finished_transactions_;
     portals_.clear();
+    cursors_.clear();
     unnamed_portal_open_ = false;
     release_branches(s);
   }

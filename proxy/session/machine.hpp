@@ -59,6 +59,14 @@ class session_machine {
   void told_pid(std::int32_t pid) noexcept { client_pid_ = pid; }
   /// Nothing is under way and no transaction is open: the session could end without anybody's loss.
   [[nodiscard]] bool between_transactions() const noexcept { return cycle_ == cycle_kind::none && !txn_.active; }
+  /// What the session waits for, and how many cycles and transactions it has finished: with these as before, nothing has
+  /// moved on.
+  enum class activity : std::uint8_t { idle, in_transaction, running };
+  [[nodiscard]] activity doing() const noexcept {
+    return cycle_ != cycle_kind::none ? activity::running : txn_.active ? activity::in_transaction : activity::idle;
+  }
+  [[nodiscard]] std::uint32_t finished_cycles() const noexcept { return finished_cycles_; }
+  [[nodiscard]] std::uint32_t finished_transactions() const noexcept { return finished_transactions_; }
   [[nodiscard]] const std::string& user() const noexcept { return user_; }
   /// Why the session keeps a backend between transactions; "" when it does not.
   [[nodiscard]] std::string_view pinned_because() const noexcept { return pin_reason_; }
@@ -175,6 +183,8 @@ class session_machine {
   [[nodiscard]] bool op_describe(step& s, std::string_view frame);
   [[nodiscard]] bool op_execute(step& s, std::string_view frame);
   [[nodiscard]] bool op_close(step& s, std::string_view frame);
+  [[nodiscard]] bool op_cursor(step& s, std::string_view frame, answer kind, std::string_view name);
+  [[nodiscard]] int home_of_cursor(std::string_view name) const noexcept;
   [[nodiscard]] bool op_sync(step& s);
   [[nodiscard]] bool op_error(step& s, const protocol::error_report& error);
   [[nodiscard]] bool drained(step& s);
@@ -254,6 +264,7 @@ class session_machine {
   bool default_read_only_ = false;
 
   cycle_kind cycle_ = cycle_kind::none;
+  std::uint32_t finished_cycles_ = 0, finished_transactions_ = 0;
   bool sent_ = false;                  ///< the simple statement has gone to its targets
   bool told_ = false;                  ///< something of this cycle has gone to the client
   bool cycle_failed_ = false;          ///< its error has been told
@@ -312,6 +323,7 @@ class session_machine {
   named_map<portal> portals_;
   portal unnamed_portal_;              ///< kept apart: it comes with every batch
   bool unnamed_portal_open_ = false;
+  named_map<branch_index> cursors_;    ///< declared by SQL in the open transaction: where each is
 };
 
 }  // namespace pgbraid::proxy

@@ -188,6 +188,42 @@ void session_machine::answer_locally(step& s, char type) {
   tell_local_answers(s);
 }
 
+// Where a cursor of this name can be: where SQL has declared it, on the session's own backend, or on the transaction's
+// only one. -1: nowhere, or nobody knows.
+int session_machine::home_of_cursor(std::string_view name) const noexcept {
+  if (name.empty()) return -1;
+  if (const branch_index* home = cursors_.find(name)) return *home;
+  if (pinned_ >= 0) return pinned_;
+  int home = -1;
+  for (std::size_t i = 0; i < branches_.size(); ++i) {
+    const branch& b = branches_[i];
+    if (b.state != branch_state::ready || !b.in_block) continue;
+    if (home >= 0) return -1;
+    home = static_cast<int>(i);
+  }
+  return home;
+}
+
+// A portal that no Bind has made: PostgreSQL keeps cursors and portals under one roof, and drivers describe the one that
+// DECLARE has opened. The server knows.
+bool session_machine::op_cursor(step& s, std::string_view frame, answer kind, std::string_view name) {
+  const int home = home_of_cursor(name);
+  if (home < 0) {
+    if (!drained(s)) return false;
+    // Where it was may have been lost with the transaction.
+    if (txn_.untold) return op_error(s, *std::exchange(txn_.untold, nullptr));
+    return op_error(s, client_status() == 'E' ? p::make_error(error_id::transaction_aborted) : p::make_error(error_id::no_such_portal, name));
+  }
+  const auto i = static_cast<branch_index>(home);
+  targets_.assign(1, i);
+  again_ = false;
+  if (!settle(s, targets_)) return false;
+  branches_[i].expect({kind, disposition::forward});
+  branches_[i].unsynced = true;
+  s.to_backend(i, frame);
+  return true;
+}
+
 bool session_machine::op_sync(step& s) {
   if (sync_sent_) return true;
   const auto unsynced = std::count_if(branches_.begin(), branches_.end(), [](const branch& b) { return b.state == branch_state::ready && b.unsynced; });

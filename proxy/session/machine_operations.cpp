@@ -300,7 +300,7 @@ bool session_machine::op_describe(step& s, std::string_view frame) {
   }
   if (m.kind == p::object_kind::portal) {
     portal* found = find_portal(m.name);
-    if (found == nullptr) return op_error(s, p::make_error(error_id::no_such_portal, m.name));
+    if (found == nullptr) return op_cursor(s, frame, answer::describe_portal, m.name);
     if (found->branches.empty()) {
       answer_locally(s, p::backend::no_data);
       return true;
@@ -364,7 +364,7 @@ bool session_machine::op_execute(step& s, std::string_view frame) {
     return false;
   }
   portal* found = find_portal(m.portal);
-  if (found == nullptr) return op_error(s, p::make_error(error_id::no_such_portal, m.portal));
+  if (found == nullptr) return op_cursor(s, frame, answer::execute, m.portal);
   if (found->branches.empty()) {
     return execute_control(s, statement_ptr{found->statement});
   }
@@ -403,6 +403,7 @@ bool session_machine::op_close(step& s, std::string_view frame) {
     return true;
   }
   portal* found = find_portal(m.name);
+  if (found == nullptr && home_of_cursor(m.name) >= 0) return op_cursor(s, frame, answer::close, m.name);
   if (found == nullptr || found->branches.empty()) {
     portals_.erase(m.name);
     answer_locally(s, p::backend::close_complete);

@@ -78,6 +78,14 @@ branch_index session_machine::branch_for(step& s, router::shard_index shard, boo
 bool session_machine::place(step& s, const router::plan& plan, const router::route& r, targets& out, protocol::error_report& refusal) {
   out.clear();
   const router::topology& map = *context_->context.map;
+  if (plan.effect == router::session_effect::use_cursor) {
+    // It stays where it was declared, wherever the transaction has moved to since.
+    if (const branch_index* home = cursors_.find(plan.name)) {
+      again_ = false;
+      out.push_back(*home);
+      return true;
+    }
+  }
   if (const auto* refused = std::get_if<router::to_refusal>(&r.target)) {
     refusal = refused->error();
     return false;
@@ -157,6 +165,7 @@ void session_machine::mark_use(const router::plan& plan, const router::route& r,
         break;
       case router::session_effect::declare_cursor:
         if (plan.tag.find("HOLD") != std::string::npos) pin(i, "a WITH HOLD cursor");
+        if (used.size() == 1) cursors_.set(plan.name, i);
         break;
       default:
         break;
@@ -191,6 +200,7 @@ void session_machine::drop_branch(branch_index b) {
   if (!sent_) placed_ = false;
   const auto uses_it = [b](const portal& p) { return std::find(p.branches.begin(), p.branches.end(), b) != p.branches.end(); };
   portals_.erase_if(uses_it);
+  cursors_.erase_if([b](branch_index home) { return home == b; });
   if (uses_it(unnamed_portal_)) unnamed_portal_open_ = false;
 }
 

@@ -123,6 +123,18 @@ std::shared_ptr<routing_context> routing_contexts::get(const std::string& user, 
   return made;
 }
 
+void routing_contexts::set_max_parse(std::size_t bytes) {
+  if (bytes == max_parse_bytes_) return;
+  max_parse_bytes_ = bytes;
+  for (auto& [key, weak] : known_) {
+    const auto alive = weak.lock();
+    if (!alive) continue;
+    alive->context.max_parse_bytes = bytes;
+    alive->cache.clear();
+    ++alive->generation;
+  }
+}
+
 void routing_contexts::update(const database_state_ptr& state) {
   for (auto& [key, weak] : known_) {
     if (auto alive = weak.lock()) alive->update(state);

@@ -42,6 +42,8 @@ class routing_contexts {
 
   /// The context of a session of `user` with these settings.
   [[nodiscard]] std::shared_ptr<routing_context> get(const std::string& user, const settings& wanted, const database_state_ptr& state);
+  /// Another limit: plans made under the old one are dropped.
+  void set_max_parse(std::size_t bytes);
   /// Hands a new state to all contexts in use.
   void update(const database_state_ptr& state);
 

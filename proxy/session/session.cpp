@@ -403,9 +403,47 @@ void session::shut_down(bool now) {
   if (closing_) return;
   leaving_ = true;
   if (!now && machine_ && !machine_->between_transactions()) return;
+  send_away(p::make_error(p::error_id::shutting_down));
+}
+
+void session::watch(std::uint32_t now, bool first) {
+  if (!machine_ || closing_) return;
+  using activity = session_machine::activity;
+  const session_machine& m = *machine_;
+  const activity doing = m.doing();
+  if (first || !seen_.valid || m.finished_transactions() != seen_.transactions || (seen_.doing == activity::idle && doing != activity::idle)) {
+    seen_.transaction_since = now;
+  }
+  if (first || !seen_.valid || m.finished_cycles() != seen_.cycles || doing != seen_.doing) {
+    seen_ = {m.finished_cycles(), m.finished_transactions(), now, seen_.transaction_since, doing, true, false};
+  }
+  const config::timeouts& allowed = worker_.options().timeouts;
+  const auto over = [now](std::uint32_t since, std::chrono::milliseconds limit) { return limit.count() > 0 && (now - since) * time_step >= limit; };
+  switch (doing) {
+    case activity::idle:
+      if (over(seen_.since, allowed.idle_client)) send_away(p::make_error(p::error_id::idle_client_timeout));
+      return;
+    case activity::in_transaction:
+      if (over(seen_.since, allowed.idle_in_transaction)) return send_away(p::make_error(p::error_id::idle_in_transaction_timeout));
+      break;
+    case activity::running:
+      if (over(seen_.since, allowed.query)) {
+        if (!seen_.cancelled) {
+          seen_.cancelled = true;
+          return cancel();
+        }
+        // A server that does not heed it, or a client that does not take its answer.
+        if (over(seen_.since, allowed.query + allowed.connect)) return send_away(p::make_error(p::error_id::query_timeout));
+      }
+      break;
+  }
+  if (over(seen_.transaction_since, allowed.transaction)) send_away(p::make_error(p::error_id::transaction_timeout));
+}
+
+void session::send_away(const p::error_report& why) {
   const session_ptr keep{this};
   std::string bytes;
-  p::encode_error(bytes, p::make_error(p::error_id::shutting_down));
+  p::encode_error(bytes, why);
   if (unsent_.empty() && io_.is_open()) (void)io_.send(bytes);
   close();
 }
@@ -420,6 +458,8 @@ void session::close() {
 void session::leave() {
   for (std::size_t i = 0; i < leases_.size(); ++i) discard(static_cast<branch_index>(i));
   if (is_linked()) {
+    if (counted_user_ != nullptr) worker_.shared().users_clients.leave(counted_user_);
+    if (counted_database_ != nullptr) worker_.shared().databases_clients.leave(counted_database_);
     unlink();
     worker_.session_ended(*this);
   }

@@ -4,6 +4,7 @@
 #include "proxy/backend/pool.hpp"
 #include "proxy/session/machine.hpp"
 #include "proxy/session/step.hpp"
+#include "proxy/worker/client_counts.hpp"
 #include "proxy/worker/channel.hpp"
 
 #include <boost/intrusive/list_hook.hpp>
@@ -11,6 +12,7 @@
 #include <boost/smart_ptr/intrusive_ref_counter.hpp>
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -34,6 +36,10 @@ class session final : public boost::intrusive_ref_counter<session, boost::thread
   void start();
   /// A cancel request that named it.
   void cancel();
+  /// Cancels its statement, or ends it, if it has stood still for longer than the topology's time-outs allow. `now` in
+  /// time_steps of its worker; `first`: nobody has looked for a while.
+  void watch(std::uint32_t now, bool first);
+  static constexpr std::chrono::milliseconds time_step{10};
   /// Ends it with a word of explanation once it is between transactions; at once if `now`.
   void shut_down(bool now);
   [[nodiscard]] worker& owner() noexcept { return worker_; }
@@ -74,9 +80,18 @@ class session final : public boost::intrusive_ref_counter<session, boost::thread
   void drained();
   void close();
   void leave();
+  void send_away(const protocol::error_report& why);
   void consume(std::size_t bytes);
   void make_room();
   [[nodiscard]] std::string_view input() const noexcept { return {data_ + begin_, end_ - begin_}; }
+
+  /// What was seen of it when time-outs were last looked at; times in time_steps of its worker.
+  struct last_look {
+    std::uint32_t cycles = 0, transactions = 0;
+    std::uint32_t since = 0, transaction_since = 0;
+    session_machine::activity doing = session_machine::activity::idle;
+    bool valid = false, cancelled = false;
+  };
 
   static constexpr std::size_t inline_size = 384;
 
@@ -99,6 +114,9 @@ class session final : public boost::intrusive_ref_counter<session, boost::thread
   char* data_;
   std::size_t begin_ = 0, end_ = 0, capacity_ = inline_size;
   std::unique_ptr<char[]> large_;
+  last_look seen_;
+  client_counts::entry* counted_user_ = nullptr;      ///< where it is counted
+  client_counts::entry* counted_database_ = nullptr;
   bool reading_ = false, wants_input_ = false, waiting_writable_ = false;
   bool closing_ = false, busy_ = false, leaving_ = false;
   std::array<char, inline_size> inline_;

@@ -26,6 +26,30 @@ void served_database::update(database_state_ptr state) {
   contexts_.update(environment_.state);
 }
 
+void served_database::take_limits(const config::limits& limits) {
+  environment_.max_message_bytes = limits.max_message;
+  environment_.max_statements = limits.max_statements;
+  contexts_.set_max_parse(limits.max_parse);
+  if (!environment_.state->config) return;
+  for (const auto& [user, shards] : pools_) {
+    for (const auto& servers : shards) {
+      for (server_pool* pool : servers) {
+        if (pool != nullptr) configure(*pool, user);
+      }
+    }
+  }
+}
+
+void served_database::configure(server_pool& pool, const std::string& user) {
+  const config::pool_options& options = environment_.state->config->pool;
+  const config::user* const named = config::find_user(owner_.options(), user);
+  const budget_limits limits{options.size, options.reserve, options.max_connections, named == nullptr ? 0 : named->max_server_connections};
+  (void)owner_.pool(pool.endpoint(), &limits);
+  pool.idle_timeout = options.idle_timeout;
+  pool.lifetime = options.lifetime;
+  pool.reserve_after = options.reserve_after;
+}
+
 server_pool& served_database::pool_of(router::shard_index shard, std::size_t server, const std::string& user) {
   const config::database& config = *environment_.state->config;
   if (last_pools_ == nullptr || last_user_ != user) {
@@ -44,8 +68,8 @@ server_pool& served_database::pool_of(router::shard_index shard, std::size_t ser
     endpoint.database = at.dbname.empty() ? environment_.state->name : at.dbname;
     endpoint.user = user;
     endpoint.label = fmt::format("shard {}, {}:{}", config.shards[shard].name, at.host, at.port);
-    pool = &owner_.pool(endpoint, config.pool.size);
-    pool->idle_timeout = config.pool.idle_timeout;
+    pool = &owner_.pool(endpoint, nullptr);
+    configure(*pool, user);
   }
   return *pool;
 }

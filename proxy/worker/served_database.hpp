@@ -31,6 +31,8 @@ class served_database {
 
   /// A newer state; sessions see it from their next statement on.
   void update(database_state_ptr state);
+  /// limits.* of a new topology.
+  void take_limits(const config::limits& limits);
   [[nodiscard]] const database_state& state() const noexcept { return *environment_.state; }
   [[nodiscard]] session_environment& environment() noexcept { return environment_; }
 
@@ -49,6 +51,8 @@ class served_database {
 
  private:
   [[nodiscard]] server_pool& pool_of(router::shard_index shard, std::size_t server, const std::string& user);
+  /// Brings the topology's limits to a pool of `user`'s and to its budget.
+  void configure(server_pool& pool, const std::string& user);
   [[nodiscard]] int choose_replica(const shard_state& shard, router::shard_index index, steady_time written, const std::string& user);
 
   worker& owner_;

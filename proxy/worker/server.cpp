@@ -1,6 +1,7 @@
 #include "proxy/worker/server.hpp"
 
 #include "proxy/cluster/monitor.hpp"
+#include "proxy/log_level.hpp"
 #include "proxy/worker/listener.hpp"
 #include "proxy/worker/shared_state.hpp"
 #include "proxy/worker/worker.hpp"
@@ -153,6 +154,7 @@ class process {
         for (const std::string& error : errors) spdlog::error("reload refused: {}", error);
         if (!errors.empty()) return;
         shared_.replace(next);
+        spdlog::set_level(level_of(next->log.level));
         for (worker* each : shared_.workers) each->take_topology(next);
         spdlog::info("reloaded");
       });

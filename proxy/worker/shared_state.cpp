@@ -1,6 +1,7 @@
 #include "proxy/worker/shared_state.hpp"
 
 #include "protocol/scram.hpp"
+#include "proxy/backend/pool.hpp"
 
 namespace pgbraid::proxy {
 
@@ -43,14 +44,24 @@ void shared_state::publish(database_state_ptr state) {
   databases_[state->name] = std::move(state);
 }
 
-std::shared_ptr<server_budget> shared_state::budget(const std::string& key, unsigned limit) {
+std::shared_ptr<server_budget> shared_state::budget(const server_endpoint& endpoint, const budget_limits* limits) {
   const std::lock_guard lock{mutex_};
-  auto& found = budgets_[key];
-  if (!found) {
-    found = std::make_shared<server_budget>(limit == 0 ? config::pool_options{}.size : limit, static_cast<unsigned>(workers.size()));
-  } else if (limit != 0) {
-    found->change_limit(limit);
-  }
+  auto& found = budgets_[endpoint.key()];
+  if (found && limits == nullptr) return found;
+  const budget_limits wanted = limits == nullptr ? budget_limits{} : *limits;
+  if (!found) found = std::make_shared<server_budget>(wanted, static_cast<unsigned>(workers.size()));
+  const auto group = [&](std::string key, unsigned limit) {
+    auto& of_key = groups_[key];
+    if (!of_key) {
+      // A budget joins when it is made, so that its connections are counted whether there is a limit today or not.
+      of_key = std::make_shared<connection_group>();
+    }
+    of_key->change_limit(limit);
+    return of_key;
+  };
+  const std::string server = endpoint.host + '\0' + std::to_string(endpoint.port) + '\0';
+  found->join({group(server + "d" + endpoint.database, wanted.of_database), group(server + "u" + endpoint.user, wanted.of_user)}, found);
+  found->change(wanted);
   return found;
 }
 

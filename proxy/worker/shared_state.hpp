@@ -6,6 +6,7 @@
 #include "proxy/backend/credentials.hpp"
 #include "proxy/cluster/monitor.hpp"
 #include "proxy/cluster/snapshot.hpp"
+#include "proxy/worker/client_counts.hpp"
 
 #include <boost/asio/thread_pool.hpp>
 
@@ -33,6 +34,7 @@ struct shared_state {
   scram_key_cache keys;
   boost::asio::thread_pool slow_work{1};     ///< PBKDF2
   std::atomic<unsigned> clients{0};
+  client_counts users_clients, databases_clients;
 
   /// The topology in force. runs on: any thread.
   [[nodiscard]] std::shared_ptr<const config::topology> topology() const;
@@ -45,8 +47,9 @@ struct shared_state {
   [[nodiscard]] std::vector<database_state_ptr> databases() const;
   void publish(database_state_ptr state);
 
-  /// The one budget of a server, database and user; `limit` 0: as it is, the default for a new one. runs on: any thread.
-  [[nodiscard]] std::shared_ptr<server_budget> budget(const std::string& key, unsigned limit);
+  /// The one budget of a server, database and user. Without limits: as it is, the default for a new one.
+  /// runs on: any thread.
+  [[nodiscard]] std::shared_ptr<server_budget> budget(const server_endpoint& endpoint, const budget_limits* limits);
 
  private:
   mutable std::mutex mutex_;
@@ -54,6 +57,7 @@ struct shared_state {
   std::shared_ptr<const user_list> users_;
   std::map<std::string, database_state_ptr> databases_;
   std::map<std::string, std::shared_ptr<server_budget>> budgets_;
+  std::map<std::string, std::shared_ptr<connection_group>> groups_;  ///< of a server and a database, or a server and a user
 };
 
 }  // namespace pgbraid::proxy

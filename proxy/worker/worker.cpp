@@ -52,12 +52,30 @@ void worker::tick() {
   coarse_now_ = std::chrono::steady_clock::now();
   for (auto& [key, pool] : pools_) {
     pool->expire(coarse_now_);
-    pool->close_idle_since(coarse_now_ - pool->idle_timeout);
   }
+  watch_sessions();
   tick_.expires_after(tick_interval);
   tick_.async_wait([this](const boost::system::error_code& error) {
     if (!error) tick();
   });
+}
+
+// Sessions that stand still for longer than they may. Nothing is noted while they work: what has moved on since the last
+// look shows.
+void worker::watch_sessions() {
+  const config::timeouts& t = topology_->timeouts;
+  std::chrono::milliseconds shortest = std::chrono::milliseconds::max();
+  for (const auto each : {t.query, t.transaction, t.idle_in_transaction, t.idle_client}) {
+    if (each.count() > 0) shortest = std::min(shortest, each);
+  }
+  const bool before = std::exchange(watching_, shortest != std::chrono::milliseconds::max());
+  if (!watching_ || coarse_now_ < next_watch_) return;
+  next_watch_ = coarse_now_ + std::clamp<std::chrono::milliseconds>(shortest / 10, tick_interval / 2, std::chrono::seconds{1});
+  const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(coarse_now_ - started_) / session::time_step;
+  for (auto i = sessions_.begin(); i != sessions_.end();) {
+    session& s = *i++;
+    s.watch(static_cast<std::uint32_t>(now), !before);
+  }
 }
 
 void worker::add_client(int descriptor, bool tcp) {
@@ -98,7 +116,10 @@ void worker::take_state(database_state_ptr state) {
 }
 
 void worker::take_topology(std::shared_ptr<const config::topology> topology) {
-  asio::post(io_, [this, topology = std::move(topology)]() mutable { topology_ = std::move(topology); });
+  asio::post(io_, [this, topology = std::move(topology)]() mutable {
+    topology_ = std::move(topology);
+    for (auto& [name, database] : databases_) database->take_limits(topology_->limits);
+  });
 }
 
 served_database* worker::find_database(const std::string& name) {
@@ -112,13 +133,12 @@ bool worker::any_database() const noexcept {
   return std::any_of(topology_->databases.begin(), topology_->databases.end(), [](const config::database& d) { return d.name == "*"; });
 }
 
-server_pool& worker::pool(const server_endpoint& endpoint, unsigned limit) {
-  const std::string key = endpoint.key();
-  auto& found = pools_[key];
+server_pool& worker::pool(const server_endpoint& endpoint, const budget_limits* limits) {
+  auto& found = pools_[endpoint.key()];
   if (!found) {
-    found = std::make_unique<server_pool>(*this, endpoint, shared_.budget(key, limit));
-  } else if (limit != 0) {
-    found->budget().change_limit(limit);
+    found = std::make_unique<server_pool>(*this, endpoint, shared_.budget(endpoint, limits));
+  } else if (limits != nullptr) {
+    (void)shared_.budget(endpoint, limits);
   }
   return *found;
 }

@@ -44,7 +44,7 @@ class worker {
   template <typename Function>
   void post_to_pool(unsigned to, const server_endpoint& endpoint, Function&& function) {
     worker& other = *shared_.workers[to];
-    boost::asio::post(other.io_, [&other, endpoint, function = std::forward<Function>(function)]() mutable { function(other.pool(endpoint, 0)); });
+    boost::asio::post(other.io_, [&other, endpoint, function = std::forward<Function>(function)]() mutable { function(other.pool(endpoint, nullptr)); });
   }
 
   // its own thread
@@ -54,8 +54,8 @@ class worker {
   [[nodiscard]] settings_registry& settings() noexcept { return settings_; }
   [[nodiscard]] statement_registry& statements() noexcept { return statements_; }
   [[nodiscard]] step& scratch() noexcept { return scratch_; }
-  /// `limit` 0: as it is, or the default for one not met before.
-  [[nodiscard]] server_pool& pool(const server_endpoint& endpoint, unsigned limit);
+  /// Without limits: as it is, or the default for one not met before.
+  [[nodiscard]] server_pool& pool(const server_endpoint& endpoint, const budget_limits* limits);
   [[nodiscard]] served_database* find_database(const std::string& name);
   [[nodiscard]] bool any_database() const noexcept;
   void ensure_database(const std::string& name) { shared_.control_plane->ensure_database(name); }
@@ -77,6 +77,7 @@ class worker {
   using session_list = boost::intrusive::list<session, boost::intrusive::constant_time_size<false>>;
 
   void tick();
+  void watch_sessions();
   void end_sessions(bool now);
 
   shared_state& shared_;
@@ -95,6 +96,8 @@ class worker {
   std::atomic<unsigned> load_{0};
   std::vector<backend_ptr> cancelling_, lending_;
   std::chrono::steady_clock::time_point coarse_now_{std::chrono::steady_clock::now()};
+  std::chrono::steady_clock::time_point started_{coarse_now_}, next_watch_{coarse_now_};
+  bool watching_ = false;
   bool leaving_ = false;
 };
 

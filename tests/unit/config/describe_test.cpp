@@ -75,10 +75,16 @@ databases:
     pool:
       mode: transaction
       size: 20
+      max_connections: 0
+      reserve: 0
+      reserve_after: 5s
       prepared_statements: 500
       idle_timeout: 10min
+      lifetime: 1h
 limits:
   max_clients: 10000
+  max_clients_per_user: 0
+  max_clients_per_database: 0
   max_message: 64MB
   max_parse: 1MB
   max_statements: 10000
@@ -87,6 +93,10 @@ timeouts:
   login: 1min
   connect: 5s
   checkout: 2min
+  query: 0
+  transaction: 0
+  idle_in_transaction: 0
+  idle_client: 0
   shutdown: 1min
 log:
   level: info

@@ -31,7 +31,10 @@ std::string file_with(std::string_view path, std::string_view value) {
     server = fmt::format("{{host: h, {}: {}}}", last(), value);
   } else if (rest.starts_with(below)) {
     rest.erase(0, below.size());
-    other = fmt::format(", {}: {{{}: {}}}", rest.substr(0, rest.find('.')), last(), value);
+    other = rest.find('.') == rest.npos ? fmt::format(", {}: {}", rest, value)
+                                        : fmt::format(", {}: {{{}: {}}}", rest.substr(0, rest.find('.')), last(), value);
+  } else if (rest.starts_with("users.*.")) {
+    sharding = fmt::format("users: {{u: {{password: p, {}: {}}}}}\n", last(), value);
   } else {
     const auto dot = rest.find('.');
     sharding = dot == rest.npos ? fmt::format("{}: {}\n", rest, value)

@@ -195,15 +195,16 @@ TEST_CASE("every number and time reaches its struct") {
 workers: 3
 auth: {method: password}
 monitor: {user: m, password: p, dbname: w, interval: 10ms, timeout: 11ms, catalog_interval: 1s}
-users: {a: b}
-limits: {max_clients: 4, max_message: 8kB, max_parse: 2 KiB, max_statements: 5}
-timeouts: {login: 1s, connect: 2s, checkout: 3s, shutdown: 0}
+users: {a: b, u: {password: c, max_clients: 11, max_server_connections: 12}}
+limits: {max_clients: 4, max_clients_per_user: 13, max_clients_per_database: 14, max_message: 8kB, max_parse: 2 KiB, max_statements: 5}
+timeouts: {login: 1s, connect: 2s, checkout: 3s, shutdown: 0, query: 4s, transaction: 5s, idle_in_transaction: 6s, idle_client: 7s}
 log: {level: debug, connections: yes}
 databases:
   d:
     servers: [{host: h, port: 7, weight: 8, dbname: e}]
     reads: {replicas: off, max_lag: 5s, consistency: eventual, treat_as_read: [f], treat_as_write: [g]}
-    pool: {size: 9, prepared_statements: 10, idle_timeout: 1.5s}
+    pool: {size: 9, prepared_statements: 10, idle_timeout: 1.5s, max_connections: 15, reserve: 16, reserve_after: 8s, lifetime: 9s}
+    max_clients: 17
 )",
                                   "t");
   CHECK(told(r).empty());
@@ -226,6 +227,14 @@ databases:
   CHECK(t.timeouts.connect == 2s);
   CHECK(t.timeouts.checkout == 3s);
   CHECK(t.timeouts.shutdown == 0s);
+  CHECK(t.timeouts.query == 4s);
+  CHECK(t.timeouts.transaction == 5s);
+  CHECK(t.timeouts.idle_in_transaction == 6s);
+  CHECK(t.timeouts.idle_client == 7s);
+  CHECK(t.users.at(1).max_clients == 11);
+  CHECK(t.users.at(1).max_server_connections == 12);
+  CHECK(t.limits.max_clients_per_user == 13);
+  CHECK(t.limits.max_clients_per_database == 14);
   CHECK(t.log.level == log_level::debug);
   CHECK(t.log.connections);
   const database& d = t.databases.at(0);
@@ -240,6 +249,11 @@ databases:
   CHECK(d.pool.size == 9);
   CHECK(d.pool.prepared_statements == 10);
   CHECK(d.pool.idle_timeout == 1500ms);
+  CHECK(d.pool.max_connections == 15);
+  CHECK(d.pool.reserve == 16);
+  CHECK(d.pool.reserve_after == 8s);
+  CHECK(d.pool.lifetime == 9s);
+  CHECK(d.max_clients == 17);
 }
 
 TEST_CASE("one database of one server may be a shard beside another database of it; anchors save typing") {

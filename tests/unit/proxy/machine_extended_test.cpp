@@ -233,3 +233,42 @@ TEST_CASE("ROLLBACK outside a transaction block is the server's to judge") {
   t.server("s0", "Z(I)");
   CHECK(t.told() == "1 2 C(INSERT 0 1) 1 2 N(25P01) C(ROLLBACK) Z(I)");
 }
+
+TEST_CASE("a cursor declared by SQL is a portal too, and stays where it was declared") {
+  script_options options;
+  options.replicas = true;
+  machine_script t{options};
+  t.client("Q(BEGIN) Q(DECLARE cur CURSOR FOR SELECT name FROM customers)");
+  t.server("s0r", "C(BEGIN) Z(T) C(DECLARE CURSOR) Z(T)");
+  (void)t.asked("s0r");
+  (void)t.told();
+
+  t.client("D(P cur) E(cur) S");
+  CHECK(t.asked("s0r") == "D(P cur) E(cur) S");
+  t.server("s0r", "T(name) D(a) C(SELECT 1) Z(T)");
+  CHECK(t.told() == "T(name) D(a) C(SELECT 1) Z(T)");
+
+  SECTION("when the transaction has moved on to the primary") {
+    t.client("Q(UPDATE customers SET name = 'x')");
+    t.server("s0", "C(BEGIN) Z(T) C(UPDATE 1) Z(T)");
+    (void)t.told();
+    t.client("Q(FETCH 1 FROM cur) C(P cur) S");
+    CHECK(t.asked("s0r") == "Q(FETCH 1 FROM cur)");
+    t.server("s0r", "T(name) D(b) C(FETCH 1) Z(T)");
+    CHECK(t.asked("s0r") == "C(P cur) S");
+    t.server("s0r", "3 Z(T)");
+    CHECK(t.told() == "T(name) D(b) C(FETCH 1) Z(T) 3 Z(T)");
+  }
+  SECTION("and of a name that nobody knows the server says so") {
+    t.client("D(P other) S");
+    t.server("s0r", "E(34000 portal does not exist) Z(E)");
+    CHECK(t.told() == "E(34000) Z(E)");
+  }
+  SECTION("but not behind the transaction") {
+    t.client("Q(COMMIT)");
+    t.server("s0r", "C(COMMIT) Z(I)");
+    (void)t.told();
+    t.client("D(P cur) S");
+    CHECK(t.told() == "E(34000) Z(I)");
+  }
+}

@@ -1,0 +1,1 @@
+"""The application whose migrations and models the Django test uses."""
