@@ -24,6 +24,8 @@ enum class consistency : std::uint8_t { session, global, eventual };
 enum class pool_mode : std::uint8_t { transaction, session, statement };
 enum class shard_function : std::uint8_t { postgres_hash, consistent_hash, range, list, lookup, schema };
 enum class log_level : std::uint8_t { debug, info, warning, error };
+enum class client_tls_mode : std::uint8_t { disable, allow, require };
+enum class tls_version : std::uint8_t { tls_1_2, tls_1_3 };
 
 struct host_port {
   std::string host;  ///< name, address, or a Unix-socket directory starting with '/'
@@ -31,10 +33,19 @@ struct host_port {
   friend bool operator==(const host_port&, const host_port&) = default;
 };
 
+/// TLS for clients. Paths are relative to the working directory: the file's own folder has been put before them.
+struct client_tls {
+  client_tls_mode mode = client_tls_mode::allow;
+  std::string cert, key;  ///< PEM files; "": no TLS is offered
+  tls_version min_version = tls_version::tls_1_2;
+  [[nodiscard]] bool offered() const noexcept { return mode != client_tls_mode::disable && !cert.empty(); }
+};
+
 struct listen_options {
   std::vector<std::string> hosts{"127.0.0.1"};
   std::uint16_t port = 6432;
   unsigned backlog = 1024;
+  client_tls tls;
 };
 
 struct admin_options {

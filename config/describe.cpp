@@ -84,6 +84,13 @@ void write_settings(writer& out, const topology& t) {
   out.line(1, "host: {}", list(t.listen.hosts));
   out.line(1, "port: {}", t.listen.port);
   out.line(1, "backlog: {}", t.listen.backlog);
+  if (const client_tls& tls = t.listen.tls; !tls.cert.empty()) {
+    out.line(1, "tls:");
+    out.line(2, "mode: {}", name_of("listen.tls.mode", tls.mode));
+    out.line(2, "cert: {}", quoted(tls.cert));
+    out.line(2, "key: {}", quoted(tls.key));
+    out.line(2, "min_version: {}", name_of("listen.tls.min_version", tls.min_version));
+  }
   if (!t.admin.users.empty() || t.admin.http) out.line(0, "admin:");
   if (!t.admin.users.empty()) out.line(1, "users: {}", list(t.admin.users));
   if (t.admin.http) out.line(1, "http: {}", quoted(address(*t.admin.http)));

@@ -25,6 +25,8 @@ constexpr std::array replica_uses{choice_row{"prefer"}, choice_row{"require"}, c
 constexpr std::array consistencies{choice_row{"session"}, choice_row{"global", refused}, choice_row{"eventual"}};
 constexpr std::array pool_modes{choice_row{"transaction"}, choice_row{"session", refused},
                                 choice_row{"statement", refused}};
+constexpr std::array client_tls_modes{choice_row{"disable"}, choice_row{"allow"}, choice_row{"require"}};
+constexpr std::array tls_versions{choice_row{"TLSv1.2"}, choice_row{"TLSv1.3"}};
 constexpr std::array log_levels{choice_row{"debug"}, choice_row{"info"}, choice_row{"warning"}, choice_row{"error"}};
 
 // clang-format off
@@ -33,7 +35,11 @@ constexpr key_row table[] = {
   {"listen.host", text_or_list, "127.0.0.1", "Address to listen on, or a list of them; one that starts with `/` is the directory of a Unix socket."},
   {"listen.port", integer, "6432", "Port of all addresses and sockets.", built, 1, 65535},
   {"listen.backlog", integer, "1024", "Connections that the kernel may hold before they are accepted.", built, 1, 65535},
-  {"listen.tls", anything, "", "TLS for clients.", refused},
+  {"listen.tls", section, "", "TLS for clients; files are read again at a reload, and when they have changed."},
+  {"listen.tls.mode", choice, "allow", "Whether clients may (`allow`) or must (`require`) use TLS over TCP; `disable` offers none. Unix sockets are never encrypted.", built, 0, 0, client_tls_modes},
+  {"listen.tls.cert", text, "", "PEM file with the server certificate, followed by those between it and its root; a relative path starts at the topology file's folder."},
+  {"listen.tls.key", text, "", "PEM file with the certificate's private key, not protected by a password."},
+  {"listen.tls.min_version", choice, "TLSv1.2", "Oldest version of TLS that clients may use.", built, 0, 0, tls_versions},
 
   {"admin", section, "", "The console and what watches pgbraid."},
   {"admin.users", text_list, "", "Users who may open the console database `pgbraid`.", ignored},

@@ -10,9 +10,26 @@
 namespace pgbraid::config {
 namespace {
 
-void read_listen(const fields& section, listen_options& out, std::vector<finding>& findings) {
+void read_client_tls(const fields& listen, const std::string& folder, client_tls& out, std::vector<finding>& findings) {
+  const yaml::node* given = listen.at("tls");
+  if (given == nullptr || given->what != yaml::node::kind::map) return;
+  const fields section(given);
+  section.choice("mode", "listen.tls.mode", out.mode);
+  section.choice("min_version", "listen.tls.min_version", out.min_version);
+  section.path("cert", folder, out.cert);
+  section.path("key", folder, out.key);
+  const auto fail = [&](const char* why) {
+    findings.push_back({finding::level::error, given->where, fmt::format("listen.tls: {}", why)});
+  };
+  if (out.cert.empty() != out.key.empty()) return fail("cert and key are given together or not at all");
+  if (out.cert.empty() && out.mode != client_tls_mode::disable) fail("cert and key are missing");
+}
+
+void read_listen(const fields& section, const std::string& folder, listen_options& out,
+                 std::vector<finding>& findings) {
   section.integer("port", out.port);
   section.integer("backlog", out.backlog);
+  read_client_tls(section, folder, out.tls, findings);
   const yaml::node* host = section.at("host");
   if (host == nullptr || host->what == yaml::node::kind::null) return;
   const auto fail = [&findings](position at, const std::string& why) {
@@ -72,7 +89,7 @@ std::string wrong_for(auth_method method, const std::optional<std::string>& pass
 
 void read_settings(const yaml::node& root, const std::string& folder, topology& out, std::vector<finding>& findings) {
   const fields file(&root);
-  read_listen(fields(file.at("listen")), out.listen, findings);
+  read_listen(fields(file.at("listen")), folder, out.listen, findings);
   const fields admin(file.at("admin"));
   admin.texts("users", out.admin.users);
   std::string why;

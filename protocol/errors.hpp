@@ -30,7 +30,12 @@ enum class severity : std::uint8_t { error, fatal };
       "Connect to the server itself for replication.")                                                                  \
   row(shutting_down, "57P01", fatal, "terminating connection: pgbraid is shutting down", "")                            \
   row(too_many_clients, "53300", fatal, "sorry, too many clients already (limits.max_clients is {})", "")               \
-  row(login_timeout, "08P01", fatal, "the client did not complete its login within {}", "")                             \
+  row(login_timeout, "57014", fatal, "canceling authentication due to timeout", "{}")                             \
+  row(tls_required, "28000", fatal, "connection is not encrypted: TLS is required here",                                \
+      "Connect with sslmode=require, or set listen.tls.mode to allow.")                                                 \
+  row(access_denied, "28000", fatal, "no access rule admits user \"{}\" to database \"{}\" from {}, {}",                \
+      "Rules are listed under auth.rules in the topology; the first that fits decides.")                                \
+  row(certificate_refused, "28000", fatal, "certificate authentication failed for user \"{}\"", "")                     \
   row(database_not_served, "57P03", fatal, "database \"{}\" is not served: {}", "See the log of pgbraid.")              \
   row(internal, "XX000", error, "internal error: {}", "Please report this as a bug of pgbraid.")                        \
   /* servers */                                                                                                         \

@@ -34,6 +34,9 @@ p::client_method method_of(config::auth_method method) {
   }
 }
 
+/// How TLS begins: the type of a handshake's record. A startup packet begins with the zero of its length.
+constexpr char tls_handshake = 0x16;
+
 /// The login ends here with this word to the client.
 struct refused {
   p::error_report error;
@@ -64,6 +67,14 @@ class client_greeting {
     auto on_timeout = [&](const boost::system::error_code& error) {
       if (error) return;
       timed_out = true;
+      // Who has not even said what it wants may speak another protocol: a word of ours would only confuse it.
+      if (!user_.empty()) {
+        const auto limit =
+            std::chrono::duration_cast<std::chrono::milliseconds>(worker_.options().timeouts.login).count();
+        auto late = p::make_error(error_id::login_timeout);
+        late.hint = fmt::format("timeouts.login is {} ms.", limit);
+        (void)client_->io_.send(fatal(late));
+      }
       client_->io_.close();
     };
     timer.async_wait(on_timeout);
@@ -117,14 +128,41 @@ class client_greeting {
 
   asio::awaitable<void> more() {
     char buffer[4096];
-    const std::size_t bytes = co_await client_->io_.socket().async_read_some(asio::buffer(buffer), asio::use_awaitable);
+    const std::size_t bytes = co_await receive_some(client_->io_, buffer, sizeof buffer);
     unread_.append(buffer, bytes);
+  }
+
+  [[nodiscard]] bool over_tcp() const {
+    boost::system::error_code error;
+    return client_->io_.socket().local_endpoint(error).protocol().family() != AF_UNIX;
+  }
+
+  /// TLS from here on. `early`: its first bytes, if they have been read.
+  asio::awaitable<void> encrypt(const tls_context& context, std::string early) {
+    client_->io_.encrypt(context.accept(client_->io_.socket().native_handle(), std::move(early)));
+    try {
+      co_await shake_hands(client_->io_);
+    } catch (const boost::system::system_error&) {
+      if (worker_.options().log.connections)
+        spdlog::info("client refused: TLS handshake failed: {}", client_->io_.tls()->reason());
+      throw;
+    }
   }
 
   /// Everything before authentication. False: nothing follows (a cancel request).
   asio::awaitable<bool> read_startup() {
+    const auto tls = over_tcp() ? worker_.shared().tls()->clients : nullptr;
     // Each kind of encryption may be asked for once, as the server has it.
     for (int requests = 0;; ++requests) {
+      if (unread_.empty()) co_await more();
+      if (tls && requests == 0 && unread_.front() == tls_handshake) {
+        co_await encrypt(*tls, std::exchange(unread_, {}));
+        if (client_->io_.tls()->application_protocol().empty()) {
+          throw refused{p::make_error(error_id::protocol_violation,
+                                      "TLS was begun without asking for it and without ALPN \"postgresql\"")};
+        }
+        continue;
+      }
       p::startup_packet packet;
       p::startup_result result;
       while ((result = p::decode_startup(unread_, packet)).status == p::frame_status::incomplete) co_await more();
@@ -139,8 +177,17 @@ class client_greeting {
         break;
       }
       if (requests >= 2) throw refused{p::make_error(error_id::protocol_violation, "too many encryption requests")};
-      const std::string no = "N";
-      co_await send_all(client_->io_, no);
+      const bool begin_tls = tls && client_->io_.tls() == nullptr && std::holds_alternative<p::ssl_request>(packet);
+      // What came along was not encrypted: taken for what TLS brings, it would let somebody in between speak for the
+      // client.
+      if (begin_tls && !unread_.empty())
+        throw refused{p::make_error(error_id::protocol_violation, "received unencrypted data after SSL request")};
+      const std::string answer = begin_tls ? "S" : "N";
+      co_await send_all(client_->io_, answer);
+      if (begin_tls) co_await encrypt(*tls, {});
+    }
+    if (tls && client_->io_.tls() == nullptr && worker_.options().listen.tls.mode == config::client_tls_mode::require) {
+      throw refused{p::make_error(error_id::tls_required)};
     }
     if (startup_.major != p::protocol_major) throw refused{p::make_error(error_id::unsupported_protocol, startup_.major, startup_.minor)};
     if (p::needs_negotiation(startup_)) {
@@ -162,7 +209,13 @@ class client_greeting {
   asio::awaitable<void> authenticate() {
     const auto users = worker_.shared().users();
     const p::stored_password stored = users->find(user_);
-    p::client_login login{method_of(worker_.options().auth), user_, stored, worker_.shared().mock_key};
+    std::string binding = client_->io_.tls() == nullptr ? std::string{} : client_->io_.tls()->server_end_point();
+    p::client_login login{method_of(worker_.options().auth),
+                          user_,
+                          stored,
+                          worker_.shared().mock_key,
+                          p::scram_nonce(),
+                          std::move(binding)};
     p::client_login::action next = login.start();
     while (true) {
       if (auto* send = std::get_if<p::client_login::send>(&next)) {

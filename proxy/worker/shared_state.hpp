@@ -6,6 +6,7 @@
 #include "proxy/backend/credentials.hpp"
 #include "proxy/cluster/monitor.hpp"
 #include "proxy/cluster/snapshot.hpp"
+#include "proxy/worker/tls_context.hpp"
 
 #include <boost/asio/thread_pool.hpp>
 
@@ -21,7 +22,7 @@ namespace pgbraid::proxy {
 class worker;
 
 struct shared_state {
-  explicit shared_state(std::shared_ptr<const config::topology> topology);
+  shared_state(std::shared_ptr<const config::topology> topology, std::shared_ptr<const tls_contexts> tls);
   ~shared_state();
 
   // Set before the workers run, never changed afterwards.
@@ -37,8 +38,10 @@ struct shared_state {
   /// The topology in force. runs on: any thread.
   [[nodiscard]] std::shared_ptr<const config::topology> topology() const;
   [[nodiscard]] std::shared_ptr<const user_list> users() const;
-  /// A new topology: users with it. Costs a PBKDF2 for each plain password.
-  void replace(std::shared_ptr<const config::topology> topology);
+  /// Certificates and keys of the topology in force, never null. runs on: any thread.
+  [[nodiscard]] std::shared_ptr<const tls_contexts> tls() const;
+  /// A new topology: users with it, and what its TLS files held. Costs a PBKDF2 for each plain password.
+  void replace(std::shared_ptr<const config::topology> topology, std::shared_ptr<const tls_contexts> tls);
 
   /// The newest state of a database, null if none is known. runs on: any thread.
   [[nodiscard]] database_state_ptr database(const std::string& name) const;
@@ -52,6 +55,7 @@ struct shared_state {
   mutable std::mutex mutex_;
   std::shared_ptr<const config::topology> topology_;
   std::shared_ptr<const user_list> users_;
+  std::shared_ptr<const tls_contexts> tls_;
   std::map<std::string, database_state_ptr> databases_;
   std::map<std::string, std::shared_ptr<server_budget>> budgets_;
 };

@@ -99,6 +99,9 @@ TEST_CASE("what is described reads back to the same") {
   check_round_trip("databases: {d: {servers: [h, \"[::1]:1\", /tmp]}}");
   check_round_trip(
       "auth: {method: trust}\nusers: {a: }\nworkers: 2\ndatabases: {\"*\": {shards: [{name: only, servers: [h]}]}}");
+  check_round_trip(
+      "listen: {tls: {mode: require, cert: a/b.crt, key: k, min_version: TLSv1.3}}\nauth: {method: trust}\n"
+      "databases: {d: {servers: [h]}}");
   check_round_trip(R"(auth: {method: trust}
 listen: {host: ["::1", /tmp]}
 databases:

@@ -93,9 +93,28 @@ TEST_CASE("listen.host") {
   });
 }
 
+TEST_CASE("listen.tls") {
+  check_mistakes({
+      {"listen: {tls: {}}", {"t:3:15: error: listen.tls: cert and key are missing"}},
+      {"listen: {tls: {mode: disable}}", {}},
+      {"listen: {tls: {cert: c, key: k}}", {}},
+      {"listen: {tls: {cert: c}}", {"t:3:15: error: listen.tls: cert and key are given together or not at all"}},
+      {"listen: {tls: {mode: prefer, cert: c, key: k}}",
+       {"t:3:22: error: listen.tls.mode: expected disable, allow or require, found \"prefer\""}},
+  });
+}
+
+TEST_CASE("files of listen.tls stand beside the topology") {
+  const load_result r = load_text(
+      "auth: {method: trust}\nlisten: {tls: {cert: c, key: /k}}\ndatabases: {d: {servers: [h]}}", "/conf/t.yaml");
+  REQUIRE(r.ok());
+  CHECK(r.value.listen.tls.cert == "/conf/c");
+  CHECK(r.value.listen.tls.key == "/k");
+  CHECK(r.value.listen.tls.offered());
+}
+
 TEST_CASE("what is not built yet stops the start where it could change answers or security, else it warns") {
   check_mistakes({
-      {"listen: {tls: {}}", {"t:3:10: error: listen.tls is not supported yet"}},
       {"failover: {max_loss: 1MB}", {"t:3:1: error: failover is not supported yet"}},
       {"limits: {max_gather: 1MB}", {"t:3:10: warning: limits.max_gather has no effect yet"}},
   });
