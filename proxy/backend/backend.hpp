@@ -34,6 +34,12 @@ class backend_holder {
   ~backend_holder() = default;
 };
 
+/// What passes from one worker to another: the descriptor (-1: none) and its TLS, if it has one.
+struct lent_connection {
+  int descriptor = -1;
+  std::unique_ptr<tls_stream> tls;
+};
+
 /// runs on: its worker.
 class backend : public boost::intrusive_ref_counter<backend, boost::thread_unsafe_counter> {
  public:
@@ -66,11 +72,13 @@ class backend : public boost::intrusive_ref_counter<backend, boost::thread_unsaf
   /// Says goodbye and closes. The pool must have been told.
   void close() noexcept;
 
-  /// Takes the socket out for another worker: the read is cancelled and awaited first. `taken(fd)`: -1 if bytes had
-  /// arrived or it is closed.
+  [[nodiscard]] bool encrypted() const noexcept { return io_.tls() != nullptr; }
+
+  /// Takes the socket out for another worker: the read is cancelled and awaited first. `taken(lent_connection)`:
+  /// without a descriptor if bytes had arrived or it is closed.
   template <typename Taken>
   void hand_over(Taken taken) {
-    handing_over_ = std::function<void(int)>(std::move(taken));
+    handing_over_ = std::function<void(lent_connection)>(std::move(taken));
     boost::system::error_code ignored;
     io_.socket().cancel(ignored);
     if (!reading_) finish_hand_over(false);
@@ -88,7 +96,7 @@ class backend : public boost::intrusive_ref_counter<backend, boost::thread_unsaf
   std::size_t capacity_, begin_ = 0, end_ = 0;
   std::string unsent_;
   bool reading_ = false, paused_ = false, waiting_writable_ = false;
-  std::function<void(int)> handing_over_;
+  std::function<void(lent_connection)> handing_over_;
 };
 using backend_ptr = boost::intrusive_ptr<backend>;
 

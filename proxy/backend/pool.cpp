@@ -10,7 +10,11 @@
 
 namespace pgbraid::proxy {
 
-std::string server_endpoint::key() const { return host + '\0' + std::to_string(port) + '\0' + database + '\0' + user; }
+// Connections that were made under other TLS settings are another pool's.
+std::string server_endpoint::key() const {
+  const std::string where = host + '\0' + std::to_string(port) + '\0' + database + '\0' + user;
+  return where + '\0' + std::to_string(static_cast<int>(tls.mode)) + tls.ca + '\0' + tls.cert + '\0' + tls.key;
+}
 
 server_pool::server_pool(worker& owner, server_endpoint endpoint, std::shared_ptr<server_budget> budget)
     : owner_{owner}, endpoint_{std::move(endpoint)}, budget_{std::move(budget)} {}
@@ -84,19 +88,19 @@ void server_pool::serve(const lease_request_ptr& request, backend_ptr b) {
   backend& lent = *b;
   lent.holder = nullptr;
   owner_.lending(b);
-  lent.hand_over([this, request, b = std::move(b)](int descriptor) mutable {
+  lent.hand_over([this, request, b = std::move(b)](lent_connection connection) mutable {
     owner_.lent(b);
-    if (descriptor < 0) {
+    if (connection.descriptor < 0) {
       // Closed instead of lent: its place in the budget is the request's, to open a connection of its own.
       grant(request);
       return;
     }
     owner_.post_to_pool(request->worker_number, endpoint_,
-                        [descriptor, id = request->id, pid = b->pid, key = b->key, prepared = std::move(b->facts.prepared),
-                         reported = parameters](server_pool& pool) mutable {
+                        [connection = std::move(connection), id = request->id, pid = b->pid, key = b->key,
+                         prepared = std::move(b->facts.prepared), reported = parameters](server_pool& pool) mutable {
                           // This worker may never have logged in there itself, and a login of its client's wants them.
                           if (pool.parameters == nullptr) pool.parameters = std::move(reported);
-                          pool.adopt(descriptor, id, pid, key, std::move(prepared));
+                          pool.adopt(std::move(connection), id, pid, key, std::move(prepared));
                         });
   });
 }
@@ -107,14 +111,16 @@ void server_pool::grant(const lease_request_ptr& request) {
 
 void server_pool::open_for(std::uint64_t request) { open_backend(*this, request); }
 
-void server_pool::adopt(int descriptor, std::uint64_t request, std::int32_t pid, std::int32_t key, prepared_set prepared) {
+void server_pool::adopt(lent_connection lent, std::uint64_t request, std::int32_t pid, std::int32_t key,
+                        prepared_set prepared) {
   channel io{owner_.context()};
   boost::system::error_code error;
-  io.socket().assign(boost::asio::generic::stream_protocol{AF_UNSPEC, 0}, descriptor, error);
+  io.socket().assign(boost::asio::generic::stream_protocol{AF_UNSPEC, 0}, lent.descriptor, error);
   if (error) {
-    ::close(descriptor);
+    ::close(lent.descriptor);
     return open_backend(*this, request);
   }
+  if (lent.tls) io.encrypt(std::move(lent.tls));
   backend_ptr b{new backend{*this, std::move(io), pid, key}};
   b->facts.prepared = std::move(prepared);
   connected(request, std::move(b));

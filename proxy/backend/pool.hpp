@@ -1,10 +1,11 @@
 // A worker's backends for one server, database and user; what they share with the other workers is the budget.
 #pragma once
 
-#include "proxy/backend/backend.hpp"
-#include "proxy/backend/budget.hpp"
+#include "config/config.hpp"
 #include "protocol/errors.hpp"
 #include "protocol/startup.hpp"
+#include "proxy/backend/backend.hpp"
+#include "proxy/backend/budget.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -25,6 +26,7 @@ struct server_endpoint {
   std::string database;
   std::string user;
   std::string label;            ///< "shard s0, 127.0.0.1:6100", for messages
+  config::server_tls tls;
 
   [[nodiscard]] std::string key() const;
 };
@@ -54,7 +56,7 @@ class server_pool {
   void connected(std::uint64_t request, backend_ptr b);
   void connect_failed(std::uint64_t request, const protocol::error_report& error);
   void lend();
-  void adopt(int descriptor, std::uint64_t request, std::int32_t pid, std::int32_t key, prepared_set prepared);
+  void adopt(lent_connection lent, std::uint64_t request, std::int32_t pid, std::int32_t key, prepared_set prepared);
   void open_for(std::uint64_t request);
 
   /// Answers requests that have waited longer than they may.

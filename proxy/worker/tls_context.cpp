@@ -1,9 +1,12 @@
 #include "proxy/worker/tls_context.hpp"
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -63,6 +66,27 @@ bool use_certificate(SSL_CTX* context, const std::string& certificate, const std
   return true;
 }
 
+/// Authorities whose certificates are believed.
+bool believe(SSL_CTX* context, const std::string& authorities, std::string& error) {
+  if (!readable(authorities, error)) return false;
+  ERR_clear_error();
+  if (SSL_CTX_load_verify_file(context, authorities.c_str()) == 1) return true;
+  error = failure(authorities);
+  return false;
+}
+
+/// visit(database, settings) for each server that may be reached by TLS.
+template <typename Visit>
+void for_each_server_tls(const config::topology& topology, const Visit& visit) {
+  for (const config::database& database : topology.databases) {
+    for (const config::shard& shard : database.shards) {
+      for (const config::server& server : shard.servers) {
+        if (server.tls.mode != config::server_tls_mode::disable) visit(database, server.tls);
+      }
+    }
+  }
+}
+
 }  // namespace
 
 void tls_context::free_context::operator()(ssl_ctx_st* context) const noexcept {
@@ -93,6 +117,38 @@ tls_context_ptr tls_context::for_clients(const config::client_tls& settings, std
   return made;
 }
 
+tls_context_ptr tls_context::for_servers(const config::server_tls& settings, std::string& error) {
+  std::shared_ptr<tls_context> made{new tls_context};
+  SSL_CTX* c = made->context_.get();
+  if (!settings.cert.empty() && !use_certificate(c, settings.cert, settings.key, error)) return nullptr;
+  // As libpq has it, `require` with an authority at hand verifies.
+  if (settings.mode >= config::server_tls_mode::require && !settings.ca.empty()) {
+    if (!believe(c, settings.ca, error)) return nullptr;
+    SSL_CTX_set_verify(c, SSL_VERIFY_PEER, nullptr);
+  }
+  made->verify_host_ = settings.mode == config::server_tls_mode::verify_full;
+  return made;
+}
+
+std::unique_ptr<tls_stream> tls_context::connect(int descriptor, const std::string& host) const {
+  ssl_ptr ssl{SSL_new(context_.get())};
+  if (!ssl) throw std::bad_alloc{};
+  X509_VERIFY_PARAM* wanted = SSL_get0_param(ssl.get());
+  unsigned char bytes[16];
+  const bool address =
+      ::inet_pton(AF_INET, host.c_str(), bytes) == 1 || ::inet_pton(AF_INET6, host.c_str(), bytes) == 1;
+  // Addresses are not told by SNI, RFC 6066.
+  if (!address) SSL_set_tlsext_host_name(ssl.get(), host.c_str());
+  if (verify_host_) {
+    X509_VERIFY_PARAM_set_hostflags(wanted, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    const int set = address ? X509_VERIFY_PARAM_set1_ip_asc(wanted, host.c_str())
+                            : X509_VERIFY_PARAM_set1_host(wanted, host.c_str(), 0);
+    if (set != 1) throw std::bad_alloc{};
+  }
+  SSL_set_connect_state(ssl.get());
+  return std::make_unique<tls_stream>(std::move(ssl), descriptor, std::string{});
+}
+
 std::unique_ptr<tls_stream> tls_context::accept(int descriptor, std::string early) const {
   ssl_ptr ssl{SSL_new(context_.get())};
   if (!ssl) throw std::bad_alloc{};
@@ -107,12 +163,29 @@ std::shared_ptr<const tls_contexts> load_tls(const config::topology& topology, s
     made->clients = tls_context::for_clients(topology.listen.tls, error);
     if (!made->clients) errors.push_back("listen.tls: " + error);
   }
+  for_each_server_tls(topology, [&](const config::database& database, const config::server_tls& tls) {
+    if (made->servers.contains(tls)) return;
+    std::string error;
+    if (auto context = tls_context::for_servers(tls, error)) {
+      made->servers.emplace(tls, std::move(context));
+    } else {
+      errors.push_back(fmt::format("databases.{}.tls: {}", database.name, error));
+    }
+  });
   return made;
 }
 
 std::vector<std::string> tls_files(const config::topology& topology) {
   std::vector<std::string> files;
-  if (topology.listen.tls.offered()) files = {topology.listen.tls.cert, topology.listen.tls.key};
+  const auto add = [&files](const std::string& file) {
+    if (!file.empty() && std::find(files.begin(), files.end(), file) == files.end()) files.push_back(file);
+  };
+  if (topology.listen.tls.offered()) {
+    for (const auto* file : {&topology.listen.tls.cert, &topology.listen.tls.key, &topology.listen.tls.ca}) add(*file);
+  }
+  for_each_server_tls(topology, [&](const config::database&, const config::server_tls& tls) {
+    for (const auto* file : {&tls.cert, &tls.key, &tls.ca}) add(*file);
+  });
   return files;
 }
 

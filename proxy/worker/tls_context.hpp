@@ -5,6 +5,7 @@
 #include "config/config.hpp"
 #include "proxy/worker/tls_stream.hpp"
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -22,8 +23,13 @@ class tls_context {
   /// For connections of clients. Null, and `error` says why, if a file cannot be read or does not fit the others.
   [[nodiscard]] static tls_context_ptr for_clients(const config::client_tls& settings, std::string& error);
 
+  /// For connections to servers. Null as above.
+  [[nodiscard]] static tls_context_ptr for_servers(const config::server_tls& settings, std::string& error);
+
   /// The server's side of a client's connection.
   [[nodiscard]] std::unique_ptr<tls_stream> accept(int descriptor, std::string early) const;
+  /// Our side of a connection to a server: `host` is its name or address, as the topology has it.
+  [[nodiscard]] std::unique_ptr<tls_stream> connect(int descriptor, const std::string& host) const;
 
  private:
   struct free_context {
@@ -32,11 +38,13 @@ class tls_context {
   tls_context();
 
   std::unique_ptr<ssl_ctx_st, free_context> context_;
+  bool verify_host_ = false;
 };
 
 /// All contexts of one topology.
 struct tls_contexts {
   tls_context_ptr clients;  ///< null: clients are offered no TLS
+  std::map<config::server_tls, tls_context_ptr> servers;
 };
 
 /// Reads every file that the topology names. What is wrong with them is added to `errors`.

@@ -78,7 +78,8 @@ tls_stream::~tls_stream() = default;
 
 // The failure of the operation that has just given `result`.
 std::string tls_stream::describe_failure(int result) const {
-  const long verified = SSL_get_verify_result(ssl_.get());
+  const long verified =
+      SSL_get_verify_mode(ssl_.get()) == SSL_VERIFY_NONE ? X509_V_OK : SSL_get_verify_result(ssl_.get());
   if (verified != X509_V_OK) return X509_verify_cert_error_string(verified);
   const unsigned long code = ERR_peek_error();
   if (code != 0) {
@@ -129,7 +130,10 @@ ssize_t tls_stream::read(char* data, std::size_t size) {
       break;
     }
     // The peer's last bytes come before its end, which the next read meets again.
-    if (kind != SSL_ERROR_ZERO_RETURN) standing_ = false;
+    if (kind != SSL_ERROR_ZERO_RETURN) {
+      reason_ = describe_failure(result);
+      standing_ = false;
+    }
     if (total == 0) return -1;
     break;
   }

@@ -34,7 +34,7 @@ class tls_stream {
 
   enum class handshake_step : std::uint8_t { done, want_read, want_write, failed };
   [[nodiscard]] handshake_step handshake();
-  /// After `failed`: why, in words for a log or an error.
+  /// After `failed`, or a read that gave -1: why, in words for a log or an error; "" for an orderly end.
   [[nodiscard]] const std::string& reason() const noexcept { return reason_; }
 
   /// Bytes read, 0 if there are none now, -1 at the end or if the connection is broken. After 0, `want()` says what to

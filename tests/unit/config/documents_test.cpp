@@ -27,11 +27,17 @@ std::string file_with(std::string_view path, std::string_view value) {
   constexpr std::string_view below = "databases.*.";
   std::string rest(path), server = "h", sharding, other;
   const auto last = [&] { return rest.substr(rest.rfind('.') + 1); };
-  if (rest.starts_with("databases.*.servers[].")) {
+  if (rest.starts_with("databases.*.servers[].tls.")) {
+    server = fmt::format("{{host: h, tls: {{ca: c, {}: {}}}}}", last(), value);
+  } else if (rest.starts_with("databases.*.tls.")) {
+    other = fmt::format(", tls: {{ca: c, {}: {}}}", last(), value);
+  } else if (rest.starts_with("databases.*.servers[].")) {
     server = fmt::format("{{host: h, {}: {}}}", last(), value);
   } else if (rest.starts_with(below)) {
     rest.erase(0, below.size());
     other = fmt::format(", {}: {{{}: {}}}", rest.substr(0, rest.find('.')), last(), value);
+  } else if (rest.starts_with("auth.rules[].")) {
+    sharding = fmt::format("auth: {{rules: [{{{}: {}}}]}}\n", last(), value);
   } else if (rest.starts_with("listen.tls.")) {
     sharding = fmt::format("listen: {{tls: {{cert: c, key: k, {}: {}}}}}\n", last(), value);
   } else {
@@ -47,6 +53,7 @@ std::string file_without(std::string_view path) {
   constexpr std::string_view rest = "databases: {d: {servers: [h]}}\n";
   if (path.find("sharding") != path.npos) return file_with("databases.*.sharding.buckets", "4096");
   if (path.starts_with("listen.tls.")) return fmt::format("listen: {{tls: {{cert: c, key: k}}}}\n{}", rest);
+  if (path.find(".tls.") != path.npos) return "databases: {d: {servers: [{host: h, tls: {ca: c}}]}}\n";
   return std::string(rest);
 }
 
