@@ -75,6 +75,7 @@ asio::awaitable<void> converse(login_attempt& attempt) {
   const p::stored_password stored = owner.shared().users()->find(endpoint.user);
   p::backend_password password{stored.plain, stored.md5};
   if (!password.plain) password.plain = owner.shared().keys.password(endpoint.user);
+  if (!password.md5_secret) password.md5_secret = owner.shared().keys.md5_secret(endpoint.user);
   std::string binding = attempt.io.tls() == nullptr ? std::string{} : attempt.io.tls()->server_end_point();
   p::backend_login login{{endpoint.user, endpoint.database, {}}, password, p::scram_nonce(), std::move(binding)};
   p::backend_login::action next = login.start();

@@ -2,6 +2,8 @@
 
 #include "protocol/client_login.hpp"
 #include "protocol/startup.hpp"
+#include "proxy/session/access.hpp"
+#include "proxy/session/find_password.hpp"
 #include "proxy/session/welcome.hpp"
 #include "proxy/worker/dial.hpp"
 #include "proxy/worker/served_database.hpp"
@@ -30,6 +32,8 @@ p::client_method method_of(config::auth_method method) {
     case config::auth_method::trust: return p::client_method::trust;
     case config::auth_method::password: return p::client_method::password;
     case config::auth_method::md5: return p::client_method::md5;
+    case config::auth_method::cert:
+      return p::client_method::trust;  // who it is has been seen before
     default: return p::client_method::scram_sha_256;
   }
 }
@@ -206,15 +210,45 @@ class client_greeting {
     co_return true;
   }
 
+  /// The method by which the client must prove who it is. Refuses those whom no rule admits.
+  [[nodiscard]] config::auth_method method_for_client() const {
+    const bool tls = client_->io_.tls() != nullptr;
+    const access_request request{database_name_, user_, address_of_client(client_->io_.socket()), tls};
+    const config::auth_method method = access_method(worker_.options(), request);
+    if (method == config::auth_method::reject) {
+      throw refused{p::make_error(error_id::access_denied, user_, database_name_, config::to_string(request.from),
+                                  tls ? "encrypted" : "not encrypted")};
+    }
+    if (method != config::auth_method::cert) return method;
+    auto no = p::make_error(error_id::certificate_refused, user_);
+    if (!tls || !client_->io_.tls()->has_peer_certificate())
+      throw refused{with_detail(no, "The connection requires a valid client certificate.")};
+    if (client_->io_.tls()->peer_common_name() != user_)
+      throw refused{with_detail(no, "The certificate's common name is another.")};
+    return method;
+  }
+
+  /// What is known of the user's password.
+  asio::awaitable<p::stored_password> password_for(config::auth_method method) {
+    const p::stored_password stored = worker_.shared().users()->find(user_);
+    const bool asked_for = method != config::auth_method::trust && method != config::auth_method::cert;
+    if (stored.known() || !asked_for || worker_.options().auth_query.empty()) co_return stored;
+    co_await await_database();
+    // A database that is not there is told of after the login, as servers do it: here to nobody, since no password is
+    // known. One whose servers cannot be asked is told of at once.
+    if (database_ == nullptr) co_return stored;
+    if (!database_->state().served)
+      throw refused{p::make_error(error_id::database_not_served, database_name_, database_->state().reason)};
+    const auto found = co_await look_up_password(worker_, *database_, user_);
+    if (!found) throw refused{p::make_error(error_id::password_lookup_failed, user_)};
+    co_return *found;
+  }
+
   asio::awaitable<void> authenticate() {
-    const auto users = worker_.shared().users();
-    const p::stored_password stored = users->find(user_);
+    const config::auth_method method = method_for_client();
+    const p::stored_password stored = co_await password_for(method);
     std::string binding = client_->io_.tls() == nullptr ? std::string{} : client_->io_.tls()->server_end_point();
-    p::client_login login{method_of(worker_.options().auth),
-                          user_,
-                          stored,
-                          worker_.shared().mock_key,
-                          p::scram_nonce(),
+    p::client_login login{method_of(method), user_, stored, worker_.shared().mock_key, p::scram_nonce(),
                           std::move(binding)};
     p::client_login::action next = login.start();
     while (true) {
@@ -229,10 +263,15 @@ class client_greeting {
         next = login.derived(keys);
         continue;
       } else if (auto* no = std::get_if<p::client_login::refused>(&next)) {
+        // The password may have been changed since it was looked up.
+        worker_.shared().looked_up.forget(database_name_, user_);
         throw refused{no->error};
       } else {
         auto& yes = std::get<p::client_login::accepted>(next);
         if (yes.password) worker_.shared().keys.store_password(user_, *yes.password);
+        if (stored.md5 && method != config::auth_method::trust && method != config::auth_method::cert) {
+          worker_.shared().keys.store_md5(user_, *stored.md5);
+        }
         if (yes.keys && stored.scram) worker_.shared().keys.store(user_, stored.scram->salt, stored.scram->iterations, *yes.keys);
         const std::string bytes = std::move(yes.bytes);
         co_await send_all(client_->io_, bytes);
@@ -247,7 +286,8 @@ class client_greeting {
     }
   }
 
-  asio::awaitable<void> find_database() {
+  /// Looks for the database, and waits for one that the topology names by "*" alone.
+  asio::awaitable<void> await_database() {
     database_ = worker_.find_database(database_name_);
     if (database_ == nullptr && worker_.any_database()) {
       // The topology has a "*": the control plane begins to watch this one, and says so here.
@@ -261,6 +301,10 @@ class client_greeting {
         co_await poll.async_wait(asio::use_awaitable);
       }
     }
+  }
+
+  asio::awaitable<void> find_database() {
+    co_await await_database();
     if (database_ == nullptr) throw refused{p::make_error(error_id::no_such_database, database_name_)};
     if (!database_->state().served) throw refused{p::make_error(error_id::database_not_served, database_name_, database_->state().reason)};
   }

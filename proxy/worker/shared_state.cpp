@@ -31,6 +31,7 @@ void shared_state::replace(std::shared_ptr<const config::topology> topology, std
   const std::lock_guard lock{mutex_};
   topology_ = std::move(topology);
   users_ = std::move(users);
+  looked_up.clear();  // the query may be another
   tls_ = std::move(tls);
 }
 

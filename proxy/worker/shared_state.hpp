@@ -32,6 +32,7 @@ struct shared_state {
 
   // Thread-safe themselves.
   scram_key_cache keys;
+  looked_up_passwords looked_up;
   boost::asio::thread_pool slow_work{1};     ///< PBKDF2
   std::atomic<unsigned> clients{0};
 

@@ -114,6 +114,12 @@ tls_context_ptr tls_context::for_clients(const config::client_tls& settings, std
   if (settings.min_version == config::tls_version::tls_1_3) SSL_CTX_set_min_proto_version(c, TLS1_3_VERSION);
   SSL_CTX_set_options(c, SSL_OP_CIPHER_SERVER_PREFERENCE);
   SSL_CTX_set_alpn_select_cb(c, choose_protocol, nullptr);
+  if (!settings.ca.empty()) {
+    if (!believe(c, settings.ca, error)) return nullptr;
+    SSL_CTX_set_client_CA_list(c, SSL_load_client_CA_file(settings.ca.c_str()));
+    // Who has a certificate shows it; who has none may have another way to log in.
+    SSL_CTX_set_verify(c, SSL_VERIFY_PEER, nullptr);
+  }
   return made;
 }
 

@@ -210,6 +210,26 @@ std::string_view tls_stream::version() const noexcept {
   return SSL_get_version(ssl_.get());
 }
 
+bool tls_stream::has_peer_certificate() const noexcept {
+  return SSL_get0_peer_certificate(ssl_.get()) != nullptr;
+}
+
+std::string tls_stream::peer_common_name() const {
+  const X509* certificate = SSL_get0_peer_certificate(ssl_.get());
+  if (certificate == nullptr) return {};
+  const X509_NAME* subject = X509_get_subject_name(certificate);
+  const int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
+  // Of two names one cannot say which is meant.
+  if (at < 0 || X509_NAME_get_index_by_NID(subject, NID_commonName, at) >= 0) return {};
+  unsigned char* text = nullptr;
+  const int length = ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
+  if (length < 0) return {};
+  std::string name{reinterpret_cast<const char*>(text), static_cast<std::size_t>(length)};
+  OPENSSL_free(text);
+  // A NUL within would make it end elsewhere for others who read it.
+  return name.find('\0') == name.npos ? name : std::string{};
+}
+
 std::string tls_stream::server_end_point() const {
   const X509* certificate =
       SSL_is_server(ssl_.get()) != 0 ? SSL_get_certificate(ssl_.get()) : SSL_get0_peer_certificate(ssl_.get());

@@ -53,6 +53,10 @@ class tls_stream {
   [[nodiscard]] std::string_view application_protocol() const noexcept;
   /// "TLSv1.3".
   [[nodiscard]] std::string_view version() const noexcept;
+  /// The peer presented a certificate; it is one that was believed.
+  [[nodiscard]] bool has_peer_certificate() const noexcept;
+  /// The common name in it, "" if there is none or it is not one text.
+  [[nodiscard]] std::string peer_common_name() const;
   /// The channel binding tls-server-end-point (RFC 5929): the digest of the server's certificate, ours or the peer's.
   /// Empty if it has none (Ed25519).
   [[nodiscard]] std::string server_end_point() const;

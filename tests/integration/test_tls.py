@@ -131,6 +131,20 @@ def test_cancel_reaches_an_encrypted_session(strict):
     connection.close()
 
 
+def test_a_cancel_request_may_be_encrypted(strict, authority):
+    """As libpq 17 sends it."""
+    with raw_tls(strict.port, authority) as client:
+        client.send(wire.query("SELECT pg_sleep(600)"))
+        running = "SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(600)'"
+        with raw_tls(strict.port, authority) as watcher:
+            wait_until(lambda: watcher.value(running) == "1", 10, "the statement runs")
+        other = raw_tls(strict.port, authority, user=None)
+        other.send(struct.pack("!IIII", 16, 80877102, *client.key))
+        assert other.socket.recv(10) == b""
+        with pytest.raises(ServerError, match="57014"):
+            client.result()
+
+
 def test_gssapi_is_declined_and_tls_may_follow(encrypted, authority):
     client = Client(encrypted.port, user=None)
     client.send(GSSENC_REQUEST)
