@@ -5,9 +5,24 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
+
 namespace pgbraid::config {
 
 namespace {
+
+/// Words that pg_hba.conf gives a meaning of their own. Taken for names they would fit nobody, and a rule that rejects
+/// would be passed by.
+void check_names(const yaml::node* at, const std::vector<std::string>& names, const std::string& shown,
+                 std::vector<finding>& findings) {
+  constexpr std::string_view words[] = {"all", "*", "sameuser", "samerole", "samegroup", "replication"};
+  for (const std::string& name : names) {
+    if (std::find(std::begin(words), std::end(words), name) == std::end(words)) continue;
+    findings.push_back({finding::level::error, at->where,
+                        fmt::format("{}: \"{}\" is no name here; a key that is left out fits everybody", shown, name)});
+  }
+}
 
 access_rule read_rule(const yaml::node& value, const std::string& shown, std::vector<finding>& findings) {
   const fields section(&value);
@@ -22,6 +37,8 @@ access_rule read_rule(const yaml::node& value, const std::string& shown, std::ve
     if (list != nullptr && list->what != yaml::node::kind::scalar && list->items.empty())
       findings.push_back({finding::level::error, list->where, fmt::format("{}.{}: the list is empty", shown, key)});
   }
+  check_names(section.at("database"), rule.databases, fmt::format("{}.database", shown), findings);
+  check_names(section.at("user"), rule.users, fmt::format("{}.user", shown), findings);
   const yaml::node* addresses = section.at("address");
   if (addresses == nullptr) return rule;
   const auto one = [&](const yaml::node& n) {

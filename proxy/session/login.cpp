@@ -126,7 +126,11 @@ class client_greeting {
     p::encode_backend_key_data(bytes, {worker_.cancel_pid(client_->id()), client_->cancel_key()});
     p::encode_ready_for_query(bytes, p::transaction_status::idle);
     co_await send_all(client_->io_, bytes);
-    if (worker_.options().log.connections) spdlog::info("client logged in: user={} database={}", user_, database_name_);
+    if (worker_.options().log.connections) {
+      const tls_stream* tls = client_->io_.tls();
+      spdlog::info("client logged in: user={} database={} tls={}", user_, database_name_,
+                   tls == nullptr ? "off" : tls->version());
+    }
     co_return true;
   }
 

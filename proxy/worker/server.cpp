@@ -69,7 +69,8 @@ class process {
 
   int run() {
     const auto topology = shared_.topology();
-    if (topology->auth == config::auth_method::trust) spdlog::warn("auth.method is trust: every client is taken for who it says it is");
+    if (topology->access.empty() && topology->auth == config::auth_method::trust)
+      spdlog::warn("auth.method is trust: every client is taken for who it says it is");
     if (const std::string error = listener_.open(topology->listen); !error.empty()) {
       spdlog::error("{}", error);
       return 1;

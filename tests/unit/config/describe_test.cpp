@@ -106,7 +106,7 @@ TEST_CASE("what is described reads back to the same") {
       "auth: {method: trust}\n"
       "databases: {d: {servers: [h, {host: i, tls: allow}], tls: {mode: verify-full, ca: c, cert: d, key: e}}}");
   check_round_trip(
-      "auth: {query: \"SELECT a, b FROM c WHERE a = $1\", query_keep: 5s, rules: [{database: [d, e], user: \"*\", "
+      "auth: {query: \"SELECT a, b FROM c WHERE a = $1\", query_keep: 5s, rules: [{database: [d, e], user: \"a b\", "
       "address: [local, \"::1\"], tls: false, method: md5}, {method: reject}]}\n"
       "listen: {tls: {cert: a, key: k, ca: b}}\ndatabases: {d: {servers: [h]}}");
   check_round_trip(R"(auth: {method: trust}

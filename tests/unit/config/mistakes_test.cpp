@@ -133,6 +133,8 @@ TEST_CASE("auth.rules") {
         "\"10.0.0.0/33\""}},
       {"auth: {rules: [{address: [], method: reject}]}", {"t:2:26: error: auth.rules[0].address: the list is empty"}},
       {"auth: {rules: [{user: [], method: reject}]}", {"t:2:23: error: auth.rules[0].user: the list is empty"}},
+      {"auth: {rules: [{user: [a, all], method: reject}]}",
+       {"t:2:23: error: auth.rules[0].user: \"all\" is no name here; a key that is left out fits everybody"}},
       {"auth: {rules: [{method: cert}]}",
        {"t: warning: method cert is used, and listen.tls.ca is not given: nobody can log in by a certificate"}},
   };
