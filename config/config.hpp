@@ -1,7 +1,10 @@
 // The topology file as plain structs: what `pgbraid.yaml` says, with units in the types. Filled by load() alone.
 #pragma once
 
+#include "config/network.hpp"
+
 #include <chrono>
+#include <compare>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -18,12 +21,15 @@ struct position {
   friend bool operator==(const position&, const position&) = default;
 };
 
-enum class auth_method : std::uint8_t { trust, password, md5, scram_sha_256, cert };
+enum class auth_method : std::uint8_t { trust, password, md5, scram_sha_256, cert, reject };
 enum class replica_policy : std::uint8_t { prefer, require, off };
 enum class consistency : std::uint8_t { session, global, eventual };
 enum class pool_mode : std::uint8_t { transaction, session, statement };
 enum class shard_function : std::uint8_t { postgres_hash, consistent_hash, range, list, lookup, schema };
 enum class log_level : std::uint8_t { debug, info, warning, error };
+enum class client_tls_mode : std::uint8_t { disable, allow, require };
+enum class server_tls_mode : std::uint8_t { disable, allow, prefer, require, verify_ca, verify_full };
+enum class tls_version : std::uint8_t { tls_1_2, tls_1_3 };
 
 struct host_port {
   std::string host;  ///< name, address, or a Unix-socket directory starting with '/'
@@ -31,10 +37,20 @@ struct host_port {
   friend bool operator==(const host_port&, const host_port&) = default;
 };
 
+/// TLS for clients. Paths are relative to the working directory: the file's own folder has been put before them.
+struct client_tls {
+  client_tls_mode mode = client_tls_mode::allow;
+  std::string cert, key;  ///< PEM files; "": no TLS is offered
+  std::string ca;         ///< PEM file of those who sign clients' certificates; "": none is asked for
+  tls_version min_version = tls_version::tls_1_2;
+  [[nodiscard]] bool offered() const noexcept { return mode != client_tls_mode::disable && !cert.empty(); }
+};
+
 struct listen_options {
   std::vector<std::string> hosts{"127.0.0.1"};
   std::uint16_t port = 6432;
   unsigned backlog = 1024;
+  client_tls tls;
 };
 
 struct admin_options {
@@ -60,11 +76,20 @@ struct monitor_options {
   std::chrono::milliseconds catalog_interval{5000};
 };
 
+/// TLS to a server, with libpq's modes. Paths as in client_tls.
+struct server_tls {
+  server_tls_mode mode = server_tls_mode::disable;
+  std::string ca;         ///< PEM file of those who sign servers' certificates; "": none is verified
+  std::string cert, key;  ///< PEM files of our own, for servers that ask for it; "": none
+  friend auto operator<=>(const server_tls&, const server_tls&) = default;
+};
+
 struct server {
   std::string host;
   std::uint16_t port = 5432;
   std::string dbname;  ///< "": the database's own name
   unsigned weight = 1;
+  server_tls tls;
   position where;
 };
 
@@ -160,12 +185,23 @@ struct log_options {
   bool connections = false;
 };
 
+/// One line of who may log in how; what is empty fits all.
+struct access_rule {
+  std::vector<std::string> databases, users;
+  std::vector<network> addresses;
+  std::optional<bool> tls;  ///< over TLS only, or not over TLS only
+  auth_method method = auth_method::reject;
+};
+
 struct topology {
   std::string file;
   listen_options listen;
   admin_options admin;
   unsigned workers = 0;  ///< 0: auto
   auth_method auth = auth_method::scram_sha_256;
+  std::vector<access_rule> access;  ///< in order: the first that fits decides; empty: `auth` for all
+  std::string auth_query;           ///< gives name and secret of the user $1; "": none
+  std::chrono::milliseconds auth_query_keep{60'000};
   monitor_options monitor;
   std::vector<user> users;
   std::vector<database> databases;

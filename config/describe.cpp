@@ -64,6 +64,26 @@ std::string spelled(const std::vector<bucket_range>& ranges) {
   return quoted(out);
 }
 
+std::string spelled(const access_rule& rule) {
+  std::string out = "{";
+  if (!rule.databases.empty()) out += fmt::format("database: {}, ", list(rule.databases));
+  if (!rule.users.empty()) out += fmt::format("user: {}, ", list(rule.users));
+  std::vector<std::string> addresses;
+  for (const network& n : rule.addresses) addresses.push_back(to_string(n));
+  if (!addresses.empty()) out += fmt::format("address: {}, ", list(addresses));
+  if (rule.tls) out += fmt::format("tls: {}, ", *rule.tls);
+  return out + fmt::format("method: {}}}", name_of("auth.rules[].method", rule.method));
+}
+
+/// TLS to a server as one more key of it; nothing where there is none.
+std::string spelled(const server_tls& tls) {
+  if (tls == server_tls{}) return {};
+  std::string out = fmt::format(", tls: {{mode: {}", name_of("databases.*.tls.mode", tls.mode));
+  if (!tls.ca.empty()) out += fmt::format(", ca: {}", quoted(tls.ca));
+  if (!tls.cert.empty()) out += fmt::format(", cert: {}, key: {}", quoted(tls.cert), quoted(tls.key));
+  return out + "}";
+}
+
 /// Lines with an indentation, two blanks a level.
 class writer {
  public:
@@ -84,12 +104,26 @@ void write_settings(writer& out, const topology& t) {
   out.line(1, "host: {}", list(t.listen.hosts));
   out.line(1, "port: {}", t.listen.port);
   out.line(1, "backlog: {}", t.listen.backlog);
+  if (const client_tls& tls = t.listen.tls; !tls.cert.empty()) {
+    out.line(1, "tls:");
+    out.line(2, "mode: {}", name_of("listen.tls.mode", tls.mode));
+    out.line(2, "cert: {}", quoted(tls.cert));
+    out.line(2, "key: {}", quoted(tls.key));
+    if (!tls.ca.empty()) out.line(2, "ca: {}", quoted(tls.ca));
+    out.line(2, "min_version: {}", name_of("listen.tls.min_version", tls.min_version));
+  }
   if (!t.admin.users.empty() || t.admin.http) out.line(0, "admin:");
   if (!t.admin.users.empty()) out.line(1, "users: {}", list(t.admin.users));
   if (t.admin.http) out.line(1, "http: {}", quoted(address(*t.admin.http)));
   out.line(0, "workers: {}", t.workers == 0 ? std::string("auto") : std::to_string(t.workers));
   out.line(0, "auth:");
   out.line(1, "method: {}", name_of("auth.method", t.auth));
+  if (!t.auth_query.empty()) {
+    out.line(1, "query: {}", quoted(t.auth_query));
+    out.line(1, "query_keep: {}", format_duration(t.auth_query_keep));
+  }
+  if (!t.access.empty()) out.line(1, "rules:");
+  for (const access_rule& rule : t.access) out.line(2, "- {}", spelled(rule));
   out.line(0, "monitor:");
   out.line(1, "user: {}", quoted(t.monitor.user));
   if (t.monitor.password) out.line(1, "password: {}", masked);
@@ -112,7 +146,8 @@ void write_servers(writer& out, int level, const std::vector<server>& servers) {
   out.line(level, "servers:");
   for (const server& s : servers) {
     const std::string dbname = s.dbname.empty() ? std::string() : fmt::format(", dbname: {}", quoted(s.dbname));
-    out.line(level + 1, "- {{host: {}, port: {}{}, weight: {}}}", quoted(s.host), s.port, dbname, s.weight);
+    out.line(level + 1, "- {{host: {}, port: {}{}, weight: {}{}}}", quoted(s.host), s.port, dbname, s.weight,
+             spelled(s.tls));
   }
 }
 

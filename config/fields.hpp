@@ -41,6 +41,13 @@ class fields {
     if (const std::string* s = scalar(key)) out = *s;
   }
 
+  /// A file's path; a relative one starts at `folder`, the topology file's.
+  void path(std::string_view key, const std::string& folder, std::string& out) const {
+    const std::string* s = scalar(key);
+    if (s == nullptr || s->empty()) return;
+    out = s->front() == '/' || folder.empty() ? *s : folder + '/' + *s;
+  }
+
   /// One text, or the texts of a list.
   void texts(std::string_view key, std::vector<std::string>& out) const {
     const yaml::node* n = at(key);

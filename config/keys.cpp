@@ -17,7 +17,9 @@ constexpr std::int64_t second = 1000, minute = 60 * second, hour = 60 * minute, 
 constexpr std::int64_t kB = 1 << 10, MB = 1 << 20, GB = 1 << 30;
 
 constexpr std::array auth_methods{choice_row{"trust"}, choice_row{"password"}, choice_row{"md5"},
-                                  choice_row{"scram-sha-256"}, choice_row{"cert", refused}};
+                                  choice_row{"scram-sha-256"}, choice_row{"cert"}};
+constexpr std::array rule_methods{choice_row{"trust"},         choice_row{"password"}, choice_row{"md5"},
+                                  choice_row{"scram-sha-256"}, choice_row{"cert"},     choice_row{"reject"}};
 constexpr std::array functions{choice_row{"postgres_hash"},   choice_row{"consistent_hash", refused},
                                choice_row{"range", refused},  choice_row{"list", refused},
                                choice_row{"lookup", refused}, choice_row{"schema", refused}};
@@ -25,6 +27,10 @@ constexpr std::array replica_uses{choice_row{"prefer"}, choice_row{"require"}, c
 constexpr std::array consistencies{choice_row{"session"}, choice_row{"global", refused}, choice_row{"eventual"}};
 constexpr std::array pool_modes{choice_row{"transaction"}, choice_row{"session", refused},
                                 choice_row{"statement", refused}};
+constexpr std::array client_tls_modes{choice_row{"disable"}, choice_row{"allow"}, choice_row{"require"}};
+constexpr std::array server_tls_modes{choice_row{"disable"}, choice_row{"allow"},     choice_row{"prefer"},
+                                      choice_row{"require"}, choice_row{"verify-ca"}, choice_row{"verify-full"}};
+constexpr std::array tls_versions{choice_row{"TLSv1.2"}, choice_row{"TLSv1.3"}};
 constexpr std::array log_levels{choice_row{"debug"}, choice_row{"info"}, choice_row{"warning"}, choice_row{"error"}};
 
 // clang-format off
@@ -33,7 +39,12 @@ constexpr key_row table[] = {
   {"listen.host", text_or_list, "127.0.0.1", "Address to listen on, or a list of them; one that starts with `/` is the directory of a Unix socket."},
   {"listen.port", integer, "6432", "Port of all addresses and sockets.", built, 1, 65535},
   {"listen.backlog", integer, "1024", "Connections that the kernel may hold before they are accepted.", built, 1, 65535},
-  {"listen.tls", anything, "", "TLS for clients.", refused},
+  {"listen.tls", section, "", "TLS for clients; files are read again at a reload, and when they have changed."},
+  {"listen.tls.mode", choice, "allow", "Whether clients may (`allow`) or must (`require`) use TLS over TCP; `disable` offers none. Unix sockets are never encrypted.", built, 0, 0, client_tls_modes},
+  {"listen.tls.cert", text, "", "PEM file with the server certificate, followed by those between it and its root; a relative path starts at the topology file's folder."},
+  {"listen.tls.key", text, "", "PEM file with the certificate's private key, not protected by a password."},
+  {"listen.tls.ca", text, "", "PEM file of those who sign clients' certificates: clients are asked for one, and one that is not signed so is refused."},
+  {"listen.tls.min_version", choice, "TLSv1.2", "Oldest version of TLS that clients may use.", built, 0, 0, tls_versions},
 
   {"admin", section, "", "The console and what watches pgbraid."},
   {"admin.users", text_list, "", "Users who may open the console database `pgbraid`.", ignored},
@@ -43,7 +54,15 @@ constexpr key_row table[] = {
 
   {"auth", section, "", "How clients prove who they are."},
   {"auth.method", choice, "scram-sha-256", "What a client is asked for.", built, 0, 0, auth_methods},
-  {"auth.query", text, "", "A query on the server that gives a user's stored secret.", refused},
+  {"auth.query", text, "", "A query that gives name and stored secret of the user `$1`, run as `monitor.user` for users whose password is not listed."},
+  {"auth.query_keep", duration, "1min", "How long what `auth.query` gave is believed; a login that fails has it asked again.", built, 0, day},
+  {"auth.rules", items, "", "Who may log in how, in order: the first rule that fits decides, and who fits none is refused. Without rules, `auth.method` holds for all."},
+  {"auth.rules[]", section, "", "One rule; a key that is left out fits everybody."},
+  {"auth.rules[].database", text_or_list, "", "Names of databases, as clients use them."},
+  {"auth.rules[].user", text_or_list, "", "Names of users."},
+  {"auth.rules[].address", text_or_list, "", "Addresses or networks of clients as `10.0.0.0/8`; `local` for Unix sockets."},
+  {"auth.rules[].tls", boolean, "", "Over TLS only (`true`), or not over TLS only (`false`)."},
+  {"auth.rules[].method", choice, "", "What the client is asked for, or `reject`.", built, 0, 0, rule_methods, true},
 
   {"monitor", section, "", "The control plane's own login, with which it watches every server."},
   {"monitor.user", text, "postgres", "Role that it logs in as."},
@@ -71,7 +90,11 @@ constexpr key_row table[] = {
   {"databases.*.servers[].port", integer, "5432", "Port.", built, 1, 65535},
   {"databases.*.servers[].dbname", text, "", "The database's name on this server; when left out, the name that the client uses."},
   {"databases.*.servers[].weight", integer, "1", "Share of the reads, against the other replicas' weights.", built, 1, 1000},
-  {"databases.*.servers[].tls", anything, "", "TLS to this server.", refused},
+  {"databases.*.servers[].tls", section, "", "TLS to this server, instead of the database's; a text alone is the mode.", built, 0, 0, {}, false, true},
+  {"databases.*.servers[].tls.mode", choice, "disable", "As libpq's `sslmode`: `allow` and `prefer` go without where they must, `require` never, `verify-ca` and `verify-full` verify the certificate and the host's name in it. Unix sockets are never encrypted.", built, 0, 0, server_tls_modes},
+  {"databases.*.servers[].tls.ca", text, "", "PEM file of those who sign servers' certificates; when given, `require` verifies too."},
+  {"databases.*.servers[].tls.cert", text, "", "PEM file with pgbraid's own certificate, for servers that ask for one."},
+  {"databases.*.servers[].tls.key", text, "", "PEM file with its private key."},
   {"databases.*.shards", items, "", "The shards of a sharded database, in the order in which buckets are split among them."},
   {"databases.*.shards[]", section, "", "One shard."},
   {"databases.*.shards[].name", text, "", "Its name in errors, logs and under `unsharded`.", built, 0, 0, {}, true},
@@ -82,7 +105,11 @@ constexpr key_row table[] = {
   {"databases.*.shards[].servers[].port", integer, "5432", "Port.", built, 1, 65535},
   {"databases.*.shards[].servers[].dbname", text, "", "The database's name on this server; when left out, the name that the client uses."},
   {"databases.*.shards[].servers[].weight", integer, "1", "Share of the reads, against the other replicas' weights.", built, 1, 1000},
-  {"databases.*.shards[].servers[].tls", anything, "", "TLS to this server.", refused},
+  {"databases.*.shards[].servers[].tls", section, "", "TLS to this server, instead of the database's; a text alone is the mode.", built, 0, 0, {}, false, true},
+  {"databases.*.shards[].servers[].tls.mode", choice, "disable", "As libpq's `sslmode`: `allow` and `prefer` go without where they must, `require` never, `verify-ca` and `verify-full` verify the certificate and the host's name in it. Unix sockets are never encrypted.", built, 0, 0, server_tls_modes},
+  {"databases.*.shards[].servers[].tls.ca", text, "", "PEM file of those who sign servers' certificates; when given, `require` verifies too."},
+  {"databases.*.shards[].servers[].tls.cert", text, "", "PEM file with pgbraid's own certificate, for servers that ask for one."},
+  {"databases.*.shards[].servers[].tls.key", text, "", "PEM file with its private key."},
 
   {"databases.*.sharding", section, "", "Which table's rows live where; needed as soon as there are several shards."},
   {"databases.*.sharding.function", choice, "postgres_hash", "How a key's value becomes a bucket; `postgres_hash` is what PARTITION BY HASH does.", built, 0, 0, functions},
@@ -114,7 +141,11 @@ constexpr key_row table[] = {
   {"databases.*.pool.idle_timeout", duration, "10min", "Time after which an unused server connection is closed.", built, second, 30 * day},
   {"databases.*.pool.lifetime", duration, "1h", "Age at which a server connection is closed when its client is through, up to a tenth less for each so that not all end at once; 0 is no end.", built, 0, 365 * day},
   {"databases.*.max_clients", integer, "", "Clients of this database connected at the same time; when left out or 0, `limits.max_clients_per_database`.", built, 0, 1'000'000},
-  {"databases.*.tls", anything, "", "TLS to all servers of the database.", refused},
+  {"databases.*.tls", section, "", "TLS to all servers of the database; a text alone is the mode.", built, 0, 0, {}, false, true},
+  {"databases.*.tls.mode", choice, "disable", "As libpq's `sslmode`: `allow` and `prefer` go without where they must, `require` never, `verify-ca` and `verify-full` verify the certificate and the host's name in it. Unix sockets are never encrypted.", built, 0, 0, server_tls_modes},
+  {"databases.*.tls.ca", text, "", "PEM file of those who sign servers' certificates; when given, `require` verifies too."},
+  {"databases.*.tls.cert", text, "", "PEM file with pgbraid's own certificate, for servers that ask for one."},
+  {"databases.*.tls.key", text, "", "PEM file with its private key."},
 
   {"failover", anything, "", "What may be lost when a replica becomes the primary.", refused},
 

@@ -39,7 +39,7 @@ load_result load_text(const std::string& text, const std::string& name) {
   check_shape(*document.root, out.findings);
   read_settings(*document.root, folder, out.value, out.findings);
   read_users(*document.root, folder, out.value, out.findings);
-  read_databases(*document.root, out.value, out.findings);
+  read_databases(*document.root, folder, out.value, out.findings);
   std::stable_sort(out.findings.begin(), out.findings.end(), [](const finding& a, const finding& b) {
     return std::pair(a.where.line, a.where.column) < std::pair(b.where.line, b.where.column);
   });

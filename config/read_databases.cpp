@@ -15,11 +15,12 @@ using yaml::node;
 
 class database_reader {
  public:
-  database_reader(database& out, std::string shown, std::vector<finding>& findings)
-      : out_(out), shown_(std::move(shown)), findings_(findings) {}
+  database_reader(database& out, std::string shown, const std::string& folder, std::vector<finding>& findings)
+      : out_(out), shown_(std::move(shown)), folder_(folder), findings_(findings) {}
 
   void read(const node& value, position name_at) {
     const fields section(&value);
+    read_server_tls(section.at("tls"), fmt::format("{}.tls", shown_), folder_, tls_, findings_);
     const node* servers = section.at("servers");
     const node* shards = section.at("shards");
     if (servers != nullptr && shards != nullptr)
@@ -127,6 +128,7 @@ class database_reader {
   std::optional<server> read_server(const node& value, const std::string& shown) {
     server out;
     out.where = value.where;
+    out.tls = tls_;
     std::string why;
     if (value.what == node::kind::scalar) {
       const auto address = parse_address(value.text, out.port, why);
@@ -150,6 +152,10 @@ class database_reader {
     section.integer("port", out.port);
     section.text("dbname", out.dbname);
     section.integer("weight", out.weight);
+    if (const node* own = section.at("tls")) {
+      out.tls = {};
+      read_server_tls(own, fmt::format("{}.tls", shown), folder_, out.tls, findings_);
+    }
     return out;
   }
 
@@ -171,12 +177,14 @@ class database_reader {
 
   database& out_;
   std::string shown_;
+  const std::string& folder_;
+  server_tls tls_;  ///< of servers that give none of their own
   std::vector<finding>& findings_;
 };
 
 }  // namespace
 
-void read_databases(const node& root, topology& out, std::vector<finding>& findings) {
+void read_databases(const node& root, const std::string& folder, topology& out, std::vector<finding>& findings) {
   const node::entry* section = root.find("databases");
   if (section == nullptr) return;  // reported as missing
   const node& value = *section->value;
@@ -187,7 +195,7 @@ void read_databases(const node& root, topology& out, std::vector<finding>& findi
     d.name = e.key;
     d.where = e.where;
     const std::string shown = fmt::format("databases.{}", e.key);
-    database_reader(d, shown, findings).read(*e.value, e.where);
+    database_reader(d, shown, folder, findings).read(*e.value, e.where);
     out.databases.push_back(std::move(d));
   }
 }

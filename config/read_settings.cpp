@@ -10,9 +10,27 @@
 namespace pgbraid::config {
 namespace {
 
-void read_listen(const fields& section, listen_options& out, std::vector<finding>& findings) {
+void read_client_tls(const fields& listen, const std::string& folder, client_tls& out, std::vector<finding>& findings) {
+  const yaml::node* given = listen.at("tls");
+  if (given == nullptr || given->what != yaml::node::kind::map) return;
+  const fields section(given);
+  section.choice("mode", "listen.tls.mode", out.mode);
+  section.choice("min_version", "listen.tls.min_version", out.min_version);
+  section.path("cert", folder, out.cert);
+  section.path("key", folder, out.key);
+  section.path("ca", folder, out.ca);
+  const auto fail = [&](const char* why) {
+    findings.push_back({finding::level::error, given->where, fmt::format("listen.tls: {}", why)});
+  };
+  if (out.cert.empty() != out.key.empty()) return fail("cert and key are given together or not at all");
+  if (out.cert.empty() && out.mode != client_tls_mode::disable) fail("cert and key are missing");
+}
+
+void read_listen(const fields& section, const std::string& folder, listen_options& out,
+                 std::vector<finding>& findings) {
   section.integer("port", out.port);
   section.integer("backlog", out.backlog);
+  read_client_tls(section, folder, out.tls, findings);
   const yaml::node* host = section.at("host");
   if (host == nullptr || host->what == yaml::node::kind::null) return;
   const auto fail = [&findings](position at, const std::string& why) {
@@ -79,13 +97,13 @@ std::string wrong_for(auth_method method, const std::optional<std::string>& pass
 
 void read_settings(const yaml::node& root, const std::string& folder, topology& out, std::vector<finding>& findings) {
   const fields file(&root);
-  read_listen(fields(file.at("listen")), out.listen, findings);
+  read_listen(fields(file.at("listen")), folder, out.listen, findings);
   const fields admin(file.at("admin"));
   admin.texts("users", out.admin.users);
   std::string why;
   if (const std::string* http = admin.scalar("http")) out.admin.http = parse_address(*http, 0, why);
   file.integer("workers", out.workers);
-  fields(file.at("auth")).choice("method", "auth.method", out.auth);
+  read_access(fields(file.at("auth")), out, findings);
   read_monitor(fields(file.at("monitor")), folder, out.monitor, findings);
   read_limits(fields(file.at("limits")), out.limits);
   read_timeouts(fields(file.at("timeouts")), out.timeouts);
@@ -99,6 +117,8 @@ void read_users(const yaml::node& root, const std::string& folder, topology& out
   const auto fail = [&findings](position at, std::string text) {
     findings.push_back({finding::level::error, at, std::move(text)});
   };
+  // Rules say method by method, and a query finds what is missing here.
+  const bool other_ways = !out.access.empty() || !out.auth_query.empty();
   for (const yaml::node::entry& e : file.entries("users")) {
     user u;
     u.name = e.key;
@@ -116,11 +136,11 @@ void read_users(const yaml::node& root, const std::string& folder, topology& out
       section.integer("max_server_connections", u.max_server_connections);
     }
     const bool told = findings.size() > before || e.value->what == yaml::node::kind::list;
-    if (const std::string why = wrong_for(out.auth, u.password); !told && !why.empty())
-      fail(e.where, fmt::format("{}: {}", shown, why));
+    const std::string why = other_ways || told ? std::string() : wrong_for(out.auth, u.password);
+    if (!why.empty()) fail(e.where, fmt::format("{}: {}", shown, why));
     out.users.push_back(std::move(u));
   }
-  if (out.users.empty() && out.auth != auth_method::trust)
+  if (out.users.empty() && out.auth != auth_method::trust && !other_ways)
     findings.push_back(
         {finding::level::warning, {}, "no users are given, and auth.method is not trust: nobody can log in"});
 }

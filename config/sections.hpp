@@ -16,8 +16,16 @@ void read_settings(const yaml::node& root, const std::string& folder, topology& 
 /// users; needs out.auth.
 void read_users(const yaml::node& root, const std::string& folder, topology& out, std::vector<finding>& findings);
 
+class fields;
+/// auth: method, query and rules; needs out.listen.
+void read_access(const fields& auth, topology& out, std::vector<finding>& findings);
+
 /// databases.
-void read_databases(const yaml::node& root, topology& out, std::vector<finding>& findings);
+void read_databases(const yaml::node& root, const std::string& folder, topology& out, std::vector<finding>& findings);
+
+/// TLS to servers: `value` is a mode or a section with one; nothing is changed when it is null.
+void read_server_tls(const yaml::node* value, const std::string& shown, const std::string& folder, server_tls& out,
+                     std::vector<finding>& findings);
 
 /// One database's `sharding`, and whether it and the shards' buckets agree. `value` is the database's section, whose
 /// shards `out` holds already.

@@ -5,8 +5,12 @@
 
 namespace pgbraid::protocol {
 
-backend_login::backend_login(backend_identity identity, backend_password password, std::string nonce)
-    : identity_{std::move(identity)}, password_{std::move(password)}, scram_{std::move(nonce)} {}
+backend_login::backend_login(backend_identity identity, backend_password password, std::string nonce,
+                             std::string channel_binding)
+    : identity_{std::move(identity)},
+      password_{std::move(password)},
+      scram_{std::move(nonce)},
+      channel_binding_{std::move(channel_binding)} {}
 
 backend_login::action backend_login::fail(std::string_view reason) {
   state_ = state::over;
@@ -142,9 +146,11 @@ backend_login::action backend_login::md5(std::string_view salt) {
 
 backend_login::action backend_login::sasl(const authentication_view& message) {
   if (state_ != state::asking) return out_of_place(backend::authentication);
-  if (!message.offers(scram_mechanism)) return fail("the server offers no SASL mechanism that is supported");
+  const bool plus = !channel_binding_.empty() && message.offers(scram_plus_mechanism);
+  if (!plus && !message.offers(scram_mechanism)) return fail("the server offers no SASL mechanism that is supported");
+  scram_.bind(channel_binding_, plus);
   send answer;
-  encode_sasl_initial_response(answer.bytes, scram_mechanism, scram_.first_message());
+  encode_sasl_initial_response(answer.bytes, plus ? scram_plus_mechanism : scram_mechanism, scram_.first_message());
   state_ = state::scram_first;
   return answer;
 }

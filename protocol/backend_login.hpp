@@ -62,7 +62,9 @@ class backend_login {
   };
   using action = std::variant<need_more, send, need_keys, done, failed>;
 
-  backend_login(backend_identity identity, backend_password password, std::string nonce = scram_nonce());
+  /// `channel_binding`: what tls-server-end-point is on this connection; empty where it is not encrypted.
+  backend_login(backend_identity identity, backend_password password, std::string nonce = scram_nonce(),
+                std::string channel_binding = {});
 
   /// The startup packet. TLS, if any, was negotiated before.
   [[nodiscard]] action start();
@@ -103,6 +105,7 @@ class backend_login {
   backend_identity identity_;
   backend_password password_;
   scram_client scram_;
+  std::string channel_binding_;
   done result_;
   state state_ = state::initial;
 };

@@ -1,6 +1,7 @@
 #include "protocol/client_login.hpp"
 
 #include <algorithm>
+#include <span>
 #include <utility>
 
 #include "protocol/backend.hpp"
@@ -23,12 +24,13 @@ bool same_password(std::string_view left, std::string_view right) {
 }  // namespace
 
 client_login::client_login(client_method method, std::string user, stored_password stored, std::string_view mock_key,
-                           std::string nonce)
+                           std::string nonce, std::string channel_binding)
     : method_{method},
       user_{std::move(user)},
       stored_{std::move(stored)},
       secret_{secret_or_mock(stored_, user_, mock_key)},
-      scram_{secret_, std::move(nonce)} {}
+      scram_{secret_, std::move(nonce)},
+      channel_binding_{std::move(channel_binding)} {}
 
 client_login::action client_login::accept(accepted result) {
   state_ = state::over;
@@ -75,7 +77,8 @@ client_login::action client_login::start_md5() {
 
 client_login::action client_login::start_sasl() {
   send request;
-  encode_authentication_sasl(request.bytes, std::array{scram_mechanism});
+  const std::array offered{scram_plus_mechanism, scram_mechanism};
+  encode_authentication_sasl(request.bytes, std::span{offered}.subspan(channel_binding_.empty() ? 1 : 0));
   state_ = state::sasl_initial;
   return request;
 }
@@ -142,7 +145,11 @@ client_login::action client_login::md5(std::string_view body) {
 client_login::action client_login::sasl_initial(std::string_view body) {
   sasl_initial_response_view message;
   if (!decode(body, message)) return violation("malformed SASL response");
-  if (message.mechanism != scram_mechanism) return violation("the client chose a SASL mechanism that was not offered");
+  const bool plus = message.mechanism == scram_plus_mechanism && !channel_binding_.empty();
+  if (!plus && message.mechanism != scram_mechanism) {
+    return violation("the client chose a SASL mechanism that was not offered");
+  }
+  if (!channel_binding_.empty()) scram_.bind(channel_binding_, plus);
   state_ = state::sasl_first;
   if (message.data) return sasl(*message.data);
   send request;

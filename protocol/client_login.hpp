@@ -54,9 +54,10 @@ class client_login {
   ///
   /// Method `md5` becomes SCRAM for a user of whom only a SCRAM secret is stored; by `scram_sha_256`, one of whom only
   /// an MD5 secret is stored cannot log in. `mock_key` is secret, the same for all logins, and best also for all
-  /// instances and restarts: see `mock_scram_secret`.
+  /// instances and restarts: see `mock_scram_secret`. `channel_binding`: what tls-server-end-point is on this
+  /// connection; empty where it is not encrypted, and then binding is not offered.
   client_login(client_method method, std::string user, stored_password stored, std::string_view mock_key,
-               std::string nonce = scram_nonce());
+               std::string nonce = scram_nonce(), std::string channel_binding = {});
 
   [[nodiscard]] action start();
 
@@ -84,6 +85,7 @@ class client_login {
   stored_password stored_;
   scram_secret secret_;  // the user's, or the mock
   scram_server scram_;
+  std::string channel_binding_;
   std::array<char, 4> salt_{};
   std::string given_;
   state state_ = state::initial;

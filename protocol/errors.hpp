@@ -36,7 +36,14 @@ enum class severity : std::uint8_t { error, fatal };
   row(transaction_timeout, "25P04", fatal, "terminating connection due to transaction timeout", "")                     \
   row(idle_client_timeout, "57P05", fatal, "terminating connection due to idle-session timeout", "")                    \
   row(query_timeout, "57014", fatal, "terminating connection: a statement went on after it was cancelled", "")          \
-  row(login_timeout, "57014", fatal, "canceling authentication due to timeout", "")                                     \
+  row(login_timeout, "57014", fatal, "canceling authentication due to timeout", "{}")                             \
+  row(tls_required, "28000", fatal, "connection is not encrypted: TLS is required here",                                \
+      "Connect with sslmode=require, or set listen.tls.mode to allow.")                                                 \
+  row(access_denied, "28000", fatal, "no access rule admits user \"{}\" to database \"{}\" from {}, {}",                \
+      "Rules are listed under auth.rules in the topology; the first that fits decides.")                                \
+  row(password_lookup_failed, "08006", fatal, "the password of user \"{}\" could not be looked up",                     \
+      "See the log of pgbraid.")                                                                                        \
+  row(certificate_refused, "28000", fatal, "certificate authentication failed for user \"{}\"", "")                     \
   row(database_not_served, "57P03", fatal, "database \"{}\" is not served: {}", "See the log of pgbraid.")              \
   row(internal, "XX000", error, "internal error: {}", "Please report this as a bug of pgbraid.")                        \
   /* servers */                                                                                                         \

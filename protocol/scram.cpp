@@ -8,6 +8,8 @@
 namespace pgbraid::protocol {
 namespace {
 
+constexpr std::string_view binding_type = "p=tls-server-end-point";
+
 // attributes: name "=" value { "," name "=" value }
 class attribute_reader {
  public:
@@ -85,14 +87,31 @@ scram_status scram_server::receive(std::string_view message, std::string& reply)
   return malformed("a SCRAM message after the last one");
 }
 
-// gs2-header "n" or "y" "," [ "a=" authzid ] "," then "n=" user "," "r=" nonce [ "," extensions ]
+void scram_server::bind(std::string data, bool chosen) {
+  binding_ = std::move(data);
+  offered_ = true;
+  bound_ = chosen;
+}
+
+// gs2-header "n" or "y" or "p=" binding "," [ "a=" authzid ] "," then "n=" user "," "r=" nonce [ "," extensions ]
 scram_status scram_server::receive_first(std::string_view message, std::string& reply) {
-  if (message.substr(0, 2) == "p=") return malformed("the client insists on channel binding, which is not supported");
-  if (message.substr(0, 2) != "n," && message.substr(0, 2) != "y,") return malformed("malformed SCRAM header");
-  if (message.substr(2, 2) == "a=") return malformed("an authorization identity is not supported");
-  if (message.substr(2, 1) != ",") return malformed("malformed SCRAM header");
-  gs2_header_ = message.substr(0, 3);
-  const std::string_view bare = message.substr(3);
+  const std::string_view binding = message.substr(0, message.find(','));
+  if (bound_) {
+    if (binding != binding_type)
+      return malformed("the client chose SCRAM-SHA-256-PLUS and binds no channel that is known");
+  } else {
+    if (binding.substr(0, 2) == "p=")
+      return malformed("the client binds a channel without choosing SCRAM-SHA-256-PLUS");
+    if (binding == "y" && offered_) {
+      return malformed("the client supports channel binding, and thinks that it was not offered; it was");
+    }
+    if (binding != "n" && binding != "y") return malformed("malformed SCRAM header");
+  }
+  const std::string_view after = message.substr(binding.size());
+  if (after.substr(0, 3) == ",a=") return malformed("an authorization identity is not supported");
+  if (after.substr(0, 2) != ",,") return malformed("malformed SCRAM header");
+  gs2_header_ = message.substr(0, binding.size() + 2);
+  const std::string_view bare = message.substr(gs2_header_.size());
   attribute_reader in{bare};
   if (in.next('m')) return malformed("a mandatory SCRAM extension is not supported");
   // The user's name is the startup packet's, so libpq leaves this one empty and servers pass over it.
@@ -114,7 +133,9 @@ scram_status scram_server::receive_final(std::string_view message, std::string& 
   attribute_reader in{message};
   const auto binding = in.next('c');
   if (!binding) return malformed("malformed SCRAM message: no channel binding");
-  if (*binding != base64_encode(gs2_header_)) return malformed("the SCRAM channel binding is not the one announced");
+  if (*binding != base64_encode(bound_ ? gs2_header_ + binding_ : gs2_header_)) {
+    return malformed("the SCRAM channel binding is not the one announced");
+  }
   const auto nonce = in.next('r');
   if (!nonce || !equal_in_constant_time(*nonce, nonce_)) return malformed("the SCRAM nonce does not match");
   std::optional<std::string_view> proof_text = in.next('p');
@@ -143,8 +164,18 @@ bool scram_client::fail(std::string reason) {
   return false;
 }
 
+void scram_client::bind(std::string data, bool offered) {
+  if (data.empty()) return;
+  gs2_header_ = offered ? std::string{binding_type} + ",," : "y,,";
+  if (offered) binding_ = std::move(data);
+}
+
+std::string scram_client::bare_first_message() const {
+  return "n=" + user_ + ",r=" + nonce_;
+}
+
 std::string scram_client::first_message() const {
-  return "n,,n=" + user_ + ",r=" + nonce_;
+  return gs2_header_ + bare_first_message();
 }
 
 // "r=" nonce "," "s=" salt "," "i=" iterations [ "," extensions ]
@@ -170,8 +201,8 @@ bool scram_client::receive_first(std::string_view message) {
 }
 
 std::string scram_client::final_message(const scram_keys& keys) {
-  const std::string without_proof = "c=" + base64_encode("n,,") + ",r=" + full_nonce_;
-  auth_message_ = first_message().substr(3) + ',' + server_first_ + ',' + without_proof;
+  const std::string without_proof = "c=" + base64_encode(gs2_header_ + binding_) + ",r=" + full_nonce_;
+  auth_message_ = bare_first_message() + ',' + server_first_ + ',' + without_proof;
   server_key_ = keys.server_key;
   const digest256 proof = exclusive_or(keys.client_key, hmac_sha256(view_of(keys.stored_key), auth_message_));
   return without_proof + ",p=" + base64_encode(view_of(proof));

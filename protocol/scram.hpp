@@ -1,8 +1,5 @@
 // SCRAM-SHA-256, both sides, as state without I/O: messages in, messages out. No PBKDF2 runs in here.
-// Source: RFC 5802, RFC 7677, and the manual's chapter "SASL Authentication".
-//
-// Channel binding is not offered yet. A client that could bind but sees it not offered ("y") is served like one that
-// cannot ("n"); one that insists ("p") is refused.
+// Source: RFC 5802, RFC 7677, RFC 5929 (tls-server-end-point), and the manual's chapter "SASL Authentication".
 #pragma once
 
 #include <cstdint>
@@ -14,6 +11,8 @@
 namespace pgbraid::protocol {
 
 inline constexpr std::string_view scram_mechanism = "SCRAM-SHA-256";
+/// The same with the TLS connection bound into the proof: whoever sits in between cannot pass it on.
+inline constexpr std::string_view scram_plus_mechanism = "SCRAM-SHA-256-PLUS";
 
 /// A nonce of 144 random bits in Base64.
 [[nodiscard]] std::string scram_nonce();
@@ -33,6 +32,10 @@ enum class scram_status : std::uint8_t {
 class scram_server {
  public:
   explicit scram_server(scram_secret secret, std::string nonce = scram_nonce());
+
+  /// Before the first message, on TLS: scram_plus_mechanism was offered with this binding data, and chosen or not. A
+  /// client that does not choose it, and says that it would have, has been told otherwise by somebody in between.
+  void bind(std::string data, bool chosen);
 
   /// Takes the client's first, then its final message. `reply` is set on proceed and accepted.
   [[nodiscard]] scram_status receive(std::string_view message, std::string& reply);
@@ -54,6 +57,8 @@ class scram_server {
   scram_secret secret_;
   std::string nonce_;  // ours at first, then the client's and ours
   std::string gs2_header_;
+  std::string binding_;
+  bool offered_ = false, bound_ = false;
   std::string auth_message_;  // grows: client-first-bare , server-first , client-final-without-proof
   scram_keys keys_;
   std::string_view reason_;
@@ -67,6 +72,10 @@ class scram_client {
   /// PostgreSQL takes the user from the startup packet, so `user` is left empty as libpq does. Precondition: it holds
   /// neither "," nor "=".
   explicit scram_client(std::string nonce = scram_nonce(), std::string user = {});
+
+  /// Before the first message, on TLS: the binding data of the connection, and whether the server offers
+  /// scram_plus_mechanism, which is then to be chosen.
+  void bind(std::string data, bool offered);
 
   [[nodiscard]] std::string first_message() const;
 
@@ -85,9 +94,12 @@ class scram_client {
 
  private:
   bool fail(std::string reason);
+  [[nodiscard]] std::string bare_first_message() const;
 
   std::string nonce_;
   std::string user_;
+  std::string gs2_header_ = "n,,";
+  std::string binding_;
   std::string full_nonce_;
   std::string salt_;
   std::uint32_t iterations_ = 0;

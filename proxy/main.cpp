@@ -3,6 +3,7 @@
 #include "proxy/log_level.hpp"
 #include "proxy/route_command.hpp"
 #include "proxy/worker/server.hpp"
+#include "proxy/worker/tls_context.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -13,6 +14,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace {
 
@@ -65,6 +67,10 @@ int main(int argc, char** argv) {
   const auto topology = load(file, true);
   if (topology == nullptr) return 1;
   if (check->parsed()) {
+    std::vector<std::string> errors;
+    (void)pgbraid::proxy::load_tls(*topology, errors);
+    for (const std::string& error : errors) fmt::print(stderr, "{}: error: {}\n", file, error);
+    if (!errors.empty()) return 1;
     fmt::print("{}", pgbraid::config::describe(*topology));
     return 0;
   }

@@ -136,13 +136,21 @@ void backend::close() noexcept {
 void backend::finish_hand_over(bool arrived) {
   const auto taken = std::move(handing_over_);
   handing_over_ = nullptr;
-  if (arrived || !io_.is_open() || end_ > begin_ || send_blocked()) {
+  const bool held = io_.tls() != nullptr && io_.tls()->holds_bytes();
+  if (arrived || held || !io_.is_open() || end_ > begin_ || send_blocked()) {
     io_.close();
-    return taken(-1);
+    return taken({});
   }
   boost::system::error_code error;
   const int descriptor = io_.socket().release(error);
-  taken(error ? -1 : descriptor);
+  if (error) {
+    io_.close();
+    return taken({});
+  }
+  lent_state state;
+  state.descriptor = descriptor;
+  state.tls = io_.release_tls();
+  taken(std::move(state));
 }
 
 }  // namespace pgbraid::proxy

@@ -36,7 +36,8 @@ class backend_holder {
 
 /// What passes from one worker to another when a backend is lent.
 struct lent_state {
-  int descriptor = -1;
+  int descriptor = -1;  ///< -1: none, it was closed instead
+  std::unique_ptr<tls_stream> tls;
   std::int32_t pid = 0, key = 0;
   std::chrono::steady_clock::time_point retire_at;
   prepared_set prepared;
@@ -76,11 +77,13 @@ class backend : public boost::intrusive_ref_counter<backend, boost::thread_unsaf
   /// Says goodbye and closes. The pool must have been told.
   void close() noexcept;
 
-  /// Takes the socket out for another worker: the read is cancelled and awaited first. `taken(fd)`: -1 if bytes had
-  /// arrived or it is closed.
+  [[nodiscard]] bool encrypted() const noexcept { return io_.tls() != nullptr; }
+
+  /// Takes the socket out for another worker: the read is cancelled and awaited first. `taken(lent_state)`:
+  /// without a descriptor if bytes had arrived or it is closed.
   template <typename Taken>
   void hand_over(Taken taken) {
-    handing_over_ = std::function<void(int)>(std::move(taken));
+    handing_over_ = std::function<void(lent_state)>(std::move(taken));
     boost::system::error_code ignored;
     io_.socket().cancel(ignored);
     if (!reading_) finish_hand_over(false);
@@ -98,7 +101,7 @@ class backend : public boost::intrusive_ref_counter<backend, boost::thread_unsaf
   std::size_t capacity_, begin_ = 0, end_ = 0;
   std::string unsent_;
   bool reading_ = false, paused_ = false, waiting_writable_ = false;
-  std::function<void(int)> handing_over_;
+  std::function<void(lent_state)> handing_over_;
 };
 using backend_ptr = boost::intrusive_ptr<backend>;
 

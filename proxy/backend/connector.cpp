@@ -3,6 +3,7 @@
 #include "protocol/backend_login.hpp"
 #include "protocol/frame.hpp"
 #include "proxy/backend/credentials.hpp"
+#include "proxy/backend/dial_server.hpp"
 #include "proxy/backend/pool.hpp"
 #include "proxy/worker/dial.hpp"
 #include "proxy/worker/worker.hpp"
@@ -51,74 +52,124 @@ asio::awaitable<p::scram_keys> find_keys(worker& owner, const std::string& user,
   co_return keys;
 }
 
+// Whether another kind of encryption may do: pg_hba.conf has no line for this one.
+bool refused_this_way(const p::backend_login::failed& failed) {
+  p::frame_view frame;
+  p::error_fields_view fields;
+  if (p::next_frame(failed.server_error, p::max_login_message, frame) != p::frame_status::complete) return false;
+  return p::decode(frame.body, fields) && fields.sqlstate() == "28000";
+}
+
+/// One login under way.
+struct login_attempt {
+  server_pool& pool;
+  channel io;
+  std::optional<p::error_report> failure;
+  std::optional<p::backend_login::done> welcome;
+  bool try_another = false;  ///< failed, and another kind of encryption may succeed
+};
+
+asio::awaitable<void> converse(login_attempt& attempt) {
+  worker& owner = attempt.pool.owner();
+  const server_endpoint& endpoint = attempt.pool.endpoint();
+  const p::stored_password stored = owner.shared().users()->find(endpoint.user);
+  p::backend_password password{stored.plain, stored.md5};
+  if (!password.plain) password.plain = owner.shared().keys.password(endpoint.user);
+  if (!password.md5_secret) password.md5_secret = owner.shared().keys.md5_secret(endpoint.user);
+  std::string binding = attempt.io.tls() == nullptr ? std::string{} : attempt.io.tls()->server_end_point();
+  p::backend_login login{{endpoint.user, endpoint.database, {}}, password, p::scram_nonce(), std::move(binding)};
+  p::backend_login::action next = login.start();
+  std::string unread;
+  std::array<char, 8192> buffer;
+  while (true) {
+    if (auto* send = std::get_if<p::backend_login::send>(&next)) {
+      const std::string bytes = std::move(send->bytes);
+      co_await send_all(attempt.io, bytes);
+    } else if (auto* need = std::get_if<p::backend_login::need_keys>(&next)) {
+      bool found = false;
+      const p::scram_keys keys = co_await find_keys(owner, endpoint.user, stored, need->salt, need->iterations, found);
+      next =
+          found ? login.keys(keys) : login.no_keys(fmt::format("no password is known for user \"{}\"", endpoint.user));
+      continue;
+    } else if (auto* failed = std::get_if<p::backend_login::failed>(&next)) {
+      attempt.failure = from_server(*failed, endpoint.label);
+      attempt.try_another = refused_this_way(*failed);
+      co_return;
+    } else if (auto* done = std::get_if<p::backend_login::done>(&next)) {
+      attempt.welcome = std::move(*done);
+      if (!unread.empty())
+        attempt.failure =
+            p::make_error(error_id::server_login_failed, endpoint.label + " sent bytes behind its welcome");
+      co_return;
+    }
+    p::frame_view frame;
+    p::frame_status status;
+    while ((status = p::next_frame(unread, p::max_login_message, frame)) == p::frame_status::incomplete) {
+      const std::size_t bytes = co_await receive_some(attempt.io, buffer.data(), buffer.size());
+      unread.append(buffer.data(), bytes);
+    }
+    if (status != p::frame_status::complete) {
+      attempt.failure =
+          p::make_error(error_id::server_login_failed, endpoint.label + " does not speak PostgreSQL's protocol");
+      co_return;
+    }
+    next = login.receive(frame);
+    unread.erase(0, frame.total);
+  }
+}
+
+std::string words_for(const login_attempt& attempt, const boost::system::error_code& error, bool timed_out) {
+  if (timed_out) return "timed out";
+  const tls_stream* tls = attempt.io.tls();
+  if (tls != nullptr && !tls->reason().empty()) return tls->reason();
+  return error == asio::error::eof ? "connection closed" : error.message();
+}
+
 asio::awaitable<void> log_in(server_pool& pool, std::uint64_t request) {
   worker& owner = pool.owner();
   const server_endpoint endpoint = pool.endpoint();
-  channel io{owner.context()};
+  login_attempt attempt{pool, channel{owner.context()}, {}, {}};
   asio::steady_timer timer{owner.context(), owner.options().timeouts.connect};
   bool timed_out = false;
   auto on_timeout = [&](const boost::system::error_code& error) {
     if (error) return;
     timed_out = true;
-    io.close();
+    attempt.io.close();
   };
   timer.async_wait(on_timeout);
 
-  std::optional<p::error_report> failure;
-  std::optional<p::backend_login::done> welcome;
-  std::string unread;
-  try {
-    co_await dial(owner.context(), io, endpoint.host, endpoint.port);
-    const p::stored_password stored = owner.shared().users()->find(endpoint.user);
-    p::backend_password password{stored.plain, stored.md5};
-    if (!password.plain) password.plain = owner.shared().keys.password(endpoint.user);
-    p::backend_login login{{endpoint.user, endpoint.database, {}}, password};
-    p::backend_login::action next = login.start();
-    std::array<char, 8192> buffer;
-    while (!failure && !welcome) {
-      if (auto* send = std::get_if<p::backend_login::send>(&next)) {
-        const std::string bytes = std::move(send->bytes);
-        co_await send_all(io, bytes);
-      } else if (auto* need = std::get_if<p::backend_login::need_keys>(&next)) {
-        bool found = false;
-        const p::scram_keys keys = co_await find_keys(owner, endpoint.user, stored, need->salt, need->iterations, found);
-        next = found ? login.keys(keys) : login.no_keys(fmt::format("no password is known for user \"{}\"", endpoint.user));
-        continue;
-      } else if (auto* failed = std::get_if<p::backend_login::failed>(&next)) {
-        failure = from_server(*failed, endpoint.label);
-        break;
-      } else if (auto* done = std::get_if<p::backend_login::done>(&next)) {
-        welcome = std::move(*done);
-        break;
-      }
-      p::frame_view frame;
-      p::frame_status status;
-      while ((status = p::next_frame(unread, p::max_login_message, frame)) == p::frame_status::incomplete) {
-        const std::size_t bytes = co_await io.socket().async_read_some(asio::buffer(buffer), asio::use_awaitable);
-        unread.append(buffer.data(), bytes);
-      }
-      if (status != p::frame_status::complete) {
-        failure = p::make_error(error_id::server_login_failed, endpoint.label + " does not speak PostgreSQL's protocol");
-        break;
-      }
-      next = login.receive(frame);
-      unread.erase(0, frame.total);
+  for (const encryption how : attempts_at(endpoint)) {
+    attempt.io.close();
+    attempt.io = channel{owner.context()};
+    attempt.failure.reset();
+    attempt.try_another = false;
+    try {
+      co_await dial_server(owner, attempt.io, endpoint, how);
+      co_await converse(attempt);
+    } catch (const tls_failure& error) {
+      attempt.failure =
+          p::make_error(error_id::server_login_failed, fmt::format("{}: {}", endpoint.label, error.what()));
+      attempt.try_another = true;
+    } catch (const boost::system::system_error& error) {
+      attempt.failure =
+          p::make_error(error_id::server_login_failed,
+                        fmt::format("{}: {}", endpoint.label, words_for(attempt, error.code(), timed_out)));
     }
-    if (welcome && !unread.empty()) failure = p::make_error(error_id::server_login_failed, endpoint.label + " sent bytes behind its welcome");
-  } catch (const boost::system::system_error& error) {
-    failure = p::make_error(error_id::server_login_failed,
-                            fmt::format("{}: {}", endpoint.label, timed_out ? "timed out" : error.code() == asio::error::eof ? "connection closed" : error.code().message()));
+    if (timed_out || !attempt.try_another) break;
   }
   timer.cancel();
-  if (failure) {
-    spdlog::warn("{}: login as \"{}\" failed: {}", endpoint.label, endpoint.user, failure->message);
-    pool.connect_failed(request, *failure);
+  if (attempt.failure) {
+    attempt.io.close();
+    spdlog::warn("{}: login as \"{}\" failed: {}", endpoint.label, endpoint.user, attempt.failure->message);
+    pool.connect_failed(request, *attempt.failure);
     co_return;
   }
-  backend_ptr made{new backend{pool, std::move(io), welcome->key.pid, welcome->key.key}};
+  p::backend_login::done& welcome = *attempt.welcome;
+  backend_ptr made{new backend{pool, std::move(attempt.io), welcome.key.pid, welcome.key.key}};
   made->facts.current = owner.settings().none();
   made->retire_at = pool.retirement(std::chrono::steady_clock::now());
-  if (pool.parameters == nullptr) pool.parameters = std::make_shared<const p::parameter_list>(std::move(welcome->parameters));
+  if (pool.parameters == nullptr)
+    pool.parameters = std::make_shared<const p::parameter_list>(std::move(welcome.parameters));
   pool.connected(request, std::move(made));
 }
 

@@ -52,10 +52,49 @@ std::optional<std::string> scram_key_cache::password(const std::string& user) co
   return found->second;
 }
 
+void scram_key_cache::store_md5(const std::string& user, const std::string& secret) {
+  const std::lock_guard lock{mutex_};
+  if (md5_secrets_.size() >= max_entries) md5_secrets_.clear();
+  md5_secrets_[user] = secret;
+}
+
+std::optional<std::string> scram_key_cache::md5_secret(const std::string& user) const {
+  const std::lock_guard lock{mutex_};
+  const auto found = md5_secrets_.find(user);
+  if (found == md5_secrets_.end()) return std::nullopt;
+  return found->second;
+}
+
 void scram_key_cache::clear() {
   const std::lock_guard lock{mutex_};
   keys_.clear();
   passwords_.clear();
+  md5_secrets_.clear();
+}
+
+std::optional<protocol::stored_password> looked_up_passwords::find(const std::string& database, const std::string& user,
+                                                                   clock::time_point now) const {
+  const std::lock_guard lock{mutex_};
+  const auto found = entries_.find({database, user});
+  if (found == entries_.end() || found->second.until <= now) return std::nullopt;
+  return found->second.password;
+}
+
+void looked_up_passwords::store(const std::string& database, const std::string& user,
+                                const protocol::stored_password& password, clock::time_point until) {
+  const std::lock_guard lock{mutex_};
+  if (entries_.size() >= max_entries) entries_.clear();
+  entries_[{database, user}] = {password, until};
+}
+
+void looked_up_passwords::forget(const std::string& database, const std::string& user) {
+  const std::lock_guard lock{mutex_};
+  entries_.erase({database, user});
+}
+
+void looked_up_passwords::clear() {
+  const std::lock_guard lock{mutex_};
+  entries_.clear();
 }
 
 }  // namespace pgbraid::proxy

@@ -16,7 +16,11 @@ constexpr std::chrono::seconds surplus_patience{1};
 
 }  // namespace
 
-std::string server_endpoint::key() const { return host + '\0' + std::to_string(port) + '\0' + database + '\0' + user; }
+// Connections that were made under other TLS settings are another pool's.
+std::string server_endpoint::key() const {
+  const std::string where = host + '\0' + std::to_string(port) + '\0' + database + '\0' + user;
+  return where + '\0' + std::to_string(static_cast<int>(tls.mode)) + tls.ca + '\0' + tls.cert + '\0' + tls.key;
+}
 
 server_pool::server_pool(worker& owner, server_endpoint endpoint, std::shared_ptr<server_budget> budget)
     : owner_{owner}, endpoint_{std::move(endpoint)}, budget_{std::move(budget)}, random_{std::random_device{}()} {}
@@ -105,19 +109,23 @@ void server_pool::serve(const lease_request_ptr& request, backend_ptr b) {
   backend& lent = *b;
   lent.holder = nullptr;
   owner_.lending(b);
-  lent.hand_over([this, request, b = std::move(b)](int descriptor) mutable {
+  lent.hand_over([this, request, b = std::move(b)](lent_state state) mutable {
     owner_.lent(b);
-    if (descriptor < 0) {
+    if (state.descriptor < 0) {
       // Closed instead of lent: its place in the budget is the request's, to open a connection of its own.
       grant(request);
       return;
     }
+    state.pid = b->pid;
+    state.key = b->key;
+    state.retire_at = b->retire_at;
+    state.prepared = std::move(b->facts.prepared);
+    state.names = std::move(b->facts.sql);
     owner_.post_to_pool(request->worker_number, endpoint_,
-                        [lent = lent_state{descriptor, b->pid, b->key, b->retire_at, std::move(b->facts.prepared), std::move(b->facts.sql)},
-                         id = request->id, reported = parameters](server_pool& pool) mutable {
+                        [state = std::move(state), id = request->id, reported = parameters](server_pool& pool) mutable {
                           // This worker may never have logged in there itself, and a login of its client's wants them.
                           if (pool.parameters == nullptr) pool.parameters = std::move(reported);
-                          pool.adopt(id, std::move(lent));
+                          pool.adopt(id, std::move(state));
                         });
   });
 }
@@ -136,6 +144,7 @@ void server_pool::adopt(std::uint64_t request, lent_state lent) {
     ::close(lent.descriptor);
     return open_backend(*this, request);
   }
+  if (lent.tls) io.encrypt(std::move(lent.tls));
   backend_ptr b{new backend{*this, std::move(io), lent.pid, lent.key}};
   b->facts.prepared = std::move(lent.prepared);
   b->facts.sql = std::move(lent.names);

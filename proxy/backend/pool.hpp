@@ -1,10 +1,11 @@
 // A worker's backends for one server, database and user; what they share with the other workers is the budget.
 #pragma once
 
-#include "proxy/backend/backend.hpp"
-#include "proxy/backend/budget.hpp"
+#include "config/config.hpp"
 #include "protocol/errors.hpp"
 #include "protocol/startup.hpp"
+#include "proxy/backend/backend.hpp"
+#include "proxy/backend/budget.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -26,6 +27,7 @@ struct server_endpoint {
   std::string database;
   std::string user;
   std::string label;            ///< "shard s0, 127.0.0.1:6100", for messages
+  config::server_tls tls;
 
   [[nodiscard]] std::string key() const;
 };

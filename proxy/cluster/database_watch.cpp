@@ -94,7 +94,7 @@ database_watch::database_watch(watch_services services, config::database databas
     watch->index = static_cast<router::shard_index>(shards_.size() - 1);
     for (const config::server& server : shard.servers) {
       watch->dbnames.push_back(server.dbname.empty() ? name_ : server.dbname);
-      watch->probes.push_back(services_.probe({server.host, server.port}, watch->dbnames.back()));
+      watch->probes.push_back(services_.probe({server.host, server.port, server.tls}, watch->dbnames.back()));
     }
     const bool check = !database_->sharding || database_->sharding->check_placement;
     watch->rows_checked = map_->one_shard() || map_->tables.empty() || !check;
@@ -248,7 +248,8 @@ asio::awaitable<bool> database_watch::reach(shard_watch& shard) {
   if (shard.connection.is_open() && shard.connected_to == chosen) co_return true;
   const auto place = static_cast<std::size_t>(chosen);
   const server_address& address = shard.probes[place]->address();
-  pg_login login{address.host, address.port, shard.dbnames[place], services_.options.user, services_.options.password};
+  pg_login login{address.host, address.port, shard.dbnames[place], services_.options.user, services_.options.password,
+                 address.tls};
   const std::string failure = co_await shard.connection.connect(std::move(login), services_.options.timeout);
   shard.connected_to = chosen;
   shard.reached_before = false;

@@ -45,7 +45,7 @@ std::shared_ptr<const database_state> refused(const std::string& name, std::stri
 }  // namespace
 
 struct monitor::state {
-  explicit state(on_change changed) : publish(std::move(changed)), sweep_timer(context) {}
+  explicit state(on_change changed) : publish(std::move(changed)), sweep_timer(context), passwords(context) {}
 
   struct pending_reload {
     std::shared_ptr<const config::topology> topology;
@@ -59,6 +59,7 @@ struct monitor::state {
   asio::io_context context{1};
   asio::executor_work_guard<asio::io_context::executor_type> work = asio::make_work_guard(context);
   asio::steady_timer sweep_timer;
+  password_lookup passwords;
   std::thread thread;
   std::promise<void> ended;
   std::shared_ptr<const config::topology> topology;
@@ -135,6 +136,7 @@ void monitor::state::end() {
   for (const auto& [name, watch] : watches) watch->stop();
   for (const auto& [name, watch] : candidates) watch->stop();
   for (const auto& [address, known] : probes) known->stop();
+  passwords.stop();
   work.reset();
 }
 
@@ -349,6 +351,13 @@ void monitor::catalog_may_have_changed(std::string database) {
   asio::post(s.context, [&s, database = std::move(database)] {
     const auto watch = s.watches.find(database);
     if (watch != s.watches.end()) watch->second->refresh_catalog();
+  });
+}
+
+void monitor::look_up_password(std::string database, password_question question) {
+  state& s = *state_;
+  asio::post(s.context, [&s, database = std::move(database), question = std::move(question)] {
+    if (!s.stopping) s.passwords.ask(database, question);
   });
 }
 

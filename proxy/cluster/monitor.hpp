@@ -3,6 +3,7 @@
 #pragma once
 
 #include "config/config.hpp"
+#include "proxy/cluster/password_lookup.hpp"
 #include "proxy/cluster/snapshot.hpp"
 
 #include <cstddef>
@@ -46,6 +47,9 @@ class monitor {
 
   /// DDL has passed: read the catalog again now.
   void catalog_may_have_changed(std::string database);
+
+  /// Runs `auth.query` for a user who wants to log in to `database`.
+  void look_up_password(std::string database, password_question question);
 
   /// A client asks for a database that the topology does not name: begins to watch it if the topology has a database
   /// "*", and hands out its state either way (again, if it is watched already).

@@ -38,6 +38,24 @@ std::string one_line(std::string_view text) {
   return out;
 }
 
+const char* sslmode(config::server_tls_mode mode) {
+  switch (mode) {
+    case config::server_tls_mode::allow:
+      return "allow";
+    case config::server_tls_mode::prefer:
+      return "prefer";
+    case config::server_tls_mode::require:
+      return "require";
+    case config::server_tls_mode::verify_ca:
+      return "verify-ca";
+    case config::server_tls_mode::verify_full:
+      return "verify-full";
+    case config::server_tls_mode::disable:
+      break;
+  }
+  return "disable";
+}
+
 void ignore_notice(void*, const PGresult*) {}
 
 }  // namespace
@@ -191,7 +209,7 @@ asio::awaitable<std::string> pg_connection::connect(pg_login login, std::chrono:
     keys.push_back(key);
     values.push_back(value.c_str());
   };
-  const std::string name = "pgbraid_monitor", encoding = "UTF8", off = "disable",
+  const std::string name = "pgbraid_monitor", encoding = "UTF8", off = "disable", mode = sslmode(login.tls.mode),
                     options = "-c client_min_messages=error";
   give("host", hosts);
   if (!addresses.empty()) give("hostaddr", addresses);
@@ -201,7 +219,10 @@ asio::awaitable<std::string> pg_connection::connect(pg_login login, std::chrono:
   if (login.password) give("password", *login.password);
   give("application_name", name);
   give("client_encoding", encoding);
-  give("sslmode", off);
+  give("sslmode", mode);
+  if (!login.tls.ca.empty()) give("sslrootcert", login.tls.ca);
+  if (!login.tls.cert.empty()) give("sslcert", login.tls.cert);
+  if (!login.tls.key.empty()) give("sslkey", login.tls.key);
   give("gssencmode", off);
   give("options", options);
   keys.push_back(nullptr);

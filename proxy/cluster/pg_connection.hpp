@@ -2,6 +2,8 @@
 // "Asynchronous Command Processing".
 #pragma once
 
+#include "config/config.hpp"
+
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
 
@@ -23,6 +25,7 @@ struct pg_login {
   std::uint16_t port = 5432;
   std::string dbname, user;
   std::optional<std::string> password;
+  config::server_tls tls;
   friend bool operator==(const pg_login&, const pg_login&) = default;
 };
 
@@ -45,7 +48,7 @@ class pg_connection {
   pg_connection(const pg_connection&) = delete;
   pg_connection& operator=(const pg_connection&) = delete;
 
-  /// Logs in; "" or the reason why not. `application_name` is pgbraid_monitor, client_encoding UTF8, no TLS.
+  /// Logs in; "" or the reason why not. `application_name` is pgbraid_monitor, client_encoding UTF8.
   [[nodiscard]] boost::asio::awaitable<std::string> connect(pg_login login, std::chrono::milliseconds timeout);
 
   /// Runs `sql`; with parameters (text) by the extended protocol, without them by the simple one.

@@ -41,7 +41,8 @@ bool same_judgement(const config::database& a, const config::database& b) {
   if (x.bytes != y.bytes || x.time != y.time) return false;
   for (std::size_t i = 0; i < a.shards.size(); ++i) {
     for (std::size_t s = 0; s < a.shards[i].servers.size(); ++s) {
-      if (a.shards[i].servers[s].weight != b.shards[i].servers[s].weight) return false;
+      const config::server &before = a.shards[i].servers[s], &after = b.shards[i].servers[s];
+      if (before.weight != after.weight || before.tls != after.tls) return false;
     }
   }
   return true;

@@ -130,7 +130,8 @@ asio::awaitable<std::string> server_probe::log_in() {
   std::vector<std::string> names = dbnames_;
   if (!options_.dbname.empty()) names.insert(names.begin(), options_.dbname);
   for (const char* known : {"postgres", "template1"}) names.emplace_back(known);
-  pg_login login{address_.host, address_.port, names[next_dbname_ % names.size()], options_.user, options_.password};
+  pg_login login{address_.host, address_.port,     names[next_dbname_ % names.size()],
+                 options_.user, options_.password, address_.tls};
   std::string failure = co_await connection_.connect(std::move(login), options_.timeout);
   if (!failure.empty()) {
     // The database may be missing while the server is well; asking for another costs nothing when it is down.

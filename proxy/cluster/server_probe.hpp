@@ -34,6 +34,7 @@ struct server_facts {
 struct server_address {
   std::string host;
   std::uint16_t port = 5432;
+  config::server_tls tls;
   friend auto operator<=>(const server_address&, const server_address&) = default;
 };
 [[nodiscard]] std::string to_string(const server_address& address);

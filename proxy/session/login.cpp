@@ -2,6 +2,8 @@
 
 #include "protocol/client_login.hpp"
 #include "protocol/startup.hpp"
+#include "proxy/session/access.hpp"
+#include "proxy/session/find_password.hpp"
 #include "proxy/session/welcome.hpp"
 #include "proxy/worker/dial.hpp"
 #include "proxy/worker/served_database.hpp"
@@ -30,9 +32,14 @@ p::client_method method_of(config::auth_method method) {
     case config::auth_method::trust: return p::client_method::trust;
     case config::auth_method::password: return p::client_method::password;
     case config::auth_method::md5: return p::client_method::md5;
+    case config::auth_method::cert:
+      return p::client_method::trust;  // who it is has been seen before
     default: return p::client_method::scram_sha_256;
   }
 }
+
+/// How TLS begins: the type of a handshake's record. A startup packet begins with the zero of its length.
+constexpr char tls_handshake = 0x16;
 
 /// The login ends here with this word to the client.
 struct refused {
@@ -64,8 +71,14 @@ class client_greeting {
     auto on_timeout = [&](const boost::system::error_code& error) {
       if (error) return;
       timed_out = true;
-      const std::string bytes = fatal(p::make_error(error_id::login_timeout));
-      (void)client_->io_.send(bytes);
+      // Who has not even said what it wants may speak another protocol: a word of ours would only confuse it.
+      if (!user_.empty()) {
+        const auto limit =
+            std::chrono::duration_cast<std::chrono::milliseconds>(worker_.options().timeouts.login).count();
+        auto late = p::make_error(error_id::login_timeout);
+        late.hint = fmt::format("timeouts.login is {} ms.", limit);
+        (void)client_->io_.send(fatal(late));
+      }
       client_->io_.close();
     };
     timer.async_wait(on_timeout);
@@ -114,20 +127,51 @@ class client_greeting {
     p::encode_backend_key_data(bytes, {worker_.cancel_pid(client_->id()), client_->cancel_key()});
     p::encode_ready_for_query(bytes, p::transaction_status::idle);
     co_await send_all(client_->io_, bytes);
-    if (worker_.options().log.connections) spdlog::info("client logged in: user={} database={}", user_, database_name_);
+    if (worker_.options().log.connections) {
+      const tls_stream* tls = client_->io_.tls();
+      spdlog::info("client logged in: user={} database={} tls={}", user_, database_name_,
+                   tls == nullptr ? "off" : tls->version());
+    }
     co_return true;
   }
 
   asio::awaitable<void> more() {
     char buffer[4096];
-    const std::size_t bytes = co_await client_->io_.socket().async_read_some(asio::buffer(buffer), asio::use_awaitable);
+    const std::size_t bytes = co_await receive_some(client_->io_, buffer, sizeof buffer);
     unread_.append(buffer, bytes);
+  }
+
+  [[nodiscard]] bool over_tcp() const {
+    boost::system::error_code error;
+    return client_->io_.socket().local_endpoint(error).protocol().family() != AF_UNIX;
+  }
+
+  /// TLS from here on. `early`: its first bytes, if they have been read.
+  asio::awaitable<void> encrypt(const tls_context& context, std::string early) {
+    client_->io_.encrypt(context.accept(client_->io_.socket().native_handle(), std::move(early)));
+    try {
+      co_await shake_hands(client_->io_);
+    } catch (const boost::system::system_error&) {
+      if (worker_.options().log.connections)
+        spdlog::info("client refused: TLS handshake failed: {}", client_->io_.tls()->reason());
+      throw;
+    }
   }
 
   /// Everything before authentication. False: nothing follows (a cancel request).
   asio::awaitable<bool> read_startup() {
+    const auto tls = over_tcp() ? worker_.shared().tls()->clients : nullptr;
     // Each kind of encryption may be asked for once, as the server has it.
     for (int requests = 0;; ++requests) {
+      if (unread_.empty()) co_await more();
+      if (tls && requests == 0 && unread_.front() == tls_handshake) {
+        co_await encrypt(*tls, std::exchange(unread_, {}));
+        if (client_->io_.tls()->application_protocol().empty()) {
+          throw refused{p::make_error(error_id::protocol_violation,
+                                      "TLS was begun without asking for it and without ALPN \"postgresql\"")};
+        }
+        continue;
+      }
       p::startup_packet packet;
       p::startup_result result;
       while ((result = p::decode_startup(unread_, packet)).status == p::frame_status::incomplete) co_await more();
@@ -142,8 +186,17 @@ class client_greeting {
         break;
       }
       if (requests >= 2) throw refused{p::make_error(error_id::protocol_violation, "too many encryption requests")};
-      const std::string no = "N";
-      co_await send_all(client_->io_, no);
+      const bool begin_tls = tls && client_->io_.tls() == nullptr && std::holds_alternative<p::ssl_request>(packet);
+      // What came along was not encrypted: taken for what TLS brings, it would let somebody in between speak for the
+      // client.
+      if (begin_tls && !unread_.empty())
+        throw refused{p::make_error(error_id::protocol_violation, "received unencrypted data after SSL request")};
+      const std::string answer = begin_tls ? "S" : "N";
+      co_await send_all(client_->io_, answer);
+      if (begin_tls) co_await encrypt(*tls, {});
+    }
+    if (tls && client_->io_.tls() == nullptr && worker_.options().listen.tls.mode == config::client_tls_mode::require) {
+      throw refused{p::make_error(error_id::tls_required)};
     }
     if (startup_.major != p::protocol_major) throw refused{p::make_error(error_id::unsupported_protocol, startup_.major, startup_.minor)};
     if (p::needs_negotiation(startup_)) {
@@ -162,10 +215,46 @@ class client_greeting {
     co_return true;
   }
 
+  /// The method by which the client must prove who it is. Refuses those whom no rule admits.
+  [[nodiscard]] config::auth_method method_for_client() const {
+    const bool tls = client_->io_.tls() != nullptr;
+    const access_request request{database_name_, user_, address_of_client(client_->io_.socket()), tls};
+    const config::auth_method method = access_method(worker_.options(), request);
+    if (method == config::auth_method::reject) {
+      throw refused{p::make_error(error_id::access_denied, user_, database_name_, config::to_string(request.from),
+                                  tls ? "encrypted" : "not encrypted")};
+    }
+    if (method != config::auth_method::cert) return method;
+    auto no = p::make_error(error_id::certificate_refused, user_);
+    if (!tls || !client_->io_.tls()->has_peer_certificate())
+      throw refused{with_detail(no, "The connection requires a valid client certificate.")};
+    if (client_->io_.tls()->peer_common_name() != user_)
+      throw refused{with_detail(no, "The certificate's common name is another.")};
+    return method;
+  }
+
+  /// What is known of the user's password.
+  asio::awaitable<p::stored_password> password_for(config::auth_method method) {
+    const p::stored_password stored = worker_.shared().users()->find(user_);
+    const bool asked_for = method != config::auth_method::trust && method != config::auth_method::cert;
+    if (stored.known() || !asked_for || worker_.options().auth_query.empty()) co_return stored;
+    co_await await_database();
+    // A database that is not there is told of after the login, as servers do it: here to nobody, since no password is
+    // known. One whose servers cannot be asked is told of at once.
+    if (database_ == nullptr) co_return stored;
+    if (!database_->state().served)
+      throw refused{p::make_error(error_id::database_not_served, database_name_, database_->state().reason)};
+    const auto found = co_await look_up_password(worker_, *database_, user_);
+    if (!found) throw refused{p::make_error(error_id::password_lookup_failed, user_)};
+    co_return *found;
+  }
+
   asio::awaitable<void> authenticate() {
-    const auto users = worker_.shared().users();
-    const p::stored_password stored = users->find(user_);
-    p::client_login login{method_of(worker_.options().auth), user_, stored, worker_.shared().mock_key};
+    const config::auth_method method = method_for_client();
+    const p::stored_password stored = co_await password_for(method);
+    std::string binding = client_->io_.tls() == nullptr ? std::string{} : client_->io_.tls()->server_end_point();
+    p::client_login login{method_of(method), user_, stored, worker_.shared().mock_key, p::scram_nonce(),
+                          std::move(binding)};
     p::client_login::action next = login.start();
     while (true) {
       if (auto* send = std::get_if<p::client_login::send>(&next)) {
@@ -179,10 +268,15 @@ class client_greeting {
         next = login.derived(keys);
         continue;
       } else if (auto* no = std::get_if<p::client_login::refused>(&next)) {
+        // The password may have been changed since it was looked up.
+        worker_.shared().looked_up.forget(database_name_, user_);
         throw refused{no->error};
       } else {
         auto& yes = std::get<p::client_login::accepted>(next);
         if (yes.password) worker_.shared().keys.store_password(user_, *yes.password);
+        if (stored.md5 && method != config::auth_method::trust && method != config::auth_method::cert) {
+          worker_.shared().keys.store_md5(user_, *stored.md5);
+        }
         if (yes.keys && stored.scram) worker_.shared().keys.store(user_, stored.scram->salt, stored.scram->iterations, *yes.keys);
         const std::string bytes = std::move(yes.bytes);
         co_await send_all(client_->io_, bytes);
@@ -197,7 +291,8 @@ class client_greeting {
     }
   }
 
-  asio::awaitable<void> find_database() {
+  /// Looks for the database, and waits for one that the topology names by "*" alone.
+  asio::awaitable<void> await_database() {
     database_ = worker_.find_database(database_name_);
     if (database_ == nullptr && worker_.any_database()) {
       // The topology has a "*": the control plane begins to watch this one, and says so here.
@@ -211,6 +306,10 @@ class client_greeting {
         co_await poll.async_wait(asio::use_awaitable);
       }
     }
+  }
+
+  asio::awaitable<void> find_database() {
+    co_await await_database();
     if (database_ == nullptr) throw refused{p::make_error(error_id::no_such_database, database_name_)};
     if (!database_->state().served) throw refused{p::make_error(error_id::database_not_served, database_name_, database_->state().reason)};
   }

@@ -2,6 +2,8 @@
 // Reads are asynchronous; sends are tried at once, and only what the kernel does not take waits for writability.
 #pragma once
 
+#include "proxy/worker/tls_channel.hpp"
+
 #include <boost/asio/basic_stream_socket.hpp>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/generic/stream_protocol.hpp>
@@ -12,13 +14,11 @@
 
 #include <cerrno>
 #include <cstddef>
+#include <memory>
 #include <string_view>
 #include <utility>
 
 namespace pgbraid::proxy {
-
-using io_executor = boost::asio::io_context::executor_type;
-using stream_socket = boost::asio::basic_stream_socket<boost::asio::generic::stream_protocol, io_executor>;
 
 /// runs on: the worker whose io_context it was made with.
 class channel {
@@ -28,10 +28,17 @@ class channel {
 
   [[nodiscard]] stream_socket& socket() noexcept { return socket_; }
   [[nodiscard]] bool is_open() const noexcept { return socket_.is_open(); }
+  /// Null on a connection that is not encrypted.
+  [[nodiscard]] tls_stream* tls() const noexcept { return tls_.get(); }
+  /// All that follows goes through `tls`, the handshake first, which is the caller's to lead.
+  void encrypt(std::unique_ptr<tls_stream> tls) noexcept { tls_ = std::move(tls); }
+  /// The TLS of a socket that is about to be released.
+  [[nodiscard]] std::unique_ptr<tls_stream> release_tls() noexcept { return std::move(tls_); }
 
   /// handler(error_code, bytes)
   template <typename Handler>
   void async_read(char* data, std::size_t size, Handler&& handler) {
+    if (tls_) return async_read_tls(socket_, *tls_, data, size, std::forward<Handler>(handler));
     socket_.async_read_some(boost::asio::buffer(data, size), std::forward<Handler>(handler));
   }
   /// handler(error_code)
@@ -42,6 +49,7 @@ class channel {
 
   /// Sends what the kernel takes now. Bytes sent, 0 if it takes none now, -1 if the connection is broken.
   [[nodiscard]] ssize_t send(const iovec* parts, std::size_t count) noexcept {
+    if (tls_) return tls_->write(parts, count);
     msghdr message{};
     message.msg_iov = const_cast<iovec*>(parts);
     message.msg_iovlen = count;
@@ -60,6 +68,7 @@ class channel {
 
   /// Reads what is there now. Bytes read, 0 if nothing is there now, -1 at the end or if the connection is broken.
   [[nodiscard]] ssize_t receive(char* data, std::size_t size) noexcept {
+    if (tls_) return tls_->read(data, size);
     while (true) {
       const ssize_t got = ::recv(socket_.native_handle(), data, size, MSG_DONTWAIT);
       if (got > 0) return got;
@@ -69,12 +78,14 @@ class channel {
   }
 
   void close() noexcept {
+    if (tls_ && socket_.is_open()) tls_->say_goodbye();
     boost::system::error_code ignored;
     socket_.close(ignored);
   }
 
  private:
   stream_socket socket_;
+  std::unique_ptr<tls_stream> tls_;
 };
 
 }  // namespace pgbraid::proxy

@@ -3,7 +3,6 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/asio/write.hpp>
 
 #include <fmt/format.h>
 
@@ -46,8 +45,38 @@ asio::awaitable<void> dial(asio::io_context& context, channel& io, std::string h
   io.socket().set_option(asio::socket_base::keep_alive{true});
 }
 
+asio::awaitable<void> shake_hands(channel& io) {
+  using step = tls_stream::handshake_step;
+  while (true) {
+    const step now = io.tls()->handshake();
+    if (now == step::done) co_return;
+    if (now == step::failed) throw boost::system::system_error{asio::error::fault};
+    const auto what = now == step::want_read ? asio::socket_base::wait_read : asio::socket_base::wait_write;
+    co_await io.socket().async_wait(what, asio::use_awaitable);
+    if (!io.is_open()) throw boost::system::system_error{asio::error::operation_aborted};
+  }
+}
+
+asio::awaitable<std::size_t> receive_some(channel& io, char* data, std::size_t size) {
+  while (true) {
+    const ssize_t got = io.receive(data, size);
+    if (got > 0) co_return static_cast<std::size_t>(got);
+    if (got < 0) throw boost::system::system_error{asio::error::eof};
+    co_await io.socket().async_wait(io.tls() == nullptr ? asio::socket_base::wait_read : wait_for(io.tls()->want()),
+                                    asio::use_awaitable);
+    if (!io.is_open()) throw boost::system::system_error{asio::error::operation_aborted};
+  }
+}
+
 asio::awaitable<void> send_all(channel& io, std::string_view bytes) {
-  co_await asio::async_write(io.socket(), asio::buffer(bytes.data(), bytes.size()), asio::use_awaitable);
+  while (!bytes.empty()) {
+    const ssize_t sent = io.send(bytes);
+    if (sent < 0) throw boost::system::system_error{asio::error::broken_pipe};
+    bytes.remove_prefix(static_cast<std::size_t>(sent));
+    if (bytes.empty()) break;
+    co_await io.socket().async_wait(asio::socket_base::wait_write, asio::use_awaitable);
+    if (!io.is_open()) throw boost::system::system_error{asio::error::operation_aborted};
+  }
 }
 
 }  // namespace pgbraid::proxy

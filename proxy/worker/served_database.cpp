@@ -67,6 +67,7 @@ server_pool& served_database::pool_of(router::shard_index shard, std::size_t ser
     endpoint.port = at.port;
     endpoint.database = at.dbname.empty() ? environment_.state->name : at.dbname;
     endpoint.user = user;
+    endpoint.tls = at.tls;
     endpoint.label = fmt::format("shard {}, {}:{}", config.shards[shard].name, at.host, at.port);
     pool = &owner_.pool(endpoint, nullptr);
     configure(*pool, user);

@@ -17,6 +17,8 @@
 #include <sys/stat.h>
 
 #include <csignal>
+#include <map>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -51,8 +53,12 @@ file_stamp stamp_of(const std::string& file) {
 
 class process {
  public:
-  explicit process(std::shared_ptr<const config::topology> topology)
-      : shared_{topology}, listener_{io_, shared_}, monitor_{[this](database_state_ptr state) { publish(std::move(state)); }}, signals_{io_, SIGINT, SIGTERM, SIGHUP}, timer_{io_} {
+  process(std::shared_ptr<const config::topology> topology, std::shared_ptr<const tls_contexts> tls)
+      : shared_{topology, std::move(tls)},
+        listener_{io_, shared_},
+        monitor_{[this](database_state_ptr state) { publish(std::move(state)); }},
+        signals_{io_, SIGINT, SIGTERM, SIGHUP},
+        timer_{io_} {
     shared_.control_plane = &monitor_;
     const unsigned count = topology->workers != 0 ? topology->workers : std::max(1U, std::thread::hardware_concurrency());
     workers_.reserve(count);
@@ -64,7 +70,8 @@ class process {
 
   int run() {
     const auto topology = shared_.topology();
-    if (topology->auth == config::auth_method::trust) spdlog::warn("auth.method is trust: every client is taken for who it says it is");
+    if (topology->access.empty() && topology->auth == config::auth_method::trust)
+      spdlog::warn("auth.method is trust: every client is taken for who it says it is");
     if (const std::string error = listener_.open(topology->listen); !error.empty()) {
       spdlog::error("{}", error);
       return 1;
@@ -72,8 +79,8 @@ class process {
     for (const auto& each : workers_) threads_.emplace_back([w = each.get()] { w->run(); });
     monitor_.start(topology, [this] { asio::post(io_, [this] { ready(); }); });
     wait_for_signal();
-    stamp_ = stamp_of(topology->file);
-    watch_file();
+    (void)files_have_changed();
+    watch_files();
     io_.run();
     monitor_.stop();
     for (const auto& each : workers_) each->stop();
@@ -108,20 +115,36 @@ class process {
     });
   }
 
-  void watch_file() {
+  // The topology's file, and the certificates that it names. A file that is looked at for the first time has not
+  // changed.
+  [[nodiscard]] bool files_have_changed() {
+    const auto topology = shared_.topology();
+    std::vector<std::string> files = tls_files(*topology);
+    files.push_back(topology->file);
+    bool changed = false;
+    for (const std::string& file : files) {
+      const file_stamp now = stamp_of(file);
+      const auto [known, fresh] = stamps_.try_emplace(file, now);
+      if (!fresh && !(known->second == now)) {
+        known->second = now;
+        changed = true;
+      }
+    }
+    return changed;
+  }
+
+  void watch_files() {
     timer_.expires_after(std::chrono::seconds{1});
     timer_.async_wait([this](const boost::system::error_code& error) {
       if (error || stopping_) return;
-      const file_stamp now = stamp_of(shared_.topology()->file);
       // Editors write a file in several steps: it is read when it has stood still for a second.
-      if (!(now == stamp_)) {
-        stamp_ = now;
+      if (files_have_changed()) {
         settling_ = true;
       } else if (settling_) {
         settling_ = false;
-        reload("the file has changed");
+        reload("a file has changed");
       }
-      watch_file();
+      watch_files();
     });
   }
 
@@ -129,7 +152,7 @@ class process {
     if (stopping_) return;
     const auto before = shared_.topology();
     spdlog::info("reloading {}: {}", before->file, why);
-    stamp_ = stamp_of(before->file);
+    (void)files_have_changed();
     config::load_result loaded = config::load_file(before->file);
     for (const config::finding& finding : loaded.findings) {
       const std::string text = config::to_string(finding, before->file);
@@ -149,11 +172,15 @@ class process {
       spdlog::warn("listen and workers take effect at the next start");
     }
     const std::shared_ptr<const config::topology> next = std::move(topology);
-    monitor_.reload(next, [this, next](std::vector<std::string> errors) {
-      asio::post(io_, [this, next, errors = std::move(errors)] {
+    std::vector<std::string> unusable;
+    const std::shared_ptr<const tls_contexts> tls = load_tls(*next, unusable);
+    for (const std::string& error : unusable) spdlog::error("reload refused: {}", error);
+    if (!unusable.empty()) return;
+    monitor_.reload(next, [this, next, tls](std::vector<std::string> errors) {
+      asio::post(io_, [this, next, tls, errors = std::move(errors)] {
         for (const std::string& error : errors) spdlog::error("reload refused: {}", error);
         if (!errors.empty()) return;
-        shared_.replace(next);
+        shared_.replace(next, tls);
         spdlog::set_level(level_of(next->log.level));
         for (worker* each : shared_.workers) each->take_topology(next);
         spdlog::info("reloaded");
@@ -196,7 +223,7 @@ class process {
   monitor monitor_;
   asio::signal_set signals_;
   asio::steady_timer timer_;
-  file_stamp stamp_;
+  std::map<std::string, file_stamp> stamps_;
   bool settling_ = false, stopping_ = false;
   std::chrono::steady_clock::time_point deadline_;
 };
@@ -205,7 +232,11 @@ class process {
 
 int serve(std::shared_ptr<const config::topology> topology) {
   raise_descriptor_limit();
-  process running{std::move(topology)};
+  std::vector<std::string> errors;
+  auto tls = load_tls(*topology, errors);
+  for (const std::string& error : errors) spdlog::error("{}", error);
+  if (!errors.empty()) return 1;
+  process running{std::move(topology), std::move(tls)};
   return running.run();
 }
 

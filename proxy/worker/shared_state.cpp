@@ -5,7 +5,10 @@
 
 namespace pgbraid::proxy {
 
-shared_state::shared_state(std::shared_ptr<const config::topology> topology) : mock_key{protocol::scram_nonce()} { replace(std::move(topology)); }
+shared_state::shared_state(std::shared_ptr<const config::topology> topology, std::shared_ptr<const tls_contexts> tls)
+    : mock_key{protocol::scram_nonce()} {
+  replace(std::move(topology), std::move(tls));
+}
 
 shared_state::~shared_state() { slow_work.join(); }
 
@@ -19,11 +22,18 @@ std::shared_ptr<const user_list> shared_state::users() const {
   return users_;
 }
 
-void shared_state::replace(std::shared_ptr<const config::topology> topology) {
+std::shared_ptr<const tls_contexts> shared_state::tls() const {
+  const std::lock_guard lock{mutex_};
+  return tls_;
+}
+
+void shared_state::replace(std::shared_ptr<const config::topology> topology, std::shared_ptr<const tls_contexts> tls) {
   auto users = std::make_shared<const user_list>(topology->users);
   const std::lock_guard lock{mutex_};
   topology_ = std::move(topology);
   users_ = std::move(users);
+  looked_up.clear();  // the query may be another
+  tls_ = std::move(tls);
 }
 
 database_state_ptr shared_state::database(const std::string& name) const {

@@ -7,6 +7,7 @@
 #include "proxy/cluster/monitor.hpp"
 #include "proxy/cluster/snapshot.hpp"
 #include "proxy/worker/client_counts.hpp"
+#include "proxy/worker/tls_context.hpp"
 
 #include <boost/asio/thread_pool.hpp>
 
@@ -22,7 +23,7 @@ namespace pgbraid::proxy {
 class worker;
 
 struct shared_state {
-  explicit shared_state(std::shared_ptr<const config::topology> topology);
+  shared_state(std::shared_ptr<const config::topology> topology, std::shared_ptr<const tls_contexts> tls);
   ~shared_state();
 
   // Set before the workers run, never changed afterwards.
@@ -32,6 +33,7 @@ struct shared_state {
 
   // Thread-safe themselves.
   scram_key_cache keys;
+  looked_up_passwords looked_up;
   boost::asio::thread_pool slow_work{1};     ///< PBKDF2
   std::atomic<unsigned> clients{0};
   client_counts users_clients, databases_clients;
@@ -39,8 +41,10 @@ struct shared_state {
   /// The topology in force. runs on: any thread.
   [[nodiscard]] std::shared_ptr<const config::topology> topology() const;
   [[nodiscard]] std::shared_ptr<const user_list> users() const;
-  /// A new topology: users with it. Costs a PBKDF2 for each plain password.
-  void replace(std::shared_ptr<const config::topology> topology);
+  /// Certificates and keys of the topology in force, never null. runs on: any thread.
+  [[nodiscard]] std::shared_ptr<const tls_contexts> tls() const;
+  /// A new topology: users with it, and what its TLS files held. Costs a PBKDF2 for each plain password.
+  void replace(std::shared_ptr<const config::topology> topology, std::shared_ptr<const tls_contexts> tls);
 
   /// The newest state of a database, null if none is known. runs on: any thread.
   [[nodiscard]] database_state_ptr database(const std::string& name) const;
@@ -55,6 +59,7 @@ struct shared_state {
   mutable std::mutex mutex_;
   std::shared_ptr<const config::topology> topology_;
   std::shared_ptr<const user_list> users_;
+  std::shared_ptr<const tls_contexts> tls_;
   std::map<std::string, database_state_ptr> databases_;
   std::map<std::string, std::shared_ptr<server_budget>> budgets_;
   std::map<std::string, std::shared_ptr<connection_group>> groups_;  ///< of a server and a database, or a server and a user

@@ -1,13 +1,13 @@
 #include "proxy/worker/worker.hpp"
 
 #include "protocol/startup.hpp"
+#include "proxy/backend/dial_server.hpp"
 #include "proxy/worker/dial.hpp"
 #include "router/sql/parser.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include <openssl/rand.h>
@@ -22,6 +22,15 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::chrono::milliseconds tick_interval{100};
+/// Reads away what comes, up to the end of the connection.
+asio::awaitable<void> end_of(channel& io) {
+  char ignored[64];
+  try {
+    while (true) (void)co_await receive_some(io, ignored, sizeof ignored);
+  } catch (const boost::system::system_error&) {
+  }
+}
+
 // A cancel key names the worker in its upper bits and the session in its lower ones.
 constexpr unsigned session_bits = 24;
 
@@ -182,16 +191,14 @@ void worker::cancel_backend(backend_ptr b) {
     timer.async_wait(on_timeout);
     const server_endpoint endpoint = b->pool().endpoint();
     try {
-      co_await dial(io_, io, endpoint.host, endpoint.port);
+      co_await dial_server(*this, io, endpoint, b->encrypted() ? encryption::needed : encryption::none);
       std::string bytes;
       protocol::encode_cancel_request(bytes, {b->pid, b->key});
       co_await send_all(io, bytes);
       // The server closes the connection once the signal is on its way: before that the backend belongs to nobody else.
-      char end[16];
-      boost::system::error_code ignored;
-      co_await io.socket().async_read_some(asio::buffer(end), asio::redirect_error(asio::use_awaitable, ignored));
-    } catch (const boost::system::system_error& error) {
-      spdlog::warn("cancel request to {} failed: {}", endpoint.label, error.code().message());
+      co_await end_of(io);
+    } catch (const std::exception& error) {
+      spdlog::warn("cancel request to {} failed: {}", endpoint.label, error.what());
     }
     timer.cancel();
     --b->cancels_under_way;

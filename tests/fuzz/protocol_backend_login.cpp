@@ -24,7 +24,8 @@ scram_keys unknown_keys() {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   std::string_view rest{reinterpret_cast<const char*>(data), size};
-  backend_login login{{"app", "shop", {}}, {"secret", {}}, "client"};
+  const bool bound = size % 2 == 1;
+  backend_login login{{"app", "shop", {}}, {"secret", {}}, "client", bound ? "certificate" : ""};
   require(std::holds_alternative<backend_login::send>(login.start()));
   bool over = false;
   bool keys_given = false;

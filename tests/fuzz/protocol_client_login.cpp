@@ -25,10 +25,10 @@ const stored_password& stored(unsigned form) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0) return 0;
-  // The first byte chooses the method and what is known of the user.
+  // The first byte chooses the method, what is known of the user, and whether TLS lies beneath.
   const auto method = static_cast<client_method>(1 + data[0] % 3);
   const stored_password& known = stored(data[0] / 3U);
-  client_login login{method, "app", known, "mock key", "server"};
+  client_login login{method, "app", known, "mock key", "server", data[0] / 12U % 2 == 1 ? "certificate" : ""};
   require(std::holds_alternative<client_login::send>(login.start()));
   std::string_view rest{reinterpret_cast<const char*>(data) + 1, size - 1};
   bool over = false;

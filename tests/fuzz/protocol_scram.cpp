@@ -11,9 +11,12 @@ using pgbraid::fuzz::require;
 
 namespace {
 
+enum class binding { impossible, passed_over, chosen };
+
 // No input can hold a proof for keys that it does not know.
-void check_server(std::string_view first, std::string_view final) {
+void check_server(std::string_view first, std::string_view final, binding how) {
   scram_server server{mock_scram_secret("user", "key"), "server"};
+  if (how != binding::impossible) server.bind("certificate", how == binding::chosen);
   std::string reply;
   if (server.receive(first, reply) != scram_status::proceed) {
     require(!server.reason().empty());
@@ -57,7 +60,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view final = input.substr(std::min(line + 1, input.size()));
   switch (data[0]) {
     case 's':
-      check_server(first, final);
+      check_server(first, final, binding::impossible);
+      break;
+    case 'o':
+      check_server(first, final, binding::passed_over);
+      break;
+    case 'S':
+      check_server(first, final, binding::chosen);
       break;
     case 'c':
       check_client(first, final);

@@ -129,6 +129,36 @@ class Server:
             if _account():
                 os.chown(self.folder / "standby.signal", _account().pw_uid, _account().pw_gid)
 
+    def encrypt(self, certificate, key, authority=None):
+        """Has the running server offer TLS with these PEM files from its next connection on."""
+        settings = "ssl = on\nssl_cert_file = 'server.crt'\nssl_key_file = 'server.key'\n"
+        files = {"server.crt": certificate, "server.key": key}
+        if authority is not None:
+            files["root.crt"] = authority
+            settings += "ssl_ca_file = 'root.crt'\n"
+        for name, source in files.items():
+            place = self.folder / f"{name}.new"
+            place.write_bytes(Path(source).read_bytes())
+            place.chmod(0o600)
+            if _account():
+                os.chown(place, _account().pw_uid, _account().pw_gid)
+            place.rename(self.folder / name)
+        self.reload(settings)
+
+    def admit(self, hba):
+        """Replaces pg_hba.conf of the running server."""
+        (self.folder / "pg_hba.conf").write_text(hba)
+        self.reload()
+
+    def reload(self, settings=""):
+        """Adds settings and has the running server read its files; waits until it has."""
+        with open(self.folder / "postgresql.conf", "a") as conf:
+            conf.write(settings)
+        before = self.value("SELECT pg_conf_load_time()::text", dbname="postgres")
+        self.query("SELECT pg_reload_conf()", dbname="postgres")
+        wait_until(lambda: self.value("SELECT pg_conf_load_time()::text", dbname="postgres") != before, 10,
+                   f"{self.name} has read its settings")
+
     def start(self, wait=True):
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen([PG_BIN / "postgres", "-D", self.folder], stdout=log, stderr=log,

@@ -110,6 +110,16 @@ TEST_CASE("what is described reads back to the same") {
   check_round_trip("databases: {d: {servers: [h, \"[::1]:1\", /tmp]}}");
   check_round_trip(
       "auth: {method: trust}\nusers: {a: }\nworkers: 2\ndatabases: {\"*\": {shards: [{name: only, servers: [h]}]}}");
+  check_round_trip(
+      "listen: {tls: {mode: require, cert: a/b.crt, key: k, min_version: TLSv1.3}}\nauth: {method: trust}\n"
+      "databases: {d: {servers: [h]}}");
+  check_round_trip(
+      "auth: {method: trust}\n"
+      "databases: {d: {servers: [h, {host: i, tls: allow}], tls: {mode: verify-full, ca: c, cert: d, key: e}}}");
+  check_round_trip(
+      "auth: {query: \"SELECT a, b FROM c WHERE a = $1\", query_keep: 5s, rules: [{database: [d, e], user: \"a b\", "
+      "address: [local, \"::1\"], tls: false, method: md5}, {method: reject}]}\n"
+      "listen: {tls: {cert: a, key: k, ca: b}}\ndatabases: {d: {servers: [h]}}");
   check_round_trip(R"(auth: {method: trust}
 listen: {host: ["::1", /tmp]}
 databases:

@@ -93,15 +93,103 @@ TEST_CASE("listen.host") {
   });
 }
 
+TEST_CASE("listen.tls") {
+  check_mistakes({
+      {"listen: {tls: {}}", {"t:3:15: error: listen.tls: cert and key are missing"}},
+      {"listen: {tls: {mode: disable}}", {}},
+      {"listen: {tls: {cert: c, key: k}}", {}},
+      {"listen: {tls: {cert: c}}", {"t:3:15: error: listen.tls: cert and key are given together or not at all"}},
+      {"listen: {tls: {mode: prefer, cert: c, key: k}}",
+       {"t:3:22: error: listen.tls.mode: expected disable, allow or require, found \"prefer\""}},
+  });
+}
+
+TEST_CASE("a server's own TLS replaces its database's") {
+  const load_result r = load_text(
+      "auth: {method: trust}\ndatabases: {d: {servers: [h, {host: i, tls: {mode: verify-full, ca: a}}], "
+      "tls: {mode: require, cert: c, key: k}}}",
+      "/conf/t.yaml");
+  REQUIRE(r.ok());
+  const auto& servers = r.value.databases.front().shards.front().servers;
+  CHECK(servers[0].tls == server_tls{server_tls_mode::require, "", "/conf/c", "/conf/k"});
+  CHECK(servers[1].tls == server_tls{server_tls_mode::verify_full, "/conf/a", "", ""});
+}
+
+TEST_CASE("files of listen.tls stand beside the topology") {
+  const load_result r = load_text(
+      "auth: {method: trust}\nlisten: {tls: {cert: c, key: /k}}\ndatabases: {d: {servers: [h]}}", "/conf/t.yaml");
+  REQUIRE(r.ok());
+  CHECK(r.value.listen.tls.cert == "/conf/c");
+  CHECK(r.value.listen.tls.key == "/k");
+  CHECK(r.value.listen.tls.offered());
+}
+
+TEST_CASE("auth.rules") {
+  const std::vector<mistake> table = {
+      {"auth: {rules: []}", {"t:2:15: error: auth.rules: the list is empty: nobody could log in"}},
+      {"auth: {rules: [{user: a}]}", {"t:2:16: error: auth.rules[0]: method is missing"}},
+      {"auth: {rules: [{address: 10.0.0.0/33, method: reject}]}",
+       {"t:2:26: error: auth.rules[0].address: expected an address, a network as 10.0.0.0/8, or local, found "
+        "\"10.0.0.0/33\""}},
+      {"auth: {rules: [{address: [], method: reject}]}", {"t:2:26: error: auth.rules[0].address: the list is empty"}},
+      {"auth: {rules: [{user: [], method: reject}]}", {"t:2:23: error: auth.rules[0].user: the list is empty"}},
+      {"auth: {rules: [{user: [a, all], method: reject}]}",
+       {"t:2:23: error: auth.rules[0].user: \"all\" is no name here; a key that is left out fits everybody"}},
+      {"auth: {rules: [{method: cert}]}",
+       {"t: warning: method cert is used, and listen.tls.ca is not given: nobody can log in by a certificate"}},
+  };
+  for (const mistake& m : table) {
+    INFO(m.yaml);
+    CHECK(told("databases: {d: {servers: [h]}}\n" + m.yaml + "\nusers: {a: b}") == m.expected);
+  }
+  const load_result r = load_text(
+      "auth: {rules: [{database: d, user: [a, b], address: [\"::1\", 10.1.2.3/8, local], tls: true, method: cert}, "
+      "{method: reject}]}\nlisten: {tls: {cert: c, key: k, ca: a}}\ndatabases: {d: {servers: [h]}}",
+      "t");
+  REQUIRE(r.findings.empty());
+  REQUIRE(r.value.access.size() == 2);
+  const access_rule& first = r.value.access.front();
+  CHECK(first.databases == texts{"d"});
+  CHECK(first.users == texts{"a", "b"});
+  CHECK(first.tls == true);
+  CHECK(first.method == auth_method::cert);
+  REQUIRE(first.addresses.size() == 3);
+  CHECK(to_string(first.addresses[0]) == "::1/128");
+  CHECK(to_string(first.addresses[1]) == "10.0.0.0/8");
+  CHECK(to_string(first.addresses[2]) == "local");
+  CHECK(r.value.access.back().method == auth_method::reject);
+  CHECK_FALSE(r.value.access.back().tls);
+}
+
+TEST_CASE("networks") {
+  std::string why;
+  const auto address = [&](std::string_view text) { return parse_network(text, why)->base; };
+  const auto holds = [&](std::string_view net, std::string_view host) {
+    return parse_network(net, why)->contains(address(host));
+  };
+  CHECK(holds("10.0.0.0/8", "10.255.0.1"));
+  CHECK_FALSE(holds("10.0.0.0/8", "11.0.0.1"));
+  CHECK(holds("192.168.7.0/25", "192.168.7.127"));
+  CHECK_FALSE(holds("192.168.7.0/25", "192.168.7.128"));
+  CHECK(holds("0.0.0.0/0", "8.8.8.8"));
+  CHECK_FALSE(holds("0.0.0.0/0", "::1"));
+  CHECK(holds("fd00::/7", "fc00::1"));
+  CHECK_FALSE(holds("fd00::/8", "fc00::1"));
+  CHECK(holds("127.0.0.1", "127.0.0.1"));
+  CHECK_FALSE(holds("127.0.0.1", "127.0.0.2"));
+  CHECK(holds("local", "local"));
+  CHECK_FALSE(holds("0.0.0.0/0", "local"));
+  for (const char* wrong : {"", "10.0.0", "10.0.0.0/", "10.0.0.0/-1", "10.0.0.0/8x", "::1/129", "localhost", "*"}) {
+    INFO(wrong);
+    CHECK_FALSE(parse_network(wrong, why));
+  }
+}
+
 TEST_CASE("what is not built yet stops the start where it could change answers or security, else it warns") {
   check_mistakes({
-      {"listen: {tls: {}}", {"t:3:10: error: listen.tls is not supported yet"}},
       {"failover: {max_loss: 1MB}", {"t:3:1: error: failover is not supported yet"}},
       {"limits: {max_gather: 1MB}", {"t:3:10: warning: limits.max_gather has no effect yet"}},
   });
-  CHECK(
-      told("databases: {d: {servers: [h]}}\nusers: {a: b}\nauth: {method: cert, query: SELECT 1}") ==
-      texts{"t:3:16: error: auth.method: cert is not supported yet", "t:3:22: error: auth.query is not supported yet"});
 }
 
 TEST_CASE("passwords") {

@@ -66,8 +66,16 @@ TEST_CASE("servers") {
        {"t:2:34: error: databases.d.servers[0].host: \"h:1\" names a port too; give it under port"}},
       {"{servers: [{host: h, weight: 0}]}",
        {"t:2:45: error: databases.d.servers[0].weight: expected a whole number from 1 to 1000, found \"0\""}},
-      {"{servers: [{host: h, tls: require}]}", {"t:2:37: error: databases.d.servers[0].tls is not supported yet"}},
-      {"{servers: [h], tls: {}}", {"t:2:31: error: databases.d.tls is not supported yet"}},
+      {"{servers: [{host: h, tls: require}]}", {}},
+      {"{servers: [h], tls: {}}", {}},
+      {"{servers: [{host: h, tls: always}]}",
+       {"t:2:42: error: databases.d.servers[0].tls: expected disable, allow, prefer, require, verify-ca or "
+        "verify-full, "
+        "found \"always\""}},
+      {"{servers: [h], tls: verify-ca}",
+       {"t:2:36: error: databases.d.tls: ca is missing: nothing says whose certificates to believe"}},
+      {"{servers: [h], tls: {mode: require, key: k}}",
+       {"t:2:36: error: databases.d.tls: cert and key are given together or not at all"}},
       {"{servers: [[h]]}", {"t:2:27: error: databases.d.servers[0]: expected a text or a map, found a list"}},
       {"{servers: [h, \"h:5433\", \"h:5432\"]}",
        {"t:2:40: error: databases.d.servers[2]: h:5432 stands on line 2 already"}},

@@ -135,6 +135,20 @@ TEST_CASE("MD5 is answered from the password and from its secret alike") {
   CHECK(why(give(broken, md5)).find("none is known") != std::string::npos);
 }
 
+TEST_CASE("on TLS the proof is bound to the server's certificate where the server offers that") {
+  const auto first_of = [](const std::string& request) {
+    login machine{{"app", "shop", {}}, {"secret", {}}, "nonce", "certificate"};
+    expect<login::send>(machine.start());
+    sasl_initial_response_view view;
+    const std::string body = body_of(expect<login::send>(give(machine, request)).bytes);
+    REQUIRE(decode(body, view));
+    return std::string{view.mechanism} + ' ' + std::string{view.data.value_or("")};
+  };
+  CHECK(first_of(sasl) == "SCRAM-SHA-256-PLUS p=tls-server-end-point,,n=,r=nonce");
+  const std::string unbound = made([](auto& o) { encode_authentication_sasl(o, std::array{scram_mechanism}); });
+  CHECK(first_of(unbound) == "SCRAM-SHA-256 y,,n=,r=nonce");
+}
+
 TEST_CASE("SCRAM asks for keys and verifies the server") {
   scram_login script;
   script.proof();

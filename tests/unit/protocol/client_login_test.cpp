@@ -132,6 +132,25 @@ TEST_CASE("an unknown user meets the same requests as a known one, every time") 
   CHECK(challenge({}).size() == challenge({{}, make_scram_secret("x", "0123456789abcdef", 4096), {}}).size());
 }
 
+TEST_CASE("on TLS the binding mechanism is offered first, and taken") {
+  for (const bool bound : {true, false}) {
+    login machine{client_method::scram_sha_256, "app", plain(), "mock key", scram_nonce(), "certificate"};
+    const authentication_view request = request_of(expect<login::send>(machine.start()).bytes);
+    CHECK(request.data == raw("SCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0"));
+    scram_client client;
+    if (bound) client.bind("certificate", true);
+    const std::string_view mechanism = bound ? scram_plus_mechanism : scram_mechanism;
+    const std::string first =
+        made([&](auto& o) { encode_sasl_initial_response(o, mechanism, client.first_message()); });
+    const std::string challenge = expect<login::send>(give(machine, first)).bytes;
+    REQUIRE(client.receive_first(request_of(challenge).data));
+    const std::string final = made([&](auto& o) {
+      encode_sasl_response(o, client.final_message(derive_scram_keys("secret", client.salt(), client.iterations())));
+    });
+    CHECK(expect<login::accepted>(give(machine, final)).keys);
+  }
+}
+
 TEST_CASE("an empty password is refused, also where one is stored") {
   login machine = make(client_method::password, {"", make_scram_secret("", "0123456789abcdef", 1), {}});
   expect<login::send>(machine.start());

@@ -183,6 +183,50 @@ TEST_CASE("a client that could bind a channel is let in by its own proof") {
   CHECK(receive(server, without_proof + ",p=" + base64_encode(view_of(proof)), reply) == scram_status::accepted);
 }
 
+TEST_CASE("a login that is bound to its channel succeeds on that channel alone") {
+  for (const auto& [seen_by_client, result] :
+       {std::pair{"certificate", scram_status::accepted}, std::pair{"another", scram_status::malformed}}) {
+    scram_server server{pencil_secret()};
+    scram_client client;
+    std::string reply;
+    server.bind("certificate", true);
+    client.bind(seen_by_client, true);
+    CHECK(client.first_message().substr(0, 27) == "p=tls-server-end-point,,n=,");
+    REQUIRE(receive(server, client.first_message(), reply) == scram_status::proceed);
+    REQUIRE(client.receive_first(reply));
+    CHECK(receive(server, client.final_message(pencil_keys()), reply) == result);
+    if (result == scram_status::accepted) CHECK(client.receive_final(reply));
+  }
+}
+
+TEST_CASE("who could bind and does not has been misled, unless it was not offered") {
+  std::string reply;
+  scram_client client;
+  client.bind("certificate", false);
+  CHECK(client.first_message().substr(0, 3) == "y,,");
+  scram_server offered{pencil_secret()};
+  offered.bind("certificate", false);
+  CHECK(receive(offered, client.first_message(), reply) == scram_status::malformed);
+  scram_server cannot{pencil_secret()};
+  CHECK(receive(cannot, client.first_message(), reply) == scram_status::proceed);
+  scram_server not_chosen{pencil_secret()};
+  not_chosen.bind("certificate", false);
+  CHECK(receive(not_chosen, "n,,n=,r=abc", reply) == scram_status::proceed);
+}
+
+TEST_CASE("the mechanism and the header must agree") {
+  std::string reply;
+  for (const std::string_view header : {"n,,", "y,,", "p=tls-unique,,", "p=tls-server-end-point,a=x,", "p=,,", ""}) {
+    scram_server server{pencil_secret()};
+    server.bind("certificate", true);
+    INFO(header);
+    CHECK(receive(server, std::string{header} + "n=,r=abc", reply) == scram_status::malformed);
+  }
+  scram_server plain{pencil_secret()};
+  plain.bind("certificate", false);
+  CHECK(receive(plain, "p=tls-server-end-point,,n=,r=abc", reply) == scram_status::malformed);
+}
+
 TEST_CASE("challenges that a client refuses") {
   const std::string good = "r=" + client_nonce + "x,s=c2FsdA==,i=4096";
   REQUIRE(scram_client{client_nonce}.receive_first(good));
