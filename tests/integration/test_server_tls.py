@@ -1,11 +1,14 @@
 """TLS to the servers: libpq's modes, certificates of both sides, and that connections move between workers with it."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import psycopg2
 import pytest
 
 from braid import plain_topology
 from certificates import Authority
 from cluster import HBA, Cluster
+from test_tls import raw_tls
 from waiting import wait_until
 from wire import Client, ServerError, query
 
@@ -144,6 +147,31 @@ def test_one_connection_serves_two_workers(secured, start_braid):
     assert len(pids) == 1
     for client in clients:
         client.close()
+
+
+def test_many_encrypted_clients_share_few_encrypted_connections(secured, authority, start_braid):
+    """Connections go from worker to worker all the time; some clients leave in the middle of an answer."""
+    certificate, key = authority.issue("front")
+    braid = start_braid(plain_topology([secured.shards[0].primary], tls="require", workers=4,
+                                       listen={"tls": {"cert": str(certificate), "key": str(key)}},
+                                       pool={"mode": "transaction", "size": 2}))
+
+    def work(number):
+        client = raw_tls(braid.port, authority)
+        for turn in range(25):
+            size = 10 ** (turn % 6)
+            told, text = client.extended("SELECT $1::int, repeat($2, $3::int)", [turn, "v", size])[0]
+            assert (int(told), len(text)) == (turn, size)
+            if number % 4 == 3 and turn == 12:
+                client.send(query("SELECT repeat('w', 10000) FROM generate_series(1, 2000)"))
+                client.receive()
+                client.vanish()
+                client = raw_tls(braid.port, authority)
+        client.close()
+        return True
+
+    with ThreadPoolExecutor(max_workers=16) as pool:
+        assert all(pool.map(work, range(16)))
 
 
 def test_cancel_and_large_data(secured, start_braid):

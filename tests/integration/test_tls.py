@@ -253,6 +253,7 @@ def test_garbage_ends_the_connection_alone(encrypted, authority):
     client = raw_tls(encrypted.port, authority)
     beneath = client.socket.detach()
     with socket.socket(fileno=beneath) as plain_socket:
+        plain_socket.settimeout(15)
         plain_socket.sendall(wire.query("SELECT 1"))
         while plain_socket.recv(4096):
             pass
