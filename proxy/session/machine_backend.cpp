@@ -361,6 +361,7 @@ session_machine::verdict session_machine::error_answer(step& s, branch_index i, 
       if (e.statement != 0 && e.kind == answer::parse) b.facts->prepared.remove(e.statement);
       if (e.statement != 0 && e.kind == answer::close) b.facts->prepared.add(e.statement);
       if (e.statement == 0 && e.kind == answer::parse) b.facts->unnamed = 0;
+      if (e.kind != answer::local && e.local_type == of_names && b.facts->sql) b.facts->sql->unknown = true;
       b.pop();
     }
     b.failed_quietly = cycle_ == cycle_kind::batch;
