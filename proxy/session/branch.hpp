@@ -26,6 +26,9 @@ enum class disposition : std::uint8_t {
   probe     ///< the question whether user code left state behind
 };
 
+/// expectation::local_type of what is done about names of SQL's PREPARE.
+inline constexpr char of_names = 'N';
+
 /// One answer that a branch still owes.
 struct expectation {
   answer kind = answer::query;

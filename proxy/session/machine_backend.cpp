@@ -136,113 +136,6 @@ session_machine::verdict session_machine::answer_of(step& s, branch_index i, con
   }
 }
 
-session_machine::verdict session_machine::asynchronous(step& s, branch_index i, const p::frame_view& frame) {
-  const branch& b = branches_[i];
-  const disposition what = b.outstanding() ? b.expected[b.next].what : disposition::forward;
-  if (what == disposition::swallow || what == disposition::prepare || what == disposition::probe || what == disposition::gather) return verdict::drop;
-  if (frame.type == from_server::parameter_status && b.replica) {
-    p::parameter_status_view status;
-    // A replica says of itself what the one server that the client sees would not.
-    if (p::decode(frame.body, status) && (status.name == "in_hot_standby" || status.name == "default_transaction_read_only")) return verdict::drop;
-  }
-  p::notification_view notification;
-  const bool own = frame.type == from_server::notification_response && p::decode(frame.body, notification) && notification.pid == b.facts->pid;
-  if (own && what != disposition::control) {
-    flush_run(s);
-    const std::size_t from = s.client_bytes.size();
-    p::encode_notification(s.client_bytes, client_pid_, notification.channel, notification.payload);
-    s.own_to_client(from);
-    told_ = true;
-    return verdict::drop;
-  }
-  if (what == disposition::control) {
-    // Its place is among the messages of the one answer that is made.
-    if (i != targets_.front()) return verdict::drop;
-    if (own) {
-      p::encode_notification(control_->reply, client_pid_, notification.channel, notification.payload);
-    } else {
-      control_->reply.append(frame.bytes);
-    }
-    return verdict::drop;
-  }
-  return verdict::keep;
-}
-
-// Answers to what pgbraid asked for itself.
-session_machine::verdict session_machine::quiet_answer(step& s, branch_index i, const p::frame_view& frame) {
-  branch& b = branches_[i];
-  const expectation e = b.expected[b.next];
-  switch (frame.type) {
-    case from_server::error_response:
-      if (e.what == disposition::prepare && b.facts->sql) b.facts->sql->unknown = true;
-      if (e.kind == answer::query || (e.what == disposition::prepare && cycle_ != cycle_kind::batch)) {
-        while (b.outstanding() && b.expected[b.next].kind == answer::parse) b.pop();
-        b.facts->current.reset();
-        if (e.what == disposition::probe) {
-          probe_pins_ = true;
-          pin(i, "a probe of its state that failed");
-        } else if (!cycle_failed_) {
-          // The statement behind it would not run as the client believes: its settings or its transaction are missing.
-          flush_run(s);
-          forward(s, frame.bytes);
-          cycle_failed_ = true;
-          if (txn_.active) txn_.failed = txn_.broken = true;
-        }
-        return verdict::drop;
-      }
-      return error_answer(s, i, frame);
-    case from_server::data_row:
-      if (e.what == disposition::probe) probe_row(i, frame.body);
-      return verdict::drop;
-    case from_server::ready_for_query:
-      b.transaction = frame.body.empty() ? 'I' : frame.body[0];
-      if (e.what == disposition::prepare) --b.preparing;
-      if (e.what == disposition::probe) probe_over(i);
-      pop_answer(i);
-      return verdict::drop;
-    case from_server::parse_complete:
-    case from_server::bind_complete:
-    case from_server::close_complete:
-      if (e.kind == answer::parse || e.kind == answer::bind || e.kind == answer::close) pop_answer(i);
-      return verdict::drop;
-    case from_server::command_complete:
-      if (e.kind == answer::execute) pop_answer(i);
-      return verdict::drop;
-    default:
-      return verdict::drop;
-  }
-}
-
-session_machine::verdict session_machine::control_answer(branch_index i, const p::frame_view& frame) {
-  branch& b = branches_[i];
-  switch (frame.type) {
-    case from_server::error_response:
-      if (!control_->failed) {
-        if (i != targets_.front()) control_->reply.clear();
-        control_->reply.append(frame.bytes);
-      }
-      control_->failed = true;
-      return verdict::drop;
-    case from_server::command_complete:
-      if (control_->failed || i != targets_.front() || control_->tagged) return verdict::drop;
-      control_->tagged = true;
-      if (control_->tag.empty()) {
-        control_->reply.append(frame.bytes);
-      } else {
-        p::encode_command_complete(control_->reply, control_->tag);
-      }
-      return verdict::drop;
-    case from_server::ready_for_query: {
-      b.transaction = frame.body.empty() ? 'I' : frame.body[0];
-      if (b.transaction == 'I') b.in_block = txn_.chained && b.in_block;
-      b.pop();
-      return verdict::drop;
-    }
-    default:
-      return verdict::drop;
-  }
-}
-
 bool session_machine::hear(const expectation& e) {
   if (!braid_.active) return true;
   if (e.sequence <= braid_.heard) return false;
@@ -361,6 +254,7 @@ session_machine::verdict session_machine::error_answer(step& s, branch_index i, 
       if (e.statement != 0 && e.kind == answer::parse) b.facts->prepared.remove(e.statement);
       if (e.statement != 0 && e.kind == answer::close) b.facts->prepared.add(e.statement);
       if (e.statement == 0 && e.kind == answer::parse) b.facts->unnamed = 0;
+      if (e.kind != answer::local && e.local_type == of_names && b.facts->sql) b.facts->sql->unknown = true;
       b.pop();
     }
     b.failed_quietly = cycle_ == cycle_kind::batch;

@@ -55,9 +55,11 @@ void session_machine::own_query(step& s, branch_index i, std::string_view sql) {
     p::encode_parse(s.backend_bytes, "", sql);
     p::encode_bind(s.backend_bytes, "", "", {}, {}, {});
     p::encode_execute(s.backend_bytes, "");
-    b.expect({answer::parse, disposition::swallow});
-    b.expect({answer::bind, disposition::swallow});
-    b.expect({answer::execute, disposition::swallow});
+    for (const answer kind : {answer::parse, answer::bind, answer::execute}) {
+      expectation e{kind, disposition::swallow};
+      e.local_type = of_names;
+      b.expect(e);
+    }
     b.unsynced = true;
     unnamed_portal_open_ = false;
   } else {
@@ -99,7 +101,9 @@ void session_machine::prepare_name(step& s, branch_index i, const std::string& n
     const std::size_t from = s.backend_bytes.size();
     branch& b = branches_[i];
     p::encode_parse(s.backend_bytes, name, st.text, st.parameter_types);
-    b.expect({answer::parse, disposition::prepare});
+    expectation parse{answer::parse, disposition::prepare};
+    parse.local_type = of_names;
+    b.expect(parse);
     if (cycle_ == cycle_kind::batch) {
       b.unsynced = true;
     } else {
@@ -122,8 +126,8 @@ bool session_machine::names_in_place(step& s, branch_index i, const router::plan
   if (sql_.empty() && !b.facts->sql && plan.effect != session_effect::execute && plan.effect != session_effect::prepare && !shows) return true;
   if (b.transaction == 'E') return true;
   bool waits = false;
-  if (shows && b.facts->prepared.size() > 0) {
-    // What is seen is the client's own statements under its own names, and nothing else.
+  if ((shows && b.facts->prepared.size() > 0) || (b.facts->sql && b.facts->sql->unknown)) {
+    // One of them failed; or what is seen is the client's own statements under its own names, and nothing else.
     own_query(s, i, "DEALLOCATE ALL");
     b.facts->prepared.clear();
     b.facts->sql.reset();

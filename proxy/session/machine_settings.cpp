@@ -1,10 +1,57 @@
-// What SET and RESET do to the session's settings.
+// What SET, RESET and the end of a transaction do to the session's settings.
 #include "proxy/session/machine.hpp"
 
 namespace pgbraid::proxy {
 
 using router::session_effect;
 using router::sql::isolation_level;
+
+void session_machine::end_transaction(bool committed) {
+  settings_ptr base = txn_.base;
+  for (branch& b : branches_) {
+    if (!b.in_block || b.facts == nullptr) continue;
+    if (!committed && b.facts->current == current_) b.facts->current = base;
+  }
+  if (!committed) current_ = base;
+  const bool chained = txn_.chained;
+  const bool had_local = local_ != current_;
+  local_ = current_;
+  if (had_local || !committed) adopt_settings();
+  if (!chained) {
+    txn_.clear();
+    for (branch& b : branches_) b.in_block = false;
+    return;
+  }
+  // AND CHAIN: a new transaction of the same kind has begun on every branch.
+  prologue_entry begin = txn_.prologue.front();
+  std::string modes;
+  switch (txn_.isolation) {
+    case isolation_level::serializable: modes = " ISOLATION LEVEL SERIALIZABLE"; break;
+    case isolation_level::repeatable_read: modes = " ISOLATION LEVEL REPEATABLE READ"; break;
+    default: break;
+  }
+  begin.sql = "BEGIN" + modes + (txn_.read_only ? " READ ONLY" : "");
+  begin.settings_before = current_;
+  begin.local_before = local_;
+  txn_.prologue.assign(1, std::move(begin));
+  txn_.failed = txn_.primary_only = txn_.chained = false;
+  txn_.writer.reset();
+  txn_.base = current_;
+}
+
+void session_machine::roll_back_to(int savepoint) {
+  txn_.failed = false;
+  if (savepoint < 0) return;
+  const prologue_entry& entry = txn_.prologue[static_cast<std::size_t>(savepoint)];
+  for (branch& b : branches_) {
+    if (b.in_block && b.facts != nullptr && b.facts->current == current_) b.facts->current = entry.settings_before;
+  }
+  const bool changed = current_ != entry.settings_before || local_ != entry.local_before;
+  current_ = entry.settings_before;
+  local_ = entry.local_before;
+  txn_.prologue.resize(static_cast<std::size_t>(savepoint) + 1);
+  if (changed) adopt_settings();
+}
 
 void session_machine::change_setting(const router::plan& plan, std::string_view sql) {
   const router::sql::variable_statement& variable = plan.variable;

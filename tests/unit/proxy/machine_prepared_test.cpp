@@ -132,3 +132,23 @@ TEST_CASE("an error that names a statement of the protocol has the client's name
   CHECK(told.find("statement \"mine\" requires 1") != std::string::npos);
   CHECK(note_server(told) == "E(08P01) Z(I)");
 }
+
+TEST_CASE("a statement that can not be prepared anew fails the batch and is tried again") {
+  machine_script t;
+  t.client("Q(PREPARE p AS SELECT 1)");
+  t.server("s0", "C(PREPARE) Z(I)");
+  (void)t.asked("s0");
+  (void)t.told();
+  t.forget_on_server("s0");
+  t.client("P(/EXECUTE p) B(//) E() S");
+  CHECK(t.asked("s0") == "P(/EXECUTE p) P(/PREPARE p AS SELECT 1) B(/) E P(/EXECUTE p) B(/) E S");
+  t.server("s0", "1 E(42P01 no relation) Z(I)");
+  CHECK(t.told() == "1 E(42P01) Z(I)");
+  clean(t);
+  t.client("Q(EXECUTE p)");
+  CHECK(t.asked("s0") == "Q(DEALLOCATE ALL)");
+  t.server("s0", "C(DEALLOCATE ALL) Z(I)");
+  CHECK(t.asked("s0") == "Q(PREPARE p AS SELECT 1)");
+  t.server("s0", "C(PREPARE) Z(I)");
+  CHECK(t.asked("s0") == "Q(EXECUTE p)");
+}
