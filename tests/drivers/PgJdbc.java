@@ -280,7 +280,13 @@ public class PgJdbc {
   }
 
   static void check(String name, Check check) throws Exception {
-    check.run();
+    try {
+      check.run();
+    } catch (Throwable e) {
+      // Threads that still run must not keep the process.
+      e.printStackTrace();
+      System.exit(1);
+    }
     System.out.println("ok " + name);
   }
 
