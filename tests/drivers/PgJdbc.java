@@ -55,7 +55,8 @@ public class PgJdbc {
       for (int i = 0; i < 12; ++i) {
         s.setLong(1, 1L << 40);
         s.setString(2, "ä'" + i);
-        s.setBytes(3, new byte[] {0, (byte) 255});
+        // The driver cannot write a cast behind bytes in simple mode.
+        if (url.endsWith("=simple")) s.setString(3, "\\x00ff"); else s.setBytes(3, new byte[] {0, (byte) 255});
         s.setBigDecimal(4, new BigDecimal("1.50"));
         s.setBoolean(5, true);
         s.setDouble(6, 0.1);
@@ -157,10 +158,12 @@ public class PgJdbc {
         }
       }
       same(500L, one(c, "SELECT count(*) FROM jdbc_b"));
-      try (PreparedStatement s = c.prepareStatement("INSERT INTO jdbc_b VALUES (1000, 'k') RETURNING id", Statement.RETURN_GENERATED_KEYS);
-           ResultSet r = s.executeQuery()) {
-        r.next();
-        same(1000, r.getInt(1));
+      try (PreparedStatement s = c.prepareStatement("INSERT INTO jdbc_b VALUES (1000, 'k')", Statement.RETURN_GENERATED_KEYS)) {
+        same(1, s.executeUpdate());
+        try (ResultSet r = s.getGeneratedKeys()) {
+          r.next();
+          same(1000, r.getInt(1));
+        }
       }
     }
   }
@@ -277,7 +280,13 @@ public class PgJdbc {
   }
 
   static void check(String name, Check check) throws Exception {
-    check.run();
+    try {
+      check.run();
+    } catch (Throwable e) {
+      // Threads that still run must not keep the process.
+      e.printStackTrace();
+      System.exit(1);
+    }
     System.out.println("ok " + name);
   }
 

@@ -264,6 +264,13 @@ TEST_CASE("a cursor declared by SQL is a portal too, and stays where it was decl
     t.server("s0r", "E(34000 portal does not exist) Z(E)");
     CHECK(t.told() == "E(34000) Z(E)");
   }
+  SECTION("and when its server is lost, that is what the client is told") {
+    t.lose("s0r");
+    t.client("D(P cur) E(cur) S");
+    CHECK(t.told() == "E(08006) Z(E)");
+    t.client("D(P cur) S");
+    CHECK(t.told() == "E(25P02) Z(E)");
+  }
   SECTION("but not behind the transaction") {
     t.client("Q(COMMIT)");
     t.server("s0r", "C(COMMIT) Z(I)");
@@ -271,4 +278,15 @@ TEST_CASE("a cursor declared by SQL is a portal too, and stays where it was decl
     t.client("D(P cur) S");
     CHECK(t.told() == "E(34000) Z(I)");
   }
+}
+
+TEST_CASE("a server lost in the middle of a batch: one error, one ReadyForQuery") {
+  machine_script t;
+  const bool flush = GENERATE(true, false);
+  const bool says_why = GENERATE(true, false);
+  t.client(std::string{"P(/UPDATE customers SET name = 'x') B(/) E() P(/UPDATE customers SET name = 'y') B(/) E() "} + (flush ? "H" : "S"));
+  t.server("s0", says_why ? "1 2 C(UPDATE 2) E(57P01 ended)" : "1 2 C(UPDATE 2)");
+  t.lose("s0");
+  if (flush) t.client("S");
+  CHECK(t.told() == (says_why ? "1 2 C(UPDATE 2) E(57P01) Z(I)" : "1 2 C(UPDATE 2) E(08006) Z(I)"));
 }
