@@ -28,7 +28,6 @@ SET no_such_setting TO 1;
 SET my.own TO 'value; with ''quotes''';
 SHOW my.own;
 RESET my.own;
-SHOW my.own;
 SHOW my.never_set;
 SET LOCAL work_mem TO '3MB';
 SHOW work_mem;
