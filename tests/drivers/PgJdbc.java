@@ -253,11 +253,9 @@ public class PgJdbc {
       all.add(threads.submit(() -> {
         try (Connection c = connect()) {
           c.setAutoCommit(false);
-          try (PreparedStatement add = c.prepareStatement("UPDATE jdbc_n SET n = n + ?");
-               PreparedStatement tag = c.prepareStatement("SELECT set_config('jdbc.tag', ?, false)")) {
+          try (PreparedStatement add = c.prepareStatement("UPDATE jdbc_n SET n = n + ?")) {
             for (int turn = 0; turn < 8; ++turn) {
-              tag.setString(1, number + "." + turn);
-              tag.executeQuery().close();
+              run(c, "SET jdbc.tag = '" + number + "." + turn + "'");
               add.setInt(1, 1);
               same(1, add.executeUpdate());
               c.commit();
