@@ -5,7 +5,7 @@ import pytest
 from braid import plain_topology
 from cluster import ROLES
 from waiting import wait_until
-from wire import Client, ServerError, describe_portal, error_fields, execute, parse, bind, query
+from wire import Client, ServerError, describe_portal, error_fields, execute, parse, bind, query, startup
 
 
 @pytest.fixture
@@ -233,4 +233,6 @@ def test_query_that_waits_for_a_connection(started):
 def test_login(started):
     braid = started(timeouts={"login": "200ms"})
     silent = Client(braid.port, user=None)
+    silent.send(startup(user="app", database="shop"))
+    assert silent.receive()[0] == "R"
     assert sent_away(silent) == "57014"
