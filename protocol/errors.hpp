@@ -61,6 +61,8 @@ enum class severity : std::uint8_t { error, fatal };
   row(parameter_count, "08P01", error,                                                                                  \
       "bind message supplies {} parameters, but prepared statement \"{}\" requires {}", "")                             \
   row(no_such_portal, "34000", error, "portal \"{}\" does not exist", "")                                               \
+  row(sequence_memory, "55000", error, "currval() and lastval() tell what one server connection remembers",             \
+      "Call them in the transaction that called nextval(), or use INSERT ... RETURNING.")                               \
   row(no_such_savepoint, "3B001", error, "savepoint \"{}\" does not exist", "")                                         \
   row(not_in_transaction, "25P01", error, "{} can only be used in transaction blocks", "")                              \
   row(server_results_differ, "XX000", error, "the shards describe this result differently: {}",                         \

@@ -45,6 +45,12 @@ router::shard_index session_machine::any_shard(bool write) const {
   return static_cast<router::shard_index>(serial_ % context_->context.map->shards.size());
 }
 
+// The backend that a call of nextval() went to, if there was one, is still this session's.
+bool session_machine::keeps_sequences() const noexcept {
+  if (pinned_ >= 0) return true;
+  return std::any_of(branches_.begin(), branches_.end(), [](const branch& b) { return b.state == branch_state::ready && !b.replica && b.wrote; });
+}
+
 branch_index session_machine::branch_for(step& s, router::shard_index shard, bool replica) {
   std::size_t free_slot = branches_.size();
   int found = -1;
@@ -88,6 +94,10 @@ bool session_machine::place(step& s, const router::plan& plan, const router::rou
   }
   if (const auto* refused = std::get_if<router::to_refusal>(&r.target)) {
     refusal = refused->error();
+    return false;
+  }
+  if (plan.sequence_memory && plan.statement_count == 1 && !keeps_sequences()) {
+    refusal = p::make_error(error_id::sequence_memory);
     return false;
   }
   const bool write = r.mode == router::access::write;
@@ -170,6 +180,7 @@ void session_machine::mark_use(const router::plan& plan, const router::route& r,
       default:
         break;
     }
+    if (!plan.pins.empty()) pin(i, plan.pins);
     if (plan.user_code || (plan.statement_count > 1 && plan.effect != router::session_effect::none)) b.dirty = true;
     if (pinned_ == i && may_unpin(plan)) b.dirty = true;
     if (!plan.writes.empty() && plan.writes.front() == "pg_catalog.pg_settings") b.dirty = true;

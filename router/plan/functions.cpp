@@ -126,6 +126,16 @@ bool identity(std::string_view name) {
   return listed(server_identity, name) || has_prefix(server_identity_prefixes, name);
 }
 
+/// A call of set_config() whose effect ends with the transaction, or can be read from pg_settings: custom settings (with a
+/// dot in their name) are not listed there.
+bool shows_in_settings(const sql::expr& call) {
+  if (call.children.size() != 3 || call.children[0] == nullptr || call.children[2] == nullptr) return false;
+  const sql::expr& name = *call.children[0];
+  const sql::expr& local = *call.children[2];
+  if (local.kind == sql::expr_kind::constant && local.constant == sql::constant_kind::boolean && local.text == "true") return true;
+  return name.kind == sql::expr_kind::constant && name.constant == sql::constant_kind::string && name.text.find('.') == std::string::npos;
+}
+
 std::string quoted(std::string_view name) {
   std::string out;
   out.append("function \"").append(name).append("\"");
@@ -186,6 +196,9 @@ void function_reader::note_call(const sql::expr& call) {
     set_once(facts_.session_state, quoted(name));
   }
   if (reads_catalog(name)) facts_.designated = true;
+  if (name == "currval" || name == "lastval") facts_.sequence_memory = true;
+  if (name == "setseed") set_once(facts_.pins, "setseed()");
+  if (name == "set_config" && !shows_in_settings(call)) set_once(facts_.pins, "set_config() of a custom setting");
 }
 
 void function_reader::note_operator(const sql::qualified_name& symbol) {

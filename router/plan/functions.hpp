@@ -17,6 +17,8 @@ struct function_facts {
   std::string not_replicable;    ///< a function that may answer otherwise on another shard
   std::string session_state;   ///< a function that reads or leaves session state (advisory locks, set_config, currval)
   std::string sequence;        ///< nextval, setval, currval, lastval
+  std::string pins;            ///< a function whose effect on the session nothing can show: the backend must be kept
+  bool sequence_memory = false;  ///< currval, lastval: what one backend remembers
   bool needs_primary = false;  ///< asks for the server's own identity or state
   bool transaction_dependent = false;
   bool designated = false;  ///< reads the catalog: the designated shard's answer is the one that clients know

@@ -101,6 +101,8 @@ class statement_planner {
     out.transaction_dependent = a.functions.transaction_dependent;
     const bool leaves_state = !a.functions.user_code.empty() || !a.functions.session_state.empty();
     out.user_code = leaves_state;
+    out.pins = a.functions.pins;
+    out.sequence_memory = a.functions.sequence_memory;
     if (leaves_state && out.effect == session_effect::none) out.effect = session_effect::user_code;
     list_tables(a, out);
     if (one_shard()) {

@@ -9,7 +9,7 @@ import pytest
 
 from braid import plain_topology
 from cluster import ROLES, STORED_SECRET
-from wire import ServerError, kinds, tags
+from wire import ServerError, kinds, refusal, tags
 
 import wire
 
@@ -259,6 +259,38 @@ def test_a_login_over_a_lent_connection_is_told_all_parameters(cluster, start_br
         assert client.parameters["client_encoding"] == "UTF8"
         assert client.parameters == clients[0].parameters
         client.close()
+
+
+def test_a_custom_setting_stays_with_its_session(cluster, start_braid):
+    """pg_settings does not list them, so nothing but the same connection can keep them."""
+    braid = start_braid(plain_topology(cluster.shards[0].servers[:1], pool={"mode": "transaction", "size": 3}))
+    with braid.raw() as one, braid.raw() as other:
+        assert one.extended("SELECT set_config('app.tenant', $1, false)", ["first"]) == [["first"]]
+        assert other.query("SELECT set_config('app.tenant', 'sec' || 'ond', false)") == [["second"]]
+        for _ in range(5):
+            assert one.value("SELECT current_setting('app.tenant', true)") == "first"
+            assert other.value("SELECT current_setting('app.tenant', true)") == "second"
+        with braid.raw() as third:
+            assert third.extended("SELECT set_config('app.tenant', $1, true)", ["gone"]) == [["gone"]]
+            assert third.value("SELECT coalesce(nullif(current_setting('app.tenant', true), ''), 'none')") == "none"
+
+
+def test_what_a_sequence_last_gave_is_told_where_it_gave_it(cluster, plain):
+    cluster.shards[0].primary.query("CREATE SEQUENCE told; GRANT ALL ON told TO app")
+    try:
+        with plain.raw() as client:
+            client.query("SELECT nextval('told')")
+            for sql in ("SELECT lastval()", "SELECT currval('told')"):
+                assert refusal(client.query, sql) == refusal(client.extended, sql) == "55000"
+            client.query("BEGIN")
+            given = client.value("SELECT nextval('told')")
+            assert client.value("SELECT lastval()") == client.extended("SELECT currval('told')")[0][0] == given
+            client.query("COMMIT")
+            client.query("CREATE TEMP TABLE keeps (n int)")
+            given = client.value("SELECT nextval('told')")
+            assert client.value("SELECT lastval()") == given
+    finally:
+        cluster.shards[0].primary.query("DROP SEQUENCE told")
 
 
 @pytest.mark.parametrize("workers", [1, 2, 4])

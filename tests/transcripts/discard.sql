@@ -24,7 +24,6 @@ DISCARD ALL;
 SELECT * FROM d;
 EXECUTE p;
 SHOW work_mem;
-SELECT currval('seq');
 SELECT pg_advisory_unlock(5);
 NOTIFY d;
 SELECT * FROM pg_listening_channels();

@@ -202,3 +202,18 @@ TEST_CASE("what depends on the transaction's start or the server is marked", "[o
   CHECK_FALSE(marked("SELECT current_user"));
   CHECK_FALSE(marked("SELECT lower('a')"));
 }
+
+TEST_CASE("what ties a session to its connection", "[one_shard]") {
+  const world w(1);
+  const auto pins = [&](std::string_view sql) { return w.make(sql).plan->pins; };
+  CHECK(pins("SELECT set_config('app.tenant', '5', false)") == "set_config() of a custom setting");
+  CHECK(pins("SELECT set_config('app.' || 'tenant', '5', false)") == "set_config() of a custom setting");
+  CHECK(pins("SELECT set_config($1, $2, $3)") == "set_config() of a custom setting");
+  CHECK(pins("SELECT 1; SELECT set_config('app.tenant', '5', false)") == "set_config() of a custom setting");
+  CHECK(pins("SELECT set_config('app.tenant', '5', true)").empty());
+  CHECK(pins("SELECT set_config('TimeZone', 'UTC', false)").empty());
+  CHECK(pins("SELECT setseed(0.5)") == "setseed()");
+  CHECK(pins("SELECT 1").empty());
+  CHECK(w.make("SELECT lastval()").plan->sequence_memory);
+  CHECK_FALSE(w.make("SELECT nextval('a')").plan->sequence_memory);
+}
