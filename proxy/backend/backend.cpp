@@ -51,12 +51,13 @@ void backend::read() {
     capacity_ = initial_buffer;
   }
   reading_ = true;
+  if (!encrypted()) return read_.start(*this, io_.socket(), buffer_.get() + end_, capacity_ - end_);
   io_.async_read(buffer_.get() + end_, capacity_ - end_,
                  [self = backend_ptr{this}](const boost::system::error_code& error, std::size_t bytes) { self->on_read(error, bytes); });
 }
 
 void backend::on_read(const boost::system::error_code& error, std::size_t bytes) {
-  reading_ = false;
+  reading_ = looked_for_end_ = false;
   end_ += bytes;
   if (handing_over_) return finish_hand_over(bytes > 0 || (error && error != boost::asio::error::operation_aborted));
   if (!io_.is_open()) return;
@@ -67,6 +68,12 @@ void backend::on_read(const boost::system::error_code& error, std::size_t bytes)
     pool_->idle_bytes(*this);
   }
   read();
+}
+
+void backend::look_for_end() {
+  if (looked_for_end_ || !reading_ || encrypted() || !io_.is_open()) return;
+  looked_for_end_ = true;
+  if (io_.at_end()) lost("server closed the connection unexpectedly");
 }
 
 void backend::resume() {

@@ -4,6 +4,7 @@
 
 #include "proxy/session/branch.hpp"
 #include "proxy/worker/channel.hpp"
+#include "proxy/worker/read_operation.hpp"
 
 #include <boost/smart_ptr/intrusive_ptr.hpp>
 #include <boost/smart_ptr/intrusive_ref_counter.hpp>
@@ -73,6 +74,8 @@ class backend : public boost::intrusive_ref_counter<backend, boost::thread_unsaf
   /// No read is started until resume().
   void pause() noexcept { paused_ = true; }
   void resume();
+  /// Loses the connection if its end came together with bytes that have been read, which no event tells of.
+  void look_for_end();
   [[nodiscard]] bool is_open() const noexcept { return io_.is_open(); }
   /// Says goodbye and closes. The pool must have been told.
   void close() noexcept;
@@ -90,6 +93,8 @@ class backend : public boost::intrusive_ref_counter<backend, boost::thread_unsaf
   }
 
  private:
+  friend read_operation<backend>;
+
   void on_read(const boost::system::error_code& error, std::size_t bytes);
   void on_writable(const boost::system::error_code& error);
   void finish_hand_over(bool arrived);
@@ -101,6 +106,8 @@ class backend : public boost::intrusive_ref_counter<backend, boost::thread_unsaf
   std::size_t capacity_, begin_ = 0, end_ = 0;
   std::string unsent_;
   bool reading_ = false, paused_ = false, waiting_writable_ = false;
+  bool looked_for_end_ = false;  ///< since the last bytes
+  read_operation<backend> read_;
   std::function<void(lent_state)> handing_over_;
 };
 using backend_ptr = boost::intrusive_ptr<backend>;

@@ -247,6 +247,12 @@ void server_pool::idle_bytes(backend& b) {
   discard(b);
 }
 
+// Of idle backends' connections; those that are lost leave the list.
+void server_pool::look_for_ends() {
+  const std::vector<backend_ptr> all = idle_;
+  for (const backend_ptr& b : all) b->look_for_end();
+}
+
 void server_pool::close_idle() {
   while (!idle_.empty()) {
     const backend_ptr b = std::move(idle_.back());

@@ -65,6 +65,7 @@ class server_pool {
   /// What time brings: requests that have waited longer than they may are answered, the reserve is opened, idle backends
   /// are closed that are too old or too many.
   void expire(std::chrono::steady_clock::time_point now);
+  void look_for_ends();
   void close_idle();
   /// When a backend that is connected now has come of age.
   [[nodiscard]] std::chrono::steady_clock::time_point retirement(std::chrono::steady_clock::time_point now);

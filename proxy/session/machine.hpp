@@ -189,6 +189,7 @@ class session_machine {
   [[nodiscard]] bool op_sync(step& s);
   [[nodiscard]] bool op_error(step& s, const protocol::error_report& error);
   [[nodiscard]] bool drained(step& s);
+  [[nodiscard]] bool on_its_only_branch(const targets& wanted) const noexcept;
   [[nodiscard]] bool settle(step& s, const targets& wanted);
   [[nodiscard]] bool home_of_statement(step& s, const statement& st, targets& out, protocol::error_report& refusal);
   [[nodiscard]] bool execute_control(step& s, const statement_ptr& st);

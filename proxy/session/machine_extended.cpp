@@ -126,8 +126,17 @@ bool session_machine::drained(step& s) {
   return false;
 }
 
+// The usual case, at the cost of a few comparisons: `wanted` is the only branch there is, and it has all that it must.
+bool session_machine::on_its_only_branch(const targets& wanted) const noexcept {
+  if (branches_.size() != 1 || wanted.size() != 1 || braid_.active || braid_.executing > 0) return false;
+  const branch& b = branches_.front();
+  if (b.state != branch_state::ready || b.preparing > 0) return false;
+  return b.in_block || (!txn_.active && b.facts->current == current_ && !b.facts->sql);
+}
+
 // Makes `wanted` the branches that operations go to. False: wait.
 bool session_machine::settle(step& s, const targets& wanted) {
+  if (on_its_only_branch(wanted)) return true;
   if (awaits_lease(wanted)) return false;
   const bool several = wanted.size() > 1;
   for (std::size_t i = 0; i < branches_.size(); ++i) {

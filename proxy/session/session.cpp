@@ -40,6 +40,7 @@ void session::read() {
   if (reading_ || closing_ || !io_.is_open()) return;
   make_room();
   reading_ = true;
+  if (io_.tls() == nullptr) return read_.start(*this, io_.socket(), data_ + end_, capacity_ - end_);
   io_.async_read(data_ + end_, capacity_ - end_,
                  [self = session_ptr{this}](const boost::system::error_code& error, std::size_t bytes) { self->on_read(error, bytes); });
 }
@@ -73,7 +74,7 @@ void session::make_room() {
 }
 
 void session::on_read(const boost::system::error_code& error, std::size_t bytes) {
-  reading_ = false;
+  reading_ = looked_for_end_ = false;
   if (closing_ || !io_.is_open()) return;
   if (error) return close();
   end_ += bytes;
@@ -280,6 +281,16 @@ void session::backend_readable(backend& b) {
   run(s);
   // Bytes behind the last answer, on a backend that has been given back: the pool's to judge.
   if (b.holder == nullptr && b.is_open() && !b.pending().empty()) b.pool().idle_bytes(b);
+}
+
+void session::look_for_ends() {
+  const session_ptr keep{this};
+  for (std::size_t i = 0; i < leases_.size(); ++i) {
+    if (const backend_ptr b = leases_[i].held) b->look_for_end();
+  }
+  if (looked_for_end_ || !reading_ || io_.tls() != nullptr || !io_.is_open()) return;
+  looked_for_end_ = true;
+  if (io_.at_end()) close();
 }
 
 void session::backend_writable(backend&) {

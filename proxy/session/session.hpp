@@ -6,6 +6,7 @@
 #include "proxy/session/step.hpp"
 #include "proxy/worker/client_counts.hpp"
 #include "proxy/worker/channel.hpp"
+#include "proxy/worker/read_operation.hpp"
 
 #include <boost/intrusive/list_hook.hpp>
 #include <boost/smart_ptr/intrusive_ptr.hpp>
@@ -47,12 +48,17 @@ class session final : public boost::intrusive_ref_counter<session, boost::thread
   [[nodiscard]] bool logged_in() const noexcept { return machine_ != nullptr; }
   [[nodiscard]] std::int32_t cancel_key() const noexcept { return cancel_key_; }
 
+  /// Closes what has been closed by the other side, its own connection or one to a server, where no event tells of it:
+  /// see read_operation.
+  void look_for_ends();
+
   void backend_readable(backend& b) override;
   void backend_writable(backend& b) override;
   void backend_lost(backend& b, std::string_view why) override;
 
  private:
   friend class client_greeting;
+  friend read_operation<session>;
 
   void begin(served_database& database, const std::string& user, settings_ptr startup);
   void read();
@@ -118,7 +124,9 @@ class session final : public boost::intrusive_ref_counter<session, boost::thread
   client_counts::entry* counted_user_ = nullptr;      ///< where it is counted
   client_counts::entry* counted_database_ = nullptr;
   bool reading_ = false, wants_input_ = false, waiting_writable_ = false;
-  bool closing_ = false, busy_ = false, leaving_ = false;
+  bool closing_ = false, leaving_ = false;
+  bool looked_for_end_ = false;                       ///< since the last bytes
+  read_operation<session> read_;
   std::array<char, inline_size> inline_;
 };
 using session_ptr = boost::intrusive_ptr<session>;

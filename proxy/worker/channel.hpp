@@ -2,6 +2,7 @@
 // Reads are asynchronous; sends are tried at once, and only what the kernel does not take waits for writability.
 #pragma once
 
+#include "proxy/worker/socket_calls.hpp"
 #include "proxy/worker/tls_channel.hpp"
 
 #include <boost/asio/basic_stream_socket.hpp>
@@ -54,7 +55,7 @@ class channel {
     message.msg_iov = const_cast<iovec*>(parts);
     message.msg_iovlen = count;
     while (true) {
-      const ssize_t sent = count == 1 ? ::send(socket_.native_handle(), parts->iov_base, parts->iov_len, MSG_NOSIGNAL | MSG_DONTWAIT)
+      const ssize_t sent = count == 1 ? send_now(socket_.native_handle(), parts->iov_base, parts->iov_len)
                                       : ::sendmsg(socket_.native_handle(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
       if (sent >= 0) return sent;
       if (errno == EINTR) continue;
@@ -70,11 +71,17 @@ class channel {
   [[nodiscard]] ssize_t receive(char* data, std::size_t size) noexcept {
     if (tls_) return tls_->read(data, size);
     while (true) {
-      const ssize_t got = ::recv(socket_.native_handle(), data, size, MSG_DONTWAIT);
+      const ssize_t got = receive_now(socket_.native_handle(), data, size);
       if (got > 0) return got;
       if (got < 0 && errno == EINTR) continue;
       return got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) ? 0 : -1;
     }
+  }
+
+  /// The other side has closed and there is nothing left to read. Not for an encrypted channel.
+  [[nodiscard]] bool at_end() noexcept {
+    char byte;
+    return ::recv(socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
   }
 
   void close() noexcept {

@@ -2,12 +2,10 @@
 // socket is waited for.
 #pragma once
 
+#include "proxy/worker/stream_socket.hpp"
 #include "proxy/worker/tls_stream.hpp"
 
-#include <boost/asio/basic_stream_socket.hpp>
 #include <boost/asio/error.hpp>
-#include <boost/asio/generic/stream_protocol.hpp>
-#include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 
 #include <cstddef>
@@ -15,9 +13,6 @@
 #include <utility>
 
 namespace pgbraid::proxy {
-
-using io_executor = boost::asio::io_context::executor_type;
-using stream_socket = boost::asio::basic_stream_socket<boost::asio::generic::stream_protocol, io_executor>;
 
 [[nodiscard]] inline boost::asio::socket_base::wait_type wait_for(tls_want want) noexcept {
   return want == tls_want::read ? boost::asio::socket_base::wait_read : boost::asio::socket_base::wait_write;

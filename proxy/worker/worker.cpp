@@ -22,6 +22,7 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::chrono::milliseconds tick_interval{100};
+constexpr unsigned look_for_ends_every = 5;  ///< ticks
 /// Reads away what comes, up to the end of the connection.
 asio::awaitable<void> end_of(channel& io) {
   char ignored[64];
@@ -62,11 +63,21 @@ void worker::tick() {
   for (auto& [key, pool] : pools_) {
     pool->expire(coarse_now_);
   }
+  if (++ticks_ % look_for_ends_every == 0) look_for_ends();
   watch_sessions();
   tick_.expires_after(tick_interval);
   tick_.async_wait([this](const boost::system::error_code& error) {
     if (!error) tick();
   });
+}
+
+// See backend::look_for_end().
+void worker::look_for_ends() {
+  for (auto& [key, pool] : pools_) pool->look_for_ends();
+  for (auto i = sessions_.begin(); i != sessions_.end();) {
+    session& s = *i++;
+    s.look_for_ends();
+  }
 }
 
 // Sessions that stand still for longer than they may. Nothing is noted while they work: what has moved on since the last

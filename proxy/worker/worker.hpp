@@ -77,6 +77,7 @@ class worker {
   using session_list = boost::intrusive::list<session, boost::intrusive::constant_time_size<false>>;
 
   void tick();
+  void look_for_ends();
   void watch_sessions();
   void end_sessions(bool now);
 
@@ -97,6 +98,7 @@ class worker {
   std::vector<backend_ptr> cancelling_, lending_;
   std::chrono::steady_clock::time_point coarse_now_{std::chrono::steady_clock::now()};
   std::chrono::steady_clock::time_point started_{coarse_now_}, next_watch_{coarse_now_};
+  unsigned ticks_ = 0;
   bool watching_ = false;
   bool leaving_ = false;
 };

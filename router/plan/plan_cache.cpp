@@ -2,12 +2,15 @@
 // plan depends on.
 #include "router/plan/plan_cache.hpp"
 
+#include <array>
+#include <cstring>
 #include <list>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "router/plan/constants.hpp"
+#include "router/sql/text_pattern.hpp"
 
 namespace pgbraid::router {
 namespace {
@@ -32,7 +35,66 @@ struct entry {
   std::string normalized;
   std::vector<variant> variants;  ///< the last one used first
   std::size_t bytes = 0;
+  unsigned patterns = 0;          ///< that lead to it
 };
+using entry_place = std::list<entry>::iterator;
+
+/// Texts seen lately, by their first bytes; a few of the same beginning stand side by side.
+class pattern_table {
+ public:
+  struct known {
+    sql::text_pattern pattern;
+    entry_place leads_to;
+    bool used = false;
+  };
+  static constexpr std::size_t ways = 4, sets = 64, looked_at = 16;
+
+  [[nodiscard]] const known* find(std::string_view text, sql::token_scan& scan) const {
+    if (table_.empty() || text.size() < looked_at) return nullptr;
+    const known* const first = &table_[set_of(text) * ways];
+    for (const known* k = first; k != first + ways; ++k) {
+      if (k->used && k->pattern.matches(text, scan)) return k;
+    }
+    return nullptr;
+  }
+
+  /// `text` has led to `e`, and will again, perhaps. Only some are remembered, so that texts which crowd each other out,
+  /// or whose constants stand right at the beginning, cost little.
+  void note(std::string_view text, const sql::token_scan& scan, entry_place e) {
+    if (++noted_ % remembered_of != 0 || text.size() < looked_at) return;
+    if (table_.empty()) table_.resize(sets * ways);
+    known& k = table_[set_of(text) * ways + noted_ / remembered_of % ways];
+    if (!k.pattern.remember(text, scan)) return;
+    if (k.used) --k.leads_to->patterns;
+    k.used = true;
+    k.leads_to = e;
+    ++e->patterns;
+  }
+
+  void forget(entry_place e) {
+    if (e->patterns == 0) return;
+    for (known& k : table_) {
+      if (k.used && k.leads_to == e) k.used = false;
+    }
+    e->patterns = 0;
+  }
+
+  void clear() noexcept { table_.clear(); }
+
+ private:
+  static constexpr std::size_t remembered_of = 8;
+
+  static std::size_t set_of(std::string_view text) {
+    std::uint64_t low, high;
+    std::memcpy(&low, text.data(), sizeof low);
+    std::memcpy(&high, text.data() + sizeof low, sizeof high);
+    return static_cast<std::size_t>(((low ^ (high << 7 | high >> 57)) * 0x9e3779b97f4a7c15ULL) >> 58);
+  }
+
+  std::vector<known> table_;
+  std::size_t noted_ = 0;
+};
+static_assert(pattern_table::sets == 64, "set_of() gives six bits");
 
 std::string_view token_text(std::string_view text, const sql::constant_position& c) {
   return text.substr(c.offset, c.length);
@@ -69,11 +131,13 @@ std::size_t size_of(const variant& v) {
 struct plan_cache::state {
   std::size_t max_plans, max_bytes;
   std::list<entry> entries;  ///< the last one used first
-  std::unordered_map<sql::statement_key, std::list<entry>::iterator, key_hash> by_key;
+  std::unordered_map<sql::statement_key, entry_place, key_hash> by_key;
+  pattern_table patterns;
   std::size_t plans = 0, bytes = 0;
   std::uint64_t hits = 0, misses = 0;
 
-  void drop(std::list<entry>::iterator e) {
+  void drop(entry_place e) {
+    patterns.forget(e);
     plans -= e->variants.size();
     bytes -= e->bytes;
     by_key.erase(e->key);
@@ -87,11 +151,22 @@ struct plan_cache::state {
   plan_ptr find(std::string_view text, const sql::token_scan& scan) {
     const auto found = by_key.find(scan.key);
     if (found == by_key.end() || found->second->normalized != scan.normalized) return nullptr;
-    entry& e = *found->second;
+    plan_ptr out = variant_of(found->second, text, scan);
+    if (out) patterns.note(text, scan, found->second);
+    return out;
+  }
+
+  plan_ptr find_by_pattern(std::string_view text, sql::token_scan& scan) {
+    const pattern_table::known* const known = patterns.find(text, scan);
+    return known == nullptr ? nullptr : variant_of(known->leads_to, text, scan);
+  }
+
+  plan_ptr variant_of(entry_place place, std::string_view text, const sql::token_scan& scan) {
+    entry& e = *place;
     for (std::size_t i = 0; i < e.variants.size(); ++i) {
       if (!fits(e.variants[i], text, scan)) continue;
       if (i > 0) std::swap(e.variants[i], e.variants[0]);
-      if (found->second != entries.begin()) entries.splice(entries.begin(), entries, found->second);
+      if (place != entries.begin()) entries.splice(entries.begin(), entries, place);
       return e.variants[0].made.plan;
     }
     return nullptr;
@@ -104,7 +179,7 @@ struct plan_cache::state {
       found = by_key.end();
     }
     if (found == by_key.end()) {
-      entries.push_front({scan.key, scan.normalized, {}, sizeof(entry) + scan.normalized.size()});
+      entries.push_front({scan.key, scan.normalized, {}, sizeof(entry) + scan.normalized.size(), 0});
       bytes += entries.front().bytes;
       found = by_key.emplace(scan.key, entries.begin()).first;
     }
@@ -134,6 +209,10 @@ plan_cache::plan_cache(plan_cache&&) noexcept = default;
 plan_cache& plan_cache::operator=(plan_cache&&) noexcept = default;
 
 plan_ptr plan_cache::get(std::string_view text, sql::token_scan& scan, const plan_context& context) {
+  if (plan_ptr found = state_->find_by_pattern(text, scan)) {
+    ++state_->hits;
+    return found;
+  }
   sql::scan(text, scan);
   if (scan.valid) {
     if (plan_ptr found = state_->find(text, scan)) {
@@ -152,6 +231,7 @@ plan_ptr plan_cache::get(std::string_view text, sql::token_scan& scan, const pla
 }
 
 void plan_cache::clear() noexcept {
+  state_->patterns.clear();
   state_->by_key.clear();
   state_->entries.clear();
   state_->plans = 0;

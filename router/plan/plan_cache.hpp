@@ -18,7 +18,8 @@ class plan_cache {
   plan_cache(plan_cache&&) noexcept;
   plan_cache& operator=(plan_cache&&) noexcept;
 
-  /// The plan for `text`, made by make_plan on a miss. `scan` is filled as a side effect and stays valid for resolve().
+  /// The plan for `text`, made by make_plan on a miss. `scan` is filled as a side effect and stays valid for resolve();
+  /// its `key` and `normalized` may be another text's.
   [[nodiscard]] plan_ptr get(std::string_view text, sql::token_scan& scan, const plan_context& context);
 
   void clear() noexcept;

@@ -1,4 +1,5 @@
 // Fuzz target: the tokenizer, held against PostgreSQL's own scanner, and the decoder of string constants.
+#include "router/sql/text_pattern.hpp"
 #include "router/sql/tokenizer.hpp"
 
 #include <algorithm>
@@ -66,6 +67,22 @@ void check_constants(std::string_view text, const token_scan& found) {
   }
 }
 
+/// What a pattern takes for a text of its own kind, scan() does too.
+void check_pattern(std::string_view text, const token_scan& found, std::string_view other) {
+  text_pattern pattern;
+  if (!pattern.remember(text, found)) return;
+  token_scan matched, scanned;
+  for (const std::string_view candidate : {text, other}) {
+    const bool matches = pattern.matches(candidate, matched);
+    if (!matches) continue;
+    scan(candidate, scanned);
+    require(scanned.key == found.key && scanned.normalized == found.normalized);
+    matched.key = scanned.key;
+    matched.normalized = scanned.normalized;
+    require(same(matched, scanned));
+  }
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -87,6 +104,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (!found.valid) return 0;
   require(found.normalized.size() <= size);
   check_constants(text, found);
+  const std::string_view left = text.substr(0, size / 2), right = text.substr(size / 2);
+  token_scan half;
+  scan(left, half);
+  check_pattern(left, half, right);
+  check_pattern(text, found, left);
   require(test::disagreement(text).empty());
 
   // The normalised text says all but the constants: put back, they give the same key and the same tokens.

@@ -17,6 +17,7 @@ class FaultProxy:
         self._listener = None
         self._peers = {}
         self._paused = False
+        self._servers, self._ends_with_answer = set(), False
         self._commands, self._lock = [], threading.Lock()
         self.port = None
         self._listen(0)
@@ -46,6 +47,10 @@ class FaultProxy:
     def cut(self):
         """Resets every open connection."""
         self._call(self._cut)
+
+    def end_with_next_answer(self):
+        """The next bytes from a server and the end of its connection leave in one packet."""
+        self._call(lambda: setattr(self, "_ends_with_answer", True))
 
     def connections(self):
         return self._call(lambda: len(self._peers) // 2)
@@ -96,6 +101,7 @@ class FaultProxy:
             return
         for s in (peer, self._peers[peer]):
             del self._peers[s]
+            self._servers.discard(s)
             try:
                 self._selector.unregister(s)
             except KeyError:
@@ -130,6 +136,7 @@ class FaultProxy:
         except OSError:
             client.close()
             return
+        self._servers.add(server)
         for a, b in ((client, server), (server, client)):
             self._peers[a] = b
             if not self._paused:
@@ -138,6 +145,11 @@ class FaultProxy:
     def _forward(self, source):
         try:
             data = source.recv(65536)
+            if data and source in self._servers and self._ends_with_answer:
+                self._ends_with_answer = False
+                self._peers[source].setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+                self._peers[source].sendall(data)
+                return self._drop(source)
             if data:
                 self._peers[source].sendall(data)
                 return

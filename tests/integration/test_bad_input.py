@@ -11,7 +11,7 @@ import pytest
 from braid import Braid, plain_topology, sharded_topology
 from cluster import free_port
 from waiting import wait_until
-from wire import Client, ServerError, bind, error_fields, errors, execute, kinds, message, parse, query, startup, sync
+from wire import Client, ServerError, bind, error_fields, errors, execute, kinds, message, parse, query, rows, startup, sync
 
 
 @pytest.fixture
@@ -145,6 +145,17 @@ def test_client_that_vanishes_mid_message(plain, bystander):
         client = plain.raw()
         client.send(parse("SELECT 1"), b"B\0\0\0")
         client.vanish()
+
+
+def test_client_that_says_its_last_and_leaves(plain, bystander):
+    """Its end comes together with its last statement: it gets the answer, and the session is over."""
+    for _ in range(5):
+        client = plain.raw()
+        client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+        client.send(query("SELECT 7"))
+        client.socket.shutdown(socket.SHUT_WR)
+        assert rows(client.until_ready()) == [[b"7"]]
+        assert client.closed()
 
 
 def test_client_that_vanishes_during_login(plain, bystander):
@@ -286,6 +297,27 @@ def test_idle_server_connections_that_were_cut(cluster, fault_proxy, start_braid
     for client in clients:
         assert client.value("SELECT 3") == "3"
         client.close()
+
+
+def open_files(braid):
+    return len(os.listdir(f"/proc/{braid.process.pid}/fd"))
+
+
+def test_a_server_that_answers_and_leaves(cluster, fault_proxy, start_braid):
+    """Its end comes together with its answer, and is noticed before the next statement goes there."""
+    proxy = fault_proxy(cluster.shards[0].primary.port)
+    topology = plain_topology(cluster.shards[0].servers)
+    topology["databases"]["shop"]["servers"] = [proxy.address]
+    # The control plane must not be the one that meets it.
+    topology["monitor"] = {**topology.get("monitor", {}), "interval": "60s"}
+    braid = start_braid(topology)
+    with braid.raw() as client:
+        first = client.value("SELECT pg_backend_pid()")
+        before = open_files(braid)
+        proxy.end_with_next_answer()
+        assert client.value("SELECT pg_backend_pid()") == first
+        wait_until(lambda: open_files(braid) < before, 15)
+        assert client.value("SELECT pg_backend_pid()") != first
 
 
 def test_a_replica_that_goes_away(cluster, fault_proxy, start_braid):

@@ -38,6 +38,35 @@ TEST_CASE("texts that differ in free constants share a plan", "[cache]") {
   CHECK(w.cache.size() == 1);
 }
 
+TEST_CASE("a text that leads to a plan by its pattern leads nowhere once the plan is gone", "[cache]") {
+  cached_world w(4, 2);
+  for (int key = 0; key < 100; ++key) (void)w.ask(by_key(std::to_string(key)));
+  REQUIRE(w.cache.misses() == 1);
+  // Two others push it out.
+  (void)w.ask("SELECT * FROM orders WHERE id = 1 AND customer_id = 2");
+  (void)w.ask("SELECT id FROM orders WHERE customer_id = 2");
+  REQUIRE(w.cache.misses() == 3);
+  CHECK(w.ask(by_key("7")) == w.told(by_key("7")));
+  CHECK(w.cache.misses() == 4);
+  w.cache.clear();
+  CHECK(w.ask(by_key("8")) == w.told(by_key("8")));
+  CHECK(w.cache.misses() == 5);
+}
+
+TEST_CASE("many texts of one beginning find their own plans", "[cache]") {
+  cached_world w(4);
+  const auto text = [](int shape, int key) {
+    std::string sql = "SELECT * FROM orders WHERE customer_id = " + std::to_string(key);
+    for (int i = 0; i < shape; ++i) sql += " AND id <> " + std::to_string(key + i);
+    return sql;
+  };
+  for (int key = 0; key < 200; ++key) {
+    const std::string sql = text(key % 7, key);
+    CHECK(w.ask(sql) == w.told(sql));
+  }
+  CHECK(w.cache.misses() == 7);
+}
+
 TEST_CASE("a pinned constant makes a variant", "[cache]") {
   cached_world w(2);
   for (int limit = 1; limit <= 5; ++limit) (void)w.ask(by_key("5") + " LIMIT " + std::to_string(limit));
