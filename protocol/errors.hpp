@@ -83,8 +83,11 @@ enum class severity : std::uint8_t { error, fatal };
   row(cross_shard_write, "0A000", error, "a write to more than one shard is not supported: {}",                         \
       "Tie the statement to one value of the sharding key.")                                                            \
   row(transaction_second_writer, "0A000", error,                                                                        \
-      "this transaction has written to shard \"{}\" and cannot write to shard \"{}\"",                                  \
+      "this transaction has written to shard \"{}\" and cannot write to shard \"{}\": {}",                              \
       "Write to one shard in a transaction.")                                                                           \
+  row(commit_unknown, "08007", error,                                                                                   \
+      "the connection to the shard that decides the transaction was lost: {}",                                          \
+      "It is committed on all shards or on none; which of the two is not known yet.")                                   \
   row(transaction_second_shard, "0A000", error,                                                                         \
       "a {} transaction stays on one shard: it began on \"{}\" and this statement needs \"{}\"",                        \
       "Use READ COMMITTED, or tie all statements to one shard.")                                                        \

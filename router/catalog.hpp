@@ -28,6 +28,8 @@ struct column {
   bool deterministic = true;   ///< its collation is deterministic (or it has none)
   bool has_default = false;
   bool generated = false;      ///< GENERATED ALWAYS AS (...) STORED or GENERATED ALWAYS AS IDENTITY
+  bool default_varies = false;     ///< its default is no constant
+  bool default_of_moment = false;  ///< its default is one value in all rows of a statement, another in the next: now()
   friend bool operator==(const column&, const column&) = default;
 };
 
@@ -76,6 +78,7 @@ struct catalog {
   std::set<std::string, std::less<>> volatile_operators;     ///< symbols of which some candidate is volatile
   std::set<std::string, std::less<>> user_types;             ///< bare names of types outside pg_catalog
   std::set<std::string, std::less<>> user_collations;        ///< bare names of collations outside pg_catalog
+  std::string single_writer = "the servers have not been asked yet";  ///< why a transaction may write to one shard only; "": to several
   bool user_casts = false;                                   ///< a cast outside pg_catalog calls user code
   // Defaults that change what BEGIN means (pg_db_role_setting and the servers' configuration), by role; "" for all.
   std::map<std::string, std::string, std::less<>> default_isolation;

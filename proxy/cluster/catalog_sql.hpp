@@ -41,12 +41,14 @@ SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence
  WHERE n.nspname <> 'pg_toast' AND n.nspname !~ '^pg_(toast_)?temp_' AND c.relkind NOT IN ('t', 'c')
    AND (c.oid >= 16384 OR c.relkind NOT IN ('i', 'I')))";
 
-/// relation's oid, name, type, modifier, deterministic, has default, generated; by relation and position
+/// relation's oid, name, type, modifier, deterministic, has default, generated, default varies, default of the moment; by relation and position
 inline constexpr const char* columns = R"(
 SELECT a.attrelid, a.attname, a.atttypid, a.atttypmod, coalesce(k.collisdeterministic, true),
-       a.atthasdef OR a.attidentity <> '' OR t.typdefault IS NOT NULL, a.attgenerated <> '' OR a.attidentity = 'a'
+       a.atthasdef OR a.attidentity <> '' OR t.typdefault IS NOT NULL, a.attgenerated <> '' OR a.attidentity = 'a',
+       a.attidentity <> '' OR coalesce(a.attgenerated = '' AND pg_get_expr(d.adbin, d.adrelid) ~* '\(|\m(current_|local|session_|user)', false),
+       coalesce(a.attgenerated = '' AND pg_get_expr(d.adbin, d.adrelid) ~* '\m(now|transaction_timestamp|statement_timestamp|timeofday|age|current_\w+|localtime\w*)\M', false)
   FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_type t ON t.oid = a.atttypid
-  LEFT JOIN pg_collation k ON k.oid = a.attcollation
+  LEFT JOIN pg_collation k ON k.oid = a.attcollation LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
  WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind NOT IN ('t', 'c', 'i', 'I')
  ORDER BY a.attrelid, a.attnum)";
 

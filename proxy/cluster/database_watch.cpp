@@ -24,6 +24,7 @@ constexpr auto recheck_placement = 10s;  // while rows are misplaced or could no
 constexpr auto placement_timeout = 60'000ms;
 constexpr auto catalog_timeout = 10'000ms;
 constexpr auto closest_looks = 100ms;
+constexpr auto forget_records_every = 1h;
 
 spdlog::level::level_enum level_of(shard_event::level severity) {
   switch (severity) {
@@ -38,7 +39,7 @@ spdlog::level::level_enum level_of(shard_event::level severity) {
 }
 
 bool same_servers(const shard_state& a, const shard_state& b) {
-  return a.primary == b.primary && std::equal(a.servers.begin(), a.servers.end(), b.servers.begin(), b.servers.end(),
+  return a.primary == b.primary && a.identity == b.identity && std::equal(a.servers.begin(), a.servers.end(), b.servers.begin(), b.servers.end(),
                                               [](const server_state& x, const server_state& y) {
                                                 return x.role == y.role && x.usable == y.usable &&
                                                        x.reason == y.reason && x.weight == y.weight &&
@@ -76,6 +77,10 @@ struct database_watch::shard_watch {
   steady_time check_again = steady_time::min();
   std::string trouble;  // the last reason why the catalog could not be read
   steady_time looked_at = steady_time::min();
+  std::string no_commits = "it has not been asked yet";  // why it can have no part in a commit over several shards
+  bool doubtful = true;                                  // parts of ours stand prepared there, as far as is known
+  std::string complaint;                                 // the last about one of them
+  steady_time records_forgotten = steady_time::min();
 };
 
 database_watch::database_watch(watch_services services, config::database database, std::string name, topology_view view,
@@ -222,6 +227,7 @@ asio::awaitable<void> database_watch::keep_shard([[maybe_unused]] std::shared_pt
     shard.looked_at = std::chrono::steady_clock::now();
     if (co_await reach(shard)) {
       co_await read_shard_catalog(shard);
+      if (!stopped_ && gated()) co_await see_to_commits(shard);
       if (!stopped_ && shard.catalog) co_await look_at_rows(shard);
     }
     if (stopped_) break;
@@ -310,6 +316,80 @@ asio::awaitable<void> database_watch::look_at_rows(shard_watch& shard) {
   changed(true);
 }
 
+// Makes the shard ready for commits over several shards, and finishes what such a commit has left there.
+asio::awaitable<void> database_watch::see_to_commits(shard_watch& shard) {
+  const int primary = shard.roles.state().primary;
+  if (primary < 0 || shard.connected_to != primary || !shard.connection.is_open()) co_return;
+  const std::string before = shard.no_commits;
+  if (shard.probes[static_cast<std::size_t>(primary)]->facts().max_prepared_transactions == 0) {
+    shard.no_commits = "max_prepared_transactions is 0";
+  } else {
+    shard.no_commits = co_await make_commit_record_table(shard.connection, catalog_timeout);
+  }
+  if (stopped_) co_return;
+  if (shard.no_commits != before) {
+    if (shard.no_commits.empty()) {
+      spdlog::debug("database {}: shard {} can take part in commits over several shards", name_, map_->shards[shard.index]);
+    } else {
+      spdlog::warn("database {}: transactions may write to one shard only, since shard {} cannot prepare them: {}", name_,
+                   map_->shards[shard.index], shard.no_commits);
+    }
+    merge();
+  }
+  if (!shard.connection.is_open()) co_return;
+  const doubtful_listing listing = co_await list_doubtful(shard.connection, catalog_timeout);
+  if (stopped_ || !listing.error.empty()) co_return;
+  shard.doubtful = listing.any;
+  for (const doubtful_part& part : listing.parts) {
+    co_await recover(shard, part);
+    if (stopped_ || !shard.connection.is_open()) co_return;
+  }
+  const steady_time now = std::chrono::steady_clock::now();
+  const bool settled = std::none_of(shards_.begin(), shards_.end(), [](const auto& s) { return s->doubtful; });
+  if (!settled || !shard.no_commits.empty() || now < shard.records_forgotten + forget_records_every) co_return;
+  shard.records_forgotten = now;
+  co_await forget_old_records(shard.connection, catalog_timeout);
+}
+
+asio::awaitable<void> database_watch::recover(shard_watch& shard, doubtful_part part) {
+  const auto complain = [&](const std::string& text) {
+    if (text != shard.complaint) spdlog::warn("{}", text);
+    shard.complaint = text;
+  };
+  const std::string what =
+      fmt::format("database {}: transaction {} is in doubt on shard {}", name_, part.id, map_->shards[shard.index]);
+  for (const auto& other : shards_) {
+    const int primary = other->roles.state().primary;
+    if (primary < 0) continue;
+    const auto place = static_cast<std::size_t>(primary);
+    if (shard_identity(other->probes[place]->facts().system_identifier, other->dbnames[place]) != part.deciding) continue;
+    pg_connection deciding(*services_.context);
+    const server_address& address = other->probes[place]->address();
+    pg_login login{address.host, address.port, other->dbnames[place], services_.options.user, services_.options.password,
+                   address.tls};
+    const std::string failure = co_await deciding.connect(std::move(login), services_.options.timeout);
+    if (stopped_) co_return;
+    if (!failure.empty()) co_return complain(fmt::format("{}: shard {} decides: {}", what, map_->shards[other->index], failure));
+    const std::optional<bool> committed = co_await was_committed(deciding, part.record, catalog_timeout);
+    if (stopped_ || !shard.connection.is_open()) co_return;
+    if (!committed) co_return complain(fmt::format("{}: shard {} has not decided yet", what, map_->shards[other->index]));
+    const std::string trouble = co_await finish_part(shard.connection, part.id, *committed, catalog_timeout);
+    if (!trouble.empty()) co_return complain(fmt::format("{}: {}", what, trouble));
+    spdlog::warn("database {}: transaction {}, which had been interrupted, is {} on shard {}", name_, part.id,
+                 *committed ? "committed" : "rolled back", map_->shards[shard.index]);
+    co_return;
+  }
+  complain(what + ": the shard that decides is not in the topology, or has no primary");
+}
+
+// Why a transaction may write to one shard only; "": it may write to several.
+std::string database_watch::single_writer() const {
+  for (const auto& shard : shards_) {
+    if (!shard->no_commits.empty()) return fmt::format("shard {} cannot prepare transactions: {}", map_->shards[shard->index], shard->no_commits);
+  }
+  return {};
+}
+
 void database_watch::merge() {
   if (!shards_.front()->catalog) return;
   std::vector<std::shared_ptr<const shard_catalog>> read;
@@ -320,6 +400,7 @@ void database_watch::merge() {
     if (!told) spdlog::warn("database {}: {}", name_, text);
   }
   warnings_ = std::move(merged.warnings);
+  merged.content.single_writer = single_writer();
   merged.content.version = schema_->version;
   if (schema_->version == 0 || !(merged.content == *schema_)) {
     merged.content.version = services_.next_version();
@@ -385,6 +466,10 @@ std::shared_ptr<database_state> database_watch::build() const {
   }
   for (const auto& shard : shards_) {
     shard_state& copy = state->shards.emplace_back(shard->roles.state());
+    if (copy.primary >= 0 && gated()) {
+      const auto place = static_cast<std::size_t>(copy.primary);
+      copy.identity = shard_identity(shard->probes[place]->facts().system_identifier, shard->dbnames[place]);
+    }
     if (!gated() || (shard->catalog && shard->rows_checked)) continue;
     copy.primary = -1;
     for (server_state& server : copy.servers) {

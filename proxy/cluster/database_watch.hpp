@@ -4,6 +4,7 @@
 
 #include "config/config.hpp"
 #include "proxy/cluster/placement.hpp"
+#include "proxy/cluster/recovery.hpp"
 #include "proxy/cluster/server_probe.hpp"
 #include "proxy/cluster/snapshot.hpp"
 #include "proxy/cluster/topology_view.hpp"
@@ -77,6 +78,9 @@ class database_watch : public std::enable_shared_from_this<database_watch> {
   [[nodiscard]] boost::asio::awaitable<bool> reach(shard_watch& shard);
   [[nodiscard]] boost::asio::awaitable<void> read_shard_catalog(shard_watch& shard);
   [[nodiscard]] boost::asio::awaitable<void> look_at_rows(shard_watch& shard);
+  [[nodiscard]] boost::asio::awaitable<void> see_to_commits(shard_watch& shard);
+  [[nodiscard]] boost::asio::awaitable<void> recover(shard_watch& shard, doubtful_part part);
+  [[nodiscard]] std::string single_writer() const;
   [[nodiscard]] bool gated() const noexcept;
   void heard(std::size_t shard, std::size_t server, const server_sample& sample);
   void merge();

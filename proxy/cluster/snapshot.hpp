@@ -33,6 +33,7 @@ struct server_state {
 struct shard_state {
   std::vector<server_state> servers;  ///< in the topology's order
   int primary = -1;                   ///< index into servers, -1 while none is known
+  std::string identity;               ///< the primary's system identifier and database; "" while none is known
 };
 
 /// One database: all that routing and choosing a server needs. Immutable once published.

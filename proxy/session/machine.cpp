@@ -198,7 +198,7 @@ void session_machine::finish_cycle(step& s) {
   ++finished_cycles_;
   plan_.reset();
   gather_.reset();
-  braid_.active = false;
+  if (braid_.active) braid_ = braid_state{};
   operations_.clear();
   operation_ = scan_ = 0;
   unconfirmed_.clear();

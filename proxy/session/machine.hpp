@@ -10,6 +10,7 @@
 #include "protocol/frame.hpp"
 #include "protocol/frontend.hpp"
 #include "proxy/session/branch.hpp"
+#include "proxy/session/commit.hpp"
 #include "proxy/session/gather.hpp"
 #include "proxy/session/named_map.hpp"
 #include "proxy/session/routing_context.hpp"
@@ -20,6 +21,7 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,6 +38,11 @@ struct session_environment {
   std::size_t max_statements = 10'000;         ///< prepared statements of one client
   std::size_t max_backend_statements = 500;    ///< prepared statements kept on one backend
   std::size_t max_gather = 64u << 20;          ///< bytes that one statement may gather from several shards
+  std::string (*random_record)() = nullptr;    ///< a uuid that nobody can guess; null: they are counted
+  std::uint64_t records = 0;                   ///< records of commits so far
+
+  /// A uuid that no other commit has.
+  [[nodiscard]] std::string fresh_record() { return ++records, random_record ? random_record() : fmt::format("{:032x}", records); }
 };
 
 /// runs on: its worker. Between on_client and the end of the cycle that it began, the bytes passed to it stay where they are.
@@ -82,6 +89,8 @@ class session_machine {
   struct portal {
     statement_ptr statement;
     targets branches;
+    bool mirrored = false;   ///< see router::to_many
+    targets order{};         ///< see braid_state::order
   };
   /// Statement of transaction control or of settings, sent to every branch as a simple query; one answer is made of theirs.
   struct control_state {
@@ -93,6 +102,8 @@ class session_machine {
     bool running = false;
     bool failed = false;
     bool done = false;        ///< finished; the operation that began it has not looked yet
+    bool own = false;         ///< ends a transaction of pgbraid's own: the client is told of failure only
+    std::unique_ptr<commit_state> commit;  ///< over several shards
   };
   /// Several branches answer one statement.
   struct braid_state {
@@ -102,8 +113,13 @@ class session_machine {
     int bulk_owner = -1;                 ///< the branch in the middle of a row that is passed on in pieces
     std::uint32_t executing = 0;         ///< branches whose rows are not all here yet
     std::uint64_t rows = 0;
+    std::string tag;                     ///< of CommandComplete, without the number of rows
     std::string row_description;         ///< the first branch's, without table OIDs, to hold the others against
     std::vector<branch_index> held;      ///< branches with bytes that wait for bulk_owner
+    int speaker = -1;                    ///< mirrored: the branch that goes ahead and answers for all
+    bool ahead = false;                  ///< mirrored: the speaker has been asked, the others wait for it
+    targets order;                       ///< the branch of each row that RETURNING gives; empty: rows come as they come
+    std::vector<std::string> rows_of;    ///< with `order`: DataRow messages, by branch
   };
 
   // machine.cpp: cycles
@@ -133,6 +149,7 @@ class session_machine {
   [[nodiscard]] bool place(step& s, const router::plan& p, const router::route& r, targets& out, protocol::error_report& refusal);
   [[nodiscard]] bool may_use_replica(const router::plan& p, const router::route& r);
   [[nodiscard]] router::shard_index any_shard(bool write) const;
+  [[nodiscard]] bool more_to_bind() const noexcept;
   [[nodiscard]] branch_index branch_for(step& s, router::shard_index shard, bool replica);
   [[nodiscard]] bool keeps_sequences() const noexcept;
   [[nodiscard]] bool awaits_lease(const targets& wanted) const noexcept;
@@ -172,6 +189,18 @@ class session_machine {
   void finish_control(step& s);
   void apply_control(const router::plan& p, const std::string& sql);
   void end_transaction(bool committed);
+
+  // machine_commit.cpp: transactions that write to several shards
+  [[nodiscard]] bool wrote_to_several() const noexcept;
+  [[nodiscard]] std::string single_writer() const;
+  void begin_own();
+  void end_own(step& s);
+  void end_cycle(step& s);
+  void ask_control(step& s, branch_index b, std::string_view sql);
+  void begin_commit(step& s);
+  void commit_step(step& s);
+  void commit_lost(step& s, branch_index b, const protocol::error_report& error);
+  void commit_over(step& s);
   void roll_back_to(int savepoint);
   void change_setting(const router::plan& p, std::string_view sql);
   void merge_modes(const router::sql::transaction_modes& modes);
@@ -238,6 +267,7 @@ class session_machine {
   [[nodiscard]] verdict answer_of(step& s, branch_index b, const protocol::frame_view& frame);
   [[nodiscard]] verdict forward_answer(step& s, branch_index b, const protocol::frame_view& frame);
   [[nodiscard]] verdict control_answer(branch_index b, const protocol::frame_view& frame);
+  [[nodiscard]] verdict commit_answer(branch_index b, const protocol::frame_view& frame);
   [[nodiscard]] verdict gather_answer(step& s, branch_index b, const protocol::frame_view& frame);
   [[nodiscard]] verdict quiet_answer(step& s, branch_index b, const protocol::frame_view& frame);
   [[nodiscard]] verdict error_answer(step& s, branch_index b, const protocol::frame_view& frame);
@@ -251,7 +281,15 @@ class session_machine {
   void forward(step& s, std::string_view bytes);
   [[nodiscard]] bool hear(const expectation& e);
   [[nodiscard]] bool row_descriptions_agree(std::string_view body);
-  [[nodiscard]] verdict braid_complete(step& s, std::string_view body);
+  [[nodiscard]] verdict braid_complete(step& s, branch_index b, std::string_view body);
+  [[nodiscard]] verdict mirror_complete(step& s, branch_index b, std::string_view body);
+  [[nodiscard]] std::span<const router::shard_index> rows_of_insert() const;
+  [[nodiscard]] bool splits_rows() const { return !rows_of_insert().empty(); }
+  [[nodiscard]] targets order_of_rows() const;
+  [[nodiscard]] bool mirrors() const;
+  [[nodiscard]] bool echoes(branch_index b) const noexcept { return braid_.speaker >= 0 && braid_.speaker != b; }
+  void tell_ordered_rows(step& s);
+  void bind_rows(step& s, const protocol::bind_view& m, const statement& st);
   [[nodiscard]] bool begin_anew_on_primary(step& s, branch_index b, bool lost);
   void lose_branch(step& s, branch_index b, const protocol::error_report& error);
 
@@ -298,6 +336,7 @@ class session_machine {
   std::unique_ptr<control_state> control_;
   std::unique_ptr<gather_state> gather_;
   braid_state braid_;
+  std::string held_complete_;          ///< CommandComplete that waits for the commit of a transaction of pgbraid's own
 
   // Extended protocol
   std::vector<operation> operations_;

@@ -70,8 +70,9 @@ std::size_t session_machine::on_backend(step& s, branch_index i, std::string_vie
     }
     if (frame.total == 0) break;
     if ((frame.type == from_server::data_row || frame.type == from_server::copy_data) && b.outstanding() &&
-        b.expected[b.next].what != disposition::probe && b.expected[b.next].what != disposition::gather) {
-      const bool wanted = b.expected[b.next].what == disposition::forward && !(braid_.active && braid_.failed);
+        b.expected[b.next].what != disposition::probe && b.expected[b.next].what != disposition::gather &&
+        (braid_.order.empty() || b.expected[b.next].what != disposition::forward)) {
+      const bool wanted = b.expected[b.next].what == disposition::forward && !(braid_.active && (braid_.failed || echoes(i)));
       if (!wanted) flush_run(s);
       const std::size_t available = std::min(frame.total, data.size() - at_);
       at_ += available;
@@ -187,6 +188,10 @@ session_machine::verdict session_machine::forward_answer(step& s, branch_index i
       }
       if (braid_.active) return braid_.heard == 0 && !braid_.failed ? (braid_.heard = 1, verdict::keep) : verdict::drop;
       return verdict::keep;
+    case from_server::data_row:
+      // Of rows that must be put in order first.
+      if (!braid_.failed) braid_.rows_of[i].append(frame.bytes);
+      return verdict::drop;
     case from_server::no_data:
       if (e.kind == answer::describe_portal || e.kind == answer::describe_statement) {
         const bool first = hear(e);
@@ -199,7 +204,7 @@ session_machine::verdict session_machine::forward_answer(step& s, branch_index i
     case from_server::portal_suspended:
       if (braid_.active) {
         if (e.kind == answer::execute) pop_answer(i);
-        return braid_complete(s, frame.body);
+        return braid_complete(s, i, frame.body);
       }
       if (e.kind == answer::execute) pop_answer(i);
       return verdict::keep;
@@ -284,7 +289,7 @@ session_machine::verdict session_machine::ready_answer(step& s, branch_index i, 
   reconcile(s, i);
   if (anything_outstanding()) return verdict::drop;
   // The last one: the client's own state decides what it is told.
-  if (client_status() != b.transaction) return verdict::drop;
+  if (client_status() != b.transaction || txn_.own || (braid_.active && braid_.ahead && !sent_ && cycle_ == cycle_kind::simple)) return verdict::drop;
   cycle_over_ = true;
   return verdict::keep;
 }
@@ -302,14 +307,14 @@ void session_machine::settled(step& s, branch_index) {
   }
   if (control_ && control_->running && sent_) {
     if (anything_outstanding()) return;
+    if (control_->commit) return commit_step(s);
     control_->running = false;
     return finish_control(s);
   }
   const bool all_sent = cycle_ == cycle_kind::batch ? sync_sent_ : sent_;
   if (!all_sent) return work(s);
   if (anything_outstanding()) return;
-  tell_ready(s);
-  finish_cycle(s);
+  end_cycle(s);
 }
 
 void session_machine::tell_local_answers(step& s) {

@@ -28,7 +28,8 @@ bool session_machine::row_descriptions_agree(std::string_view body) {
   return braid_.row_description == text;
 }
 
-session_machine::verdict session_machine::braid_complete(step& s, std::string_view body) {
+session_machine::verdict session_machine::braid_complete(step& s, branch_index i, std::string_view body) {
+  if (braid_.speaker >= 0) return mirror_complete(s, i, body);
   p::command_complete_view complete;
   if (p::decode(body, complete)) {
     const std::size_t blank = complete.tag.rfind(' ');
@@ -36,13 +37,51 @@ session_machine::verdict session_machine::braid_complete(step& s, std::string_vi
       std::uint64_t rows = 0;
       std::from_chars(complete.tag.data() + blank + 1, complete.tag.data() + complete.tag.size(), rows);
       braid_.rows += rows;
+      braid_.tag.assign(complete.tag.substr(0, blank));
     }
   }
   if (braid_.executing > 0) --braid_.executing;
   if (braid_.executing > 0 || braid_.failed) return verdict::drop;
   flush_run(s);
+  tell_ordered_rows(s);
   const std::size_t from = s.client_bytes.size();
-  p::encode_command_complete(s.client_bytes, fmt::format("SELECT {}", braid_.rows));
+  const std::string tag = fmt::format("{} {}", braid_.tag, braid_.rows);
+  if (txn_.own && cycle_ == cycle_kind::simple) {
+    // As a server does: told when the transaction has been committed.
+    p::encode_command_complete(held_complete_, tag);
+    return verdict::drop;
+  }
+  p::encode_command_complete(s.client_bytes, tag);
+  s.own_to_client(from);
+  told_ = true;
+  return verdict::drop;
+}
+
+// Mirrored: they must all have done the same.
+session_machine::verdict session_machine::mirror_complete(step& s, branch_index i, std::string_view body) {
+  if (braid_.executing > 0) --braid_.executing;
+  if (braid_.failed) return verdict::drop;
+  if (!echoes(i)) {
+    braid_.tag = body;
+  } else if (braid_.tag != body) {
+    braid_.failed = true;
+    flush_run(s);
+    tell_error(s, p::make_error(error_id::server_results_differ, "the copies of a reference table are not the same"));
+    if (txn_.active) txn_.failed = true;
+    return verdict::drop;
+  }
+  if (braid_.executing > 0) return verdict::drop;
+  flush_run(s);
+  braid_.ahead = false;
+  braid_.speaker = -1;
+  p::command_complete_view complete;
+  (void)p::decode(std::string_view{braid_.tag}, complete);
+  if (txn_.own && cycle_ == cycle_kind::simple) {
+    p::encode_command_complete(held_complete_, complete.tag);
+    return verdict::drop;
+  }
+  const std::size_t from = s.client_bytes.size();
+  p::encode_command_complete(s.client_bytes, complete.tag);
   s.own_to_client(from);
   told_ = true;
   return verdict::drop;
@@ -107,6 +146,7 @@ void session_machine::lose_branch(step& s, branch_index i, const p::error_report
   }
   if (braid_.active) braid_.failed = true;
   drop_branch(i);
+  if (control_ && control_->running && control_->commit) return commit_lost(s, i, error);
   if (in_block && txn_.active) txn_.failed = txn_.broken = true;
   if (was_pinned && !(cycle_ != cycle_kind::none && owed)) {
     // What the session kept on this server is gone with it.
@@ -152,8 +192,7 @@ void session_machine::lose_branch(step& s, branch_index i, const p::error_report
     sent_ = true;
   }
   if (anything_outstanding()) return;
-  tell_ready(s);
-  finish_cycle(s);
+  end_cycle(s);
 }
 
 }  // namespace pgbraid::proxy

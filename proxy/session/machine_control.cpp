@@ -98,6 +98,12 @@ void session_machine::control_local(std::string_view tag) {
 
 bool session_machine::control_begin(std::string_view sql, const router::plan& plan) {
   const bool start = upper_first_word(sql) == "START";
+  if (txn_.own) {
+    // The client's from here on.
+    txn_.own = false;
+    control_local(start ? "START TRANSACTION" : "BEGIN");
+    return true;
+  }
   if (txn_.active) {
     if (std::any_of(branches_.begin(), branches_.end(), [](const branch& b) { return b.in_block; })) return false;
     const p::error_field fields[] = {{'S', "WARNING"}, {'V', "WARNING"}, {'C', "25001"}, {'M', "there is already a transaction in progress"}};
@@ -137,7 +143,11 @@ bool session_machine::control_end(step& s) {
     return true;
   }
   control_->running = true;
-  run_control(s);
+  if (!failed && control_->plan->effect == session_effect::commit && wrote_to_several()) {
+    begin_commit(s);
+  } else {
+    run_control(s);
+  }
   return true;
 }
 
@@ -247,7 +257,7 @@ void session_machine::run_control(step& s) {
     if (targets_.empty()) targets_.push_back(branch_for(s, any_shard(true), false));
     placed_ = true;
   }
-  if (cycle_failed_) {
+  if (cycle_failed_ && !control_->own) {
     if (anything_outstanding()) return;
     control_->failed = control_->done = true;
     control_->running = false;
@@ -256,21 +266,14 @@ void session_machine::run_control(step& s) {
   if (!ready(s, targets_)) return;
   sent_ = true;
   again_ = false;
-  for (const branch_index i : targets_) {
-    branch& b = branches_[i];
-    const std::size_t from = s.backend_bytes.size();
-    p::encode_query(s.backend_bytes, control_->sql);
-    s.own_to_backend(i, from);
-    b.facts->unnamed = 0;
-    b.expect({answer::query, disposition::control});
-  }
+  for (const branch_index i : targets_) ask_control(s, i, control_->sql);
 }
 
 // All branches have answered, or none had to be asked.
 void session_machine::finish_control(step& s) {
   const std::unique_ptr<control_state> control = std::move(control_);
   const session_effect effect = control->plan->effect;
-  if (sent_ && (effect == session_effect::commit || effect == session_effect::rollback)) {
+  if (sent_ && !control->commit && (effect == session_effect::commit || effect == session_effect::rollback)) {
     // Their answers took these out of the block; what a rollback undoes of their settings is still to be noted.
     for (const branch_index i : targets_) {
       if (branches_[i].state == branch_state::ready && txn_.active) branches_[i].in_block = true;
@@ -283,6 +286,17 @@ void session_machine::finish_control(step& s) {
   } else if (txn_.active) {
     txn_.failed = true;
   }
+  if (control->own) {
+    // The client's statement is over only now.
+    if (cycle_failed_) {
+      control->reply.clear();
+    } else if (control->failed) {
+      cycle_failed_ = true;
+    } else {
+      control->reply = std::move(held_complete_);
+    }
+    held_complete_.clear();
+  }
   if (!control->reply.empty()) {
     const std::size_t from = s.client_bytes.size();
     s.client_bytes.append(control->reply);
@@ -290,7 +304,7 @@ void session_machine::finish_control(step& s) {
     told_ = true;
   }
   again_ = false;
-  if (cycle_ == cycle_kind::batch) {
+  if (cycle_ == cycle_kind::batch && !control->own) {
     sent_ = placed_ = false;
     if (control->failed) {
       batch_failed();

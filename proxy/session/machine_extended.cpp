@@ -259,8 +259,7 @@ bool session_machine::op_sync(step& s) {
   cycle_bytes_ = scan_;
   if (owed) return true;
   if (!drained(s)) return true;  // settled() tells the rest
-  tell_ready(s);
-  finish_cycle(s);
+  end_cycle(s);
   return true;
 }
 

@@ -259,6 +259,11 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
   (void)names_in_place(s, targets_.front(), *st->plan, st->text);
   mark_use(*st->plan, route_, targets_);
   if (prepares(*st->plan)) note_prepare(targets_.front(), *st->plan, st->text);
+  if (splits_rows()) {
+    bind_rows(s, m, *st);
+    open_portal(m.portal, shared, targets_);
+    return true;
+  }
   const std::uint32_t sequence = braid_.active ? braid_.next_sequence++ : 0;
   for (const branch_index i : targets_) {
     branch& b = branches_[i];
@@ -281,8 +286,12 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
 }
 
 void session_machine::open_portal(std::string_view name, const statement_ptr& st, const targets& home) {
-  if (!name.empty()) return portals_.set(name, {st, home});
+  const bool several = home.size() > 1 && st != nullptr;
+  if (!name.empty()) return portals_.set(name, {st, home, several && mirrors(), several ? order_of_rows() : targets{}});
   unnamed_portal_.branches.assign(home.begin(), home.end());
+  unnamed_portal_.mirrored = several && mirrors();
+  unnamed_portal_.order.clear();
+  if (several) unnamed_portal_.order = order_of_rows();
   unnamed_portal_open_ = true;
   portals_.erase({});
 }
@@ -373,12 +382,26 @@ bool session_machine::op_execute(step& s, std::string_view frame) {
     error.hint = "Fetch all rows at once.";
     return op_error(s, error);
   }
-  if (!settle(s, found->branches)) return false;
-  if (braid_.active) {
+  if (!(braid_.active && braid_.ahead) && !settle(s, found->branches)) return false;
+  const bool mirrored = found->mirrored;
+  if (braid_.active && !braid_.ahead) {
+    braid_.order = found->order;
+    if (!braid_.order.empty()) braid_.rows_of.assign(branches_.size(), {});
     braid_.executing = static_cast<std::uint32_t>(found->branches.size());
     braid_.rows = 0;
   }
+  if (mirrored && !braid_.ahead) {
+    braid_.speaker = found->branches.front();
+    braid_.ahead = true;
+    const auto i = static_cast<branch_index>(braid_.speaker);
+    branches_[i].expect({answer::execute, disposition::forward});
+    branches_[i].unsynced = true;
+    s.to_backend(i, frame);
+  }
+  if (mirrored && !drained(s)) return false;
+  if (cycle_failed_) return true;
   for (const branch_index i : found->branches) {
+    if (mirrored && !echoes(i)) continue;
     branches_[i].expect({answer::execute, disposition::forward});
     branches_[i].unsynced = true;
     s.to_backend(i, frame);

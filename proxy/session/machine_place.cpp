@@ -14,6 +14,8 @@ using router::sql::isolation_level;
 
 namespace {
 
+constexpr std::string_view one_implicit_transaction = "the messages up to a Sync are one transaction, which has begun on one shard";
+
 // What the catalog is read again for. Several statements in one text may hold anything.
 bool changes_schema(const router::plan& plan) {
   if (plan.statement_count > 1 || plan.opaque) return true;
@@ -35,6 +37,13 @@ bool session_machine::may_use_replica(const router::plan& plan, const router::ro
     return false;
   }
   return true;
+}
+
+// The batch binds another statement behind this one: it may write to another shard, in the same implicit transaction.
+bool session_machine::more_to_bind() const noexcept {
+  if (cycle_ != cycle_kind::batch || operations_.empty()) return false;
+  const auto binds = std::count_if(operations_.begin(), operations_.end(), [](const operation& o) { return o.type == p::frontend::bind; });
+  return binds > 1;
 }
 
 router::shard_index session_machine::any_shard(bool write) const {
@@ -112,6 +121,14 @@ bool session_machine::place(step& s, const router::plan& plan, const router::rou
     shard = any_shard(write);
   }
 
+  const bool spreads = write && std::holds_alternative<router::to_many>(r.target);
+  if (!txn_.active && !map.one_shard() && (spreads || (write && one != nullptr && more_to_bind()))) {
+    if (batch_writer_) {
+      refusal = p::make_error(error_id::transaction_second_writer, map.shards[*batch_writer_], map.shards[spreads ? many->back() : shard], one_implicit_transaction);
+      return false;
+    }
+    if (spreads || single_writer().empty()) begin_own();
+  }
   if (txn_.active && (txn_.one_snapshot() || txn_.foreign)) {
     const auto open = std::find_if(branches_.begin(), branches_.end(), [](const branch& b) { return b.in_block; });
     const char* level = txn_.foreign                                               ? "multi-statement"
@@ -133,9 +150,14 @@ bool session_machine::place(step& s, const router::plan& plan, const router::rou
     }
   }
   const std::optional<router::shard_index>& writer = txn_.active ? txn_.writer : batch_writer_;
-  if (write && one != nullptr && writer && *writer != shard) {
-    refusal = p::make_error(error_id::transaction_second_writer, map.shards[*writer], map.shards[shard]);
-    return false;
+  if (spreads || (write && one != nullptr && writer && *writer != shard)) {
+    const std::string why = txn_.active ? single_writer() : std::string{one_implicit_transaction};
+    if (!why.empty()) {
+      const router::shard_index first = writer ? *writer : many->front();
+      const router::shard_index second = !spreads ? shard : many->front() == first ? many->back() : many->front();
+      refusal = p::make_error(error_id::transaction_second_writer, map.shards[first], map.shards[second], why);
+      return false;
+    }
   }
   const bool replica = may_use_replica(plan, r);
   if (many != nullptr) {
@@ -186,10 +208,10 @@ void session_machine::mark_use(const router::plan& plan, const router::route& r,
     if (!plan.writes.empty() && plan.writes.front() == "pg_catalog.pg_settings") b.dirty = true;
   }
   if (r.mode != router::access::write) return;
-  const bool counts = std::holds_alternative<router::to_shard>(r.target) || plan.effect != router::session_effect::none;
+  const bool counts = !std::holds_alternative<router::to_any>(r.target) || plan.effect != router::session_effect::none;
   if (txn_.active) {
     txn_.primary_only = true;
-    if (counts && !used.empty()) txn_.writer = branches_[used.front()].shard;
+    if (counts && !used.empty() && !txn_.writer) txn_.writer = branches_[used.front()].shard;
   } else if (cycle_ == cycle_kind::batch && counts && !used.empty()) {
     batch_writer_ = branches_[used.front()].shard;
   }

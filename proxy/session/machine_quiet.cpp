@@ -13,6 +13,8 @@ session_machine::verdict session_machine::asynchronous(step& s, branch_index i, 
   const branch& b = branches_[i];
   const disposition what = b.outstanding() ? b.expected[b.next].what : disposition::forward;
   if (what == disposition::swallow || what == disposition::prepare || what == disposition::probe || what == disposition::gather) return verdict::drop;
+  // What the one that speaks for all says too.
+  if (braid_.active && echoes(i) && frame.type == from_server::notice_response) return verdict::drop;
   if (frame.type == from_server::parameter_status && b.replica) {
     p::parameter_status_view status;
     // A replica says of itself what the one server that the client sees would not.
@@ -87,6 +89,7 @@ session_machine::verdict session_machine::quiet_answer(step& s, branch_index i, 
 }
 
 session_machine::verdict session_machine::control_answer(branch_index i, const p::frame_view& frame) {
+  if (control_->commit) return commit_answer(i, frame);
   branch& b = branches_[i];
   switch (frame.type) {
     case from_server::error_response:

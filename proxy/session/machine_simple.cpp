@@ -3,6 +3,7 @@
 
 #include "protocol/frontend.hpp"
 #include "protocol/wire.hpp"
+#include "router/plan/rows.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -70,8 +71,7 @@ void session_machine::run_simple(step& s) {
   if (cycle_failed_) {
     // A backend could not be prepared for the statement.
     if (anything_outstanding()) return;
-    tell_ready(s);
-    return finish_cycle(s);
+    return end_cycle(s);
   }
   if (std::holds_alternative<router::to_gather>(route_.target)) return run_gather(s);
   if (!placed_) {
@@ -80,21 +80,40 @@ void session_machine::run_simple(step& s) {
     placed_ = true;
   }
   if (!ready(s, targets_)) return;
+  if (braid_.ahead && branches_[static_cast<std::size_t>(braid_.speaker)].outstanding()) return;
   const std::string_view frame = input_.substr(0, cycle_bytes_);
   p::query_view query;
   if (cycle_ == cycle_kind::simple) (void)p::decode(frame.substr(p::frame_header_size), query);
   if (cycle_ == cycle_kind::simple && !names_in_place(s, targets_.front(), *plan_, query.text)) return;
-  sent_ = true;
-  mark_use(*plan_, route_, targets_);
+  const bool ahead = mirrors() && !braid_.ahead;
+  sent_ = !ahead;
+  if (!mirrors() || ahead) mark_use(*plan_, route_, targets_);
   if (cycle_ == cycle_kind::simple && prepares(*plan_)) note_prepare(targets_.front(), *plan_, query.text);
-  braid_ = braid_state{};
-  braid_.active = targets_.size() > 1;
-  braid_.executing = static_cast<std::uint32_t>(targets_.size());
+  if (!braid_.ahead || !mirrors()) {
+    braid_ = braid_state{};
+    braid_.active = targets_.size() > 1;
+    braid_.executing = static_cast<std::uint32_t>(targets_.size());
+  }
+  if (splits_rows()) {
+    braid_.order = order_of_rows();
+    braid_.rows_of.assign(branches_.size(), {});
+  }
+  if (ahead) {
+    braid_.speaker = targets_.front();
+    braid_.ahead = true;
+  }
   for (const branch_index i : targets_) {
+    if (mirrors() && (ahead == echoes(i))) continue;
     branch& b = branches_[i];
     b.facts->unnamed = 0;
     b.expect({cycle_ == cycle_kind::call ? answer::function_call : answer::query, disposition::forward});
-    s.to_backend(i, frame);
+    if (!splits_rows()) {
+      s.to_backend(i, frame);
+      continue;
+    }
+    const std::size_t from = s.backend_bytes.size();
+    p::encode_query(s.backend_bytes, router::part_of_insert(query.text, rows_of_insert(), b.shard).sql);
+    s.own_to_backend(i, from);
   }
 }
 
@@ -102,8 +121,7 @@ void session_machine::refuse_simple(step& s, const p::error_report& error) {
   tell_error(s, error);
   if (txn_.active) txn_.failed = true;
   if (anything_outstanding()) return;  // the answers that are still due end the cycle
-  tell_ready(s);
-  finish_cycle(s);
+  end_cycle(s);
 }
 
 void session_machine::start_call(step& s, const p::frame_view& frame) {

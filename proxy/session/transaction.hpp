@@ -29,6 +29,7 @@ struct transaction {
   bool active = false;          ///< the client is in a transaction block
   bool failed = false;          ///< in the aborted state for the client
   bool primary_only = false;    ///< reads no longer go to replicas
+  bool own = false;             ///< pgbraid's, around one cycle that writes to several shards; the client knows nothing of it
   bool foreign = false;         ///< begun inside a text of several statements: what opened it is not known, so one branch only
   bool broken = false;          ///< a server of it is lost: only ROLLBACK as a whole is left
   std::unique_ptr<protocol::error_report> untold;  ///< how a server was lost while the client was not asking for anything

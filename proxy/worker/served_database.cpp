@@ -2,9 +2,28 @@
 
 #include "proxy/worker/worker.hpp"
 
+#include <openssl/rand.h>
+
+#include <array>
+#include <stdexcept>
+#include <string>
+
 namespace pgbraid::proxy {
 
 namespace p = protocol;
+
+namespace {
+
+// Records stand in a table that everybody may add to: a guessed one could keep a commit from succeeding.
+std::string random_record() {
+  std::array<unsigned char, 16> bytes{};
+  if (RAND_bytes(bytes.data(), static_cast<int>(bytes.size())) != 1) throw std::runtime_error{"no random numbers"};
+  std::string out;
+  for (const unsigned char byte : bytes) out += fmt::format("{:02x}", byte);
+  return out;
+}
+
+}  // namespace
 
 served_database::served_database(worker& owner, database_state_ptr state)
     : owner_{owner},
@@ -12,6 +31,7 @@ served_database::served_database(worker& owner, database_state_ptr state)
       environment_{owner.settings(), owner.statements(), contexts_, std::move(state), owner.options().limits.max_message, owner.options().limits.max_statements,
                    500, owner.options().limits.max_gather} {
   if (environment_.state->config) environment_.max_backend_statements = environment_.state->config->pool.prepared_statements;
+  environment_.random_record = &random_record;
 }
 
 void served_database::update(database_state_ptr state) {

@@ -74,6 +74,8 @@ struct analysis {
   function_facts functions;
   bool locking = false, into = false, writes = false;
   bool common_tables = false, set_operation = false;
+  bool mirrored = false;        ///< writes to a reference table
+  bool rows_may_split = false;  ///< INSERT ... VALUES whose rows mean the same in statements of their own
   bool not_understood = false;
   std::string relation_write;  ///< why a relation keeps the statement from being a read, "" if none does
   bool relation_needs_primary = false;

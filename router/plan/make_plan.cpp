@@ -4,6 +4,7 @@
 
 #include "router/plan/analysis.hpp"
 #include "router/plan/combine.hpp"
+#include "router/plan/definitions.hpp"
 #include "router/plan/planner.hpp"
 #include "router/plan/refusals.hpp"
 #include "router/plan/statements.hpp"
@@ -46,7 +47,7 @@ class statement_planner {
       case kind::insert:
       case kind::update:
       case kind::delete_:
-        query(s, s.kind == kind::select, tag_of(s), out);
+        query(s, true, tag_of(s), out);
         break;
       case kind::copy:
         copy(s, out);
@@ -71,7 +72,7 @@ class statement_planner {
     analysis a;
     analyze(s, context_, marks_, a);
     finish(a, concatenate, what, out);
-    if (concatenate && !one_shard()) gather_instead(s, a, out);
+    if (concatenate && s.kind == kind::select && !one_shard()) gather_instead(s, a, out);
   }
 
   /// What cannot be put together from the shards' answers is answered over their rows, where that can be done.
@@ -211,6 +212,9 @@ class statement_planner {
       out.reason = "prepared on the designated shard";
     } else if (s.kind == kind::declare_cursor) {
       out.where = refusal(refuse_session(out.tag, "its query is not understood"));
+    } else if (auto all = ddl_target(s, text_, context_)) {
+      out.where = std::move(*all);
+      out.reason = out.tag + " on every shard, in one transaction";
     } else {
       out.where = session_target(s);
       out.reason = "carried out by the session: " + out.tag;

@@ -239,11 +239,13 @@ error_report problem_of(const key_group& group, const source_result& result) {
 
 route resolve_keyed(const plan& p, const keyed_target& keyed, const topology& map, const resolver& values) {
   shard_set shards;
+  std::vector<shard_index> rows;
   for (const key_group& group : keyed.groups) {
     for (const key_source& source : group.sources) {
       const source_result result = values.read(group, source);
       if (result.what == outcome::shard) {
         shards.add(result.shard);
+        if (keyed.split_allowed) rows.push_back(result.shard);
       } else if (result.what == outcome::unknown && !keyed.gather.empty()) {
         return {to_gather{keyed.gather}, p.mode, p.needs_primary};
       } else if (result.what != outcome::null || group.insert_row) {
@@ -257,6 +259,7 @@ route resolve_keyed(const plan& p, const keyed_target& keyed, const topology& ma
     return {to_shard{map.buckets.owner.empty() ? shard_index{0} : map.buckets.owner[0]}, p.mode, p.needs_primary};
   if (count == 1) return {to_shard{shards.first()}, p.mode, p.needs_primary};
   if (keyed.scatter_allowed) return {to_many{shards.all()}, p.mode, p.needs_primary};
+  if (keyed.split_allowed) return {to_many{shards.all(), std::move(rows), false}, p.mode, p.needs_primary};
   if (!keyed.gather.empty()) return {to_gather{keyed.gather}, p.mode, p.needs_primary};
   return refused(p, keyed.several_refusal);
 }

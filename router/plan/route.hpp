@@ -35,6 +35,8 @@ struct to_any {
 /// Several shards, whose rows are concatenated in this order.
 struct to_many {
   std::vector<shard_index> shards;  ///< ascending, two or more
+  std::vector<shard_index> rows{};  ///< INSERT: the shard of each row of VALUES, see rows.hpp; empty: all get the statement
+  bool mirrored = false;            ///< all do the same to what they all have; the first, which goes ahead, answers for all
   friend bool operator==(const to_many&, const to_many&) = default;
 };
 /// All shards that have rows, whose rows one server then answers the statement over (see gather.hpp).
@@ -119,7 +121,7 @@ struct key_group {
   oid key_type = 0;
   std::int32_t modifier = -1;  ///< the column's atttypmod for an inserted value, -1 for a compared one
   std::vector<key_source> sources;
-  bool insert_row = false;  ///< NULL is an error rather than "matches nothing"
+  bool insert_row = false;  ///< sources are rows of VALUES, in order; NULL is an error rather than "matches nothing"
   friend bool operator==(const key_group&, const key_group&) = default;
 };
 
@@ -132,6 +134,7 @@ struct fixed_target {
 struct keyed_target {
   std::vector<key_group> groups;
   bool scatter_allowed = false;            ///< several shards may be asked and concatenated
+  bool split_allowed = false;              ///< the sources are rows of VALUES, each of which may go to its own shard
   std::vector<shard_index> gather;         ///< otherwise: the shards to gather from, empty when that cannot be
   protocol::error_report several_refusal;  ///< told when several shards would be needed and that is not allowed
   friend bool operator==(const keyed_target&, const keyed_target&) = default;

@@ -85,15 +85,23 @@ std::optional<std::string> problem_below(const query_level& level) {
   return std::nullopt;
 }
 
+/// One UPDATE or DELETE of a sharded table, each row on its own shard, where a transaction may write to several.
+bool writes_spread(const analysis& a, const plan_context& context) {
+  if (!context.schema->single_writer.empty()) return false;
+  const auto written = [](const table_use& use) { return use.role == table_role::update || use.role == table_role::delete_; };
+  const auto other = [&](const table_use& use) { return use.role != table_role::read && !written(use); };
+  return std::count_if(a.uses.begin(), a.uses.end(), written) == 1 && std::none_of(a.uses.begin(), a.uses.end(), other);
+}
+
 }  // namespace
 
-std::optional<scatter_problem> judge_scatter(const analysis& a) {
+std::optional<scatter_problem> judge_scatter(const analysis& a, const plan_context& context) {
   const auto first = std::find_if(a.uses.begin(), a.uses.end(),
                                   [](const table_use& use) { return use.table.where == placement::sharded; });
   const std::string hint = first == a.uses.end() ? "" : key_hint(*first) + ".";
   const auto problem = [&](std::string reason) { return scatter_problem{std::move(reason), hint}; };
 
-  if (a.writes) return problem("a write");
+  if (a.writes && !writes_spread(a, context)) return problem("a write");
   if (a.locking) return problem("row locks (FOR UPDATE, FOR SHARE) on several shards");
   if (a.common_tables) return problem("WITH over several shards");
   if (a.set_operation) return problem("UNION, INTERSECT or EXCEPT over several shards");
@@ -116,13 +124,44 @@ std::optional<scatter_problem> judge_scatter(const analysis& a) {
     return scatter_problem{"a join of sharded tables that is not on their sharding keys",
                            "Join the tables on key = key, or tie each of them to one value of its key."};
   }
-  spread all = spread::replicated;
+  // What UPDATE and DELETE change is partitioned; FROM and USING come beside it.
+  spread all = a.writes ? spread::partitioned : spread::replicated;
   if (top->from != nullptr) {
     for (const sql::from_item& item : *top->from) all = beside(all, spread_of(a, item));
   }
   if (all != spread::partitioned) {
     return scatter_problem{"an outer join that keeps rows of a reference table without a partner",
                            "Put the sharded table on the side whose rows are kept."};
+  }
+  return std::nullopt;
+}
+
+std::optional<protocol::error_report> judge_mirror(const analysis& a, bool by_itself) {
+  const table_use* written = nullptr;
+  for (const table_use& use : a.uses) {
+    if (use.role != table_role::read) written = &use;
+  }
+  const auto refuse = [&](const std::string& why) {
+    auto error = protocol::make_error(protocol::error_id::reference_write, written->table.full_name);
+    error.detail = why;
+    return error;
+  };
+  if (!by_itself) return refuse("It is a part of another command.");
+  for (const table_use& use : a.uses) {
+    if (use.table.where != placement::reference) return refuse("It names a table that is not the same on every shard.");
+    const bool updated = use.role == table_role::update && a.levels[use.level].from != nullptr && !a.levels[use.level].from->empty();
+    if (updated) return refuse("UPDATE ... FROM may choose another row on each shard.");
+    if (use.role != table_role::read && use.table.described != nullptr && !use.table.described->user_code.empty()) {
+      return refuse("Its triggers or defaults run functions of your own.");
+    }
+  }
+  if (a.common_tables || a.set_operation || a.locking) return refuse("Only plain statements are known to do the same on every shard.");
+  if (!a.functions.user_code.empty()) return refuse("It calls a function of your own.");
+  if (!a.functions.not_replicable.empty()) return refuse(a.functions.not_replicable + " may give another value on each shard.");
+  for (const query_level& level : a.levels) {
+    if (level.target != nowhere) continue;
+    if (const auto why = problem_below(level)) return refuse(*why + ".");
+    if (level.distinct || level.ordered) return refuse("The order of its rows may differ.");
   }
   return std::nullopt;
 }

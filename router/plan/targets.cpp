@@ -127,6 +127,13 @@ std::vector<shard_index> owning_shards(const topology& map) {
   return {owners.begin(), owners.end()};
 }
 
+to_many mirror_target(const topology& map) {
+  to_many all;
+  for (std::size_t i = 0; i < map.shards.size(); ++i) all.shards.push_back(static_cast<shard_index>(i));
+  all.mirrored = true;
+  return all;
+}
+
 fixed_target refusal(protocol::error_report error) {
   return {to_refusal{std::move(error)}};
 }
@@ -142,6 +149,10 @@ chosen_target choose_target(const analysis& a, const plan_context& context, bool
   const bool any_table = !a.uses.empty();
   if (auto error = judge_functions(a, context, any_table)) return refused(std::move(*error));
 
+  if (a.mirrored) {
+    if (auto error = judge_mirror(a, concatenate)) return refused(std::move(*error));
+    return {fixed_target{mirror_target(*context.map)}, "a write to a reference table: done on every shard alike"};
+  }
   const other_tables others = others_of(a);
   const bool sharded = std::any_of(a.uses.begin(), a.uses.end(),
                                    [](const table_use& use) { return use.table.where == placement::sharded; });
@@ -153,17 +164,22 @@ chosen_target choose_target(const analysis& a, const plan_context& context, bool
 
   std::size_t free_use = nowhere;
   auto groups = tie_all(a, free_use);
-  const std::optional<scatter_problem> problem = judge_scatter(a);
+  const std::optional<scatter_problem> problem = judge_scatter(a, context);
   if (groups) {
     keyed_target keyed;
     keyed.scatter_allowed = concatenate && groups->size() == 1 && !problem;
+    keyed.split_allowed = a.rows_may_split && groups->size() == 1 && groups->front().insert_row && context.schema->single_writer.empty();
     keyed.several_refusal = several_refusal(a, *groups, problem, concatenate, what);
     std::string reason = tied_reason(*groups);
     keyed.groups = std::move(*groups);
     return {std::move(keyed), std::move(reason)};
   }
   const table_use& use = a.uses[free_use];
-  if (a.writes || a.locking) {
+  const bool spreads = a.writes && concatenate && !problem;
+  if (a.writes && concatenate && problem && context.schema->single_writer.empty() && problem->reason != "a write") {
+    return refused(protocol::with_hint(refuse_write(problem->reason), problem->hint));
+  }
+  if ((a.writes || a.locking) && !spreads) {
     return refused(refuse_write("\"" + use.table.full_name + "\" is not tied to one value of its sharding key", &use));
   }
   if (problem) return refused(refuse_read(problem->reason, problem->hint));

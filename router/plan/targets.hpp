@@ -19,6 +19,9 @@ struct chosen_target {
 [[nodiscard]] chosen_target choose_target(const analysis& a, const plan_context& context, bool concatenate,
                                           const std::string& what);
 
+/// All shards, which are to do the same.
+[[nodiscard]] to_many mirror_target(const topology& map);
+
 /// The shards that own buckets, ascending.
 [[nodiscard]] std::vector<shard_index> owning_shards(const topology& map);
 

@@ -15,7 +15,9 @@ void analyzer::judge_write(std::size_t index) {
   const std::string& name = use.table.full_name;
   switch (use.table.where) {
     case placement::reference:
-      return out_.refuse(make_error(error_id::reference_write, name));
+      if (!context_.schema->single_writer.empty()) return out_.refuse(make_error(error_id::reference_write, name));
+      out_.mirrored = true;
+      return;
     case placement::system:
       return out_.refuse(refuse_write("the system catalogs stand on every shard"));
     case placement::sharded:
@@ -107,6 +109,48 @@ void analyzer::read_insert(const sql::insert_query& q, std::size_t parent) {
   for (const sql::expr_ptr& e : q.conflict_exprs) read_expr(e, level, literal::free);
   read_targets(q.returning, level);
   common_tables_.resize(outer_tables);
+  if (out_.mirrored) look_at_defaults(q, out_.uses[use]);
+  out_.rows_may_split = parent == nowhere && rows_stand_alone(q, out_.uses[use]);
+}
+
+// A default that is not a constant would give each shard another value.
+void analyzer::look_at_defaults(const sql::insert_query& q, const table_use& use) {
+  if (use.table.described == nullptr) return;
+  const auto vary = [&](const std::string& what) {
+    if (out_.functions.not_replicable.empty()) out_.functions.not_replicable = what;
+  };
+  bool defaults = q.source == nullptr;
+  if (q.source != nullptr) {
+    for (const std::vector<sql::expr_ptr>& row : q.source->values) {
+      for (const sql::expr_ptr& value : row) defaults = defaults || (value != nullptr && value->kind == sql::expr_kind::default_);
+    }
+  }
+  std::size_t position = 0;
+  const std::size_t given_without_names = q.source == nullptr || q.source->values.empty() ? 0 : q.source->values.front().size();
+  for (const column& c : use.table.described->columns) {
+    const bool given = q.columns.empty() ? position < given_without_names
+                                         : std::any_of(q.columns.begin(), q.columns.end(), [&](const sql::target& t) { return t.name == c.name; });
+    ++position;
+    if (c.default_varies && (!given || defaults)) vary("the default of column \"" + c.name + "\"");
+  }
+}
+
+// A row of its own statement is what it was among others: nothing that is one value for the whole statement, and with
+// RETURNING each row gives one, so that they can be put back in order.
+bool analyzer::rows_stand_alone(const sql::insert_query& q, const table_use& use) const {
+  if (out_.uses.size() != 1 || out_.common_tables || use.table.described == nullptr || q.source == nullptr) return false;
+  if (!out_.functions.not_replicable.empty()) return false;
+  if (q.on_conflict && !q.returning.empty() && (!q.on_conflict_update || !q.conflict_exprs.empty())) return false;
+  bool defaults = false;
+  for (const std::vector<sql::expr_ptr>& row : q.source->values) {
+    for (const sql::expr_ptr& value : row) defaults = defaults || (value != nullptr && value->kind == sql::expr_kind::default_);
+  }
+  for (const column& c : use.table.described->columns) {
+    if (!c.default_of_moment) continue;
+    const bool given = std::any_of(q.columns.begin(), q.columns.end(), [&](const sql::target& t) { return t.name == c.name; });
+    if (!given || defaults) return false;
+  }
+  return true;
 }
 
 void analyzer::read_update(const sql::update_query& q, std::size_t parent) {
@@ -115,6 +159,7 @@ void analyzer::read_update(const sql::update_query& q, std::size_t parent) {
   const std::size_t level = add_level(parent);
   const std::size_t use = add_use(q.table, q.alias, level, table_role::update);
   out_.levels[level].target = use;
+  out_.levels[level].top = parent == nowhere;
   out_.levels[level].from = &q.from;
   judge_write(use);
   read_from(q.from, level);
@@ -122,6 +167,9 @@ void analyzer::read_update(const sql::update_query& q, std::size_t parent) {
     const column* key = out_.uses[use].key;
     if (several() && key != nullptr && set.name == key->name) {
       out_.refuse(make_error(error_id::key_change, set.name, out_.uses[use].table.full_name));
+    }
+    if (set.value != nullptr && set.value->kind == sql::expr_kind::default_ && out_.functions.not_replicable.empty()) {
+      out_.functions.not_replicable = "DEFAULT";
     }
     read_expr(set.value, level, literal::free);
   }
@@ -136,6 +184,7 @@ void analyzer::read_delete(const sql::delete_query& q, std::size_t parent) {
   const std::size_t level = add_level(parent);
   const std::size_t use = add_use(q.table, q.alias, level, table_role::delete_);
   out_.levels[level].target = use;
+  out_.levels[level].top = parent == nowhere;
   out_.levels[level].from = &q.using_;
   judge_write(use);
   read_from(q.using_, level);

@@ -18,6 +18,7 @@ class FaultProxy:
         self._peers = {}
         self._paused = False
         self._servers, self._ends_with_answer = set(), False
+        self._trap = None
         self._commands, self._lock = [], threading.Lock()
         self.port = None
         self._listen(0)
@@ -51,6 +52,11 @@ class FaultProxy:
     def end_with_next_answer(self):
         """The next bytes from a server and the end of its connection leave in one packet."""
         self._call(lambda: setattr(self, "_ends_with_answer", True))
+
+    def trap(self, words, action, answered=False):
+        """Calls `action` once, on the proxy's thread, when a client's bytes contain `words`: before they are passed on, or
+        (`answered`) when the server's answer to them is there and before that is passed on. The bytes are lost then."""
+        self._call(lambda: setattr(self, "_trap", [words, action, answered, None]))
 
     def connections(self):
         return self._call(lambda: len(self._peers) // 2)
@@ -129,6 +135,20 @@ class FaultProxy:
                 if command is None:
                     return
 
+    def _sprung(self, source, data):
+        if self._trap is None:
+            return False
+        words, action, answered, waiting_for = self._trap
+        if source not in self._servers and words in data:
+            if answered:
+                self._trap[3] = self._peers[source]
+                return False
+        elif source is not waiting_for or waiting_for is None:
+            return False
+        self._trap = None
+        action()
+        return True
+
     def _accept(self):
         client, _ = self._listener.accept()
         try:
@@ -145,6 +165,8 @@ class FaultProxy:
     def _forward(self, source):
         try:
             data = source.recv(65536)
+            if data and self._sprung(source, data):
+                return
             if data and source in self._servers and self._ends_with_answer:
                 self._ends_with_answer = False
                 self._peers[source].setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)

@@ -226,20 +226,6 @@ def test_many_shards_read_one_written(cluster, client, keys):
     assert cluster.shards[0].primary.value("SELECT balance FROM customers WHERE id = %s", (keys[0][0],)) == before + 1
 
 
-def test_a_second_writing_shard_is_refused(cluster, client, keys):
-    before = [cluster.shards[i].primary.value("SELECT balance FROM customers WHERE id = %s", (keys[i][0],)) for i in range(2)]
-    client.query("BEGIN")
-    write(client, keys[0][0])
-    with pytest.raises(ServerError) as refused:
-        write(client, keys[1][0])
-    assert refused.value.sqlstate == "0A000" and "s0" in str(refused.value) and "s1" in str(refused.value)
-    assert refused.value.fields.get("H") and client.status == "E"
-    client.query("ROLLBACK")
-    assert client.status == "I"
-    after = [cluster.shards[i].primary.value("SELECT balance FROM customers WHERE id = %s", (keys[i][0],)) for i in range(2)]
-    assert after == before
-
-
 def test_no_open_transaction_is_left_on_any_server(cluster, client, keys):
     client.query("BEGIN")
     who(client, keys[0][0])

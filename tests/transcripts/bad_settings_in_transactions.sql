@@ -52,8 +52,6 @@ DO $$ BEGIN SET work_mem TO '15MB'; END $$;
 SHOW work_mem;
 COMMIT;
 SHOW work_mem;
-ALTER ROLE CURRENT_USER SET work_mem TO '16MB';
 SHOW work_mem;
-ALTER ROLE CURRENT_USER RESET work_mem;
 RESET work_mem;
 SHOW work_mem;

@@ -18,8 +18,13 @@ database_state_ptr demo_state(const script_options& options) {
   state->name = map->database;
   state->served = true;
   state->map = std::move(map);
-  state->schema = std::make_shared<router::catalog>(router::test::demo_catalog());
+  auto schema = std::make_shared<router::catalog>(router::test::demo_catalog());
   state->shards.resize(options.shards);
+  if (options.several_writers) {
+    schema->single_writer.clear();
+    for (std::size_t i = 0; i < options.shards; ++i) state->shards[i].identity = shard_identity(0x10 + i, "db");
+  }
+  state->schema = std::move(schema);
   return state;
 }
 

@@ -16,6 +16,7 @@ namespace pgbraid::proxy::test {
 struct script_options {
   std::size_t shards = 1;
   bool replicas = false;     ///< shards have a replica, given when the machine allows one
+  bool several_writers = false;  ///< transactions may write to several shards
   bool hold_leases = false;  ///< `acquire` is answered by grant() only
   std::size_t max_message = 64u << 20;
   std::size_t client_chunk = 0;  ///< most bytes that the client's side delivers at once; 0: all there are

@@ -1,0 +1,224 @@
+// COMMIT over several shards, and the transaction of pgbraid's own around a statement that writes to several. See commit.hpp.
+#include "proxy/session/commit.hpp"
+
+#include "protocol/backend.hpp"
+#include "protocol/frontend.hpp"
+#include "proxy/session/machine.hpp"
+
+#include <algorithm>
+
+namespace pgbraid::proxy {
+
+namespace p = protocol;
+namespace from_server = protocol::backend;
+using protocol::error_id;
+using router::session_effect;
+
+namespace {
+
+router::plan_ptr own_control(session_effect effect, std::string tag) {
+  auto made = std::make_shared<router::plan>();
+  made->effect = effect;
+  made->tag = std::move(tag);
+  return made;
+}
+
+}  // namespace
+
+bool session_machine::wrote_to_several() const noexcept {
+  const auto wrote = [](const branch& b) { return b.state == branch_state::ready && b.in_block && b.wrote; };
+  return std::count_if(branches_.begin(), branches_.end(), wrote) > 1;
+}
+
+// Why a transaction may write to one shard only; "": it may write to several.
+std::string session_machine::single_writer() const {
+  if (!env_.state->schema) return "the servers have not been asked yet";
+  const std::string& why = env_.state->schema->single_writer;
+  if (!why.empty()) return why;
+  for (std::size_t i = 0; i < env_.state->shards.size(); ++i) {
+    if (env_.state->shards[i].identity.empty()) return fmt::format("the primary of shard {} is not known", env_.state->map->shards[i]);
+  }
+  return {};
+}
+
+// A statement that is about to write to several shards without a transaction gets one, which ends with its cycle.
+void session_machine::begin_own() {
+  txn_.clear();
+  txn_.active = txn_.own = txn_.primary_only = true;
+  txn_.base = current_;
+  txn_.isolation = default_isolation_;
+  txn_.read_only = default_read_only_;
+  txn_.prologue.push_back({prologue_entry::kind::begin, "BEGIN", {}, current_, local_});
+}
+
+// The cycle is over, but for its ReadyForQuery.
+void session_machine::end_cycle(step& s) {
+  if (txn_.own) return end_own(s);
+  tell_ready(s);
+  finish_cycle(s);
+}
+
+void session_machine::end_own(step& s) {
+  static const router::plan_ptr commit = own_control(session_effect::commit, "COMMIT");
+  static const router::plan_ptr rollback = own_control(session_effect::rollback, "ROLLBACK");
+  const bool failed = cycle_failed_ || client_status() == 'E';
+  control_ = std::make_unique<control_state>();
+  control_->plan = failed ? rollback : commit;
+  control_->sql = control_->plan->tag;
+  control_->own = control_->tagged = true;
+  sent_ = placed_ = false;
+  braid_ = braid_state{};
+  const bool open = std::any_of(branches_.begin(), branches_.end(), [](const branch& b) { return b.in_block; });
+  if (!open) return finish_control(s);
+  control_->running = true;
+  if (!failed && wrote_to_several()) return begin_commit(s);
+  run_control(s);
+}
+
+void session_machine::ask_control(step& s, branch_index i, std::string_view sql) {
+  branch& b = branches_[i];
+  const std::size_t from = s.backend_bytes.size();
+  p::encode_query(s.backend_bytes, sql);
+  s.own_to_backend(i, from);
+  b.facts->unnamed = 0;
+  b.expect({answer::query, disposition::control});
+}
+
+void session_machine::begin_commit(step& s) {
+  control_->commit = std::make_unique<commit_state>();
+  commit_state& c = *control_->commit;
+  sent_ = placed_ = true;
+  again_ = false;
+  targets_.clear();
+  for (std::size_t i = 0; i < branches_.size(); ++i) {
+    const branch& b = branches_[i];
+    if (b.state != branch_state::ready || !b.in_block) continue;
+    targets_.push_back(static_cast<branch_index>(i));
+    // The shard that was written first decides: its branch goes first.
+    if (b.wrote && (!branches_[targets_.front()].wrote || b.shard == txn_.writer)) std::swap(targets_.front(), targets_.back());
+  }
+  c.deciding = targets_.front();
+  c.record = env_.fresh_record();
+  c.id = prepared_id(c.record, env_.state->shards[branches_[c.deciding].shard].identity);
+  for (const branch_index i : targets_) {
+    if (i == c.deciding) {
+      ask_control(s, i, fmt::format("INSERT INTO pgbraid.commit_record (id, committed) VALUES ('{}', true)", c.record));
+    } else if (branches_[i].wrote) {
+      ask_control(s, i, "PREPARE TRANSACTION '" + c.id + "'");
+    } else {
+      ask_control(s, i, "COMMIT");
+    }
+  }
+}
+
+// Everybody has answered: on to the next phase.
+void session_machine::commit_step(step& s) {
+  using phase = commit_state::phase;
+  commit_state& c = *control_->commit;
+  const auto is_there = [this](branch_index i) { return i < branches_.size() && branches_[i].state == branch_state::ready; };
+  switch (c.at) {
+    case phase::prepare:
+      if (!c.failed) {
+        c.at = phase::decide;
+        return ask_control(s, c.deciding, "COMMIT");
+      }
+      break;
+    case phase::decide:
+      if (!c.failed) {
+        c.at = phase::finish;
+        for (const branch_index i : c.prepared) {
+          if (is_there(i)) ask_control(s, i, "COMMIT PREPARED '" + c.id + "'");
+        }
+        if (anything_outstanding()) return;
+        return commit_over(s);
+      }
+      break;
+    case phase::finish:
+    case phase::undo:
+      return commit_over(s);
+  }
+  c.at = phase::undo;
+  if (is_there(c.deciding) && branches_[c.deciding].in_block) ask_control(s, c.deciding, "ROLLBACK");
+  for (const branch_index i : c.prepared) {
+    if (is_there(i)) ask_control(s, i, "ROLLBACK PREPARED '" + c.id + "'");
+  }
+  if (!anything_outstanding()) commit_over(s);
+}
+
+session_machine::verdict session_machine::commit_answer(branch_index i, const p::frame_view& frame) {
+  using phase = commit_state::phase;
+  commit_state& c = *control_->commit;
+  branch& b = branches_[i];
+  const bool judged = c.at == phase::prepare || c.at == phase::decide;
+  const auto fail = [&](std::string error) {
+    if (!c.failed) c.error = std::move(error);
+    c.failed = true;
+  };
+  switch (frame.type) {
+    case from_server::error_response:
+      // What is decided stays so: the control plane finishes what could not be finished here.
+      if (judged) fail(std::string{frame.bytes});
+      return verdict::drop;
+    case from_server::command_complete: {
+      p::command_complete_view complete;
+      const bool readable = p::decode(frame.body, complete);
+      if (!judged) return verdict::drop;
+      // A transaction that had failed without anybody's notice answers ROLLBACK.
+      if (!readable || complete.tag == "ROLLBACK") {
+        std::string error;
+        p::encode_error(error, p::make_error(error_id::transaction_aborted));
+        fail(std::move(error));
+      } else if (complete.tag == "PREPARE TRANSACTION") {
+        c.prepared.push_back(i);
+      }
+      return verdict::drop;
+    }
+    case from_server::ready_for_query:
+      b.transaction = frame.body.empty() ? 'I' : frame.body[0];
+      if (b.transaction == 'I') b.in_block = false;
+      b.pop();
+      return verdict::drop;
+    default:
+      return verdict::drop;
+  }
+}
+
+// A server was lost in the middle of it. Before the decision that is a reason to undo everything; in the moment of the
+// decision nobody knows; after it the control plane sees to the rest.
+void session_machine::commit_lost(step& s, branch_index i, const p::error_report& error) {
+  using phase = commit_state::phase;
+  commit_state& c = *control_->commit;
+  std::erase(c.prepared, i);
+  if (c.at == phase::prepare && !c.failed) {
+    c.failed = true;
+    auto report = error;
+    report.hint = "The transaction has been rolled back on all shards.";
+    p::encode_error(c.error, report);
+  } else if (c.at == phase::decide && i == c.deciding) {
+    c.failed = true;
+    p::encode_error(c.error, p::make_error(error_id::commit_unknown, error.message));
+    c.prepared.clear();
+  }
+  if (!anything_outstanding()) commit_step(s);
+}
+
+void session_machine::commit_over(step& s) {
+  commit_state& c = *control_->commit;
+  for (branch& b : branches_) {
+    if (b.state != branch_state::ready) continue;
+    b.in_block = false;
+    // What was set in a transaction that has been prepared stays set, whatever becomes of it.
+    if (c.failed && b.facts != nullptr) b.facts->current.reset();
+  }
+  if (c.failed) {
+    control_->failed = true;
+    control_->reply = std::move(c.error);
+    txn_.chained = false;
+  } else if (!control_->own) {
+    p::encode_command_complete(control_->reply, "COMMIT");
+  }
+  control_->running = false;
+  finish_control(s);
+}
+
+}  // namespace pgbraid::proxy

@@ -1,0 +1,71 @@
+// DDL over several shards; see definitions.hpp.
+#include "router/plan/definitions.hpp"
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+#include "router/plan/names.hpp"
+#include "router/plan/statements.hpp"
+#include "router/plan/targets.hpp"
+#include "router/plan/words.hpp"
+
+namespace pgbraid::router {
+
+using kind = sql::statement_kind;
+
+namespace {
+
+/// Commands of which each shard makes the same of its own, and which can be prepared.
+constexpr std::array<std::string_view, 27> alike{
+    "CREATE TABLE",  "CREATE INDEX",  "CREATE VIEW",   "CREATE SCHEMA", "CREATE TYPE",     "CREATE DOMAIN",  "CREATE FUNCTION",
+    "CREATE PROCEDURE", "CREATE TRIGGER", "ALTER TABLE", "ALTER INDEX", "ALTER VIEW",      "ALTER SCHEMA",   "ALTER TYPE",
+    "ALTER DOMAIN",  "ALTER FUNCTION", "DROP TABLE",   "DROP INDEX",    "DROP VIEW",       "DROP SCHEMA",    "DROP TYPE",
+    "DROP DOMAIN",   "DROP FUNCTION", "DROP TRIGGER",  "COMMENT",       "GRANT",           "REVOKE"};
+
+bool has_word(std::string_view text, std::string_view word) {
+  for (std::size_t i = 0; i < text.size();) {
+    if (const std::size_t past = skip_quoted(text, i); past != i) {
+      i = past;
+    } else if (is_word_start(text[i])) {
+      const std::size_t end = end_of_word(text, i);
+      if (lower_word(text.substr(i, end - i)) == word) return true;
+      i = end;
+    } else {
+      ++i;
+    }
+  }
+  return false;
+}
+
+/// ALTER TABLE computes values for the rows that are there.
+bool computes(std::string_view text) {
+  return text.find('(') != std::string_view::npos && (has_word(text, "default") || has_word(text, "using") || has_word(text, "generated"));
+}
+
+}  // namespace
+
+std::optional<fixed_target> ddl_target(const sql::statement& s, std::string_view text, const plan_context& context) {
+  if (!context.schema->single_writer.empty() || s.temporary || s.unparsable_parts) return std::nullopt;
+  const std::string tag = tag_of(s);
+  const bool known = s.kind == kind::truncate || (s.kind == kind::ddl && std::find(alike.begin(), alike.end(), tag) != alike.end());
+  if (!known || has_word(text, "concurrently")) return std::nullopt;
+  if (tag == "ALTER TABLE" && computes(text)) return std::nullopt;
+  const name_resolver names{context};
+  std::optional<shard_index> home;
+  std::size_t unsharded = 0;
+  for (const sql::qualified_name& name : s.relations) {
+    const resolved_table table = names.resolve(name);
+    if (table.where != placement::unsharded) continue;
+    if (home && *home != table.shard) return std::nullopt;
+    home = table.shard;
+    ++unsharded;
+  }
+  if (unsharded > 0) {
+    if (unsharded != s.relations.size()) return std::nullopt;
+    return fixed_target{to_shard{*home}};
+  }
+  return fixed_target{mirror_target(*context.map)};
+}
+
+}  // namespace pgbraid::router

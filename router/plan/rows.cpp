@@ -1,0 +1,109 @@
+// Cuts the rows of VALUES out of an INSERT's text; see rows.hpp.
+#include "router/plan/rows.hpp"
+
+#include <algorithm>
+#include <charconv>
+
+#include "router/plan/words.hpp"
+
+namespace pgbraid::router {
+namespace {
+
+struct extent {
+  std::size_t begin = 0, end = 0;
+};
+
+std::size_t past_blanks(std::string_view text, std::size_t at) {
+  while (at < text.size()) {
+    const std::size_t past = is_blank(text[at]) ? at + 1 : skip_comment(text, at);
+    if (past == at) break;
+    at = past;
+  }
+  return at;
+}
+
+/// Past the parenthesis that closes the one at `at`.
+std::size_t past_group(std::string_view text, std::size_t at) {
+  int depth = 0;
+  for (std::size_t i = at; i < text.size();) {
+    if (const std::size_t past = skip_quoted(text, i); past != i) {
+      i = past;
+      continue;
+    }
+    if (text[i] == '(') ++depth;
+    if (text[i] == ')' && --depth == 0) return i + 1;
+    ++i;
+  }
+  return text.size();
+}
+
+/// The rows behind the VALUES that stands outside parentheses, each with its own.
+std::vector<extent> rows_of(std::string_view text) {
+  std::vector<extent> rows;
+  for (std::size_t i = 0; i < text.size();) {
+    if (const std::size_t past = skip_quoted(text, i); past != i) {
+      i = past;
+    } else if (text[i] == '(') {
+      i = past_group(text, i);
+    } else if (is_word_start(text[i])) {
+      const std::size_t end = end_of_word(text, i);
+      std::size_t at = past_blanks(text, end);
+      if (lower_word(text.substr(i, end - i)) == "values" && at < text.size() && text[at] == '(') {
+        while (at < text.size() && text[at] == '(') {
+          const std::size_t close = past_group(text, at);
+          rows.push_back({at, close});
+          at = past_blanks(text, close);
+          if (at >= text.size() || text[at] != ',') return rows;
+          at = past_blanks(text, at + 1);
+        }
+        return rows;
+      }
+      i = end;
+    } else {
+      ++i;
+    }
+  }
+  return rows;
+}
+
+/// Appends `text` with its parameters numbered by their place in `parameters`, where new ones are added.
+void append_renumbered(insert_part& out, std::string_view text) {
+  for (std::size_t i = 0; i < text.size();) {
+    const bool parameter = text[i] == '$' && i + 1 < text.size() && text[i + 1] >= '0' && text[i + 1] <= '9' &&
+                           (i == 0 || !is_word_part(text[i - 1]));
+    if (parameter) {
+      unsigned number = 0;
+      const auto [end, error] = std::from_chars(text.data() + i + 1, text.data() + text.size(), number);
+      const auto index = static_cast<std::uint16_t>(number - 1);
+      const auto known = std::find(out.parameters.begin(), out.parameters.end(), index);
+      const auto place = static_cast<std::size_t>(known - out.parameters.begin());
+      if (known == out.parameters.end()) out.parameters.push_back(index);
+      out.sql.append("$").append(std::to_string(place + 1));
+      i = static_cast<std::size_t>(end - text.data());
+      continue;
+    }
+    const std::size_t past = std::max(skip_quoted(text, i), i + 1);
+    out.sql.append(text.substr(i, past - i));
+    i = past;
+  }
+}
+
+}  // namespace
+
+insert_part part_of_insert(std::string_view text, std::span<const shard_index> rows, shard_index shard) {
+  const std::vector<extent> found = rows_of(text);
+  insert_part out;
+  if (found.size() != rows.size() || found.empty()) return out;
+  append_renumbered(out, text.substr(0, found.front().begin));
+  bool first = true;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (rows[i] != shard) continue;
+    if (!first) out.sql.append(", ");
+    first = false;
+    append_renumbered(out, text.substr(found[i].begin, found[i].end - found[i].begin));
+  }
+  append_renumbered(out, text.substr(found.back().end));
+  return out;
+}
+
+}  // namespace pgbraid::router

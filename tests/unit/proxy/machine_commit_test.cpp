@@ -1,0 +1,187 @@
+// The session's machine and transactions that write to two shards: who is asked what in which order, and what is told when
+// something fails or is lost.
+#include <catch2/catch.hpp>
+
+#include "machine_script.hpp"
+#include "tests/unit/router_plan/fixture.hpp"
+
+using namespace pgbraid::proxy;
+using namespace pgbraid::proxy::test;
+
+namespace {
+
+script_options two_writers() {
+  script_options options;
+  options.shards = 2;
+  options.several_writers = true;
+  return options;
+}
+
+std::string write_on(const machine_script& t, pgbraid::router::shard_index shard) {
+  const auto key = pgbraid::router::test::keys_on(t.map(), shard, 1).front();
+  return "Q(UPDATE customers SET name = 'x' WHERE id = " + std::to_string(key) + ")";
+}
+
+// The notation calls what begins with pgbraid_ and a number "own".
+const std::string id = "own_" + shard_identity(0x10, "db");
+const std::string record = "Q(INSERT INTO pgbraid.commit_record (id, committed) VALUES ('00000000000000000000000000000001', true))";
+const std::string prepare = "Q(PREPARE TRANSACTION '" + id + "')";
+const std::string commit_prepared = "Q(COMMIT PREPARED '" + id + "')";
+const std::string rollback_prepared = "Q(ROLLBACK PREPARED '" + id + "')";
+
+/// A transaction that has written to both, up to the client's COMMIT.
+void write_both(machine_script& t) {
+  t.client("Q(BEGIN)");
+  for (const pgbraid::router::shard_index shard : {0, 1}) {
+    const std::string server = shard == 0 ? "s0" : "s1";
+    t.client(write_on(t, shard));
+    t.server(server, "C(BEGIN) Z(T) C(UPDATE 1) Z(T)");
+  }
+  (void)t.told();
+  (void)t.asked("s0");
+  (void)t.asked("s1");
+  (void)t.leases();
+  t.client("Q(COMMIT)");
+}
+
+}  // namespace
+
+TEST_CASE("the first written shard decides and the other follows") {
+  machine_script t{two_writers()};
+  write_both(t);
+  CHECK(t.asked("s0") == record);
+  CHECK(t.asked("s1") == prepare);
+  t.server("s0", "C(INSERT 0 1) Z(T)");
+  CHECK(t.asked("s0").empty());
+  t.server("s1", "C(PREPARE TRANSACTION) Z(I)");
+  CHECK(t.asked("s0") == "Q(COMMIT)");
+  CHECK(t.asked("s1").empty());
+  CHECK(t.told().empty());
+  t.server("s0", "C(COMMIT) Z(I)");
+  CHECK(t.asked("s1") == commit_prepared);
+  CHECK(t.told().empty());
+  t.server("s1", "C(COMMIT PREPARED) Z(I)");
+  CHECK(t.told() == "C(COMMIT) Z(I)");
+  CHECK(t.leases() == "-s0 -s1");
+}
+
+TEST_CASE("a shard that cannot prepare undoes all") {
+  machine_script t{two_writers()};
+  write_both(t);
+  (void)t.asked("s0");
+  (void)t.asked("s1");
+  t.server("s0", "C(INSERT 0 1) Z(T)");
+  t.server("s1", "E(23503 broken) Z(I)");
+  CHECK(t.asked("s0") == "Q(ROLLBACK)");
+  CHECK(t.asked("s1").empty());
+  t.server("s0", "C(ROLLBACK) Z(I)");
+  CHECK(t.told() == "E(23503) Z(I)");
+}
+
+TEST_CASE("a deciding shard that does not commit undoes what is prepared") {
+  machine_script t{two_writers()};
+  write_both(t);
+  (void)t.asked("s1");
+  t.server("s1", "C(PREPARE TRANSACTION) Z(I)");
+  const bool at_record = GENERATE(false, true);
+  if (at_record) {
+    t.server("s0", "E(23505 taken) Z(E)");
+  } else {
+    t.server("s0", "C(INSERT 0 1) Z(T)");
+    t.server("s0", "E(23505 taken) Z(I)");
+  }
+  CHECK(t.asked("s1") == rollback_prepared);
+  t.server("s1", "C(ROLLBACK PREPARED) Z(I)");
+  if (at_record) t.server("s0", "C(ROLLBACK) Z(I)");
+  CHECK(t.told() == "E(23505) Z(I)");
+}
+
+TEST_CASE("a server that is lost before the decision undoes all, in its moment leaves it open, after it changes nothing") {
+  machine_script t{two_writers()};
+  write_both(t);
+  (void)t.asked("s0");
+  (void)t.asked("s1");
+  t.server("s0", "C(INSERT 0 1) Z(T)");
+  const int lost = GENERATE(0, 1, 2);
+  if (lost == 0) {
+    t.lose("s1");
+    CHECK(t.asked("s0") == "Q(ROLLBACK)");
+    t.server("s0", "C(ROLLBACK) Z(I)");
+    CHECK(t.told().starts_with("E(08006"));
+    return;
+  }
+  t.server("s1", "C(PREPARE TRANSACTION) Z(I)");
+  if (lost == 1) {
+    t.lose("s0");
+    CHECK(t.asked("s1").empty());
+    CHECK(t.told().starts_with("E(08007"));
+    return;
+  }
+  t.server("s0", "C(COMMIT) Z(I)");
+  t.lose("s1");
+  CHECK(t.told() == "C(COMMIT) Z(I)");
+}
+
+TEST_CASE("a statement over both shards is a transaction of its own") {
+  machine_script t{two_writers()};
+  t.client("Q(UPDATE customers SET name = 'x')");
+  for (const char* server : {"s0", "s1"}) {
+    CHECK(t.asked(server) == "Q(BEGIN) Q(UPDATE customers SET name = 'x')");
+    t.server(server, "C(BEGIN) Z(T) C(UPDATE 2) Z(T)");
+  }
+  CHECK(t.told().empty());
+  CHECK(t.asked("s0") == record);
+  CHECK(t.asked("s1") == prepare);
+  const bool fails = GENERATE(false, true);
+  t.server("s0", "C(INSERT 0 1) Z(T)");
+  if (fails) {
+    t.server("s1", "E(23503 deferred) Z(I)");
+    t.server("s0", "C(ROLLBACK) Z(I)");
+    CHECK(t.told() == "E(23503) Z(I)");
+  } else {
+    t.server("s1", "C(PREPARE TRANSACTION) Z(I)");
+    t.server("s0", "C(COMMIT) Z(I)");
+    t.server("s1", "C(COMMIT PREPARED) Z(I)");
+    CHECK(t.told() == "C(UPDATE 4) Z(I)");
+  }
+  CHECK(t.leases() == "+s0 +s1 -s0 -s1");
+}
+
+TEST_CASE("an error of a statement over both shards undoes it on both") {
+  machine_script t{two_writers()};
+  t.client("Q(UPDATE customers SET name = 'x')");
+  (void)t.asked("s0");
+  (void)t.asked("s1");
+  t.server("s0", "C(BEGIN) Z(T) C(UPDATE 2) Z(T)");
+  t.server("s1", "C(BEGIN) Z(T) E(22012 zero) Z(E)");
+  CHECK(t.asked("s0") == "Q(ROLLBACK)");
+  CHECK(t.asked("s1") == "Q(ROLLBACK)");
+  t.server("s0", "C(ROLLBACK) Z(I)");
+  t.server("s1", "C(ROLLBACK) Z(I)");
+  CHECK(t.told() == "E(22012) Z(I)");
+}
+
+TEST_CASE("what all shards have is written on the first one first") {
+  machine_script t{two_writers()};
+  const std::string update = "Q(UPDATE countries SET name = 'x' RETURNING name)";
+  for (int round = 0; round < 2; ++round) {
+    t.client(update);
+    CHECK(t.asked("s0") == "Q(BEGIN) " + update);
+    CHECK(t.asked("s1") == "Q(BEGIN)");
+    t.server("s1", "C(BEGIN) Z(T)");
+    CHECK(t.asked("s1").empty());
+    t.server("s0", "C(BEGIN) Z(T) T(name) D(a) C(UPDATE 1) Z(T)");
+    CHECK(t.asked("s1") == update);
+    t.server("s1", "T(name) D(a) C(UPDATE 1) Z(T)");
+    CHECK(t.told() == "T(name) D(a)");
+    CHECK(t.asked("s0").starts_with("Q(INSERT INTO pgbraid.commit_record"));
+    CHECK(t.asked("s1").starts_with("Q(PREPARE TRANSACTION"));
+    t.server("s0", "C(INSERT 0 1) Z(T)");
+    t.server("s1", "C(PREPARE TRANSACTION) Z(I)");
+    t.server("s0", "C(COMMIT) Z(I)");
+    t.server("s1", "C(COMMIT PREPARED) Z(I)");
+    CHECK(t.told() == "C(UPDATE 1) Z(I)");
+    (void)t.asked("s0");
+    (void)t.asked("s1");
+  }
+}

@@ -1,0 +1,61 @@
+// INSERT over several shards: who gets which rows, and the statements of their own that they get.
+#include <catch2/catch.hpp>
+
+#include "fixture.hpp"
+#include "router/plan/rows.hpp"
+
+using namespace pgbraid::router;
+using namespace pgbraid::router::test;
+
+namespace {
+
+std::string part(std::string_view text, std::vector<shard_index> rows, shard_index shard) {
+  return part_of_insert(text, rows, shard).sql;
+}
+
+}  // namespace
+
+TEST_CASE("each shard gets its own rows", "[rows]") {
+  CHECK(part("INSERT INTO t VALUES (1), (2), (3)", {0, 1, 0}, 0) == "INSERT INTO t VALUES (1), (3)");
+  CHECK(part("INSERT INTO t VALUES (1), (2), (3)", {0, 1, 0}, 1) == "INSERT INTO t VALUES (2)");
+  CHECK(part("insert into t (\"values\", b) values /* (0) */ (1, '), (') , (2, $$(,)$$) returning (b)", {0, 1}, 1) ==
+        "insert into t (\"values\", b) values /* (0) */ (2, $$(,)$$) returning (b)");
+  CHECK(part("INSERT INTO t VALUES (f((1)), (2)) -- (3)\n, (4, 5) ON CONFLICT (a) DO NOTHING;", {1, 0}, 1) ==
+        "INSERT INTO t VALUES (f((1)), (2)) ON CONFLICT (a) DO NOTHING;");
+  CHECK(part("INSERT INTO t VALUES (1), (2)", {0}, 0).empty());
+}
+
+TEST_CASE("parameters are numbered anew", "[rows]") {
+  const std::vector<shard_index> rows{0, 1};
+  const insert_part second = part_of_insert("INSERT INTO t VALUES ($1, $2, '$9'), ($3, $2, a$1) RETURNING $4", rows, 1);
+  CHECK(second.sql == "INSERT INTO t VALUES ($1, $2, a$1) RETURNING $3");
+  CHECK(second.parameters == std::vector<std::uint16_t>{2, 1, 3});
+}
+
+TEST_CASE("writes over several shards, where transactions may do that", "[rows]") {
+  world w(4);
+  w.schema.single_writer.clear();
+  const auto key = [&](shard_index shard) { return std::to_string(keys_on(w.map, shard, 1).front()); };
+  const std::string rows = "(" + key(0) + "), (" + key(2) + ")";
+  const std::string refused = "refused: a write to more than one shard...";
+  check(w, {
+               {"UPDATE customers SET name = 'x'", "shards s0, s1, s2, s3 together (primary)"},
+               {"DELETE FROM customers WHERE id IN (" + key(1) + ", " + key(3) + ")", "shards s1, s3 together (primary)"},
+               {"INSERT INTO customers (id) VALUES " + rows, "shards s0, s2, each with its own rows (primary)"},
+               {"INSERT INTO customers (id) VALUES " + rows + " ON CONFLICT DO NOTHING",
+                "shards s0, s2, each with its own rows (primary)"},
+               {"INSERT INTO customers (id) VALUES " + rows + " ON CONFLICT DO NOTHING RETURNING id", refused},
+               {"UPDATE customers SET name = random()::text", refused},
+               {"UPDATE customers SET created_at = now()", refused},
+               {"UPDATE customers SET name = DEFAULT", refused},
+               {"UPDATE customers SET id = 7", "refused: UPDATE of the sharding key..."},
+               {"DELETE FROM customers USING orders WHERE orders.customer_id = customers.id",
+                "shards s0, s1, s2, s3 together (primary)"},
+               {"DELETE FROM customers USING orders WHERE orders.note = customers.name", refused},
+               {"UPDATE customers SET name = 'x' WHERE id IN (SELECT customer_id FROM orders)", refused},
+               {"SELECT * FROM customers FOR UPDATE", refused},
+           });
+  for (column& c : w.schema.relations["public.customers"].columns) c.default_of_moment = c.name == "name";
+  CHECK(w.told("INSERT INTO customers (id) VALUES " + rows).starts_with("refused:"));
+  CHECK(w.told("INSERT INTO customers (id, name) VALUES (" + key(0) + ", 'a'), (" + key(2) + ", 'b')").starts_with("shards "));
+}
