@@ -126,6 +126,16 @@ void take_findings(router::catalog& content, const findings_by_table& found,
   }
 }
 
+// Of sharded tables only: rows of all others are read where they stand.
+void take_primary_keys(router::catalog& content, const shard_catalog& first, const router::topology& map) {
+  for (const constraint_facts& constraint : first.constraints) {
+    const auto relation = content.relations.find(constraint.table);
+    if (constraint.kind != 'p' || relation == content.relations.end() || !map.tables.contains(constraint.table)) continue;
+    relation->second.primary_key.clear();
+    for (const constraint_facts::part& part : constraint.parts) relation->second.primary_key.push_back(part.column.value_or(""));
+  }
+}
+
 }  // namespace
 
 merged_catalog merge_catalogs(const std::vector<std::shared_ptr<const shard_catalog>>& shards,
@@ -144,6 +154,10 @@ merged_catalog merge_catalogs(const std::vector<std::shared_ptr<const shard_cata
     if (!shard || map.one_shard()) continue;
     take_findings(content, unenforced(*shard, map), &router::relation::unenforced);
     take_findings(content, user_code(*shard, map), &router::relation::user_code);
+  }
+  take_primary_keys(content, first, map);
+  for (const auto& [name, facts] : first.views) {
+    if (const auto view = content.relations.find(name); view != content.relations.end()) view->second.definition = facts.definition;
   }
   judge_views(content, first.views);
   std::sort(merged.warnings.begin(), merged.warnings.end());

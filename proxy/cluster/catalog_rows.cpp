@@ -76,13 +76,14 @@ void read_relations(router::catalog& content, const catalog_answers& answers) {
     relation.name = text(row[2]);
     relation.kind = text(row[3]).empty() ? 'r' : text(row[3]).front();
     relation.persistence = text(row[4]).empty() ? 'p' : text(row[4]).front();
+    relation.row_security = truth(row[5]);
     by_oid[relation.id] = &relation;
   }
   for (const pg_row& row : answers.columns) {
     const auto found = by_oid.find(number<router::oid>(row[0]));
     if (found == by_oid.end()) continue;
     found->second->columns.push_back({text(row[1]), number<router::oid>(row[2]), number<std::int32_t>(row[3]),
-                                      truth(row[4]), truth(row[5]), truth(row[6])});
+                                      truth(row[4]), truth(row[5]), truth(row[6]), number<router::oid>(row[7])});
   }
 }
 

@@ -34,17 +34,21 @@ SELECT string_agg(n || ':' || s, ',') FROM (
 inline constexpr const char* schemas = R"(
 SELECT nspname FROM pg_namespace WHERE nspname <> 'pg_toast' AND nspname !~ '^pg_(toast_)?temp_')";
 
-/// oid, schema, name, kind, persistence
+/// oid, schema, name, kind, persistence, has policies
 inline constexpr const char* relations = R"(
-SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence
+SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, c.relrowsecurity
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE n.nspname <> 'pg_toast' AND n.nspname !~ '^pg_(toast_)?temp_' AND c.relkind NOT IN ('t', 'c')
    AND (c.oid >= 16384 OR c.relkind NOT IN ('i', 'I')))";
 
-/// relation's oid, name, type, modifier, deterministic, has default, generated; by relation and position
+/// relation's oid, name, type, modifier, deterministic, has default, generated, a domain's base type; by relation and position
 inline constexpr const char* columns = R"(
 SELECT a.attrelid, a.attname, a.atttypid, a.atttypmod, coalesce(k.collisdeterministic, true),
-       a.atthasdef OR a.attidentity <> '' OR t.typdefault IS NOT NULL, a.attgenerated <> '' OR a.attidentity = 'a'
+       a.atthasdef OR a.attidentity <> '' OR t.typdefault IS NOT NULL, a.attgenerated <> '' OR a.attidentity = 'a',
+       CASE WHEN t.typtype = 'd' THEN (
+         WITH RECURSIVE base AS (SELECT t.typbasetype AS oid UNION ALL
+                                 SELECT b.typbasetype FROM base JOIN pg_type b USING (oid) WHERE b.typtype = 'd')
+         SELECT base.oid FROM base JOIN pg_type b USING (oid) WHERE b.typtype <> 'd') END
   FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_type t ON t.oid = a.atttypid
   LEFT JOIN pg_collation k ON k.oid = a.attcollation
  WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind NOT IN ('t', 'c', 'i', 'I')

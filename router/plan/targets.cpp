@@ -133,6 +133,7 @@ fixed_target refusal(protocol::error_report error) {
 
 chosen_target choose_target(const analysis& a, const plan_context& context, bool concatenate, const std::string& what) {
   if (a.refusal) return refused(*a.refusal);
+  if (a.types_differ) return refused(*a.types_differ);
   if (a.not_understood) {
     return refused(
         refuse_syntax("it contains something that pgbraid does not know (such as XML, MERGE, named "
@@ -143,6 +144,11 @@ chosen_target choose_target(const analysis& a, const plan_context& context, bool
   if (auto error = judge_functions(a, context, any_table)) return refused(std::move(*error));
 
   const other_tables others = others_of(a);
+  for (const table_use& use : a.uses) {
+    if (use.table.where != placement::spread_view) continue;
+    return refused(refuse_read("view \"" + use.table.full_name + "\" reads tables of several shards",
+                               "Query the tables below the view, tied to one value of their sharding key."));
+  }
   const bool sharded = std::any_of(a.uses.begin(), a.uses.end(),
                                    [](const table_use& use) { return use.table.where == placement::sharded; });
   if (!sharded) return without_sharded(a, others);

@@ -23,11 +23,11 @@ pg_row row(std::vector<const char*> values) {
 catalog_answers small() {
   catalog_answers a;
   a.schemas = {row({"public"}), row({"pg_catalog"})};
-  a.relations = {row({"16400", "public", "orders", "r", "p"}), row({"16410", "public", "scratch", "r", "u"}),
-                 row({"1259", "pg_catalog", "pg_class", "r", "p"})};
+  a.relations = {row({"16400", "public", "orders", "r", "p", "f"}), row({"16410", "public", "scratch", "r", "u", "f"}),
+                 row({"1259", "pg_catalog", "pg_class", "r", "p", "f"})};
   a.columns = {
-      row({"16400", "customer_id", "23", "-1", "t", "f", "f"}), row({"16400", "state", "16500", "-1", "t", "t", "f"}),
-      row({"16400", "total", "1700", "655366", "t", "f", "t"}), row({"99999", "lost", "23", "-1", "t", "f", "f"})};
+      row({"16400", "customer_id", "23", "-1", "t", "f", "f", nullptr}), row({"16400", "state", "16500", "-1", "t", "t", "f", nullptr}),
+      row({"16400", "total", "1700", "655366", "t", "f", "t", nullptr}), row({"99999", "lost", "23", "-1", "t", "f", "f", nullptr})};
   a.functions = {row({"lower", "f", "f", "f", "f", "f", "f", "t"}), row({"random", "t", "f", "f", "f", "f", "f", "t"}),
                  row({"count", "f", "f", "f", "t", "f", "f", "t"}), row({"mine", "f", "t", "t", "f", "f", "t", "f"})};
   a.operators = {row({"=~", "t", "t"}), row({"<->", "t", "f"})};
@@ -222,19 +222,19 @@ TEST_CASE("the shards' catalogs become one") {
     CHECK(warned(merged(), "public.orders does not exist on shard s1"));
   }
   SECTION("other columns") {
-    second.columns[0] = row({"16400", "customer_id", "20", "-1", "t", "f", "f"});
+    second.columns[0] = row({"16400", "customer_id", "20", "-1", "t", "f", "f", nullptr});
     CHECK(warned(merged(), "columns of public.orders"));
   }
   SECTION("types of other OIDs") {
     second.types = {row({"16600", "public", "mood", nullptr}), row({"16501", "public", "_mood", "16600"})};
-    second.columns[1] = row({"16400", "state", "16600", "-1", "t", "t", "f"});
+    second.columns[1] = row({"16400", "state", "16600", "-1", "t", "t", "f", nullptr});
     const auto m = merged();
     CHECK(m.warnings.empty());  // the column's type has the same name
     CHECK(m.content.find_relation("public", "orders")->types_differ);
   }
   SECTION("a type inside a type") {
     catalog_answers first = small();
-    first.columns[1] = second.columns[1] = row({"16400", "state", "16501", "-1", "t", "t", "f"});
+    first.columns[1] = second.columns[1] = row({"16400", "state", "16501", "-1", "t", "t", "f", nullptr});
     second.types = {row({"16600", "public", "mood", nullptr}), row({"16501", "public", "_mood", "16600"})};
     const auto m = merge_catalogs(
         {std::make_shared<shard_catalog>(read_catalog(first)), std::make_shared<shard_catalog>(read_catalog(second))},
@@ -248,8 +248,8 @@ TEST_CASE("the shards' catalogs become one") {
   }
   SECTION("an unsharded table is described by the shard where it lives") {
     map.unsharded = {{"public.flags", 1}};
-    second.relations.push_back(row({"17000", "public", "flags", "r", "p"}));
-    second.columns.push_back(row({"17000", "on_", "16", "-1", "t", "f", "f"}));
+    second.relations.push_back(row({"17000", "public", "flags", "r", "p", "f"}));
+    second.columns.push_back(row({"17000", "on_", "16", "-1", "t", "f", "f", nullptr}));
     CHECK(merged().content.find_relation("public", "flags")->columns.size() == 1);
   }
 }
