@@ -69,7 +69,8 @@ void compare_types(router::relation& relation, const shard_catalog& owner, const
   const auto mine = types_by_name(owner), theirs = types_by_name(other);
   for (const router::column& column : relation.columns) {
     std::set<std::string> names;
-    gather_types(owner, column.type, names);
+    // Rows of a domain are described as its base type.
+    gather_types(owner, column.base_type != 0 ? column.base_type : column.type, names);
     for (const std::string& name : names) {
       const auto own = mine.find(name), found = theirs.find(name);
       if (own == mine.end() || found == theirs.end() || found->second == own->second || relation.types_differ) continue;

@@ -1,5 +1,7 @@
 #include "proxy/cluster/catalog_rows.hpp"
 
+#include "proxy/cluster/view_safety.hpp"
+
 #include <algorithm>
 #include <charconv>
 #include <string_view>
@@ -154,6 +156,9 @@ shard_catalog read_catalog(const catalog_answers& answers) {
     const auto found = by_oid.find(number<router::oid>(row[0]));
     if (found != by_oid.end()) found->second->functions.push_back({text(row[1]), truth(row[2]), truth(row[3])});
   }
+  std::vector<function_body> bodies;
+  for (const pg_row& row : answers.bodies) bodies.push_back({text(row[0]), truth(row[1]), text(row[2])});
+  judge_functions(content, bodies);
   return shard;
 }
 

@@ -64,6 +64,14 @@ SELECT p.proname, bool_or(p.provolatile = 'v'), bool_or(p.provolatile = 's'),
   FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang JOIN pg_namespace n ON n.oid = p.pronamespace
  GROUP BY 1)";
 
+/// name, might be proved to read no table (a plain SQL function without settings or defaults of its own), body; of every
+/// function that is user code
+inline constexpr const char* bodies = R"(
+SELECT p.proname, l.lanname = 'sql' AND p.prokind = 'f' AND NOT p.prosecdef AND p.proconfig IS NULL AND p.pronargdefaults = 0
+                  AND p.provolatile <> 'v' AND p.prosrc <> '', p.prosrc
+  FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
+ WHERE p.oid >= 16384 AND l.lanname NOT IN ('c', 'internal'))";
+
 /// symbol, outside pg_catalog, volatile: only those of which one is true
 inline constexpr const char* operators = R"(
 SELECT o.oprname, bool_or(n.nspname <> 'pg_catalog'), bool_or(coalesce(p.provolatile, 'i') = 'v')

@@ -30,19 +30,22 @@ bool session_machine::row_descriptions_agree(std::string_view body) {
 
 session_machine::verdict session_machine::braid_complete(step& s, std::string_view body) {
   p::command_complete_view complete;
+  std::string_view command = "SELECT";
   if (p::decode(body, complete)) {
     const std::size_t blank = complete.tag.rfind(' ');
     if (blank != std::string_view::npos) {
       std::uint64_t rows = 0;
       std::from_chars(complete.tag.data() + blank + 1, complete.tag.data() + complete.tag.size(), rows);
       braid_.rows += rows;
+    } else {
+      command = complete.tag;  // EXPLAIN counts nothing
     }
   }
   if (braid_.executing > 0) --braid_.executing;
   if (braid_.executing > 0 || braid_.failed) return verdict::drop;
   flush_run(s);
   const std::size_t from = s.client_bytes.size();
-  p::encode_command_complete(s.client_bytes, fmt::format("SELECT {}", braid_.rows));
+  p::encode_command_complete(s.client_bytes, command == "SELECT" ? fmt::format("SELECT {}", braid_.rows) : std::string{command});
   s.own_to_client(from);
   told_ = true;
   return verdict::drop;

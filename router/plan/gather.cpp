@@ -53,7 +53,7 @@ std::string_view condition_of(const gather_query& query, const analysis& a, cons
   if (a.levels.size() != 1 || a.uses.size() != 1 || set.tables.size() != 1 || set.sources.size() != 1 || q.where == nullptr) return {};
   if (q.from.size() != 1 || q.from.front().kind != sql::from_kind::relation) return {};
   if (!a.uses.front().column_aliases.empty() || a.common_tables || a.set_operation || !a.schema_columns.empty()) return {};
-  if (!a.functions.write.empty() || a.functions.transaction_dependent || a.functions.needs_primary) return {};
+  if (!a.functions.write.empty() || a.functions.transaction_dependent || a.functions.needs_primary || a.functions.designated) return {};
   const std::string_view condition = where_clause(query.text.substr(query.begin, query.end - query.begin));
   return condition.find('$') == std::string_view::npos ? condition : std::string_view{};
 }
@@ -139,8 +139,8 @@ void place_literals(gather_plan& plan) {
 
 /// The shard that has what cannot be fetched, or whose types clients know; false if no single one has.
 bool choose_combiner(const gather_set& set, std::optional<shard_index>& combiner) {
-  const auto types_differ = [](const gather_source& source) { return source.found->types_differ.has_value(); };
-  if (std::any_of(set.sources.begin(), set.sources.end(), types_differ)) combiner = designated_shard;
+  const auto known_there = [](const gather_source& source) { return source.found->types_differ || source.found->functions.designated; };
+  if (std::any_of(set.sources.begin(), set.sources.end(), known_there)) combiner = designated_shard;
   for (const gather_source& source : set.sources) {
     for (const table_use& use : source.found->uses) {
       if (use.table.where == placement::system) return false;

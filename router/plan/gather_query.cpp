@@ -1,5 +1,5 @@
-// Where the query of a statement stands: DECLARE CURSOR and COPY carry one inside. See gather_text.hpp; source: the
-// manual's reference of both commands.
+// Where the query of a statement stands: EXPLAIN, DECLARE CURSOR and COPY carry one inside. See gather_text.hpp; source:
+// the manual's reference of these commands.
 #include <algorithm>
 
 #include "router/plan/gather_text.hpp"
@@ -41,6 +41,25 @@ std::size_t closing(std::string_view text, std::size_t at) {
   return at;
 }
 
+std::string word_at(std::string_view text, std::size_t at) {
+  return lower_word(text.substr(at, end_of_word(text, at) - at));
+}
+
+/// Where the query behind EXPLAIN and its options begins.
+std::size_t past_explain(std::string_view text) {
+  std::size_t at = skip_blanks(text, past_word(text, 0, "explain"));
+  for (std::string word = word_at(text, at); word == "analyze" || word == "analyse" || word == "verbose"; word = word_at(text, at)) {
+    at = skip_blanks(text, at + word.size());
+  }
+  if (at >= text.size() || text[at] != '(') return at;
+  // A parenthesis holds options, or a query of its own.
+  std::size_t inside = at;
+  while (inside < text.size() && text[inside] == '(') inside = skip_blanks(text, inside + 1);
+  const std::string word = word_at(text, inside);
+  if (word == "select" || word == "with" || word == "values" || word == "table") return at;
+  return skip_blanks(text, closing(text, at) + 1);
+}
+
 }  // namespace
 
 std::optional<gather_query> query_of(const sql::statement& s, std::string_view text) {
@@ -68,6 +87,11 @@ std::optional<gather_query> query_of(const sql::statement& s, std::string_view t
       out.literals = true;
       break;
     }
+    case sql::statement_kind::explain:
+      if (s.inner == nullptr || s.inner->kind != sql::statement_kind::select) return std::nullopt;
+      out.statement = s.inner.get();
+      out.begin = past_explain(text);
+      break;
     default:
       return std::nullopt;
   }

@@ -63,7 +63,7 @@ void names_in(std::string_view text, mentioned& out) {
 bool may_gather(const analysis& a) {
   if (a.writes || a.locking || a.into || a.not_understood || a.refusal) return false;
   // Code that is not seen may look at the tables themselves; the catalog's functions tell of one shard's.
-  if (!a.functions.user_code.empty() || a.functions.designated) return false;
+  if (!a.functions.user_code.empty() || a.functions.measures_shard) return false;
   return std::none_of(a.levels.begin(), a.levels.end(),
                       [](const query_level& level) { return level.tablesample || level.row_value || !level.system_column.empty(); });
 }

@@ -13,7 +13,7 @@
 
 namespace pgbraid::router {
 
-/// Where the query of a SELECT, DECLARE CURSOR or COPY (query) TO STDOUT stands in its text; nothing for what is none
+/// Where the query of a SELECT, EXPLAIN, DECLARE CURSOR or COPY (query) TO STDOUT stands in its text; nothing for what is none
 /// of them, or where the text cannot be followed.
 [[nodiscard]] std::optional<gather_query> query_of(const sql::statement& statement, std::string_view text);
 

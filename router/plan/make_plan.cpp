@@ -179,7 +179,8 @@ class statement_planner {
     }
     analysis a;
     analyze(*s.inner, context_, marks_, a);
-    finish(a, false, "EXPLAIN", out);
+    finish(a, s.inner->kind == kind::select, "EXPLAIN", out);
+    if (const auto whole = one_shard() ? std::nullopt : query_of(s, text_)) gather_instead(*whole, a, out);
     // Without ANALYZE nothing runs: only what the planner itself could not open keeps it from a replica.
     const bool opens = a.relation_write.empty() && !a.not_understood && !a.into;
     const bool known = std::all_of(a.uses.begin(), a.uses.end(), [](const table_use& use) {

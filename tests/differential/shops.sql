@@ -44,4 +44,12 @@ CREATE VIEW monthly AS
   WITH shops AS (SELECT date_trunc('month', day) AS month, amount FROM sales)
   SELECT month, sum(amount) AS taken, avg(amount) AS mean FROM shops GROUP BY month;
 CREATE VIEW flagged WITH (security_barrier) AS SELECT id, name, rent FROM shops WHERE mood = 'sad';
+CREATE FUNCTION twice(numeric) RETURNS numeric LANGUAGE sql IMMUTABLE AS 'SELECT $1 * 2';
+CREATE FUNCTION thrice(n numeric) RETURNS numeric LANGUAGE sql IMMUTABLE AS 'SELECT twice(n) + n';
+CREATE FUNCTION label(n bigint, t text) RETURNS text LANGUAGE sql STABLE AS $$ SELECT t || ' #' || n $$;
+CREATE FUNCTION counted() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT count(*) FROM sales';
+CREATE FUNCTION indirect() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT counted()';
+CREATE FUNCTION spoken(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN $1 + 1; END';
+CREATE FUNCTION mixed(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1 + 1';
+CREATE FUNCTION mixed(text) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN 1; END';
 GRANT SELECT ON shops, sales, visits, shop_sales, good_shops, days, monthly, flagged TO app;

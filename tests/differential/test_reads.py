@@ -105,11 +105,21 @@ GROUPS = {
         SELECT lag(amount) OVER w, amount, first_value(day) OVER w FROM sales WHERE shop_id < 4 WINDOW w AS (PARTITION BY shop_id ORDER BY id) ORDER BY id
         SELECT count(*), n.name FROM customers c JOIN countries n ON n.code = c.country GROUP BY n.code ORDER BY 2
     """,
+    "functions": """
+        SELECT twice(sum(amount)), thrice(max(amount)) FROM sales
+        SELECT label(id, name), count(*) FROM shops WHERE id < 30 GROUP BY 1 ORDER BY 1
+        SELECT id, thrice(amount) FROM sales WHERE thrice(amount) > 2000 ORDER BY id
+        SELECT twice(rent) FROM shops WHERE id = 5
+        SELECT current_database(), version(), pg_typeof(max(amount)), count(*) FROM sales
+        SELECT max(make_interval(days => id::int, hours => 3)) FROM sales
+        SELECT id FROM shops WHERE id BETWEEN SYMMETRIC 9 AND 5 ORDER BY id
+        SELECT count(*) FROM shops WHERE id NOT BETWEEN SYMMETRIC 9 AND 5
+    """,
     "COPY": """
         COPY (SELECT * FROM sales ORDER BY shop_id, id) TO STDOUT
         COPY (SELECT seller, sum(amount) FROM public.sales GROUP BY 1 ORDER BY 1) TO STDOUT WITH (FORMAT csv, HEADER, FORCE_QUOTE (seller))
         COPY (SELECT id, 'it''s \\\\ (' || name, spot, info FROM shops ORDER BY id) TO STDOUT CSV
-        COPY (SELECT id FROM shops WHERE id IN (1, 2, 3)) TO STDOUT (FORMAT binary)
+        COPY (SELECT id FROM shops WHERE id IN (1, 2, 3) ORDER BY id) TO STDOUT (FORMAT binary)
         COPY (SELECT * FROM shop_sales ORDER BY id) TO STDOUT (DELIMITER '|', NULL 'none')
         COPY shops TO STDOUT
         COPY sales (seller, id) TO STDOUT WITH (FORMAT csv, HEADER)
@@ -160,6 +170,27 @@ def test_read(two_sides, sql):
 def test_read_with_parameters(two_sides, sql):
     values = tuple(range(5, 5 + sql.count("$")))
     check(two_sides, Statement(sql, values, ordered="ORDER BY" in sql))
+
+
+@pytest.mark.parametrize("sql", [
+    "SELECT counted()", "SELECT indirect()", "SELECT spoken(1)", "SELECT mixed(1)", "SELECT spoken(id::int), count(*) FROM shops GROUP BY 1",
+    "SELECT s FROM shops s ORDER BY id", "SELECT array_agg(s) FROM shops s", "SELECT count(*) FROM sales TABLESAMPLE SYSTEM (100)",
+    "SELECT max(xmin::text) FROM shops", "SELECT pg_relation_size('sales'), count(*) FROM sales"])
+def test_refused(two_sides, sql):
+    """What each shard would answer for itself alone."""
+    refused = ask(two_sides[1], Statement(sql))[4]
+    assert refused[0]["C"] == "0A000" and refused[0]["H"], refused
+
+
+@pytest.mark.parametrize("sql,lines", [
+    ("EXPLAIN SELECT count(*) FROM sales", ["Aggregate", "CTE sales"]), ("EXPLAIN (ANALYZE, COSTS OFF) SELECT id FROM shops ORDER BY id", ["Sort"]),
+    ("EXPLAIN VERBOSE (SELECT max(id) FROM sales)", ["Aggregate"]), ("EXPLAIN (FORMAT yaml) WITH a AS (SELECT id FROM shops) SELECT count(*) FROM a", ["Aggregate"]),
+    ("EXPLAIN SELECT day FROM visits JOIN sales USING (shop_id)", ["Join"])])
+def test_explain(two_sides, sql, lines):
+    many = ask(two_sides[1], Statement(sql))
+    text = "\n".join(row[0].decode() for row in many[2])
+    assert many[0] is None and all(line in text for line in lines), many
+    assert many[1] == ask(two_sides[0], Statement(sql))[1] and many[3] == ["EXPLAIN"]
 
 
 def test_a_cursor(two_sides):

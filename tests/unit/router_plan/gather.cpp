@@ -154,6 +154,10 @@ TEST_CASE("COPY and DECLARE carry their query inside", "[gather]") {
   CHECK(combined(w, "DECLARE c CURSOR FOR SELECT id FROM orders") == "DECLARE c CURSOR FOR WITH \"orders\" SELECT id FROM orders");
   CHECK(combined(w, "COPY (WITH a AS (SELECT 1) SELECT max(id) FROM orders, a) TO STDOUT") ==
         "COPY (WITH \"orders\", a AS (SELECT 1) SELECT max(id) FROM orders, a) TO STDOUT");
+  CHECK(combined(w, "EXPLAIN ANALYZE VERBOSE SELECT max(id) FROM orders") == "EXPLAIN ANALYZE VERBOSE WITH \"orders\" SELECT max(id) FROM orders");
+  CHECK(combined(w, "EXPLAIN (COSTS OFF, FORMAT json) SELECT max(id) FROM orders") ==
+        "EXPLAIN (COSTS OFF, FORMAT json) WITH \"orders\" SELECT max(id) FROM orders");
+  CHECK(combined(w, "EXPLAIN (SELECT max(id) FROM orders)") == "EXPLAIN WITH \"orders\" (SELECT max(id) FROM orders)");
   const auto plan = plan_gather("COPY notes (body, id) TO STDOUT (FORMAT csv)", w.context);
   REQUIRE(plan != nullptr);
   CHECK(plan->described_sql == "SELECT \"body\", \"id\" FROM ONLY \"public\".\"notes\"");
