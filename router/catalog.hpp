@@ -28,6 +28,7 @@ struct column {
   bool deterministic = true;   ///< its collation is deterministic (or it has none)
   bool has_default = false;
   bool generated = false;      ///< GENERATED ALWAYS AS (...) STORED or GENERATED ALWAYS AS IDENTITY
+  oid base_type = 0;           ///< of a domain: the type below it and all domains between; 0 for any other type
   bool default_varies = false;     ///< its default is no constant
   bool default_of_moment = false;  ///< its default is one value in all rows of a statement, another in the next: now()
   friend bool operator==(const column&, const column&) = default;
@@ -45,9 +46,12 @@ struct relation {
   std::vector<std::string> user_code;    ///< triggers, rules, policies, column defaults and checks that call user code: the functions' names
   bool types_differ = false;             ///< a column's type has different OIDs on different shards
   std::string types_differ_detail;
+  std::vector<std::string> primary_key;  ///< its columns; empty without one. Filled like the above
+  bool row_security = false;             ///< policies may hide rows from some users
   // Views only:
   bool view_read_safe = false;           ///< its definition, read all the way down, calls no volatile function, locks nothing
   std::vector<std::string> view_relations;  ///< "schema.name" of every relation it reads, all the way down
+  std::string definition;                ///< its query, written with nothing but pg_catalog in the search path
   friend bool operator==(const relation&, const relation&) = default;
 };
 

@@ -69,7 +69,8 @@ void compare_types(router::relation& relation, const shard_catalog& owner, const
   const auto mine = types_by_name(owner), theirs = types_by_name(other);
   for (const router::column& column : relation.columns) {
     std::set<std::string> names;
-    gather_types(owner, column.type, names);
+    // Rows of a domain are described as its base type.
+    gather_types(owner, column.base_type != 0 ? column.base_type : column.type, names);
     for (const std::string& name : names) {
       const auto own = mine.find(name), found = theirs.find(name);
       if (own == mine.end() || found == theirs.end() || found->second == own->second || relation.types_differ) continue;
@@ -126,6 +127,16 @@ void take_findings(router::catalog& content, const findings_by_table& found,
   }
 }
 
+// Of sharded tables only: rows of all others are read where they stand.
+void take_primary_keys(router::catalog& content, const shard_catalog& first, const router::topology& map) {
+  for (const constraint_facts& constraint : first.constraints) {
+    const auto relation = content.relations.find(constraint.table);
+    if (constraint.kind != 'p' || relation == content.relations.end() || !map.tables.contains(constraint.table)) continue;
+    relation->second.primary_key.clear();
+    for (const constraint_facts::part& part : constraint.parts) relation->second.primary_key.push_back(part.column.value_or(""));
+  }
+}
+
 }  // namespace
 
 merged_catalog merge_catalogs(const std::vector<std::shared_ptr<const shard_catalog>>& shards,
@@ -144,6 +155,10 @@ merged_catalog merge_catalogs(const std::vector<std::shared_ptr<const shard_cata
     if (!shard || map.one_shard()) continue;
     take_findings(content, unenforced(*shard, map), &router::relation::unenforced);
     take_findings(content, user_code(*shard, map), &router::relation::user_code);
+  }
+  take_primary_keys(content, first, map);
+  for (const auto& [name, facts] : first.views) {
+    if (const auto view = content.relations.find(name); view != content.relations.end()) view->second.definition = facts.definition;
   }
   judge_views(content, first.views);
   std::sort(merged.warnings.begin(), merged.warnings.end());

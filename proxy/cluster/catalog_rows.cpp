@@ -1,5 +1,7 @@
 #include "proxy/cluster/catalog_rows.hpp"
 
+#include "proxy/cluster/view_safety.hpp"
+
 #include <algorithm>
 #include <charconv>
 #include <string_view>
@@ -76,13 +78,15 @@ void read_relations(router::catalog& content, const catalog_answers& answers) {
     relation.name = text(row[2]);
     relation.kind = text(row[3]).empty() ? 'r' : text(row[3]).front();
     relation.persistence = text(row[4]).empty() ? 'p' : text(row[4]).front();
+    relation.row_security = truth(row[5]);
     by_oid[relation.id] = &relation;
   }
   for (const pg_row& row : answers.columns) {
     const auto found = by_oid.find(number<router::oid>(row[0]));
     if (found == by_oid.end()) continue;
     found->second->columns.push_back({text(row[1]), number<router::oid>(row[2]), number<std::int32_t>(row[3]),
-                                      truth(row[4]), truth(row[5]), truth(row[6]), truth(row[7]), truth(row[8])});
+                                      truth(row[4]), truth(row[5]), truth(row[6]), number<router::oid>(row[7]),
+                                      truth(row[8]), truth(row[9])});
   }
 }
 
@@ -153,6 +157,9 @@ shard_catalog read_catalog(const catalog_answers& answers) {
     const auto found = by_oid.find(number<router::oid>(row[0]));
     if (found != by_oid.end()) found->second->functions.push_back({text(row[1]), truth(row[2]), truth(row[3])});
   }
+  std::vector<function_body> bodies;
+  for (const pg_row& row : answers.bodies) bodies.push_back({text(row[0]), truth(row[1]), text(row[2])});
+  judge_functions(content, bodies);
   return shard;
 }
 

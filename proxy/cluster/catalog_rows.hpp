@@ -66,7 +66,7 @@ struct shard_catalog {
 
 /// The answers to the questions of catalog_sql.hpp of the same names.
 struct catalog_answers {
-  std::vector<pg_row> schemas, relations, columns, functions, operators, types, collations, user_casts, role_settings,
+  std::vector<pg_row> schemas, relations, columns, functions, bodies, operators, types, collations, user_casts, role_settings,
       server_settings, views, view_functions, constraints, sequences, user_code;
 };
 

@@ -34,17 +34,22 @@ SELECT string_agg(n || ':' || s, ',') FROM (
 inline constexpr const char* schemas = R"(
 SELECT nspname FROM pg_namespace WHERE nspname <> 'pg_toast' AND nspname !~ '^pg_(toast_)?temp_')";
 
-/// oid, schema, name, kind, persistence
+/// oid, schema, name, kind, persistence, has policies
 inline constexpr const char* relations = R"(
-SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence
+SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, c.relrowsecurity
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE n.nspname <> 'pg_toast' AND n.nspname !~ '^pg_(toast_)?temp_' AND c.relkind NOT IN ('t', 'c')
    AND (c.oid >= 16384 OR c.relkind NOT IN ('i', 'I')))";
 
-/// relation's oid, name, type, modifier, deterministic, has default, generated, default varies, default of the moment; by relation and position
+/// relation's oid, name, type, modifier, deterministic, has default, generated, a domain's base type, default varies, default of
+/// the moment; by relation and position
 inline constexpr const char* columns = R"(
 SELECT a.attrelid, a.attname, a.atttypid, a.atttypmod, coalesce(k.collisdeterministic, true),
        a.atthasdef OR a.attidentity <> '' OR t.typdefault IS NOT NULL, a.attgenerated <> '' OR a.attidentity = 'a',
+       CASE WHEN t.typtype = 'd' THEN (
+         WITH RECURSIVE base AS (SELECT t.typbasetype AS oid UNION ALL
+                                 SELECT b.typbasetype FROM base JOIN pg_type b USING (oid) WHERE b.typtype = 'd')
+         SELECT base.oid FROM base JOIN pg_type b USING (oid) WHERE b.typtype <> 'd') END,
        a.attidentity <> '' OR coalesce(a.attgenerated = '' AND pg_get_expr(d.adbin, d.adrelid) ~* '\(|\m(current_|local|session_|user)', false),
        coalesce(a.attgenerated = '' AND pg_get_expr(d.adbin, d.adrelid) ~* '\m(now|transaction_timestamp|statement_timestamp|timeofday|age|current_\w+|localtime\w*)\M', false)
   FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_type t ON t.oid = a.atttypid
@@ -61,6 +66,14 @@ SELECT p.proname, bool_or(p.provolatile = 'v'), bool_or(p.provolatile = 's'),
        bool_or(p.prokind = 'a'), bool_or(p.prokind = 'w'), bool_or(p.proretset), bool_and(n.nspname = 'pg_catalog')
   FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang JOIN pg_namespace n ON n.oid = p.pronamespace
  GROUP BY 1)";
+
+/// name, might be proved to read no table (a plain SQL function without settings or defaults of its own), body; of every
+/// function that is user code
+inline constexpr const char* bodies = R"(
+SELECT p.proname, l.lanname = 'sql' AND p.prokind = 'f' AND NOT p.prosecdef AND p.proconfig IS NULL AND p.pronargdefaults = 0
+                  AND p.provolatile <> 'v' AND p.prosrc <> '', p.prosrc
+  FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
+ WHERE p.oid >= 16384 AND l.lanname NOT IN ('c', 'internal'))";
 
 /// symbol, outside pg_catalog, volatile: only those of which one is true
 inline constexpr const char* operators = R"(

@@ -18,6 +18,7 @@ namespace sql = router::sql;
 struct verdict {
   bool safe = true;
   std::set<std::string> relations, user_code;
+  bool calls_user_code = false;  ///< by a name or operator that some user code has
 };
 
 // Walks one definition and gathers what it reaches directly.
@@ -105,6 +106,7 @@ class definition_walker {
       return;
     }
     if (known->second.any_volatile) found_.safe = false;
+    if (known->second.any_user_code) found_.calls_user_code = true;
     if (known->second.any_user_code && known->second.pg_catalog_only)
       found_.user_code.insert("pg_catalog." + name.back());
   }
@@ -120,6 +122,10 @@ class definition_walker {
       case sql::expr_kind::op_all:
       case sql::expr_kind::like:
         if (!e->name.empty() && content_.volatile_operators.contains(e->name.back())) found_.safe = false;
+        if (!e->name.empty() && content_.user_operators.contains(e->name.back())) found_.calls_user_code = true;
+        break;
+      case sql::expr_kind::cast:
+        if (content_.user_casts) found_.calls_user_code = true;
         break;
       case sql::expr_kind::other:
         lost();
@@ -196,6 +202,37 @@ class view_judge {
 };
 
 }  // namespace
+
+void judge_functions(router::catalog& content, const std::vector<function_body>& bodies) {
+  const auto proved = [&](const function_body& body) {
+    if (!body.provable || content.user_casts) return false;
+    const sql::parse_result parsed = sql::parse(body.text);
+    const auto* statements = std::get_if<std::vector<sql::statement>>(&parsed);
+    if (statements == nullptr || statements->size() != 1) return false;
+    const sql::statement& statement = statements->front();
+    if (statement.kind != sql::statement_kind::select || statement.unparsable_parts) return false;
+    verdict found;
+    definition_walker(content, found).query(statement.select.get());
+    return found.safe && !found.calls_user_code && found.relations.empty();
+  };
+  std::set<std::string> open;
+  for (const function_body& body : bodies) open.insert(body.name);
+  // One that calls another is proved in a later round than that one.
+  for (bool again = true; again;) {
+    again = false;
+    for (auto name = open.begin(); name != open.end();) {
+      const auto fails = [&](const function_body& body) { return body.name == *name && !proved(body); };
+      const auto known = content.functions.find(std::string_view{*name});
+      if (known == content.functions.end() || std::any_of(bodies.begin(), bodies.end(), fails)) {
+        ++name;
+        continue;
+      }
+      known->second.any_user_code = false;
+      again = true;
+      name = open.erase(name);
+    }
+  }
+}
 
 void judge_views(router::catalog& content, const view_map& views) {
   view_judge judge(content, views);

@@ -62,6 +62,22 @@ bool gather_state::add_row(std::string_view body) {
   return true;
 }
 
+std::string with_literals(const gather_state& g) {
+  const std::string_view text = g.plan->combine_sql;
+  std::string out;
+  std::size_t from = 0;
+  for (const auto& [at, fragment] : g.plan->literals) {
+    out.append(text.substr(from, at - from)).append("E'");
+    for (const char c : g.json[fragment]) {
+      if (c == '\'' || c == '\\') out.push_back(c);
+      out.push_back(c);
+    }
+    out.push_back('\'');
+    from = at;
+  }
+  return out.append(text.substr(from));
+}
+
 const std::string& gather_state::biggest() const {
   const auto found = std::max_element(json.begin(), json.end(), [](const std::string& a, const std::string& b) { return a.size() < b.size(); });
   return plan->fragments[static_cast<std::size_t>(found - json.begin())].table;

@@ -29,6 +29,9 @@ struct gather_state {
   [[nodiscard]] const std::string& biggest() const;
 };
 
+/// The combining statement with the fragments' rows as string constants in it.
+[[nodiscard]] std::string with_literals(const gather_state& g);
+
 /// Appends `text` as the inside of a JSON string.
 void append_json_text(std::string& out, std::string_view text);
 

@@ -31,6 +31,7 @@ bool session_machine::row_descriptions_agree(std::string_view body) {
 session_machine::verdict session_machine::braid_complete(step& s, branch_index i, std::string_view body) {
   if (braid_.speaker >= 0) return mirror_complete(s, i, body);
   p::command_complete_view complete;
+  bool counted = true;
   if (p::decode(body, complete)) {
     const std::size_t blank = complete.tag.rfind(' ');
     if (blank != std::string_view::npos) {
@@ -38,6 +39,9 @@ session_machine::verdict session_machine::braid_complete(step& s, branch_index i
       std::from_chars(complete.tag.data() + blank + 1, complete.tag.data() + complete.tag.size(), rows);
       braid_.rows += rows;
       braid_.tag.assign(complete.tag.substr(0, blank));
+    } else {
+      braid_.tag = complete.tag;  // EXPLAIN counts nothing
+      counted = false;
     }
   }
   if (braid_.executing > 0) --braid_.executing;
@@ -45,7 +49,7 @@ session_machine::verdict session_machine::braid_complete(step& s, branch_index i
   flush_run(s);
   tell_ordered_rows(s);
   const std::size_t from = s.client_bytes.size();
-  const std::string tag = fmt::format("{} {}", braid_.tag, braid_.rows);
+  const std::string tag = counted ? fmt::format("{} {}", braid_.tag, braid_.rows) : braid_.tag;
   if (txn_.own && cycle_ == cycle_kind::simple) {
     // As a server does: told when the transaction has been committed.
     p::encode_command_complete(held_complete_, tag);

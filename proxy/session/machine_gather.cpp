@@ -97,7 +97,7 @@ void session_machine::fetch_fragments(step& s, std::string_view whole) {
 void session_machine::add_fragments(std::vector<p::optional_value>& values) const {
   for (std::string& json : gather_->json) {
     json.append(json.empty() ? "[]" : "]");
-    values.emplace_back(json);
+    if (gather_->plan->literals.empty()) values.emplace_back(json);
   }
 }
 
@@ -105,7 +105,11 @@ void session_machine::ask_combiner(step& s, const std::vector<std::uint32_t>& ty
                                    const std::vector<p::optional_value>& values, const std::vector<std::int16_t>& result_formats) {
   branch& b = branches_[gather_->combiner];
   const std::size_t from = s.backend_bytes.size();
-  p::encode_parse(s.backend_bytes, "", gather_->plan->combine_sql, types);
+  if (gather_->plan->literals.empty()) {
+    p::encode_parse(s.backend_bytes, "", gather_->plan->combine_sql, types);
+  } else {
+    p::encode_parse(s.backend_bytes, "", with_literals(*gather_), {});
+  }
   p::encode_bind(s.backend_bytes, portal, "", formats, values, result_formats);
   b.facts->unnamed = 0;
   b.unsynced = true;
@@ -132,7 +136,9 @@ void session_machine::run_gather(step& s) {
     if (!ready(s, targets_)) return;
     mark_use(*plan_, route_, targets_);
     braid_ = braid_state{};
-    return fetch_fragments(s, query.text);
+    fetch_fragments(s, gather_->plan->described_sql);
+    if (plan_->effect == router::session_effect::declare_cursor) cursors_.set(plan_->name, gather_->combiner);
+    return;
   }
   if (anything_outstanding()) return;
   sent_ = true;
@@ -182,7 +188,7 @@ bool session_machine::bind_gather(step& s, const p::bind_view& m, const statemen
 
   std::vector<std::uint32_t> types{st.parameter_types.begin(), st.parameter_types.end()};
   types.resize(gather_->plan->parameters, 0);
-  types.resize(types.size() + gather_->json.size(), json_type);
+  if (gather_->plan->literals.empty()) types.resize(types.size() + gather_->json.size(), json_type);
   std::vector<std::int16_t> formats, result_formats;
   for (std::size_t i = 0; i < m.parameters.size(); ++i) formats.push_back(m.formats.of(i));
   formats.resize(types.size(), p::text_format);
@@ -193,6 +199,7 @@ bool session_machine::bind_gather(step& s, const p::bind_view& m, const statemen
   while (given.next(value)) values.push_back(value.null ? p::optional_value{} : p::optional_value{value.bytes});
   add_fragments(values);
   ask_combiner(s, types, m.portal, formats, values, result_formats);
+  if (st.plan->effect == router::session_effect::declare_cursor) cursors_.set(st.plan->name, gather_->combiner);
   const targets home{gather_->combiner};
   gather_.reset();
   branches_[home.front()].expect({answer::bind, disposition::forward});
@@ -233,6 +240,8 @@ session_machine::verdict session_machine::gather_answer(step& s, branch_index i,
       return completes(answer::bind);
     case from_server::command_complete:
       return completes(answer::execute);
+    case from_server::no_data:
+      return completes(e.sequence == combining ? answer::describe_portal : answer::describe_statement);
     case from_server::row_description:
       if (e.sequence != combining) {
         gather_->row_description.assign(frame.bytes);

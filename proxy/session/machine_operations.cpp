@@ -69,7 +69,9 @@ bool session_machine::home_of_statement(step& s, const statement& st, targets& o
   router::route r{router::to_any{}, st.plan->mode, st.plan->needs_primary};
   if (!keyed(*st.plan)) {
     r = router::resolve(*st.plan, *context_->context.map, st.text, st.constants, {}, context_->literals);
-    if (std::holds_alternative<router::to_many>(r.target) || std::holds_alternative<router::to_gather>(r.target)) r.target = router::to_any{};
+    if (std::holds_alternative<router::to_many>(r.target)) r.target = router::to_any{};
+    // Its tables and the types that clients know of need not be everywhere.
+    if (const auto* gathered = std::get_if<router::to_gather>(&r.target)) r.target = router::to_shard{gathered->described_on};
   }
   return place(s, *st.plan, r, out, refusal);
 }

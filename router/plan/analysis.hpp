@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "router/plan/constants.hpp"
@@ -37,6 +38,7 @@ struct query_level {
   std::size_t parent = nowhere;                 ///< the level whose columns this one may refer to
   const sql::from_item* parent_root = nullptr;  ///< this level stands in ON of that join: of the parent it sees no more
   const std::vector<sql::from_item>* from = nullptr;
+  const sql::select_query* query = nullptr;  ///< the SELECT core; none for what writes
   std::size_t target = nowhere;  ///< UPDATE, DELETE, INSERT: the use that is written
   bool top = false;              ///< the statement's own SELECT
   // What keeps the answers of several shards from being put one behind the other; the first of each, "" for none.
@@ -47,6 +49,7 @@ struct query_level {
   bool tablesample = false;
   std::string system_column;
   bool whole_row = false;
+  bool row_value = false;  ///< of a table, and so that the row's own type may come out of it
 };
 
 /// "If `from` is confined to a shard, so is `to`": an equality of two keys that filters rows of `to`.
@@ -71,6 +74,9 @@ struct analysis {
   std::unordered_map<const sql::from_item*, std::size_t> use_of;  ///< FROM items that are relations
   std::vector<std::size_t> parameter_uses;                        ///< how often $n occurs, by n-1
   std::vector<std::size_t> parameter_ties;                        ///< how often as a key's value
+  /// Columns that are named with a schema (schema.table.column), and the table use that each of them means.
+  std::vector<std::pair<const sql::expr*, std::size_t>> schema_columns;
+  std::vector<std::string> common_names;  ///< names of all WITH entries
   function_facts functions;
   bool locking = false, into = false, writes = false;
   bool common_tables = false, set_operation = false;
@@ -80,6 +86,8 @@ struct analysis {
   std::string relation_write;  ///< why a relation keeps the statement from being a read, "" if none does
   bool relation_needs_primary = false;
   std::optional<protocol::error_report> refusal;  ///< several shards: the first rule that was broken
+  /// Several shards: a table whose types only the designated shard can tell clients of, where rows of it are read.
+  std::optional<protocol::error_report> types_differ;
 
   void refuse(protocol::error_report error) {
     if (!refusal) refusal = std::move(error);

@@ -159,6 +159,15 @@ std::size_t use_of_column(const analysis& a, const name_scope& scope, const sql:
   return nowhere;
 }
 
+std::size_t use_of_row(const analysis& a, std::size_t level, const std::string& name) {
+  for (; level != nowhere; level = a.levels[level].parent) {
+    bool opaque = false;
+    const std::size_t use = qualified_at(a, {level, nullptr}, {name, "*"}, opaque);
+    if (use != nowhere || opaque) return use;
+  }
+  return nowhere;
+}
+
 bool names_whole_row(const analysis& a, std::size_t level, const std::string& name) {
   for (; level != nowhere; level = a.levels[level].parent) {
     const found_column found = bare_at(a, {level, nullptr}, name);

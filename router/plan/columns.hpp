@@ -22,6 +22,9 @@ struct name_scope {
 /// True if the use shows a column of this name.
 [[nodiscard]] bool has_column(const table_use& use, const std::string& name);
 
+/// The table use that `name` is the alias of where it stands for a whole row, or nowhere: not a table's row beyond doubt.
+[[nodiscard]] std::size_t use_of_row(const analysis& a, std::size_t level, const std::string& name);
+
 /// True if `name` alone is the alias of some FROM item that the level (or one outside) shows, and no column of theirs.
 [[nodiscard]] bool names_whole_row(const analysis& a, std::size_t level, const std::string& name);
 

@@ -9,10 +9,39 @@ namespace {
 
 constexpr std::array<std::string_view, 6> system_columns{"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"};
 
+/// Take any row and give nothing of its type.
+constexpr std::array<std::string_view, 9> row_readers{"count",    "row_to_json",       "to_json",           "to_jsonb",       "json_agg",
+                                                      "jsonb_agg", "json_build_object", "jsonb_build_object", "json_object_agg"};
+
+/// The parts of a row count, not its type: row_to_json(t), t IS NULL, t::text, ROW(t.*).
+bool reads_row(const sql::expr& e) {
+  switch (e.kind) {
+    case sql::expr_kind::call:
+      return !e.name.empty() && !e.over && std::find(row_readers.begin(), row_readers.end(), e.name.back()) != row_readers.end();
+    case sql::expr_kind::null_test:
+      return true;
+    case sql::expr_kind::indirection:
+      return !e.star && !e.name.empty();
+    case sql::expr_kind::cast:
+      return !e.type.array && !e.type.name.empty() && e.type.name.back() == "text";
+    case sql::expr_kind::row:
+      return std::all_of(e.children.begin(), e.children.end(), [](const sql::expr_ptr& c) {
+        return c == nullptr || c->kind != sql::expr_kind::column || c->star || c->name.size() > 1;
+      });
+    default:
+      return false;
+  }
+}
+
 }  // namespace
 
 void analyzer::read_children(const sql::expr& e, std::size_t level, literal constants) {
-  for (const sql::expr_ptr& child : e.children) read_expr(child, level, constants);
+  const bool reads = reads_row(e);
+  for (const sql::expr_ptr& child : e.children) {
+    row_is_read_ = reads && child != nullptr && child->kind == sql::expr_kind::column;
+    read_expr(child, level, constants);
+    row_is_read_ = false;
+  }
   read_expr(e.filter, level, constants);
   for (const sql::sort_key& key : e.order) read_expr(key.value, level, literal::pinned);
   for (const sql::expr_ptr& child : e.window) read_expr(child, level, literal::pinned);
@@ -116,6 +145,7 @@ void analyzer::read_column(const sql::expr& e, std::size_t level) {
   query_level& here = out_.levels[level];
   if (e.star) {
     here.whole_row = true;
+    if (!row_is_read_ && !e.name.empty()) here.row_value = here.row_value || use_of_row(out_, level, e.name.back()) != nowhere;
     return;
   }
   if (e.name.empty()) return;
@@ -123,7 +153,12 @@ void analyzer::read_column(const sql::expr& e, std::size_t level) {
       std::find(system_columns.begin(), system_columns.end(), e.name.back()) != system_columns.end()) {
     here.system_column = e.name.back();
   }
-  if (e.name.size() == 1 && !here.whole_row && several()) here.whole_row = names_whole_row(out_, level, e.name[0]);
+  if (e.name.size() > 2) {
+    if (const std::size_t use = use_of_column(out_, {level, nullptr}, e); use != nowhere) out_.schema_columns.emplace_back(&e, use);
+  }
+  if (e.name.size() != 1 || !several() || (here.whole_row && here.row_value) || !names_whole_row(out_, level, e.name[0])) return;
+  here.whole_row = true;
+  if (!row_is_read_) here.row_value = here.row_value || use_of_row(out_, level, e.name[0]) != nowhere;
 }
 
 }  // namespace pgbraid::router

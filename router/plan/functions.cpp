@@ -113,6 +113,10 @@ constexpr std::array<std::string_view, 13> catalog_functions{
 constexpr std::array<std::string_view, 7> text_query_prefixes{"query_to_xml", "cursor_to_xml", "table_to_xml", "schema_to_xml",
                                                               "database_to_xml", "ts_stat", "ts_rewrite"};
 
+/// Begin with pg_ or read the catalog, and tell nothing of a table's rows.
+constexpr std::array<std::string_view, 9> tells_of_no_table{"current_database", "current_schema", "current_schemas",    "version",  "pg_typeof",
+                                                            "format_type",      "pg_size_pretty", "pg_client_encoding", "to_regtype"};
+
 bool reads_catalog(std::string_view name) {
   return name.starts_with("pg_") || name.starts_with("has_") || listed(catalog_functions, name);
 }
@@ -195,7 +199,10 @@ void function_reader::note_call(const sql::expr& call) {
   if (listed(sequence_functions, name) || listed(session_functions, name) || has_prefix(session_prefixes, name)) {
     set_once(facts_.session_state, quoted(name));
   }
-  if (reads_catalog(name)) facts_.designated = true;
+  if (reads_catalog(name)) {
+    facts_.designated = true;
+    facts_.measures_shard = facts_.measures_shard || !listed(tells_of_no_table, name);
+  }
   if (name == "currval" || name == "lastval") facts_.sequence_memory = true;
   if (name == "setseed") set_once(facts_.pins, "setseed()");
   if (name == "set_config" && !shows_in_settings(call)) set_once(facts_.pins, "set_config() of a custom setting");

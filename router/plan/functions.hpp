@@ -22,6 +22,7 @@ struct function_facts {
   bool needs_primary = false;  ///< asks for the server's own identity or state
   bool transaction_dependent = false;
   bool designated = false;  ///< reads the catalog: the designated shard's answer is the one that clients know
+  bool measures_shard = false;  ///< and what it tells may be of that shard's own tables
 };
 
 /// Notes what calls, operators and casts mean. Cheap to make; refers to the context, which must outlive it.

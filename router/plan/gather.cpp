@@ -3,26 +3,14 @@
 #include "router/plan/gather.hpp"
 
 #include <algorithm>
-#include <set>
 
 #include "router/plan/analysis.hpp"
+#include "router/plan/gather_sources.hpp"
+#include "router/plan/gather_text.hpp"
 #include "router/plan/words.hpp"
 
 namespace pgbraid::router {
 namespace {
-
-/// FirstNormalObjectId (src/include/access/transam.h): what users create has OIDs from here on.
-constexpr oid first_user_oid = 16384;
-
-std::string quote_identifier(std::string_view name) {
-  std::string out{'"'};
-  for (const char c : name) {
-    if (c == '"') out.push_back('"');
-    out.push_back(c);
-  }
-  out.push_back('"');
-  return out;
-}
 
 std::string json_key(std::string_view name) {
   constexpr std::string_view hex = "0123456789abcdef";
@@ -50,144 +38,67 @@ std::string_view json_type_name(oid type) {
 /// What a JSON column is called on its way.
 std::string text_name(std::size_t column) { return "pgbraid " + std::to_string(column); }
 
-/// Every name that a column could be called by in the text, and whether some column may go unnamed (*, NATURAL).
-struct mentioned {
-  std::set<std::string, std::less<>> names;
-  bool all = false;
-};
-
-mentioned names_in(std::string_view text) {
-  mentioned out;
-  char before = ' ';
-  for (std::size_t i = 0; i < text.size();) {
-    if (text[i] == '"') {
-      std::string name;
-      for (++i; i < text.size() && (text[i] != '"' || text.substr(i, 2) == "\"\""); ++i) {
-        name.push_back(text[i]);
-        if (text[i] == '"') ++i;
-      }
-      ++i;
-      // U&"..." is decoded by the server only.
-      out.all = out.all || before == '&';
-      out.names.insert(std::move(name));
-      before = '"';
-      continue;
-    }
-    if (const std::size_t past = skip_quoted(text, i); past != i) {
-      i = past;
-      continue;
-    }
-    if (is_word_start(text[i])) {
-      const std::size_t end = end_of_word(text, i);
-      std::string word = lower_word(text.substr(i, end - i));
-      out.all = out.all || word == "natural" || word == "table";
-      out.names.insert(std::move(word));
-      before = 'a';
-      i = end;
-      continue;
-    }
-    // count(*) names no column; any other star may.
-    if (text[i] == '*' && before != '(') out.all = true;
-    if (!is_blank(text[i])) before = text[i];
-    ++i;
-  }
-  return out;
+std::string relation_name(const std::string& schema, const std::string& name) {
+  return quote_identifier(schema) + "." + quote_identifier(name);
 }
 
-/// One sharded table of the statement.
-struct table_part {
-  const table_use* use = nullptr;
-  bool all_columns = false;
-  std::vector<const column*> columns;
-};
-
-bool may_gather(const analysis& a) {
-  if (a.writes || a.locking || a.into || a.not_understood || a.refusal) return false;
-  // Code that is not seen may look at the tables themselves; the catalog's functions tell of one shard's.
-  if (!a.functions.user_code.empty() || a.functions.designated) return false;
-  return std::none_of(a.levels.begin(), a.levels.end(), [](const query_level& level) {
-    return level.tablesample || level.whole_row || !level.system_column.empty();
-  });
+std::string relation_name(const gather_table& table) {
+  return relation_name(table.table->schema, table.table->name);
 }
 
-std::optional<std::vector<table_part>> parts_of(const sql::statement& statement, const analysis& a, std::string_view text) {
-  std::vector<table_part> parts;
-  std::size_t placed = 0;
-  std::vector<const sql::from_item*> items(a.uses.size(), nullptr);
-  for (const auto& [item, use] : a.use_of) items[use] = item;
-  const mentioned named = names_in(text);
-  for (std::size_t i = 0; i < a.uses.size(); ++i) {
-    const table_use& use = a.uses[i];
-    if (use.table.where != placement::sharded) continue;
-    ++placed;
-    const sql::from_item* item = items[i];
-    // A name with a schema reaches past WITH, and WITH has no children to leave out.
-    if (item == nullptr || item->name.size() != 1 || item->only || use.table.described == nullptr) return std::nullopt;
-    const auto& hidden = statement.select->with.tables;
-    if (std::any_of(hidden.begin(), hidden.end(), [&](const sql::common_table& t) { return t.name == use.table.name; })) {
-      return std::nullopt;
-    }
-    auto found = std::find_if(parts.begin(), parts.end(), [&](const table_part& p) { return p.use->table.full_name == use.table.full_name; });
-    if (found == parts.end()) found = parts.insert(parts.end(), table_part{&use, named.all, {}});
-    found->all_columns = found->all_columns || !use.column_aliases.empty();
-  }
-  if (placed == 0) return std::nullopt;
-  for (table_part& part : parts) {
-    const std::vector<column>& columns = part.use->table.described->columns;
-    for (const column& c : columns) {
-      if (part.all_columns || named.names.contains(c.name)) part.columns.push_back(&c);
-    }
-    // count(*) needs the rows, though nothing of them.
-    if (part.columns.empty() && !columns.empty()) part.columns.push_back(&columns.front());
-    // A type of one's own may be a domain over JSON.
-    const auto own_type = [](const column* c) { return c->type >= first_user_oid; };
-    if (part.columns.empty() || std::any_of(part.columns.begin(), part.columns.end(), own_type)) return std::nullopt;
-  }
-  return parts;
-}
-
-std::string relation_name(const table_part& part) {
-  return quote_identifier(part.use->table.schema) + "." + quote_identifier(part.use->table.name);
-}
-
-/// The statement's condition, where it may be put into the fragment: one table, one query level, nothing that could come
-/// out otherwise when it is asked twice.
-std::string_view condition_of(const sql::statement& statement, const analysis& a, const std::vector<table_part>& parts,
-                              std::string_view text) {
-  const sql::select_query& q = *statement.select;
-  if (a.levels.size() != 1 || a.uses.size() != 1 || parts.size() != 1 || q.where == nullptr) return {};
+/// The query's condition, where it may be put into the fragment: one table, one query level, nothing that could come out
+/// otherwise when it is asked twice.
+std::string_view condition_of(const gather_query& query, const analysis& a, const gather_set& set) {
+  const sql::select_query& q = *query.statement->select;
+  if (a.levels.size() != 1 || a.uses.size() != 1 || set.tables.size() != 1 || set.sources.size() != 1 || q.where == nullptr) return {};
   if (q.from.size() != 1 || q.from.front().kind != sql::from_kind::relation) return {};
-  if (!a.uses.front().column_aliases.empty() || a.common_tables || a.set_operation) return {};
-  if (!a.functions.write.empty() || a.functions.transaction_dependent || a.functions.needs_primary) return {};
-  const std::string_view condition = where_clause(text);
+  if (!a.uses.front().column_aliases.empty() || a.common_tables || a.set_operation || !a.schema_columns.empty()) return {};
+  if (!a.functions.write.empty() || a.functions.transaction_dependent || a.functions.needs_primary || a.functions.designated) return {};
+  const std::string_view condition = where_clause(query.text.substr(query.begin, query.end - query.begin));
   return condition.find('$') == std::string_view::npos ? condition : std::string_view{};
 }
 
-std::string fragment_sql(const std::vector<table_part>& parts, std::string_view condition) {
+std::string fragment_sql(const gather_set& set, std::string_view condition) {
+  const std::vector<gather_table>& tables = set.tables;
   std::string out;
-  for (std::size_t i = 0; i < parts.size(); ++i) {
+  for (std::size_t i = 0; i < tables.size(); ++i) {
     if (i > 0) out += " UNION ALL ";
     out += "SELECT " + std::to_string(i);
-    const std::string alias = condition.empty() ? "f" : quote_identifier(parts[i].use->alias);
-    for (std::size_t k = 0; k < parts.size(); ++k) {
-      for (const column* c : parts[k].columns) {
+    const std::string alias = condition.empty() ? "f" : quote_identifier(tables[i].alias);
+    for (std::size_t k = 0; k < tables.size(); ++k) {
+      for (const column* c : tables[k].columns) {
         out += ", ";
         // A NULL of the column's type: the branches of UNION must agree.
-        out += k == i ? alias : "(NULL::" + relation_name(parts[k]) + ")";
+        out += k == i ? alias : "(NULL::" + relation_name(tables[k]) + ")";
         out += "." + quote_identifier(c->name);
       }
     }
-    out += " FROM " + relation_name(parts[i]) + " AS " + alias;
+    out += tables[i].only ? " FROM ONLY " : " FROM ";
+    out += relation_name(tables[i]) + " AS " + alias;
     if (!condition.empty()) out.append(" WHERE ").append(condition);
+  }
+  // No rows of a view are asked for, only whether it may be read.
+  for (const gather_source& source : set.sources) {
+    if (source.view == nullptr) continue;
+    out += " UNION ALL SELECT 0";
+    for (const gather_table& table : tables) {
+      for (const column* c : table.columns) out += ", (NULL::" + relation_name(table) + ")." + quote_identifier(c->name);
+    }
+    out += " FROM " + relation_name(source.view->schema, source.view->name) + " AS f WHERE false";
   }
   return out;
 }
 
-std::string with_entry(const table_part& part, std::size_t parameter) {
-  const std::string rows = "$" + std::to_string(parameter) + "::pg_catalog.json";
+/// Marks where a fragment's literal belongs, until all offsets are known: no statement contains a zero byte.
+std::string literal_mark(std::size_t fragment) {
+  return std::string(1, '\0') + std::to_string(fragment) + std::string(1, '\0');
+}
+
+std::string table_entry(const gather_table& table, const std::string& value) {
+  const std::string rows = value + "::pg_catalog.json";
   std::string columns, texts;
-  for (std::size_t i = 0; i < part.columns.size(); ++i) {
-    const column& c = *part.columns[i];
+  for (std::size_t i = 0; i < table.columns.size(); ++i) {
+    const column& c = *table.columns[i];
     if (!columns.empty()) columns += ", ";
     if (const std::string_view type = json_type_name(c.type); !type.empty()) {
       const std::string name = quote_identifier(text_name(i));
@@ -198,49 +109,85 @@ std::string with_entry(const table_part& part, std::size_t parameter) {
     }
     columns += quote_identifier(c.name);
   }
-  std::string from = "pg_catalog.json_populate_recordset(NULL::" + relation_name(part) + ", " + rows + ")";
+  std::string from = "pg_catalog.json_populate_recordset(NULL::" + relation_name(table) + ", " + rows + ")";
   if (!texts.empty()) from = "ROWS FROM (" + from + ", pg_catalog.json_to_recordset(" + rows + ") AS (" + texts + "))";
-  return quote_identifier(part.use->table.name) + " AS MATERIALIZED (SELECT " + columns + " FROM " + from + " AS f)";
+  return quote_identifier(table.entry) + " AS MATERIALIZED (SELECT " + columns + " FROM " + from + " AS f)";
 }
 
-/// The shard that has what cannot be fetched; false if no single one has.
-bool choose_combiner(const analysis& a, std::optional<shard_index>& combiner) {
-  for (const table_use& use : a.uses) {
-    if (use.table.where == placement::system) return false;
-    if (use.table.where != placement::unsharded) continue;
-    if (combiner && *combiner != use.table.shard) return false;
-    combiner = use.table.shard;
+std::optional<std::string> view_entry(const gather_source& source, const gather_set& set) {
+  auto edits = edits_of(source, set);
+  if (!edits) return std::nullopt;
+  std::string columns;
+  for (const column& c : source.view->columns) columns += (columns.empty() ? "" : ", ") + quote_identifier(c.name);
+  return quote_identifier(source.entry) + "(" + columns + ") AS NOT MATERIALIZED (" + edited(source.text, source.begin, source.end, std::move(*edits)) + ")";
+}
+
+/// Takes the marks out of the text and notes where they stood.
+void place_literals(gather_plan& plan) {
+  std::string out;
+  const std::string_view text = plan.combine_sql;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t mark = text.find('\0', at);
+    out.append(text.substr(at, mark - at));
+    if (mark == std::string_view::npos) break;
+    const std::size_t end = text.find('\0', mark + 1);
+    plan.literals.emplace_back(out.size(), std::stoul(std::string{text.substr(mark + 1, end - mark - 1)}));
+    at = end + 1;
+  }
+  plan.combine_sql = std::move(out);
+}
+
+/// The shard that has what cannot be fetched, or whose types clients know; false if no single one has.
+bool choose_combiner(const gather_set& set, std::optional<shard_index>& combiner) {
+  const auto known_there = [](const gather_source& source) { return source.found->types_differ || source.found->functions.designated; };
+  if (std::any_of(set.sources.begin(), set.sources.end(), known_there)) combiner = designated_shard;
+  for (const gather_source& source : set.sources) {
+    for (const table_use& use : source.found->uses) {
+      if (use.table.where == placement::system) return false;
+      if (use.table.where != placement::unsharded) continue;
+      if (combiner && *combiner != use.table.shard) return false;
+      combiner = use.table.shard;
+    }
   }
   return true;
 }
 
 }  // namespace
 
-std::shared_ptr<const gather_plan> make_gather(const sql::statement& statement, const analysis& a, std::string_view text) {
-  if (statement.kind != sql::statement_kind::select || statement.select == nullptr || !may_gather(a)) return nullptr;
+std::shared_ptr<const gather_plan> make_gather(const gather_query& query, const analysis& a, const plan_context& context) {
+  if (query.statement->kind != sql::statement_kind::select || query.statement->select == nullptr) return nullptr;
+  const auto set = gather_sources(query, a, context);
   auto out = std::make_shared<gather_plan>();
-  if (!choose_combiner(a, out->combiner)) return nullptr;
-  const auto parts = parts_of(statement, a, text);
-  if (!parts) return nullptr;
+  if (!set || !choose_combiner(*set, out->combiner)) return nullptr;
+  auto edits = edits_of(set->sources.back(), *set);
+  if (!edits) return nullptr;
 
   out->parameters = static_cast<std::uint32_t>(a.parameter_uses.size());
-  out->fragment_sql = fragment_sql(*parts, condition_of(statement, a, *parts, text));
+  out->fragment_sql = fragment_sql(*set, condition_of(query, a, *set));
   std::string entries;
-  for (std::size_t i = 0; i < parts->size(); ++i) {
-    const table_part& part = (*parts)[i];
-    gather_fragment fragment{part.use->table.full_name, {}};
-    for (std::size_t k = 0; k < part.columns.size(); ++k) {
-      const column& c = *part.columns[k];
+  for (std::size_t i = 0; i < set->tables.size(); ++i) {
+    const gather_table& table = set->tables[i];
+    gather_fragment fragment{table.table->full_name, {}};
+    for (std::size_t k = 0; k < table.columns.size(); ++k) {
+      const column& c = *table.columns[k];
       fragment.json_keys.push_back(json_key(json_type_name(c.type).empty() ? c.name : text_name(k)));
     }
     out->fragments.push_back(std::move(fragment));
     if (i > 0) entries += ", ";
-    entries += with_entry(part, out->parameters + 1 + i);
+    entries += table_entry(table, query.literals ? literal_mark(i) : "$" + std::to_string(out->parameters + 1 + i));
   }
-  const std::size_t at = with_position(text);
-  const bool has_with = !statement.select->with.tables.empty();
-  const std::string inserted = has_with ? " " + entries + "," : "WITH " + entries + " ";
-  out->combine_sql.append(text.substr(0, at)).append(inserted).append(text.substr(at));
+  for (const gather_source& source : set->sources) {
+    if (source.view == nullptr) continue;
+    const auto entry = view_entry(source, *set);
+    if (!entry) return nullptr;
+    entries += ", " + *entry;
+  }
+  const std::string_view own = query.text.substr(query.begin, query.end - query.begin);
+  const bool has_with = !query.statement->select->with.tables.empty();
+  edits->push_back({query.begin + with_position(own), 0, has_with ? " " + entries + "," : "WITH " + entries + " "});
+  out->combine_sql = edited(query.text, 0, query.text.size(), std::move(*edits));
+  out->described_sql = query.literals ? own : query.text;
+  if (query.literals) place_literals(*out);
   return out;
 }
 

@@ -1,15 +1,19 @@
 // The last step of a read over several shards: the rows of its sharded tables are fetched from all of them, and one
-// PostgreSQL answers the statement over what was fetched. The tables are hidden by WITH entries of their own names, so
-// that the statement itself stays as it was written.
+// PostgreSQL answers the statement over what was fetched. WITH entries stand for the tables: of their own names, so that
+// the statement itself stays as it was written, or of names of ours that are put in where no entry can hide the table.
+// Views over sharded tables become entries too. The steps are in gather_query.cpp (where the query stands),
+// gather_sources.cpp (what it reads), gather_text.cpp (names in its text).
 #pragma once
 
 #include "router/plan/route.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace pgbraid::router {
@@ -33,13 +37,24 @@ struct gather_plan {
   std::vector<gather_fragment> fragments;
   /// The statement with the WITH entries put in; fragment i is parameter $(parameters + 1 + i) of type json.
   std::string combine_sql;
+  /// COPY takes no parameters: where in combine_sql the literal of a fragment belongs (offset, fragment), in order.
+  std::vector<std::pair<std::size_t, std::size_t>> literals;
+  std::string described_sql;  ///< what the statement's errors and columns come from: itself, or the query of COPY
   std::uint32_t parameters = 0;     ///< of the statement itself
   std::optional<shard_index> combiner;  ///< the shard that must combine, where the statement reads an unsharded table too
 };
 
-/// The plan for one SELECT, or nothing where the rows of its tables cannot stand for the tables: a whole row as a value,
-/// system columns, functions of one's own, row locks, names with a schema.
-[[nodiscard]] std::shared_ptr<const gather_plan> make_gather(const sql::statement& statement, const analysis& found,
-                                                             std::string_view text);
+/// A query whose tables are to be gathered, and where it stands.
+struct gather_query {
+  const sql::statement* statement = nullptr;  ///< the SELECT
+  std::string_view text;                      ///< of the whole statement
+  std::size_t begin = 0, end = 0;             ///< of the query in it
+  bool literals = false;                      ///< fragments are put into the text
+};
+
+/// The plan for one query, or nothing where the rows of its tables cannot stand for the tables: system columns, functions
+/// of one's own, row locks.
+[[nodiscard]] std::shared_ptr<const gather_plan> make_gather(const gather_query& query, const analysis& found,
+                                                             const plan_context& context);
 
 }  // namespace pgbraid::router

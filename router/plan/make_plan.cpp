@@ -5,6 +5,7 @@
 #include "router/plan/analysis.hpp"
 #include "router/plan/combine.hpp"
 #include "router/plan/definitions.hpp"
+#include "router/plan/gather_text.hpp"
 #include "router/plan/planner.hpp"
 #include "router/plan/refusals.hpp"
 #include "router/plan/statements.hpp"
@@ -37,6 +38,7 @@ class statement_planner {
 
   plan make(const sql::statement& s) {
     plan out;
+    statement_ = &s;
     out.effect = effect_of(s);
     out.tag = tag_of(s);
     out.name = s.name;
@@ -72,27 +74,31 @@ class statement_planner {
     analysis a;
     analyze(s, context_, marks_, a);
     finish(a, concatenate, what, out);
-    if (concatenate && s.kind == kind::select && !one_shard()) gather_instead(s, a, out);
+    if (one_shard()) return;
+    if (const auto whole = query_of(*statement_, text_)) gather_instead(*whole, a, out);
   }
 
   /// What cannot be put together from the shards' answers is answered over their rows, where that can be done.
-  void gather_instead(const sql::statement& s, const analysis& a, plan& out) {
+  void gather_instead(const gather_query& query, const analysis& a, plan& out) {
     auto* keyed = std::get_if<keyed_target>(&out.where);
     if (keyed != nullptr) {
       const bool several = keyed->groups.size() > 1 || keyed->groups.front().sources.size() != 1;
       if (keyed->scatter_allowed || !several) return;
     } else {
       const auto* refused = std::get_if<to_refusal>(&std::get<fixed_target>(out.where).target);
-      if (refused == nullptr || refused->error().id != error_id::cross_shard_read) return;
+      if (refused == nullptr) return;
+      const error_id why = refused->error().id;
+      if (why != error_id::cross_shard_read && why != error_id::types_differ) return;
     }
-    if (make_gather(s, a, text_) == nullptr) return;
+    const auto made = make_gather(query, a, context_);
+    if (made == nullptr) return;
     std::vector<shard_index> shards = owning_shards(*context_.map);
     if (keyed != nullptr) {
       keyed->gather = std::move(shards);
       return;
     }
     out.reason = "rows of all shards are gathered (" + out.reason + ")";
-    out.where = fixed_target{to_gather{std::move(shards)}};
+    out.where = fixed_target{to_gather{std::move(shards), made->combiner.value_or(designated_shard)}};
   }
 
   void finish(const analysis& a, bool concatenate, const std::string& what, plan& out) {
@@ -155,6 +161,9 @@ class statement_planner {
       a.refuse(refuse_session("COPY FROM ... WHERE", "its condition is not looked into over several shards"));
     }
     finish(a, false, "COPY", out);
+    if (one_shard() || c.from || where != placement::sharded || plan_gather(text_, context_) == nullptr) return;
+    out.where = fixed_target{to_gather{owning_shards(*context_.map), designated_shard}};
+    out.reason = "rows of all shards are gathered (COPY of a sharded table)";
   }
 
   void explain(const sql::statement& s, plan& out) {
@@ -171,7 +180,8 @@ class statement_planner {
     }
     analysis a;
     analyze(*s.inner, context_, marks_, a);
-    finish(a, false, "EXPLAIN", out);
+    finish(a, s.inner->kind == kind::select, "EXPLAIN", out);
+    if (const auto whole = one_shard() ? std::nullopt : query_of(s, text_)) gather_instead(*whole, a, out);
     // Without ANALYZE nothing runs: only what the planner itself could not open keeps it from a replica.
     const bool opens = a.relation_write.empty() && !a.not_understood && !a.into;
     const bool known = std::all_of(a.uses.begin(), a.uses.end(), [](const table_use& use) {
@@ -254,6 +264,7 @@ class statement_planner {
   const plan_context& context_;
   constant_marks& marks_;
   std::string_view text_;
+  const sql::statement* statement_ = nullptr;  ///< the one that is being planned
 };
 
 plan unreadable(const plan_context& context, const sql::token_scan& scan, protocol::error_report error,
@@ -289,11 +300,20 @@ std::shared_ptr<const gather_plan> plan_gather(std::string_view text, const plan
   sql::parse_result parsed = sql::parse(text);
   const auto* statements = std::get_if<std::vector<sql::statement>>(&parsed);
   if (statements == nullptr || statements->size() != 1) return nullptr;
+  const sql::statement& statement = statements->front();
+  analysis found;
+  if (statement.kind == kind::copy && statement.copy != nullptr && statement.copy->query == nullptr) {
+    const std::size_t use = analyze_table(statement.copy->table, table_role::read, context, found);
+    const relation* described = found.uses[use].table.described;
+    const auto whole = described == nullptr ? std::nullopt : copy_as_query(*statement.copy, *described, text);
+    return whole ? plan_gather(*whole, given) : nullptr;
+  }
+  const auto query = query_of(statement, text);
+  if (!query) return nullptr;
   const sql::token_scan none;
   constant_marks unused{{}, none};
-  analysis found;
-  analyze(statements->front(), context, unused, found);
-  return make_gather(statements->front(), found, text);
+  analyze(*query->statement, context, unused, found);
+  return make_gather(*query, found, context);
 }
 
 planned make_plan(std::string_view text, const sql::token_scan& scan, const plan_context& given) {

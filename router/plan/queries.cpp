@@ -53,6 +53,7 @@ void analyzer::read_statement(const sql::statement& s, std::size_t parent, bool 
 void analyzer::read_with(const sql::with_clause& with, std::size_t parent) {
   const auto read_body = [&](const sql::common_table& table) {
     out_.common_tables = true;
+    out_.common_names.push_back(table.name);
     if (table.query != nullptr) read_statement(*table.query, parent, false);
   };
   if (with.recursive) {
@@ -90,6 +91,7 @@ void analyzer::read_core(const sql::select_query& q, std::size_t parent, bool to
   const std::size_t level = add_level(parent);
   const auto shape = [&]() -> query_level& { return out_.levels[level]; };
   shape().from = &q.from;
+  shape().query = &q;
   shape().top = top;
   shape().distinct = q.distinct;
   shape().grouped = !q.group_by.empty() || q.grouping_sets;
@@ -216,9 +218,8 @@ void analyzer::judge_relation(const resolved_table& table, table_role role) {
       out_.refuse(refuse_session("a temporary table", "it lives on one server only"));
       return;
     case placement::spread_view:
-      out_.refuse(refuse_read("view \"" + table.full_name + "\" reads tables of several shards",
-                              "Query the tables below the view, tied to one value of their sharding key."));
-      return;
+      // Refused by the cascade's steps, all but gathering.
+      break;
     case placement::sharded:
       if (table.described == nullptr) {
         out_.refuse(context_.schema->relations.empty() ? catalog_not_read()
@@ -233,7 +234,12 @@ void analyzer::judge_relation(const resolved_table& table, table_role role) {
   }
   if (table.described == nullptr) return;
   if (table.described->types_differ) {
-    out_.refuse(make_error(error_id::types_differ, table.full_name, table.described->types_differ_detail));
+    protocol::error_report error = make_error(error_id::types_differ, table.full_name, table.described->types_differ_detail);
+    if (role != table_role::read) {
+      out_.refuse(std::move(error));
+    } else if (!out_.types_differ) {
+      out_.types_differ = std::move(error);
+    }
   }
   const bool view = table.described->kind == 'v';
   const bool local =

@@ -42,6 +42,7 @@ struct to_many {
 /// All shards that have rows, whose rows one server then answers the statement over (see gather.hpp).
 struct to_gather {
   std::vector<shard_index> shards;  ///< ascending, two or more
+  shard_index described_on = 0;     ///< where it is prepared and described
   friend bool operator==(const to_gather&, const to_gather&) = default;
 };
 /// Not at all: the client gets this error.

@@ -140,10 +140,10 @@ fixed_target refusal(protocol::error_report error) {
 
 chosen_target choose_target(const analysis& a, const plan_context& context, bool concatenate, const std::string& what) {
   if (a.refusal) return refused(*a.refusal);
+  if (a.types_differ) return refused(*a.types_differ);
   if (a.not_understood) {
     return refused(
-        refuse_syntax("it contains something that pgbraid does not know (such as XML, MERGE, named "
-                      "arguments)"));
+        refuse_syntax("it contains something that pgbraid does not know (such as XML or MERGE)"));
   }
   if (a.into) return refused(make_error(error_id::ddl_over_shards, "SELECT INTO"));
   const bool any_table = !a.uses.empty();
@@ -154,6 +154,11 @@ chosen_target choose_target(const analysis& a, const plan_context& context, bool
     return {fixed_target{mirror_target(*context.map)}, "a write to a reference table: done on every shard alike"};
   }
   const other_tables others = others_of(a);
+  for (const table_use& use : a.uses) {
+    if (use.table.where != placement::spread_view) continue;
+    return refused(refuse_read("view \"" + use.table.full_name + "\" reads tables of several shards",
+                               "Query the tables below the view, tied to one value of their sharding key."));
+  }
   const bool sharded = std::any_of(a.uses.begin(), a.uses.end(),
                                    [](const table_use& use) { return use.table.where == placement::sharded; });
   if (!sharded) return without_sharded(a, others);

@@ -7,19 +7,6 @@
 namespace pgbraid::router {
 namespace {
 
-std::size_t skip_blanks(std::string_view text, std::size_t at) {
-  while (at < text.size()) {
-    if (is_blank(text[at])) {
-      ++at;
-    } else if (const std::size_t past = skip_comment(text, at); past != at) {
-      at = past;
-    } else {
-      break;
-    }
-  }
-  return at;
-}
-
 /// Past 'it''s', and past E'it\'s' when `escapes`.
 std::size_t skip_string(std::string_view text, std::size_t at, bool escapes) {
   for (std::size_t i = at + 1; i < text.size(); ++i) {
@@ -44,6 +31,19 @@ std::size_t skip_dollar_string(std::string_view text, std::size_t at) {
 }
 
 }  // namespace
+
+std::size_t skip_blanks(std::string_view text, std::size_t at) {
+  while (at < text.size()) {
+    if (is_blank(text[at])) {
+      ++at;
+    } else if (const std::size_t past = skip_comment(text, at); past != at) {
+      at = past;
+    } else {
+      break;
+    }
+  }
+  return at;
+}
 
 std::size_t end_of_word(std::string_view text, std::size_t at) {
   while (at < text.size() && is_word_part(text[at])) ++at;

@@ -25,6 +25,9 @@ namespace pgbraid::router {
 /// begins with E'...' begins at its quote: backslashes are looked after by what stands before.
 [[nodiscard]] std::size_t skip_quoted(std::string_view text, std::size_t at);
 
+/// Past blanks and comments that begin at `at`.
+[[nodiscard]] std::size_t skip_blanks(std::string_view text, std::size_t at);
+
 /// Where WITH entries may be put into a query's text: behind its WITH [RECURSIVE], or before its first word.
 [[nodiscard]] std::size_t with_position(std::string_view text);
 

@@ -203,8 +203,8 @@ expr_ptr reader::read_operator(const A_Expr& node, expr_ptr left) {
     case AEXPR_BETWEEN_SYM:
     case AEXPR_NOT_BETWEEN_SYM: {
       // Its bounds may stand in either order: no range that a planner may read as low to high.
-      expr_ptr out = build(expr_kind::other);
-      unparsable_ = true;
+      expr_ptr out = build(expr_kind::op);
+      out->name = {"<="};
       read_exprs(reinterpret_cast<const List*>(node.rexpr), out->children);
       return out;
     }
@@ -215,6 +215,11 @@ expr_ptr reader::read_operator(const A_Expr& node, expr_ptr left) {
 expr_ptr reader::read_call(const FuncCall& call) {
   expr_ptr out = make(expr_kind::call, call.location);
   out->name = name_of(call.funcname);
+  // Its arguments are looked at by their places.
+  const bool by_place = !out->name.empty() && out->name.back() == "set_config";
+  for (const Node* argument : list_view<>(call.args)) {
+    if (by_place && argument->type == T_NamedArgExpr) unparsable_ = true;
+  }
   read_exprs(call.args, out->children);
   read_sort_keys(call.agg_order, out->order);
   out->filter = read_expr(call.agg_filter);
@@ -289,10 +294,7 @@ expr_ptr reader::read_leaf(const Node* node) {
       return out;
     }
     case T_NamedArgExpr: {
-      const auto& argument = *reinterpret_cast<const NamedArgExpr*>(node);
-      expr_ptr out = not_understood(argument.location);
-      out->children.push_back(read_expr(reinterpret_cast<const Node*>(argument.arg)));
-      return out;
+      return read_expr(reinterpret_cast<const Node*>(reinterpret_cast<const NamedArgExpr*>(node)->arg));
     }
     case T_XmlExpr:
       return read_xml(*reinterpret_cast<const XmlExpr*>(node));

@@ -23,11 +23,11 @@ pg_row row(std::vector<const char*> values) {
 catalog_answers small() {
   catalog_answers a;
   a.schemas = {row({"public"}), row({"pg_catalog"})};
-  a.relations = {row({"16400", "public", "orders", "r", "p"}), row({"16410", "public", "scratch", "r", "u"}),
-                 row({"1259", "pg_catalog", "pg_class", "r", "p"})};
+  a.relations = {row({"16400", "public", "orders", "r", "p", "f"}), row({"16410", "public", "scratch", "r", "u", "t"}),
+                 row({"1259", "pg_catalog", "pg_class", "r", "p", "f"})};
   a.columns = {
-      row({"16400", "customer_id", "23", "-1", "t", "f", "f", "f", "f"}), row({"16400", "state", "16500", "-1", "t", "t", "f", "f", "f"}),
-      row({"16400", "total", "1700", "655366", "t", "f", "t", "f", "f"}), row({"99999", "lost", "23", "-1", "t", "f", "f", "f", "f"})};
+      row({"16400", "customer_id", "23", "-1", "t", "f", "f", nullptr, "f", "f"}), row({"16400", "state", "16500", "-1", "t", "t", "f", nullptr, "f", "f"}),
+      row({"16400", "total", "1700", "655366", "t", "f", "t", "1700", "f", "f"}), row({"99999", "lost", "23", "-1", "t", "f", "f", nullptr, "f", "f"})};
   a.functions = {row({"lower", "f", "f", "f", "f", "f", "f", "t"}), row({"random", "t", "f", "f", "f", "f", "f", "t"}),
                  row({"count", "f", "f", "f", "t", "f", "f", "t"}), row({"mine", "f", "t", "t", "f", "f", "t", "f"})};
   a.operators = {row({"=~", "t", "t"}), row({"<->", "t", "f"})};
@@ -59,6 +59,39 @@ router::relation judged(const std::string& definition) {
 
 }  // namespace
 
+TEST_CASE("SQL functions that read no table are like built-in ones") {
+  catalog_answers a = small();
+  a.functions = {row({"lower", "f", "f", "f", "f", "f", "f", "t"}), row({"random", "t", "f", "f", "f", "f", "f", "t"})};
+  const auto add = [&](const char* name, const char* provable, const char* body) {
+    a.functions.push_back(row({name, "f", "f", "t", "f", "f", "f", "f"}));
+    a.bodies.push_back(row({name, provable, body}));
+  };
+  add("plain", "t", "SELECT lower($1) || 'x'");
+  add("outer", "t", "SELECT inner_one($1)");
+  add("inner_one", "t", "SELECT plain($1)");
+  add("reads", "t", "SELECT count(*) FROM orders");
+  add("calls_reads", "t", "SELECT reads()");
+  add("draws", "t", "SELECT random()");
+  add("several", "t", "SELECT 1; SELECT 2");
+  add("writes", "t", "WITH x AS (DELETE FROM orders RETURNING 1) SELECT 1");
+  add("broken", "t", "SELEC 1");
+  add("operator_of_mine", "t", "SELECT 1 =~ 2");
+  add("spoken", "f", "SELECT 1");
+  add("mixed", "t", "SELECT 1");
+  a.bodies.push_back(row({"mixed", "f", "BEGIN RETURN 1; END"}));
+  const auto user_code = [&](const std::string& name) { return read_catalog(a).content.functions.find(name)->second.any_user_code; };
+  for (const char* name : {"plain", "outer", "inner_one"}) {
+    INFO(name);
+    CHECK_FALSE(user_code(name));
+  }
+  for (const char* name : {"reads", "calls_reads", "draws", "several", "writes", "broken", "operator_of_mine", "spoken", "mixed"}) {
+    INFO(name);
+    CHECK(user_code(name));
+  }
+  a.user_casts = {row({"t"})};
+  CHECK(user_code("plain"));
+}
+
 TEST_CASE("rows become a catalog") {
   const shard_catalog shard = read_catalog(small());
   const router::catalog& c = shard.content;
@@ -70,6 +103,10 @@ TEST_CASE("rows become a catalog") {
   CHECK(orders->columns[2].modifier == 655366);
   CHECK(orders->columns[2].generated);
   CHECK(c.find_relation("public", "scratch")->persistence == 'u');
+  CHECK(c.find_relation("public", "scratch")->row_security);
+  CHECK_FALSE(orders->row_security);
+  CHECK(orders->columns[1].base_type == 0);
+  CHECK(orders->columns[2].base_type == 1700);
   CHECK(c.functions.find("random")->second.any_volatile);
   CHECK(c.functions.find("mine")->second.any_user_code);
   CHECK(c.functions.find("mine")->second.any_set_returning);
@@ -222,19 +259,19 @@ TEST_CASE("the shards' catalogs become one") {
     CHECK(warned(merged(), "public.orders does not exist on shard s1"));
   }
   SECTION("other columns") {
-    second.columns[0] = row({"16400", "customer_id", "20", "-1", "t", "f", "f", "f", "f"});
+    second.columns[0] = row({"16400", "customer_id", "20", "-1", "t", "f", "f", nullptr, "f", "f"});
     CHECK(warned(merged(), "columns of public.orders"));
   }
   SECTION("types of other OIDs") {
     second.types = {row({"16600", "public", "mood", nullptr}), row({"16501", "public", "_mood", "16600"})};
-    second.columns[1] = row({"16400", "state", "16600", "-1", "t", "t", "f", "f", "f"});
+    second.columns[1] = row({"16400", "state", "16600", "-1", "t", "t", "f", nullptr, "f", "f"});
     const auto m = merged();
     CHECK(m.warnings.empty());  // the column's type has the same name
     CHECK(m.content.find_relation("public", "orders")->types_differ);
   }
   SECTION("a type inside a type") {
     catalog_answers first = small();
-    first.columns[1] = second.columns[1] = row({"16400", "state", "16501", "-1", "t", "t", "f", "f", "f"});
+    first.columns[1] = second.columns[1] = row({"16400", "state", "16501", "-1", "t", "t", "f", nullptr, "f", "f"});
     second.types = {row({"16600", "public", "mood", nullptr}), row({"16501", "public", "_mood", "16600"})};
     const auto m = merge_catalogs(
         {std::make_shared<shard_catalog>(read_catalog(first)), std::make_shared<shard_catalog>(read_catalog(second))},
@@ -242,14 +279,31 @@ TEST_CASE("the shards' catalogs become one") {
     CHECK(m.content.find_relation("public", "orders")->types_differ);
     CHECK(m.content.find_relation("public", "orders")->types_differ_detail.find("16600") != std::string::npos);
   }
+  SECTION("a domain is described as its base type") {
+    catalog_answers first = small();
+    first.columns[1] = second.columns[1] = row({"16400", "state", "16500", "-1", "t", "t", "f", "1700"});
+    second.types = {row({"16600", "public", "mood", nullptr})};
+    const auto m = merge_catalogs(
+        {std::make_shared<shard_catalog>(read_catalog(first)), std::make_shared<shard_catalog>(read_catalog(second))},
+        map);
+    CHECK_FALSE(m.content.find_relation("public", "orders")->types_differ);
+  }
+  SECTION("the primary key of a sharded table") {
+    catalog_answers first = small();
+    first.constraints = {row({"public.orders", "p", "orders_pkey", "customer_id", nullptr, nullptr, nullptr, "1"}),
+                         row({"public.orders", "p", "orders_pkey", "total", nullptr, nullptr, nullptr, "2"}),
+                         row({"public.orders", "u", "other", "state", nullptr, nullptr, nullptr, "1"})};
+    const auto m = merge_catalogs({std::make_shared<shard_catalog>(read_catalog(first)), nullptr}, map);
+    CHECK(m.content.find_relation("public", "orders")->primary_key == std::vector<std::string>{"customer_id", "total"});
+  }
   SECTION("a shard that was not read yet says nothing") {
     const auto m = merge_catalogs({std::make_shared<shard_catalog>(read_catalog(small())), nullptr}, map);
     CHECK(m.warnings.empty());
   }
   SECTION("an unsharded table is described by the shard where it lives") {
     map.unsharded = {{"public.flags", 1}};
-    second.relations.push_back(row({"17000", "public", "flags", "r", "p"}));
-    second.columns.push_back(row({"17000", "on_", "16", "-1", "t", "f", "f", "f", "f"}));
+    second.relations.push_back(row({"17000", "public", "flags", "r", "p", "f"}));
+    second.columns.push_back(row({"17000", "on_", "16", "-1", "t", "f", "f", nullptr, "f", "f"}));
     CHECK(merged().content.find_relation("public", "flags")->columns.size() == 1);
   }
 }

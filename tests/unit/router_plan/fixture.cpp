@@ -134,7 +134,7 @@ catalog demo_catalog() {
   c.schemas = {"public", "pg_catalog", "information_schema", "tenant"};
   add(c, "customers",
       {col("id", int8), col("name", text), col("email", text), col("country", text), col("balance", numeric),
-       col("created", timestamptz)});
+       col("created", timestamptz)}).primary_key = {"id"};
   add(c, "orders",
       {col("customer_id", int8), col("id", uuid), col("item", text), col("amount", numeric),
        col("placed", timestamptz)});
@@ -169,6 +169,7 @@ catalog demo_catalog() {
   relation& totals = add(c, "totals", {col("customer_id", int8), col("total", numeric)}, 'v');
   totals.view_read_safe = true;
   totals.view_relations = {"public.orders"};
+  totals.definition = " SELECT orders.customer_id,\n    sum(orders.amount) AS total\n   FROM public.orders\n  GROUP BY orders.customer_id;";
   relation& noisy = add(c, "noisy", {col("code", text)}, 'v');
   noisy.view_relations = {"public.countries"};
   relation& quick = add(c, "quick", {col("id", int8)}, 'v');

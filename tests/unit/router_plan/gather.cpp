@@ -77,15 +77,101 @@ TEST_CASE("only columns that are named are fetched", "[gather]") {
 TEST_CASE("what rows cannot stand for is not gathered", "[gather]") {
   const world w(2);
   for (const char* sql :
-       {"SELECT count(*) FROM public.orders", "SELECT count(o) FROM orders o", "SELECT max(ctid) FROM orders",
-        "SELECT count(*) FROM ONLY orders", "SELECT count(*) FROM orders TABLESAMPLE SYSTEM (1)", "SELECT id FROM orders ORDER BY 1 FOR UPDATE",
-        "SELECT count(*), order_total(1) FROM orders", "WITH orders AS (SELECT * FROM orders) SELECT count(*) FROM orders",
-        "SELECT count(*) FROM orders, pg_class", "SELECT pg_relation_size('orders'), count(*) FROM orders", "SELECT count(*) FROM totals",
-        "DELETE FROM orders", "SELECT 1", "SELECT count(*) FROM orders; SELECT 1",
-        "WITH x AS (DELETE FROM notes WHERE customer_id = 5 RETURNING id) SELECT count(*) FROM orders, x"}) {
+       {"SELECT o FROM orders o", "SELECT max(ctid) FROM orders", "SELECT count(*) FROM ONLY (orders)", "SELECT count(*) FROM U&\"orders\" , public.orders",
+        "SELECT count(*) FROM orders TABLESAMPLE SYSTEM (1)", "SELECT id FROM orders ORDER BY 1 FOR UPDATE",
+        "SELECT count(*), order_total(1) FROM orders", "SELECT count(*) FROM orders, pg_class",
+        "SELECT pg_relation_size('orders'), count(*) FROM orders", "SELECT count(*) FROM quick", "DELETE FROM orders", "SELECT 1",
+        "SELECT count(*) FROM orders; SELECT 1", "WITH x AS (DELETE FROM notes WHERE customer_id = 5 RETURNING id) SELECT count(*) FROM orders, x",
+        "COPY orders TO '/tmp/x'", "COPY orders FROM STDIN", "COPY (SELECT 1) TO STDOUT", "DECLARE c CURSOR WITH HOLD FOR SELECT * FROM orders"}) {
     INFO(sql);
     CHECK(plan_gather(sql, w.context) == nullptr);
   }
+}
+
+namespace {
+
+/// The combining statement without the WITH entries of tables.
+std::string combined(const world& w, const char* sql) {
+  const auto plan = plan_gather(sql, w.context);
+  INFO(sql);
+  REQUIRE(plan != nullptr);
+  std::string out = plan->combine_sql;
+  for (auto at = out.find(" AS MATERIALIZED ("); at != std::string::npos; at = out.find(" AS MATERIALIZED (")) {
+    const std::string_view close = ") AS f)";
+    out.erase(at, out.find(close, at) + close.size() - at);
+  }
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("names that WITH cannot hide are replaced", "[gather]") {
+  const world w(2);
+  CHECK(combined(w, "SELECT count(*) FROM public.orders") == "WITH \"pgbraid 1\" SELECT count(*) FROM \"pgbraid 1\" AS \"orders\"");
+  CHECK(combined(w, "SELECT public.orders.id FROM \"public\" /* x */ . orders * WHERE Public.orders.item = 'public.orders' ORDER BY 1") ==
+        "WITH \"pgbraid 1\" SELECT orders.id FROM \"pgbraid 1\" AS \"orders\" WHERE orders.item = 'public.orders' ORDER BY 1");
+  CHECK(combined(w, "SELECT max(o.id) FROM ONLY orders o, orders") ==
+        "WITH \"pgbraid 1\", \"orders\" SELECT max(o.id) FROM ONLY \"pgbraid 1\" o, orders");
+  CHECK(combined(w, "WITH orders AS (SELECT * FROM orders) SELECT count(*) FROM orders") ==
+        "WITH \"pgbraid 1\", orders AS (SELECT * FROM \"pgbraid 1\" AS \"orders\") SELECT count(*) FROM orders");
+  CHECK(combined(w, "TABLE public.orders LIMIT 1") == "WITH \"pgbraid 1\" TABLE \"pgbraid 1\" LIMIT 1");
+}
+
+TEST_CASE("what a primary key fixes joins GROUP BY", "[gather]") {
+  const world w(2);
+  const auto grouping = [&](const char* sql) {
+    const std::string text = combined(w, sql);
+    return text.substr(text.find("GROUP BY"));
+  };
+  CHECK(grouping("SELECT c.id, c.name, count(*) FROM customers c GROUP BY c.id") == "GROUP BY \"c\".\"name\", c.id");
+  CHECK(grouping("SELECT id AS who, name, count(*) FROM customers GROUP BY 1 HAVING count(*) > 1") ==
+        "GROUP BY \"customers\".\"name\", 1 HAVING count(*) > 1");
+  CHECK(grouping("SELECT id AS who, name, count(*) FROM customers GROUP BY who") == "GROUP BY \"customers\".\"name\", who");
+  CHECK(grouping("SELECT x, y, count(*) FROM public.customers c (x, y) GROUP BY x").starts_with("GROUP BY \"c\".\"y\", \"c\".\"email\", "));
+  // No primary key, or not all of it.
+  CHECK(grouping("SELECT o.id, o.item FROM orders o GROUP BY o.id") == "GROUP BY o.id");
+  CHECK(grouping("SELECT c.name, max(c.id) FROM customers c GROUP BY c.name") == "GROUP BY c.name");
+  CHECK(grouping("SELECT c.id, c.name FROM customers c GROUP BY ROLLUP (c.id), c.name") == "GROUP BY ROLLUP (c.id), c.name");
+}
+
+TEST_CASE("views become entries of their definition", "[gather]") {
+  world w(2);
+  CHECK(combined(w, "SELECT max(total) FROM totals") ==
+        "WITH \"pgbraid 1\", \"pgbraid 2\"(\"customer_id\", \"total\") AS NOT MATERIALIZED ( SELECT orders.customer_id,\n    sum(orders.amount) AS total\n"
+        "   FROM \"pgbraid 1\" AS \"orders\"\n  GROUP BY orders.customer_id) SELECT max(total) FROM \"pgbraid 2\" AS \"totals\"");
+  const auto plan = plan_gather("SELECT max(total) FROM totals", w.context);
+  CHECK(plan->fragment_sql.ends_with(" UNION ALL SELECT 0, (NULL::\"public\".\"orders\").\"customer_id\", (NULL::\"public\".\"orders\").\"amount\""
+                                     " FROM \"public\".\"totals\" AS f WHERE false"));
+  catalog guarded = *w.context.schema;
+  guarded.relations.find("public.orders")->second.row_security = true;
+  w.context.schema = &guarded;
+  CHECK(plan_gather("SELECT max(total) FROM totals", w.context) == nullptr);
+  CHECK(plan_gather("SELECT max(amount) FROM orders", w.context) != nullptr);
+}
+
+TEST_CASE("COPY and DECLARE carry their query inside", "[gather]") {
+  const world w(2);
+  CHECK(combined(w, "DECLARE c CURSOR FOR SELECT id FROM orders") == "DECLARE c CURSOR FOR WITH \"orders\" SELECT id FROM orders");
+  CHECK(combined(w, "COPY (WITH a AS (SELECT 1) SELECT max(id) FROM orders, a) TO STDOUT") ==
+        "COPY (WITH \"orders\", a AS (SELECT 1) SELECT max(id) FROM orders, a) TO STDOUT");
+  CHECK(combined(w, "EXPLAIN ANALYZE VERBOSE SELECT max(id) FROM orders") == "EXPLAIN ANALYZE VERBOSE WITH \"orders\" SELECT max(id) FROM orders");
+  CHECK(combined(w, "EXPLAIN (COSTS OFF, FORMAT json) SELECT max(id) FROM orders") ==
+        "EXPLAIN (COSTS OFF, FORMAT json) WITH \"orders\" SELECT max(id) FROM orders");
+  CHECK(combined(w, "EXPLAIN (SELECT max(id) FROM orders)") == "EXPLAIN WITH \"orders\" (SELECT max(id) FROM orders)");
+  const auto plan = plan_gather("COPY notes (body, id) TO STDOUT (FORMAT csv)", w.context);
+  REQUIRE(plan != nullptr);
+  CHECK(plan->described_sql == "SELECT \"body\", \"id\" FROM ONLY \"public\".\"notes\"");
+  REQUIRE(plan->literals.size() == 1);
+  CHECK(plan->combine_sql.substr(plan->literals[0].first).starts_with("::pg_catalog.json) AS f) SELECT"));
+  CHECK(plan->combine_sql.ends_with(") TO STDOUT (FORMAT csv)"));
+}
+
+TEST_CASE("types that only one shard can tell of are combined there", "[gather]") {
+  const world w(2);
+  const auto plan = plan_gather("SELECT * FROM typed", w.context);
+  REQUIRE(plan != nullptr);
+  CHECK(plan->combiner == shard_index{0});
+  CHECK(plan_gather("SELECT * FROM typed, reports", w.context) == nullptr);
 }
 
 TEST_CASE("an unsharded table says where the rows are combined", "[gather]") {

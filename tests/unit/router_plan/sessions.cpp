@@ -150,6 +150,8 @@ TEST_CASE("over several shards", "[sessions]") {
             {"ANALYZE orders", "refused: ANALYZE over several shards is not supported"},
             {"LOCK TABLE orders", "refused: a write to more than one shard is not supported: LOCK TABLE"},
             {"DECLARE c CURSOR FOR SELECT * FROM orders",
+             "shards s0, s1 gathered (replica allowed)"},
+            {"DECLARE c CURSOR WITH HOLD FOR SELECT * FROM orders",
              "refused: this query over several shards is not supported: DECLARE CURSOR..."},
             {"DECLARE c CURSOR FOR SELECT * FROM orders WHERE customer_id = 5", "shard {5} (replica allowed)"},
             {"SELECT * FROM pg_temp.x", "refused: a temporary table is not supported here..."},

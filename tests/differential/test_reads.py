@@ -1,0 +1,203 @@
+"""What applications and reports ask: a fixed list over four shards, each answered as one PostgreSQL answers it."""
+
+from pathlib import Path
+
+import pytest
+
+from braid import Braid, Endpoint, sharded_topology
+from cluster import Cluster
+from sides import ask, compare, load, sharding_with
+from statements import Statement
+
+KEYS = {"shops": "id", "sales": "shop_id", "visits": "shop_id"}
+
+# One statement in a line; rows are compared in their order where the statement ends with ORDER BY and more.
+GROUPS = {
+    "a primary key in GROUP BY": """
+        SELECT s.id, s.name, count(*) FROM shops s JOIN sales x ON x.shop_id = s.id GROUP BY s.id ORDER BY s.id
+        SELECT s.id, s.name, s.mood, count(x.id), sum(x.amount) FROM shops s LEFT JOIN sales x ON x.shop_id = s.id AND x.day < '2024-02-01' GROUP BY s.id HAVING count(x.id) > 2 ORDER BY sum(x.amount) DESC, s.id LIMIT 5
+        SELECT s.*, count(*) FROM shops s JOIN visits v ON v.shop_id = s.id GROUP BY s.id ORDER BY s.id
+        SELECT id, name, max(day) FROM shops JOIN sales USING (id) GROUP BY shops.id ORDER BY 1
+        SELECT name, count(*) FROM shops, sales WHERE shop_id = shops.id GROUP BY shops.id ORDER BY shops.id, name
+        SELECT s.id AS shop, upper(s.name) AS n, count(*) FROM shops s JOIN sales x ON x.shop_id = s.id GROUP BY 1 ORDER BY 1
+        SELECT s.id AS shop, s.name, count(*) FROM shops s JOIN sales x ON x.shop_id = s.id GROUP BY shop ORDER BY shop
+        SELECT (s.name), x.shop_id, x.id, x.amount, count(v.at) FROM sales x JOIN shops s ON s.id = x.shop_id LEFT JOIN visits v ON v.shop_id = s.id GROUP BY x.id, s.id, (x.shop_id) ORDER BY x.id
+        SELECT s.name, (SELECT max(v.visitor) FROM visits v WHERE v.visitor < s.name), count(*) FROM shops AS s(id, name) JOIN sales x ON x.shop_id = s.id GROUP BY s.id ORDER BY s.id
+        SELECT t.n, count(*) FROM (SELECT s.id, s.name AS n, count(*) AS c FROM shops s JOIN sales x ON x.shop_id = s.id GROUP BY s.id) t GROUP BY t.n ORDER BY 1
+        SELECT s.name, count(*) FROM shops s GROUP BY s.name, s.mood ORDER BY s.name, 2
+        SELECT s.id, s.name, count(*) FROM shops s GROUP BY ROLLUP (s.id), s.name ORDER BY 1, 2
+        SELECT x.amount FROM sales x GROUP BY x.id
+    """,
+    "names with a schema, ONLY, WITH": """
+        SELECT count(*) FROM public.sales
+        SELECT sales.seller, sum(sales.amount) FROM public.sales GROUP BY sales.seller ORDER BY 1
+        SELECT public.sales.seller, max(public.sales.amount) FROM public.sales GROUP BY public.sales.seller ORDER BY public.sales.seller
+        SELECT s.name, sum(amount) FROM public.shops AS s JOIN "public"."sales" ON sales.shop_id = s.id GROUP BY s.name ORDER BY 1
+        SELECT count(*) FROM ONLY sales
+        SELECT count(*), count(visitor) FROM ONLY public.visits v, shops * WHERE v.shop_id <> shops.id
+        SELECT count(*) FROM ONLY (public.visits) v, ONLY(sales) s
+        WITH sales AS (SELECT * FROM sales WHERE amount > 300) SELECT count(*), sum(amount) FROM sales
+        WITH shops AS (SELECT id FROM public.shops WHERE id < 50), x AS (SELECT shop_id FROM sales) SELECT count(*) FROM shops JOIN x ON x.shop_id = shops.id
+        WITH RECURSIVE sales (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM sales WHERE n < 5) SELECT n, (SELECT count(*) FROM public.sales o WHERE o.shop_id = sales.n) FROM sales ORDER BY n
+        SELECT count(*) FROM sales WHERE shop_id IN (WITH sales AS (SELECT id FROM shops WHERE id % 3 = 0) SELECT id FROM sales)
+        TABLE public.visits ORDER BY shop_id, at LIMIT 4
+        (TABLE public.visits EXCEPT ALL TABLE visits) UNION ALL TABLE ONLY public.visits ORDER BY 1, 2 LIMIT 3
+    """,
+    "views": """
+        SELECT * FROM shop_sales ORDER BY id
+        SELECT count(*), sum(taken) FROM good_shops
+        SELECT g.label, v.visitor FROM good_shops g JOIN visits v ON v.shop_id = g.shop WHERE v.visitor = 'v3' ORDER BY 1, 2
+        SELECT * FROM days ORDER BY 1
+        SELECT * FROM public.monthly ORDER BY month
+        SELECT a.month, b.taken FROM monthly a JOIN monthly b USING (month) ORDER BY 1
+        SELECT count(*) FROM flagged f JOIN sales ON sales.shop_id = f.id WHERE rent > 100
+        SELECT * FROM shop_sales WHERE id = 7
+        SELECT s.id FROM shop_sales s WHERE total > (SELECT avg(taken) FROM good_shops) ORDER BY 1
+        SELECT nonsense FROM shop_sales
+        WITH good_shops AS (SELECT 1 AS shop) SELECT * FROM good_shops
+        SELECT row_to_json(f) FROM flagged f ORDER BY id LIMIT 2
+    """,
+    "types of one's own and whole rows": """
+        SELECT mood, count(*), sum(rent), avg(rent) FROM shops GROUP BY mood ORDER BY mood
+        SELECT id, spot, (spot).street, (spot).number FROM shops ORDER BY (spot).street, id LIMIT 7
+        SELECT DISTINCT tags FROM shops ORDER BY 1
+        SELECT tag, count(*) FROM shops, unnest(tags) AS tag GROUP BY tag ORDER BY tag
+        SELECT info->>'size' AS size, count(*) FROM shops WHERE info @> '{"open": true}' GROUP BY 1 ORDER BY 1
+        SELECT jsonb_agg(info ORDER BY id) FROM shops WHERE id < 6
+        SELECT max(mood), min(mood), array_agg(DISTINCT mood) FROM shops
+        SELECT s.id FROM shops s WHERE s.mood = 'happy'::mood ORDER BY s.rent DESC NULLS LAST, s.id LIMIT 3
+        SELECT row_to_json(s) FROM shops s ORDER BY s.id LIMIT 3
+        SELECT json_agg(x ORDER BY x.id) FROM sales x WHERE x.id < 5
+        SELECT count(s), count(DISTINCT s) FROM shops s
+        SELECT s::text, s.* IS NOT NULL FROM shops s ORDER BY s.id LIMIT 2
+        SELECT ROW(s.*), json_build_object('shop', s) FROM shops AS s ORDER BY s.id DESC LIMIT 2
+        SELECT g, tag, count(*) FROM generate_series(1, 3) AS g, shops, unnest(tags) AS tag WHERE id % 3 = g GROUP BY g, tag ORDER BY 1, 2
+        SELECT s.id, to_jsonb(x) FROM shops s LEFT JOIN sales x ON x.shop_id = s.id AND x.id < 20 ORDER BY s.id, x.id LIMIT 30
+        SELECT s IS NULL, x IS NOT NULL, count(*) FROM shops s FULL JOIN visits x ON x.shop_id = s.id + 150 GROUP BY 1, 2 ORDER BY 1, 2
+    """,
+    "keys": """
+        SELECT count(*) FROM sales WHERE shop_id = ANY ('{1,2,3}'::bigint[])
+        SELECT shop_id, sum(amount) FROM sales WHERE shop_id = ANY (ARRAY[1, 2, 3, NULL]) GROUP BY 1 ORDER BY 1
+        SELECT count(*) FROM sales WHERE shop_id = 40 + 2
+        SELECT id FROM sales WHERE shop_id = abs(-7) ORDER BY id
+        SELECT count(*), max(id) FROM sales WHERE shop_id BETWEEN 10 AND 5
+        SELECT id FROM sales WHERE shop_id BETWEEN 5 AND 10 AND shop_id > 12
+        SELECT shop_id, id FROM sales WHERE shop_id IN (3, 4, 5) ORDER BY id DESC LIMIT 6
+        SELECT * FROM sales WHERE shop_id = 5 OR shop_id = 9 ORDER BY shop_id, id
+        SELECT count(*) FROM shops a JOIN shops b ON b.id = a.id + 1 WHERE a.id = 5
+        SELECT count(*) FROM shops a, shops b WHERE a.id = 5 AND b.id = 6
+        SELECT count(*) FROM sales WHERE (shop_id, id) IN ((1, 200), (2, 1), (3, 2))
+        SELECT count(*) FROM shops WHERE id = (SELECT max(shop_id) FROM sales)
+        SELECT count(*) FROM shops WHERE id NOT IN (SELECT shop_id FROM visits)
+    """,
+    "reports": """
+        SELECT day, sum(amount), sum(sum(amount)) OVER (ORDER BY day) FROM sales GROUP BY day ORDER BY day
+        SELECT shop_id, id, rank() OVER (PARTITION BY seller ORDER BY amount DESC, id) FROM sales ORDER BY shop_id, id LIMIT 20
+        SELECT seller, mood, grouping(seller, mood), count(*) FROM sales JOIN shops ON shops.id = shop_id GROUP BY CUBE (seller, mood) ORDER BY 1, 2, 3
+        SELECT DISTINCT ON (seller) seller, amount, id FROM sales ORDER BY seller, amount DESC, id
+        SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY amount), mode() WITHIN GROUP (ORDER BY seller) FROM sales
+        SELECT date_trunc('week', day)::date AS week, count(*) FILTER (WHERE amount > 500) AS big, string_agg(DISTINCT seller, ',' ORDER BY seller) FROM sales GROUP BY 1 ORDER BY 1
+        SELECT s.name, l.amount FROM shops s CROSS JOIN LATERAL (SELECT amount FROM sales x WHERE x.shop_id = s.id ORDER BY amount DESC LIMIT 2) l ORDER BY s.id, l.amount DESC LIMIT 10
+        SELECT d::date, coalesce(sum(amount), 0) FROM generate_series(DATE '2024-01-01', DATE '2024-01-10', INTERVAL '1 day') d LEFT JOIN sales ON day = d GROUP BY 1 ORDER BY 1
+        WITH RECURSIVE chain AS (SELECT id, 1 AS depth FROM shops WHERE id = 1 UNION ALL SELECT s.id, depth + 1 FROM chain c JOIN shops s ON s.id = c.id + 3 WHERE depth < 6) SELECT * FROM chain ORDER BY depth
+        SELECT id FROM shops WHERE EXISTS (SELECT FROM sales WHERE shop_id = shops.id AND amount > 700) INTERSECT SELECT shop_id FROM visits ORDER BY 1
+        SELECT shop_id, count(*) FROM sales GROUP BY shop_id HAVING count(*) > (SELECT avg(c) FROM (SELECT count(*) AS c FROM visits GROUP BY shop_id) q) ORDER BY 1 FETCH FIRST 3 ROWS ONLY
+        SELECT lag(amount) OVER w, amount, first_value(day) OVER w FROM sales WHERE shop_id < 4 WINDOW w AS (PARTITION BY shop_id ORDER BY id) ORDER BY id
+        SELECT count(*), n.name FROM customers c JOIN countries n ON n.code = c.country GROUP BY n.code ORDER BY 2
+    """,
+    "functions": """
+        SELECT twice(sum(amount)), thrice(max(amount)) FROM sales
+        SELECT label(id, name), count(*) FROM shops WHERE id < 30 GROUP BY 1 ORDER BY 1
+        SELECT id, thrice(amount) FROM sales WHERE thrice(amount) > 2000 ORDER BY id
+        SELECT twice(rent) FROM shops WHERE id = 5
+        SELECT current_database(), version(), pg_typeof(max(amount)), count(*) FROM sales
+        SELECT max(make_interval(days => id::int, hours => 3)) FROM sales
+        SELECT id FROM shops WHERE id BETWEEN SYMMETRIC 9 AND 5 ORDER BY id
+        SELECT count(*) FROM shops WHERE id NOT BETWEEN SYMMETRIC 9 AND 5
+    """,
+    "COPY": """
+        COPY (SELECT * FROM sales ORDER BY shop_id, id) TO STDOUT
+        COPY (SELECT seller, sum(amount) FROM public.sales GROUP BY 1 ORDER BY 1) TO STDOUT WITH (FORMAT csv, HEADER, FORCE_QUOTE (seller))
+        COPY (SELECT id, 'it''s \\\\ (' || name, spot, info FROM shops ORDER BY id) TO STDOUT CSV
+        COPY (SELECT id FROM shops WHERE id IN (1, 2, 3) ORDER BY id) TO STDOUT (FORMAT binary)
+        COPY (SELECT * FROM shop_sales ORDER BY id) TO STDOUT (DELIMITER '|', NULL 'none')
+        COPY shops TO STDOUT
+        COPY sales (seller, id) TO STDOUT WITH (FORMAT csv, HEADER)
+        COPY public.visits TO STDOUT
+        COPY (SELECT nonsense FROM sales) TO STDOUT
+        COPY (WITH a AS (SELECT 1) SELECT count(*) FROM sales, a) TO STDOUT
+        COPY (VALUES (1), (2)) TO STDOUT
+    """,
+}
+
+
+def check(two_sides, statement):
+    one, many = (ask(client, statement) for client in two_sides)
+    assert compare(statement, one, many) is True, f"{statement.sql}: {compare(statement, one, many)} {many[4]}"
+
+
+def statements():
+    return [(group, line.strip()) for group, lines in GROUPS.items() for line in lines.strip().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def two_sides():
+    """(one PostgreSQL with all rows, pgbraid over four shards), as raw clients."""
+    whole, parts = Cluster(shards=1, replicas=0), Cluster(shards=4, replicas=0)
+    try:
+        whole.start(), parts.start()
+        load(whole, parts, Path(__file__).with_name("shops.sql").read_text(), KEYS)
+        topology = sharded_topology(parts)
+        with Braid(sharded_topology(parts, sharding=sharding_with(topology, KEYS))) as braid:
+            one, many = Endpoint(whole.shards[0].primary.port).raw(), braid.raw()
+            yield one, many
+            one.close(), many.close()
+    finally:
+        whole.stop(), parts.stop()
+
+
+@pytest.mark.parametrize("sql", [pytest.param(sql, id=f"{group} {i}") for i, (group, sql) in enumerate(statements())])
+def test_read(two_sides, sql):
+    ordered = "ORDER BY" in sql.rsplit(")", 1)[-1]
+    check(two_sides, Statement(sql, ordered=ordered))
+
+
+@pytest.mark.parametrize("sql", [
+    "SELECT s.id, s.name, count(*) FROM shops s JOIN sales x ON x.shop_id = s.id WHERE s.id < $1 GROUP BY s.id ORDER BY s.id",
+    "SELECT shop_id, count(*) FROM public.sales WHERE shop_id IN ($1, $2, $3) GROUP BY 1 ORDER BY 1",
+    "SELECT * FROM sales WHERE shop_id IN ($1, $2, $3)", "SELECT * FROM good_shops WHERE shop > $1 ORDER BY 1",
+    "SELECT row_to_json(s) FROM shops s WHERE id < $1 ORDER BY id", "SELECT count(*) FROM sales WHERE shop_id = $1 + $2"])
+def test_read_with_parameters(two_sides, sql):
+    values = tuple(range(5, 5 + sql.count("$")))
+    check(two_sides, Statement(sql, values, ordered="ORDER BY" in sql))
+
+
+@pytest.mark.parametrize("sql", [
+    "SELECT counted()", "SELECT indirect()", "SELECT spoken(1)", "SELECT mixed(1)", "SELECT spoken(id::int), count(*) FROM shops GROUP BY 1",
+    "SELECT s FROM shops s ORDER BY id", "SELECT array_agg(s) FROM shops s", "SELECT count(*) FROM sales TABLESAMPLE SYSTEM (100)",
+    "SELECT max(xmin::text) FROM shops", "SELECT pg_relation_size('sales'), count(*) FROM sales"])
+def test_refused(two_sides, sql):
+    """What each shard would answer for itself alone."""
+    refused = ask(two_sides[1], Statement(sql))[4]
+    assert refused[0]["C"] == "0A000" and refused[0]["H"], refused
+
+
+@pytest.mark.parametrize("sql,lines", [
+    ("EXPLAIN SELECT count(*) FROM sales", ["Aggregate", "CTE sales"]), ("EXPLAIN (ANALYZE, COSTS OFF) SELECT id FROM shops ORDER BY id", ["Sort"]),
+    ("EXPLAIN VERBOSE (SELECT max(id) FROM sales)", ["Aggregate"]), ("EXPLAIN (FORMAT yaml) WITH a AS (SELECT id FROM shops) SELECT count(*) FROM a", ["Aggregate"]),
+    ("EXPLAIN SELECT day FROM visits JOIN sales USING (shop_id)", ["Join"])])
+def test_explain(two_sides, sql, lines):
+    many = ask(two_sides[1], Statement(sql))
+    text = "\n".join(row[0].decode() for row in many[2])
+    assert many[0] is None and all(line in text for line in lines), many
+    assert many[1] == ask(two_sides[0], Statement(sql))[1] and many[3] == ["EXPLAIN"]
+
+
+def test_a_cursor(two_sides):
+    for client in two_sides:
+        client.query("BEGIN")
+    for sql in ("DECLARE c SCROLL CURSOR FOR SELECT s.id, s.name, count(*) FROM shops s JOIN public.sales x ON x.shop_id = s.id GROUP BY s.id ORDER BY s.id",
+                "FETCH 3 FROM c", "FETCH BACKWARD 2 FROM c", "MOVE 10 IN c", "FETCH c", "SELECT count(*) FROM visits", "FETCH LAST FROM c", "CLOSE c", "FETCH c"):
+        check(two_sides, Statement(sql, ordered=True))
+    for client in two_sides:
+        client.query("ROLLBACK")
