@@ -81,6 +81,13 @@ session_machine::verdict session_machine::quiet_answer(step& s, branch_index i, 
     case from_server::command_complete:
       if (e.kind == answer::execute) pop_answer(i);
       return verdict::drop;
+    case from_server::row_description:
+    case from_server::no_data:
+      if (e.kind != answer::describe_statement) return verdict::drop;
+      note_shape(i, e.statement, frame);
+      b.shape_due = false;
+      pop_answer(i);
+      return verdict::drop;
     default:
       return verdict::drop;
   }

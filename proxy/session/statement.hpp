@@ -4,6 +4,7 @@
 
 #include "router/plan/planner.hpp"
 
+#include <atomic>
 #include <cstdint>
 #include <list>
 #include <memory>
@@ -26,6 +27,7 @@ struct statement {
   router::plan_ptr plan;
   std::uint64_t plan_generation = 0;          ///< routing_context's generation that `plan` was made under
   const routing_context* planned_in = nullptr;
+  std::uint64_t shape = 0;                    ///< of its result as clients have been told; 0: nobody has been
 };
 using statement_ptr = std::shared_ptr<statement>;
 
@@ -33,15 +35,25 @@ using statement_ptr = std::shared_ptr<statement>;
 /// runs on: its worker.
 class statement_registry {
  public:
-  /// `worker` keeps the ids of two workers apart: backends move between them.
-  explicit statement_registry(unsigned worker) : next_id_{(std::uint64_t{worker} << 40) + 1} {}
+  /// `worker` keeps the ids of two workers apart: backends move between them. `changes`: what all workers count changes of
+  /// the schema with; null: this is the only one.
+  explicit statement_registry(unsigned worker, std::atomic<std::uint64_t>* changes = nullptr)
+      : changes_{changes == nullptr ? &own_changes_ : changes}, next_id_{(std::uint64_t{worker} << 40) + 1} {}
 
   /// An id that no other statement or session of this process has.
   [[nodiscard]] std::uint64_t fresh_id() noexcept { return next_id_++; }
   /// The statement for this text and these types under `context`; `made` tells whether it is new.
   [[nodiscard]] statement_ptr get(const routing_context* context, std::string_view text, std::vector<router::oid> types, bool& made);
+  /// The schema may have changed: whoever prepares a statement from now on gets one of its own, not one whose plans on
+  /// servers were made before. Reaches all workers.
+  void schema_changed();
+  /// This statement no longer gives what it was prepared for: nobody new gets it.
+  void retire(std::uint64_t id);
 
  private:
+  std::atomic<std::uint64_t> own_changes_{0};
+  std::atomic<std::uint64_t>* changes_;
+  std::uint64_t seen_changes_ = 0;
   std::unordered_map<std::string, std::weak_ptr<statement>> known_;
   std::uint64_t next_id_;
   std::size_t sweep_at_ = 1024;
@@ -60,11 +72,12 @@ struct sql_names {
   std::vector<std::pair<std::string, std::uint64_t>> entries;  ///< name and id
 };
 
-/// Which statements a backend has, by id, least recently used first out.
+/// Which statements a backend has, by id, least recently used first out; and the shape of their results there, 0 where it is
+/// not known.
 class prepared_set {
  public:
-  /// True if `id` is there; makes it the most recent.
-  [[nodiscard]] bool touch(std::uint64_t id);
+  /// The shape of `id`, which becomes the most recent; null: it is not there.
+  [[nodiscard]] std::uint64_t* touch(std::uint64_t id);
   void add(std::uint64_t id);
   void remove(std::uint64_t id);
   void clear();
@@ -73,8 +86,11 @@ class prepared_set {
   [[nodiscard]] std::uint64_t evict();
 
  private:
-  std::list<std::uint64_t> order_;
-  std::unordered_map<std::uint64_t, std::list<std::uint64_t>::iterator> where_;
+  struct entry {
+    std::uint64_t id, shape;
+  };
+  std::list<entry> order_;
+  std::unordered_map<std::uint64_t, std::list<entry>::iterator> where_;
 };
 
 /// The name on a backend of the statement with this id.

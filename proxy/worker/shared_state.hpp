@@ -36,6 +36,7 @@ struct shared_state {
   looked_up_passwords looked_up;
   boost::asio::thread_pool slow_work{1};     ///< PBKDF2
   std::atomic<unsigned> clients{0};
+  std::atomic<std::uint64_t> schema_changes{0};  ///< see statement_registry
   client_counts users_clients, databases_clients;
 
   /// The topology in force. runs on: any thread.

@@ -160,7 +160,7 @@ class Braid(Endpoint):
         """Until statements are answered on every shard and, where there are replicas, reads go to one."""
         def answers():
             self.must_run()
-            connection = self.connect(dbname=dbname)
+            connection = self.connect(dbname=dbname, autocommit=True)
             try:
                 with connection.cursor() as cursor:
                     cursor.execute("SELECT 1")

@@ -18,6 +18,7 @@ struct script_options {
   bool replicas = false;     ///< shards have a replica, given when the machine allows one
   bool hold_leases = false;  ///< `acquire` is answered by grant() only
   std::size_t max_message = 64u << 20;
+  config::pool_mode pool_mode = config::pool_mode::transaction;
   std::size_t client_chunk = 0;  ///< most bytes that the client's side delivers at once; 0: all there are
   std::size_t server_chunk = 0;
   std::size_t client_cut = 0;  ///< the client's stream is also cut at this offset
