@@ -216,6 +216,10 @@ class session_machine {
   [[nodiscard]] std::uint64_t id_of_name(std::string_view name) const;
   [[nodiscard]] bool op_on_name(step& s, std::string_view name, std::string_view frame, answer kind);
   void ensure_prepared(step& s, branch_index b, statement& st, std::uint64_t unnamed_serial);
+  // machine_parsed.cpp: Parse that no server need be asked for
+  [[nodiscard]] std::uint64_t parse_key(const statement& st) const;
+  [[nodiscard]] bool parsed_before(const statement& st) const;
+  void note_parsed(branch_index b, statement& st);
   // machine_shape.cpp: what a statement's result looks like
   [[nodiscard]] bool shape_unknown(branch_index b, const statement& st) const;
   void await_shape(const statement_ptr& st);

@@ -169,6 +169,7 @@ session_machine::verdict session_machine::forward_answer(step& s, branch_index i
   switch (frame.type) {
     case from_server::parse_complete:
       if (e.kind == answer::parse && e.statement != 0 && !unconfirmed_.empty() && (!braid_.active || e.sequence > braid_.heard)) {
+        if (const statement_ptr* const st = statements_.find(unconfirmed_.front())) note_parsed(i, **st);
         unconfirmed_.erase(unconfirmed_.begin());
       }
       return completes(answer::parse);

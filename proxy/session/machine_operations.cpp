@@ -153,6 +153,11 @@ bool session_machine::op_parse(step& s, std::string_view frame) {
   if (const auto* fixed = std::get_if<router::fixed_target>(&st->plan->where)) {
     if (const auto* refused = std::get_if<router::to_refusal>(&fixed->target)) return op_error(s, refused->error());
   }
+  if (!name.empty() && parsed_before(*st)) {
+    statements_.set(name, std::move(st));
+    answer_locally(s, p::backend::parse_complete);
+    return true;
+  }
 
   // Prepared where the Bind that follows will want it.
   p::error_report refusal;
@@ -287,7 +292,7 @@ void session_machine::open_portal(std::string_view name, const statement_ptr& st
   if (!name.empty()) return portals_.set(name, {st, home});
   unnamed_portal_.branches.assign(home.begin(), home.end());
   // Which statement it is matters only until its shape is known.
-  if (shape_unknown(home.front(), *st)) {
+  if (st && shape_unknown(home.front(), *st)) {
     unnamed_portal_.statement = st;
   } else if (unnamed_portal_.statement) {
     unnamed_portal_.statement.reset();

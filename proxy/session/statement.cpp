@@ -8,9 +8,30 @@ namespace pgbraid::proxy {
 
 std::string backend_statement_name(std::uint64_t id) { return fmt::format("pgbraid_{:x}", id); }
 
+// Changes of the schema make all of them doubtful. Nobody counts who still needs which: too many begin anew.
+void statement_memory::forget_old() {
+  constexpr std::size_t most = 65'536;
+  const std::uint64_t now = changes();
+  if (now == parsed_at_ && parsed_.size() < most) return;
+  parsed_.clear();
+  parsed_at_ = now;
+}
+
+void statement_memory::note_parsed(std::uint64_t key) {
+  const std::lock_guard lock{mutex_};
+  forget_old();
+  parsed_.insert(key);
+}
+
+bool statement_memory::parsed(std::uint64_t key) {
+  const std::lock_guard lock{mutex_};
+  forget_old();
+  return parsed_.contains(key);
+}
+
 statement_ptr statement_registry::get(const routing_context* context, std::string_view text, std::vector<router::oid> types,
                                       bool& made) {
-  if (const std::uint64_t now = changes_->load(std::memory_order_relaxed); now != seen_changes_) {
+  if (const std::uint64_t now = memory_.changes(); now != seen_changes_) {
     known_.clear();
     seen_changes_ = now;
   }
@@ -38,8 +59,6 @@ statement_ptr statement_registry::get(const routing_context* context, std::strin
   made = true;
   return fresh;
 }
-
-void statement_registry::schema_changed() { changes_->fetch_add(1, std::memory_order_relaxed); }
 
 void statement_registry::retire(std::uint64_t id) {
   std::erase_if(known_, [id](const auto& item) {

@@ -38,7 +38,7 @@ constexpr unsigned session_bits = 24;
 }  // namespace
 
 worker::worker(shared_state& shared, unsigned number)
-    : shared_{shared}, number_{number}, guard_{io_.get_executor()}, tick_{io_.get_executor()}, topology_{shared.topology()}, statements_{number, &shared.schema_changes} {}
+    : shared_{shared}, number_{number}, guard_{io_.get_executor()}, tick_{io_.get_executor()}, topology_{shared.topology()}, statements_{number, shared.statements} {}
 
 worker::~worker() {
   sessions_.clear_and_dispose([](session* s) { intrusive_ptr_release(s); });

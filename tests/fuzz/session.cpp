@@ -314,7 +314,8 @@ class driver {
   }
 
   settings_registry settings_;
-  statement_registry statement_registry_{0};
+  statement_memory statement_memory_;
+  statement_registry statement_registry_{0, statement_memory_};
   routing_contexts contexts_{std::size_t{1} << 16};
   session_environment environment_{settings_, statement_registry_, contexts_, nullptr};
   std::unique_ptr<session_machine> machine_;

@@ -85,7 +85,8 @@ class machine_script {
 
   script_options options_;
   settings_registry settings_;
-  statement_registry statements_{0};
+  statement_memory memory_;
+  statement_registry statements_{0, memory_};
   routing_contexts contexts_{1u << 20};
   session_environment environment_;
   std::unique_ptr<session_machine> machine_;
