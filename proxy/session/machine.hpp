@@ -139,6 +139,7 @@ class session_machine {
   [[nodiscard]] router::shard_index any_shard(bool write) const;
   [[nodiscard]] branch_index branch_for(step& s, router::shard_index shard, bool replica);
   [[nodiscard]] bool keeps_sequences() const noexcept;
+  [[nodiscard]] bool holds_nothing() const noexcept;
   [[nodiscard]] bool awaits_lease(const targets& wanted) const noexcept;
   [[nodiscard]] bool ready(step& s, const targets& wanted);
   [[nodiscard]] bool prepare(step& s, branch_index b);

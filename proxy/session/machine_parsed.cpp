@@ -26,8 +26,7 @@ std::uint64_t session_machine::parse_key(const statement& st) const {
 // Nothing else is asked in this batch, and the session has no server connection that could be asked.
 bool session_machine::parsed_before(const statement& st) const {
   if (!batch_synced_ || pinned_ >= 0) return false;
-  const auto held = [](const branch& b) { return b.state != branch_state::free; };
-  if (std::any_of(branches_.begin(), branches_.end(), held)) return false;
+  if (!holds_nothing()) return false;
   const auto other = [](const operation& o) { return o.type != p::frontend::parse && o.type != p::frontend::sync; };
   if (std::any_of(operations_.begin(), operations_.end(), other)) return false;
   return env_.statements.memory().parsed(parse_key(st));

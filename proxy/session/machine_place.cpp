@@ -51,6 +51,10 @@ bool session_machine::keeps_sequences() const noexcept {
   return std::any_of(branches_.begin(), branches_.end(), [](const branch& b) { return b.state == branch_state::ready && !b.replica && b.wrote; });
 }
 
+bool session_machine::holds_nothing() const noexcept {
+  return std::all_of(branches_.begin(), branches_.end(), [](const branch& b) { return b.state == branch_state::free; });
+}
+
 branch_index session_machine::branch_for(step& s, router::shard_index shard, bool replica) {
   std::size_t free_slot = branches_.size();
   int found = -1;
@@ -200,6 +204,8 @@ void session_machine::mark_use(const router::plan& plan, const router::route& r,
 }
 
 void session_machine::pin(branch_index b, std::string reason) {
+  // Its temporary schema stays with a backend, and shows: PREPARE TRANSACTION minds whether it is made or there.
+  if (reason == "temporary objects") indelible_ = true;
   if (pinned_ >= 0) return;
   pinned_ = b;
   pin_reason_ = std::move(reason);
