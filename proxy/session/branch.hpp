@@ -28,6 +28,8 @@ enum class disposition : std::uint8_t {
 
 /// expectation::local_type of what is done about names of SQL's PREPARE.
 inline constexpr char of_names = 'N';
+/// The same where nothing depends on it; expectation::statement is the name's id.
+inline constexpr char of_optional_name = 'O';
 
 /// One answer that a branch still owes.
 struct expectation {

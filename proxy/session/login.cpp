@@ -373,6 +373,7 @@ class client_greeting {
     settings_ptr made = registry.none();
     const auto add = [&](std::string name, const std::string& value) {
       if (name == "time zone") name = "timezone";
+      if (name == "datestyle") return void(made = registry.with(made, date_style_setting(nullptr, value, set_statement(name, value))));
       made = registry.with(made, {name, value, set_statement(name, value)});
     };
     if (const auto options = startup_.find("options"); options && !options->empty()) {

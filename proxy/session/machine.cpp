@@ -75,7 +75,7 @@ void session_machine::next_cycle(step& s) {
     case p::frame_status::complete:
       break;
   }
-  told_ = cycle_failed_ = force_primary_ = placed_ = sent_ = false;
+  told_ = cycle_failed_ = force_primary_ = placed_ = sent_ = names_tried_ = false;
   batch_writer_.reset();
   collecting_ = false;
   again_ = true;

@@ -209,7 +209,7 @@ class session_machine {
   [[nodiscard]] bool names_in_place(step& s, branch_index b, const router::plan& p, std::string_view sql);
   [[nodiscard]] std::string deallocate_foreign(branch_index b);
   void deallocate(step& s, branch_index b, std::string_view name);
-  void prepare_name(step& s, branch_index b, const std::string& name);
+  void prepare_name(step& s, branch_index b, const std::string& name, bool optional);
   void own_query(step& s, branch_index b, std::string_view sql);
   void note_prepare(branch_index b, const router::plan& p, std::string_view sql);
   void prepare_over();
@@ -327,6 +327,7 @@ class session_machine {
   bool draining_ = false;
   std::optional<router::shard_index> batch_writer_;
   settings_ptr batch_base_;            ///< settings before the batch's implicit transaction changed any
+  bool names_tried_ = false;           ///< the simple statement's branch has been asked to prepare what it may use
   bool control_sent_ = false;          ///< the operation's statement of control is on its way as a part of the batch
   named_map<statement_ptr> statements_;
   named_map<sql_statement> sql_;       ///< of SQL's PREPARE
