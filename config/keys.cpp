@@ -25,8 +25,7 @@ constexpr std::array functions{choice_row{"postgres_hash"},   choice_row{"consis
                                choice_row{"lookup", refused}, choice_row{"schema", refused}};
 constexpr std::array replica_uses{choice_row{"prefer"}, choice_row{"require"}, choice_row{"off"}};
 constexpr std::array consistencies{choice_row{"session"}, choice_row{"global", refused}, choice_row{"eventual"}};
-constexpr std::array pool_modes{choice_row{"transaction"}, choice_row{"session", refused},
-                                choice_row{"statement", refused}};
+constexpr std::array pool_modes{choice_row{"transaction"}, choice_row{"session"}, choice_row{"statement"}};
 constexpr std::array client_tls_modes{choice_row{"disable"}, choice_row{"allow"}, choice_row{"require"}};
 constexpr std::array server_tls_modes{choice_row{"disable"}, choice_row{"allow"},     choice_row{"prefer"},
                                       choice_row{"require"}, choice_row{"verify-ca"}, choice_row{"verify-full"}};
@@ -132,7 +131,7 @@ constexpr key_row table[] = {
   {"databases.*.reads.treat_as_write", text_list, "", "Functions that must run on the primary whatever they declare."},
 
   {"databases.*.pool", section, "", "Connections to the servers."},
-  {"databases.*.pool.mode", choice, "transaction", "For how long a client keeps a server connection.", built, 0, 0, pool_modes},
+  {"databases.*.pool.mode", choice, "transaction", "For how long a client keeps a server connection: for a `transaction`, and longer where its state cannot be moved; from its first statement to its end (`session`: all its reads go to the primary too); for one `statement`: BEGIN is refused.", built, 0, 0, pool_modes},
   {"databases.*.pool.size", integer, "20", "Connections to each server for each user and database, over all workers.", built, 1, 10'000},
   {"databases.*.pool.max_connections", integer, "0", "Connections to each server for the database, over all users; 0 is no limit.", built, 0, 100'000},
   {"databases.*.pool.reserve", integer, "0", "Connections beyond `size` that may be opened for clients that have waited for `reserve_after`.", built, 0, 10'000},

@@ -26,8 +26,10 @@ enum class severity : std::uint8_t { error, fatal };
   row(no_such_database, "3D000", fatal, "database \"{}\" does not exist",                                               \
       "Databases are listed under \"databases\" in the topology.")                                                      \
   row(authentication_failed, "28P01", fatal, "password authentication failed for user \"{}\"", "")                      \
-  row(replication_not_supported, "0A000", fatal, "replication connections are not supported yet",                       \
+  row(replication_over_shards, "0A000", fatal, "database \"{}\" has several shards: a replication connection goes to one server", \
       "Connect to the server itself for replication.")                                                                  \
+  row(transaction_left_open, "0A000", fatal, "transaction blocks are not allowed in statement pooling mode",             \
+      "Set pool.mode to transaction for clients that use them.")                                                        \
   row(shutting_down, "57P01", fatal, "terminating connection: pgbraid is shutting down", "")                            \
   row(too_many_clients, "53300", fatal, "sorry, too many clients already (limits.max_clients is {})", "")               \
   row(too_many_clients_of_user, "53300", fatal, "too many connections for role \"{}\" (the limit is {})", "")               \
@@ -64,6 +66,9 @@ enum class severity : std::uint8_t { error, fatal };
   row(sequence_memory, "55000", error, "currval() and lastval() tell what one server connection remembers",             \
       "Call them in the transaction that called nextval(), or use INSERT ... RETURNING.")                               \
   row(no_such_savepoint, "3B001", error, "savepoint \"{}\" does not exist", "")                                         \
+  row(transaction_block, "0A000", error, "transaction blocks are not allowed in statement pooling mode",                \
+      "Set pool.mode to transaction for clients that use them.")                                                        \
+  row(result_type_changed, "0A000", error, "cached plan must not change result type", "")                               \
   row(not_in_transaction, "25P01", error, "{} can only be used in transaction blocks", "")                              \
   row(server_results_differ, "XX000", error, "the shards describe this result differently: {}",                         \
       "Bring the schemas of the shards in line.")                                                                       \

@@ -62,22 +62,25 @@ bool refused_this_way(const p::backend_login::failed& failed) {
 
 /// One login under way.
 struct login_attempt {
-  server_pool& pool;
+  worker& owner;
+  const server_endpoint endpoint;
+  const p::parameter_list parameters;  ///< of the startup packet, beside user and database
   channel io;
   std::optional<p::error_report> failure;
   std::optional<p::backend_login::done> welcome;
+  std::string server_error;  ///< the server's own word on it
   bool try_another = false;  ///< failed, and another kind of encryption may succeed
 };
 
 asio::awaitable<void> converse(login_attempt& attempt) {
-  worker& owner = attempt.pool.owner();
-  const server_endpoint& endpoint = attempt.pool.endpoint();
+  worker& owner = attempt.owner;
+  const server_endpoint& endpoint = attempt.endpoint;
   const p::stored_password stored = owner.shared().users()->find(endpoint.user);
   p::backend_password password{stored.plain, stored.md5};
   if (!password.plain) password.plain = owner.shared().keys.password(endpoint.user);
   if (!password.md5_secret) password.md5_secret = owner.shared().keys.md5_secret(endpoint.user);
   std::string binding = attempt.io.tls() == nullptr ? std::string{} : attempt.io.tls()->server_end_point();
-  p::backend_login login{{endpoint.user, endpoint.database, {}}, password, p::scram_nonce(), std::move(binding)};
+  p::backend_login login{{endpoint.user, endpoint.database, attempt.parameters}, password, p::scram_nonce(), std::move(binding)};
   p::backend_login::action next = login.start();
   std::string unread;
   std::array<char, 8192> buffer;
@@ -94,6 +97,7 @@ asio::awaitable<void> converse(login_attempt& attempt) {
     } else if (auto* failed = std::get_if<p::backend_login::failed>(&next)) {
       attempt.failure = from_server(*failed, endpoint.label);
       attempt.try_another = refused_this_way(*failed);
+      attempt.server_error = std::move(failed->server_error);
       co_return;
     } else if (auto* done = std::get_if<p::backend_login::done>(&next)) {
       attempt.welcome = std::move(*done);
@@ -125,10 +129,10 @@ std::string words_for(const login_attempt& attempt, const boost::system::error_c
   return error == asio::error::eof ? "connection closed" : error.message();
 }
 
-asio::awaitable<void> log_in(server_pool& pool, std::uint64_t request) {
-  worker& owner = pool.owner();
-  const server_endpoint endpoint = pool.endpoint();
-  login_attempt attempt{pool, channel{owner.context()}, {}, {}};
+// Ends with attempt.welcome, or with attempt.failure and a closed channel.
+asio::awaitable<void> connect(login_attempt& attempt) {
+  worker& owner = attempt.owner;
+  const server_endpoint& endpoint = attempt.endpoint;
   asio::steady_timer timer{owner.context(), owner.options().timeouts.connect};
   bool timed_out = false;
   auto on_timeout = [&](const boost::system::error_code& error) {
@@ -142,6 +146,7 @@ asio::awaitable<void> log_in(server_pool& pool, std::uint64_t request) {
     attempt.io.close();
     attempt.io = channel{owner.context()};
     attempt.failure.reset();
+    attempt.server_error.clear();
     attempt.try_another = false;
     try {
       co_await dial_server(owner, attempt.io, endpoint, how);
@@ -158,9 +163,16 @@ asio::awaitable<void> log_in(server_pool& pool, std::uint64_t request) {
     if (timed_out || !attempt.try_another) break;
   }
   timer.cancel();
+  if (!attempt.failure) co_return;
+  attempt.io.close();
+  spdlog::warn("{}: login as \"{}\" failed: {}", endpoint.label, endpoint.user, attempt.failure->message);
+}
+
+asio::awaitable<void> log_in(server_pool& pool, std::uint64_t request) {
+  worker& owner = pool.owner();
+  login_attempt attempt{owner, pool.endpoint(), {}, channel{owner.context()}, {}, {}, {}};
+  co_await connect(attempt);
   if (attempt.failure) {
-    attempt.io.close();
-    spdlog::warn("{}: login as \"{}\" failed: {}", endpoint.label, endpoint.user, attempt.failure->message);
     pool.connect_failed(request, *attempt.failure);
     co_return;
   }
@@ -174,6 +186,14 @@ asio::awaitable<void> log_in(server_pool& pool, std::uint64_t request) {
 }
 
 }  // namespace
+
+asio::awaitable<dedicated_connection> open_dedicated(worker& owner, server_endpoint endpoint, p::parameter_list parameters) {
+  login_attempt attempt{owner, std::move(endpoint), std::move(parameters), channel{owner.context()}, {}, {}, {}};
+  co_await connect(attempt);
+  dedicated_connection made{std::move(attempt.io), {}, std::move(attempt.failure), std::move(attempt.server_error)};
+  if (attempt.welcome) made.welcome = std::move(*attempt.welcome);
+  co_return made;
+}
 
 void open_backend(server_pool& pool, std::uint64_t request) {
   auto task = [&pool, request]() -> asio::awaitable<void> { return log_in(pool, request); };

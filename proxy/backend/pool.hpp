@@ -36,7 +36,7 @@ struct server_endpoint {
 using lease_callback = std::function<void(backend_ptr, const protocol::error_report*)>;
 
 /// runs on: its worker.
-class server_pool {
+class server_pool final : private backend_holder {
  public:
   server_pool(worker& owner, server_endpoint endpoint, std::shared_ptr<server_budget> budget);
   ~server_pool();
@@ -48,6 +48,8 @@ class server_pool {
   void withdraw(const lease_request_ptr& request);
   /// Gives a clean backend back.
   void give_back(backend_ptr b);
+  /// Gives a backend back once DISCARD ALL has rid it of its session's state.
+  void clean(backend_ptr b);
   /// Closes a backend that must not be used again.
   void discard(backend& b);
 
@@ -81,6 +83,9 @@ class server_pool {
   std::shared_ptr<const protocol::parameter_list> parameters;
 
  private:
+  void backend_readable(backend& b) override;
+  void backend_writable(backend&) override {}
+  void backend_lost(backend& b, std::string_view why) override;
   void serve(const lease_request_ptr& request, backend_ptr b);
   void grant(const lease_request_ptr& request);
   void answer(std::uint64_t request, backend_ptr b, const protocol::error_report* error);
@@ -91,6 +96,7 @@ class server_pool {
   server_endpoint endpoint_;
   std::shared_ptr<server_budget> budget_;
   std::vector<backend_ptr> idle_;
+  std::vector<backend_ptr> cleaning_;   ///< DISCARD ALL is under way
   struct waiting {
     lease_request_ptr request;
     lease_callback callback;

@@ -28,6 +28,8 @@ enum class disposition : std::uint8_t {
 
 /// expectation::local_type of what is done about names of SQL's PREPARE.
 inline constexpr char of_names = 'N';
+/// The same where nothing depends on it; expectation::statement is the name's id.
+inline constexpr char of_optional_name = 'O';
 
 /// One answer that a branch still owes.
 struct expectation {
@@ -35,7 +37,8 @@ struct expectation {
   disposition what = disposition::forward;
   char local_type = 0;           ///< local: type byte of an empty message of ours that goes to the client at this point
   std::uint32_t sequence = 0;    ///< scatter: the how-many-th answer it is; the first branch that gives it is heard
-  std::uint64_t statement = 0;   ///< parse, close: its id, to keep backend_facts::prepared true when it fails
+  /// Its id. parse, close: to keep backend_facts::prepared true when it fails. describe: the shape that comes is noted.
+  std::uint64_t statement = 0;
 };
 
 /// What a backend carries from lease to lease, as far as sessions must know it. Owned by the backend.
@@ -64,6 +67,7 @@ struct branch {
   bool failed_quietly = false;   ///< the current cycle's error came from here
   char transaction = 'I';        ///< status byte of its last ReadyForQuery
   std::uint32_t preparing = 0;   ///< answers of disposition `prepare` outstanding
+  bool shape_due = false;        ///< has been asked how it describes a statement that it had not prepared yet
   std::size_t bulk = 0;          ///< bytes left of a row or copy message that is passed on in pieces
   bool bulk_forward = false;
   backend_facts* facts = nullptr;

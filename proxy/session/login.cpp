@@ -4,6 +4,7 @@
 #include "protocol/startup.hpp"
 #include "proxy/session/access.hpp"
 #include "proxy/session/find_password.hpp"
+#include "proxy/session/replication.hpp"
 #include "proxy/session/welcome.hpp"
 #include "proxy/worker/dial.hpp"
 #include "proxy/worker/served_database.hpp"
@@ -104,6 +105,10 @@ class client_greeting {
       client_->close();
       co_return;
     }
+    if (replication_) {
+      co_await relay_->run(std::move(unread_));
+      co_return;
+    }
     hand_over_rest();
     client_->begin(*database_, user_, startup_settings_);
   }
@@ -115,6 +120,10 @@ class client_greeting {
     co_await authenticate();
     co_await find_database();
     count();
+    if (replication_) {
+      co_await open_replication();
+      co_return true;
+    }
     startup_settings_ = settings_of_startup();
     const auto told = co_await welcome_of(worker_, *database_, user_, startup_settings_);
     if (const auto* error = std::get_if<p::error_report>(&told)) throw refused{*error};
@@ -208,10 +217,12 @@ class client_greeting {
     if (user_.empty()) throw refused{p::make_error(error_id::missing_user)};
     database_name_ = startup_.find("database").value_or("");
     if (database_name_.empty()) database_name_ = user_;
-    const std::string replication{startup_.find("replication").value_or("")};
-    if (!replication.empty() && replication != "false" && replication != "off" && replication != "no" && replication != "0") {
-      throw refused{p::make_error(error_id::replication_not_supported)};
-    }
+    const std::string_view replication = startup_.find("replication").value_or("");
+    replication_ = !replication.empty() && replication != "false" && replication != "off" && replication != "no" && replication != "0";
+    // Physical replication is of a whole server: clients (libpq's own among them) name no database of it.
+    const auto& databases = worker_.options().databases;
+    const bool of_any = replication_ && replication != "database" && database_name_ == "replication";
+    if (of_any && databases.size() == 1 && databases.front().name != "*") database_name_ = databases.front().name;
     co_return true;
   }
 
@@ -330,12 +341,39 @@ class client_greeting {
     }
   }
 
+  /// A connection of its own to the primary, told to the client as the server tells it.
+  asio::awaitable<void> open_replication() {
+    if (database_->state().shards.size() != 1) throw refused{p::make_error(error_id::replication_over_shards, database_name_)};
+    p::error_report refusal;
+    const chosen_server chosen = database_->choose(0, false, steady_time::min(), user_, refusal);
+    if (chosen.pool == nullptr) throw refused{refusal};
+    p::parameter_list parameters;
+    for (const auto& [name, value] : startup_.parameters) {
+      if (name != "user" && name != "database" && !p::is_protocol_option(name)) parameters.emplace_back(name, value);
+    }
+    const server_endpoint endpoint = chosen.pool->endpoint();
+    dedicated_connection server = co_await open_dedicated(worker_, endpoint, std::move(parameters));
+    if (server.failure && server.server_error.empty()) throw refused{*server.failure};
+    std::string bytes = std::move(server.server_error);
+    if (!server.failure) {
+      for (const auto& [name, value] : server.welcome.parameters) p::encode_parameter_status(bytes, name, value);
+      p::encode_backend_key_data(bytes, {worker_.cancel_pid(client_->id()), client_->cancel_key()});
+      p::encode_ready_for_query(bytes, p::transaction_status::idle);
+    }
+    co_await send_all(client_->io_, bytes);
+    // The client has been told why.
+    if (server.failure) throw boost::system::system_error{asio::error::connection_refused};
+    relay_ = std::make_unique<replication_relay>(client_, endpoint, std::move(server));
+    if (worker_.options().log.connections) spdlog::info("client logged in for replication: user={} database={}", user_, database_name_);
+  }
+
   /// The startup packet's settings: what RESET goes back to.
   settings_ptr settings_of_startup() {
     settings_registry& registry = worker_.settings();
     settings_ptr made = registry.none();
     const auto add = [&](std::string name, const std::string& value) {
       if (name == "time zone") name = "timezone";
+      if (name == "datestyle") return void(made = registry.with(made, date_style_setting(nullptr, value, set_statement(name, value))));
       made = registry.with(made, {name, value, set_statement(name, value)});
     };
     if (const auto options = startup_.find("options"); options && !options->empty()) {
@@ -371,6 +409,8 @@ class client_greeting {
   std::string user_, database_name_;
   served_database* database_ = nullptr;
   settings_ptr startup_settings_;
+  bool replication_ = false;
+  std::unique_ptr<replication_relay> relay_;
 };
 
 void log_in_client(session_ptr client) {

@@ -75,7 +75,7 @@ void session_machine::next_cycle(step& s) {
     case p::frame_status::complete:
       break;
   }
-  told_ = cycle_failed_ = force_primary_ = placed_ = sent_ = false;
+  told_ = cycle_failed_ = force_primary_ = placed_ = sent_ = names_tried_ = false;
   batch_writer_.reset();
   collecting_ = false;
   again_ = true;
@@ -202,6 +202,7 @@ void session_machine::finish_cycle(step& s) {
   operations_.clear();
   operation_ = scan_ = 0;
   unconfirmed_.clear();
+  described_.clear();
   copy_in_ = -1;
   if (batch_base_) {
     if (cycle_failed_) end_implicit_transaction();
@@ -236,17 +237,24 @@ void session_machine::release_branches(step& s) {
       ask_probe(s, index);
       continue;
     }
-    if (b.outstanding() || static_cast<int>(i) == pinned_) continue;
+    if (b.outstanding() || static_cast<int>(i) == pinned_ || env_.pool_mode == config::pool_mode::session) continue;
     action a;
     a.kind = action_kind::release;
     a.branch = index;
     a.wrote = b.wrote;
     a.ddl = b.ddl;
+    if (b.ddl) env_.statements.schema_changed();
     a.shard = b.shard;
     s.actions.push_back(a);
     b.facts->spare = std::move(b.expected);
     b = branch{};
   }
+}
+
+bool session_machine::leaves_clean(branch_index i) const noexcept {
+  if (indelible_ || !between_transactions() || i >= branches_.size()) return false;
+  const branch& b = branches_[i];
+  return b.state == branch_state::ready && !b.outstanding() && !b.unsynced && !b.dirty && b.transaction == 'I';
 }
 
 void session_machine::on_cancel(step& s) {

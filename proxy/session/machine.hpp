@@ -5,6 +5,7 @@
 // cycle is consumed when the cycle ends, so that a read that fails on a replica can be begun anew on the primary.
 #pragma once
 
+#include "config/config.hpp"
 #include "protocol/backend.hpp"
 #include "protocol/errors.hpp"
 #include "protocol/frame.hpp"
@@ -38,6 +39,7 @@ struct session_environment {
   std::size_t max_statements = 10'000;         ///< prepared statements of one client
   std::size_t max_backend_statements = 500;    ///< prepared statements kept on one backend
   std::size_t max_gather = 64u << 20;          ///< bytes that one statement may gather from several shards
+  config::pool_mode pool_mode = config::pool_mode::transaction;
   std::string (*random_record)() = nullptr;    ///< a uuid that nobody can guess; null: they are counted
   std::uint64_t records = 0;                   ///< records of commits so far
 
@@ -66,6 +68,8 @@ class session_machine {
   void told_pid(std::int32_t pid) noexcept { client_pid_ = pid; }
   /// Nothing is under way and no transaction is open: the session could end without anybody's loss.
   [[nodiscard]] bool between_transactions() const noexcept { return cycle_ == cycle_kind::none && !txn_.active; }
+  /// DISCARD ALL is all that the branch's backend needs before it may go to another session.
+  [[nodiscard]] bool leaves_clean(branch_index b) const noexcept;
   /// What the session waits for, and how many cycles and transactions it has finished: with these as before, nothing has
   /// moved on.
   enum class activity : std::uint8_t { idle, in_transaction, running };
@@ -152,6 +156,7 @@ class session_machine {
   [[nodiscard]] bool more_to_bind() const noexcept;
   [[nodiscard]] branch_index branch_for(step& s, router::shard_index shard, bool replica);
   [[nodiscard]] bool keeps_sequences() const noexcept;
+  [[nodiscard]] bool holds_nothing() const noexcept;
   [[nodiscard]] bool awaits_lease(const targets& wanted) const noexcept;
   [[nodiscard]] bool ready(step& s, const targets& wanted);
   [[nodiscard]] bool prepare(step& s, branch_index b);
@@ -169,6 +174,10 @@ class session_machine {
   [[nodiscard]] static bool is_control(const router::plan& p) noexcept;
   /// The grammar did not take the text.
   [[nodiscard]] static bool unreadable(const router::plan& p) noexcept { return p.opaque && p.user_code; }
+  /// BEGIN, where no server connection is kept for longer than a statement.
+  [[nodiscard]] bool begins_block(const router::plan& p) const noexcept {
+    return env_.pool_mode == config::pool_mode::statement && p.effect == router::session_effect::begin && p.statement_count == 1;
+  }
   /// Allowed in a failed transaction, which it ends or from which it goes back.
   [[nodiscard]] static bool leaves_failed_transaction(const router::plan& p) noexcept;
   /// The plan to go by: in a failed transaction PREPARE TRANSACTION is ROLLBACK.
@@ -229,7 +238,7 @@ class session_machine {
   [[nodiscard]] bool names_in_place(step& s, branch_index b, const router::plan& p, std::string_view sql);
   [[nodiscard]] std::string deallocate_foreign(branch_index b);
   void deallocate(step& s, branch_index b, std::string_view name);
-  void prepare_name(step& s, branch_index b, const std::string& name);
+  void prepare_name(step& s, branch_index b, const std::string& name, bool optional);
   void own_query(step& s, branch_index b, std::string_view sql);
   void note_prepare(branch_index b, const router::plan& p, std::string_view sql);
   void prepare_over();
@@ -237,6 +246,15 @@ class session_machine {
   [[nodiscard]] std::uint64_t id_of_name(std::string_view name) const;
   [[nodiscard]] bool op_on_name(step& s, std::string_view name, std::string_view frame, answer kind);
   void ensure_prepared(step& s, branch_index b, statement& st, std::uint64_t unnamed_serial);
+  // machine_parsed.cpp: Parse that no server need be asked for
+  [[nodiscard]] std::uint64_t parse_key(const statement& st) const;
+  [[nodiscard]] bool parsed_before(const statement& st) const;
+  void note_parsed(branch_index b, statement& st);
+  // machine_shape.cpp: what a statement's result looks like
+  [[nodiscard]] bool shape_unknown(branch_index b, const statement& st) const;
+  void await_shape(const statement_ptr& st);
+  void note_shape(branch_index b, std::uint64_t id, const protocol::frame_view& frame);
+  [[nodiscard]] bool same_shape(step& s, statement& st);
   void answer_locally(step& s, char type);
   void undo_unconfirmed();
   void batch_failed();
@@ -329,6 +347,7 @@ class session_machine {
   std::vector<branch> branches_;
   int pinned_ = -1;
   std::string pin_reason_;
+  bool indelible_ = false;             ///< the pinned backend has state that DISCARD ALL leaves
   targets targets_;                    ///< of the statement being placed
   bool placed_ = false;
   router::route route_;
@@ -347,6 +366,7 @@ class session_machine {
   bool draining_ = false;
   std::optional<router::shard_index> batch_writer_;
   settings_ptr batch_base_;            ///< settings before the batch's implicit transaction changed any
+  bool names_tried_ = false;           ///< the simple statement's branch has been asked to prepare what it may use
   bool control_sent_ = false;          ///< the operation's statement of control is on its way as a part of the batch
   named_map<statement_ptr> statements_;
   named_map<sql_statement> sql_;       ///< of SQL's PREPARE
@@ -359,6 +379,7 @@ class session_machine {
   statement_ptr unnamed_;
   std::uint64_t unnamed_serial_ = 0;
   std::uint64_t serial_;               ///< of the session: makes unnamed serials unique on a worker
+  std::vector<statement_ptr> described_;  ///< what becomes of the shapes that this cycle's descriptions have
   std::vector<std::string> unconfirmed_;  ///< names of statements whose ParseComplete is still to come
   std::uint64_t unnamed_count_ = 0;
   named_map<portal> portals_;

@@ -19,6 +19,9 @@ namespace {
 // Larger messages than this from a server are no messages.
 constexpr std::size_t max_server_message = std::size_t{1} << 30;
 
+// The server's function that finds a prepared statement's plan out of date; unlike the message, its name is not translated.
+constexpr std::string_view replanning = "RevalidateCachedQuery";
+
 // A replica's own reasons to fail a read that the primary would answer.
 bool replicas_own_failure(std::string_view sqlstate, std::string_view message) {
   if (sqlstate == "25006" || sqlstate == "57P01" || sqlstate == "57P02" || sqlstate == "57P03") return true;
@@ -167,6 +170,7 @@ session_machine::verdict session_machine::forward_answer(step& s, branch_index i
   switch (frame.type) {
     case from_server::parse_complete:
       if (e.kind == answer::parse && e.statement != 0 && !unconfirmed_.empty() && (!braid_.active || e.sequence > braid_.heard)) {
+        if (const statement_ptr* const st = statements_.find(unconfirmed_.front())) note_parsed(i, **st);
         unconfirmed_.erase(unconfirmed_.begin());
       }
       return completes(answer::parse);
@@ -182,6 +186,7 @@ session_machine::verdict session_machine::forward_answer(step& s, branch_index i
         return verdict::drop;
       }
       if (e.kind == answer::describe_portal || e.kind == answer::describe_statement) {
+        if (e.statement != 0) note_shape(i, e.statement, frame);
         const bool first = hear(e);
         pop_answer(i);
         return first ? verdict::keep : verdict::drop;
@@ -194,6 +199,7 @@ session_machine::verdict session_machine::forward_answer(step& s, branch_index i
       return verdict::drop;
     case from_server::no_data:
       if (e.kind == answer::describe_portal || e.kind == answer::describe_statement) {
+        if (e.statement != 0) note_shape(i, e.statement, frame);
         const bool first = hear(e);
         pop_answer(i);
         return first ? verdict::keep : verdict::drop;
@@ -252,6 +258,8 @@ session_machine::verdict session_machine::error_answer(step& s, branch_index i, 
   if (b.state != branch_state::ready) return verdict::over;
   const bool first = !(braid_.active && braid_.failed) && !cycle_failed_;
   if (braid_.active) braid_.failed = true;
+  if (b.outstanding() && b.expected[b.next].statement != 0 && fields.field('R') == replanning) env_.statements.retire(b.expected[b.next].statement);
+  b.shape_due = false;
   if (b.outstanding() && b.expected[b.next].kind != answer::query && b.expected[b.next].kind != answer::function_call) {
     // The server passes over everything up to the next Sync.
     while (b.outstanding() && b.expected[b.next].kind != answer::sync) {
@@ -286,6 +294,15 @@ session_machine::verdict session_machine::ready_answer(step& s, branch_index i, 
   b.failed_quietly = false;
   if (copy_in_ == i) end_copy(s);
   b.pop();
+  if (env_.pool_mode == config::pool_mode::statement && b.transaction != 'I' && !txn_.active) {
+    // A text of several statements has begun what would have to be kept for the client.
+    flush_run(s);
+    tell_error(s, p::make_error(error_id::transaction_left_open));
+    s.add(action_kind::discard, i);
+    s.add(action_kind::close);
+    drop_branch(i);
+    return verdict::over;
+  }
   reconcile(s, i);
   if (anything_outstanding()) return verdict::drop;
   // The last one: the client's own state decides what it is told.

@@ -381,8 +381,10 @@ void session_machine::apply_control(const router::plan& plan, const std::string&
           facts.prepared.clear();
           facts.sql.reset();
           facts.unnamed = 0;
-          pinned_ = -1;
-          pin_reason_.clear();
+          if (env_.pool_mode != config::pool_mode::session) {
+            pinned_ = -1;
+            pin_reason_.clear();
+          }
         }
       }
       return;

@@ -141,6 +141,7 @@ bool session_machine::op_parse(step& s, std::string_view frame) {
     return op_error(s, error);
   }
   if (client_status() == 'E' && !leaves_failed_transaction(*effective(st->plan))) return op_error(s, p::make_error(error_id::transaction_aborted));
+  if (begins_block(*st->plan)) return op_error(s, p::make_error(error_id::transaction_block));
   if (controls(st->plan)) {
     if (name.empty()) {
       unnamed_ = std::move(st);
@@ -153,6 +154,11 @@ bool session_machine::op_parse(step& s, std::string_view frame) {
   }
   if (const auto* fixed = std::get_if<router::fixed_target>(&st->plan->where)) {
     if (const auto* refused = std::get_if<router::to_refusal>(&fixed->target)) return op_error(s, refused->error());
+  }
+  if (!name.empty() && parsed_before(*st)) {
+    statements_.set(name, std::move(st));
+    answer_locally(s, p::backend::parse_complete);
+    return true;
   }
 
   // Prepared where the Bind that follows will want it.
@@ -257,6 +263,7 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
   }
   placed_ = awaits_lease(targets_);
   if (placed_ || !settle(s, targets_)) return false;
+  if (!same_shape(s, *st)) return cycle_failed_;
 
   (void)names_in_place(s, targets_.front(), *st->plan, st->text);
   mark_use(*st->plan, route_, targets_);
@@ -281,6 +288,7 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
     b.unsynced = true;
     expectation e{answer::bind, disposition::forward};
     e.sequence = sequence;
+    e.statement = st->id;
     b.expect(e);
   }
   open_portal(m.portal, shared, targets_);
@@ -294,6 +302,12 @@ void session_machine::open_portal(std::string_view name, const statement_ptr& st
   unnamed_portal_.mirrored = several && mirrors();
   unnamed_portal_.order.clear();
   if (several) unnamed_portal_.order = order_of_rows();
+  // Which statement it is matters only until its shape is known.
+  if (st && shape_unknown(home.front(), *st)) {
+    unnamed_portal_.statement = st;
+  } else if (unnamed_portal_.statement) {
+    unnamed_portal_.statement.reset();
+  }
   unnamed_portal_open_ = true;
   portals_.erase({});
 }
@@ -321,6 +335,10 @@ bool session_machine::op_describe(step& s, std::string_view frame) {
     for (const branch_index i : found->branches) {
       expectation e{answer::describe_portal, disposition::forward};
       e.sequence = sequence;
+      if (found->statement && shape_unknown(i, *found->statement)) {
+        await_shape(found->statement);
+        e.statement = found->statement->id;
+      }
       branches_[i].expect(e);
       branches_[i].unsynced = true;
       s.to_backend(i, frame);
@@ -328,7 +346,8 @@ bool session_machine::op_describe(step& s, std::string_view frame) {
     return true;
   }
   std::uint64_t serial = 0;
-  statement* const st = find_statement(m.name, serial).get();
+  const statement_ptr& shared = find_statement(m.name, serial);
+  statement* const st = shared.get();
   if (st == nullptr) {
     if (sql_.contains(m.name)) return op_on_name(s, m.name, frame, answer::describe_statement);
     return op_error(s, p::make_error(error_id::no_such_statement, m.name));
@@ -352,18 +371,22 @@ bool session_machine::op_describe(step& s, std::string_view frame) {
     return op_error(s, refusal);
   }
   if (!settle(s, targets_)) return false;
+  if (!same_shape(s, *st)) return cycle_failed_;
   for (const branch_index i : targets_) {
     const std::size_t from = s.backend_bytes.size();
     ensure_prepared(s, i, *st, serial);
+    expectation e{answer::describe_statement, disposition::forward};
     if (st->id == 0) {
       s.own_to_backend(i, from);
       s.to_backend(i, frame);
     } else {
+      await_shape(shared);
+      e.statement = st->id;
       p::encode_describe(s.backend_bytes, p::object_kind::statement, st->backend_name);
       s.own_to_backend(i, from);
     }
     branches_[i].unsynced = true;
-    branches_[i].expect({answer::describe_statement, disposition::forward});
+    branches_[i].expect(e);
   }
   return true;
 }

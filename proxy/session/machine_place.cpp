@@ -27,7 +27,7 @@ bool changes_schema(const router::plan& plan) {
 bool session_machine::may_use_replica(const router::plan& plan, const router::route& r) {
   if (r.mode != router::access::read || r.needs_primary || force_primary_) return false;
   if (context_->context.map->replicas == router::replica_use::off) return false;
-  if (pinned_ >= 0 || batch_writer_) return false;
+  if (pinned_ >= 0 || batch_writer_ || env_.pool_mode == config::pool_mode::session) return false;
   if (!txn_.active) return default_isolation_ != isolation_level::serializable;
   if (txn_.primary_only || txn_.isolation == isolation_level::serializable) return false;
   if (txn_.isolation == isolation_level::repeatable_read) return txn_.read_only;
@@ -58,6 +58,10 @@ router::shard_index session_machine::any_shard(bool write) const {
 bool session_machine::keeps_sequences() const noexcept {
   if (pinned_ >= 0) return true;
   return std::any_of(branches_.begin(), branches_.end(), [](const branch& b) { return b.state == branch_state::ready && !b.replica && b.wrote; });
+}
+
+bool session_machine::holds_nothing() const noexcept {
+  return std::all_of(branches_.begin(), branches_.end(), [](const branch& b) { return b.state == branch_state::free; });
 }
 
 branch_index session_machine::branch_for(step& s, router::shard_index shard, bool replica) {
@@ -194,6 +198,7 @@ void session_machine::mark_use(const router::plan& plan, const router::route& r,
         break;
       case router::session_effect::load:
         pin(i, "LOAD");
+        indelible_ = true;
         break;
       case router::session_effect::declare_cursor:
         if (plan.tag.find("HOLD") != std::string::npos) pin(i, "a WITH HOLD cursor");
@@ -202,7 +207,10 @@ void session_machine::mark_use(const router::plan& plan, const router::route& r,
       default:
         break;
     }
-    if (!plan.pins.empty()) pin(i, plan.pins);
+    if (!plan.pins.empty()) {
+      pin(i, plan.pins);
+      indelible_ = true;
+    }
     if (plan.user_code || (plan.statement_count > 1 && plan.effect != router::session_effect::none)) b.dirty = true;
     if (pinned_ == i && may_unpin(plan)) b.dirty = true;
     if (!plan.writes.empty() && plan.writes.front() == "pg_catalog.pg_settings") b.dirty = true;
@@ -218,6 +226,8 @@ void session_machine::mark_use(const router::plan& plan, const router::route& r,
 }
 
 void session_machine::pin(branch_index b, std::string reason) {
+  // Its temporary schema stays with a backend, and shows: PREPARE TRANSACTION minds whether it is made or there.
+  if (reason == "temporary objects") indelible_ = true;
   if (pinned_ >= 0) return;
   pinned_ = b;
   pin_reason_ = std::move(reason);
@@ -291,6 +301,7 @@ void session_machine::on_lease(step& s, branch_index i, backend_facts& facts, bo
   b.transaction = 'I';
   b.expected = std::move(facts.spare);
   b.expected.clear();
+  if (env_.pool_mode == config::pool_mode::session && !replica) pin(i, "pool.mode is session");
   work(s);
 }
 

@@ -28,10 +28,17 @@ constexpr std::string_view view_of_statements = "pg_catalog.pg_prepared_statemen
 
 bool shows_statements(const router::plan& plan) { return !plan.reads.empty() && plan.reads.front() == view_of_statements; }
 
-// The text has the name somewhere, however it is written.
+// The text has the name somewhere, however it is written, as a word of its own.
 bool mentions(std::string_view text, std::string_view name) {
   const auto same = [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a + 32 : a) == (b >= 'A' && b <= 'Z' ? b + 32 : b); };
-  return std::search(text.begin(), text.end(), name.begin(), name.end(), same) != text.end();
+  const auto in_word = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '$' || (c & 0x80) != 0; };
+  for (auto from = text.begin();;) {
+    const auto at = std::search(from, text.end(), name.begin(), name.end(), same);
+    if (at == text.end()) return false;
+    const auto end = at + static_cast<std::ptrdiff_t>(name.size());
+    if ((at == text.begin() || !in_word(at[-1])) && (end == text.end() || !in_word(*end))) return true;
+    from = at + 1;
+  }
 }
 
 }  // namespace
@@ -92,17 +99,22 @@ void session_machine::deallocate(step& s, branch_index i, std::string_view name)
   std::erase_if(branches_[i].facts->sql->entries, [&](const auto& entry) { return entry.first == name; });
 }
 
-void session_machine::prepare_name(step& s, branch_index i, const std::string& name) {
+void session_machine::prepare_name(step& s, branch_index i, const std::string& name, bool optional) {
   backend_facts& facts = *branches_[i].facts;
   if (const sql_statement* known = sql_.find(name)) {
     own_query(s, i, known->text);
+    if (optional) {
+      branches_[i].expected.back().local_type = of_optional_name;
+      branches_[i].expected.back().statement = known->id;
+    }
   } else {
     const statement& st = **statements_.find(name);
     const std::size_t from = s.backend_bytes.size();
     branch& b = branches_[i];
     p::encode_parse(s.backend_bytes, name, st.text, st.parameter_types);
     expectation parse{answer::parse, disposition::prepare};
-    parse.local_type = of_names;
+    parse.local_type = optional ? of_optional_name : of_names;
+    if (optional) parse.statement = id_of_name(name);
     b.expect(parse);
     if (cycle_ == cycle_kind::batch) {
       b.unsynced = true;
@@ -141,13 +153,16 @@ bool session_machine::names_in_place(step& s, branch_index i, const router::plan
       waits = true;
     }
   }
+  const bool one = (plan.effect == session_effect::execute || plan.effect == session_effect::prepare) && plan.statement_count == 1 && !plan.name.empty();
   const auto need = [&](const std::string& name) {
     const auto has = [&](const auto& entry) { return entry.first == name; };
     if (b.facts->sql && std::any_of(b.facts->sql->entries.begin(), b.facts->sql->entries.end(), has)) return;
-    prepare_name(s, i, name);
+    // Where it is not the statement's own it need not succeed: its table may be gone. In a transaction it would end that.
+    const bool optional = !one && cycle_ == cycle_kind::simple && !txn_.active;
+    if (optional && names_tried_) return;
+    prepare_name(s, i, name, optional);
     waits = true;
   };
-  const bool one = (plan.effect == session_effect::execute || plan.effect == session_effect::prepare) && plan.statement_count == 1 && !plan.name.empty();
   if (one) {
     if (id_of_name(plan.name) != 0) need(plan.name);
   } else {
@@ -157,6 +172,7 @@ bool session_machine::names_in_place(step& s, branch_index i, const router::plan
     });
     if (shows) statements_.for_each([&](const std::string& name, const statement_ptr&) { need(name); });
   }
+  names_tried_ = waits;
   return !waits || cycle_ == cycle_kind::batch;
 }
 

@@ -49,6 +49,11 @@ session_machine::verdict session_machine::quiet_answer(step& s, branch_index i, 
   const expectation e = b.expected[b.next];
   switch (frame.type) {
     case from_server::error_response:
+      if (e.local_type == of_optional_name) {
+        if (b.facts->sql) std::erase_if(b.facts->sql->entries, [&](const auto& entry) { return entry.second == e.statement; });
+        if (e.kind == answer::parse) b.pop();
+        return verdict::drop;
+      }
       if (e.what == disposition::prepare && b.facts->sql) b.facts->sql->unknown = true;
       if (e.kind == answer::query || (e.what == disposition::prepare && cycle_ != cycle_kind::batch)) {
         while (b.outstanding() && b.expected[b.next].kind == answer::parse) b.pop();
@@ -82,6 +87,13 @@ session_machine::verdict session_machine::quiet_answer(step& s, branch_index i, 
       return verdict::drop;
     case from_server::command_complete:
       if (e.kind == answer::execute) pop_answer(i);
+      return verdict::drop;
+    case from_server::row_description:
+    case from_server::no_data:
+      if (e.kind != answer::describe_statement) return verdict::drop;
+      note_shape(i, e.statement, frame);
+      b.shape_due = false;
+      pop_answer(i);
       return verdict::drop;
     default:
       return verdict::drop;

@@ -71,6 +71,10 @@ void session_machine::change_setting(const router::plan& plan, std::string_view 
   const bool reset = plan.effect == session_effect::reset || variable.to_default;
   // Text that the grammar did not take has no name to go by: it stands for itself.
   const std::string name = variable.name.empty() && !reset ? std::string{sql} : variable.name;
+  const auto made = [&](const settings_ptr& base) {
+    if (name == "datestyle") return date_style_setting(base->find(name), value, sql);
+    return setting{name, value, std::string{sql}};
+  };
   // A change of the session's user ends its role.
   if (name == "session_authorization") current_ = env_.settings.without(current_, "role");
   if (plan.effect == session_effect::set_session_characteristics) {
@@ -89,7 +93,7 @@ void session_machine::change_setting(const router::plan& plan, std::string_view 
     current_ = env_.settings.without(current_, "session characteristics");
     local_ = current_;
   } else if (plan.effect == session_effect::set_local) {
-    local_ = env_.settings.with(local_, {name, value, std::string{sql}});
+    local_ = env_.settings.with(local_, made(local_));
     return adopt_settings();
   } else if (reset && (name == "all" || name.empty())) {
     // Who one is, RESET ALL leaves alone.
@@ -103,7 +107,7 @@ void session_machine::change_setting(const router::plan& plan, std::string_view 
     current_ = own == nullptr ? env_.settings.without(current_, name) : env_.settings.with(current_, *own);
     local_ = current_;
   } else {
-    current_ = env_.settings.with(current_, {name, value, std::string{sql}});
+    current_ = env_.settings.with(current_, made(current_));
     local_ = current_;
   }
   for (branch& b : branches_) {

@@ -57,6 +57,7 @@ void session_machine::start_simple(step& s, const p::frame_view& frame) {
     }
     if (!leaves_failed_transaction(*plan_)) return refuse_simple(s, p::make_error(error_id::transaction_aborted));
   }
+  if (begins_block(*plan_)) return refuse_simple(s, p::make_error(error_id::transaction_block));
   if (is_control(*plan_) && start_control(s, plan_, query.text)) {
     if (!control_->running) finish_control(s);
     return;

@@ -1,6 +1,7 @@
 #include "proxy/session/session.hpp"
 
 #include "proxy/session/login.hpp"
+#include "proxy/session/replication.hpp"
 #include "proxy/worker/served_database.hpp"
 #include "proxy/worker/worker.hpp"
 
@@ -397,6 +398,7 @@ void session::discard(branch_index branch) {
 }
 
 void session::cancel() {
+  if (relay_ != nullptr) return relay_->cancel();
   if (!machine_ || closing_) return;
   step& s = worker_.scratch();
   s.clear();
@@ -455,7 +457,8 @@ void session::send_away(const p::error_report& why) {
   const session_ptr keep{this};
   std::string bytes;
   p::encode_error(bytes, why);
-  if (unsent_.empty() && io_.is_open()) (void)io_.send(bytes);
+  // Into a replication stream no word of ours can be put: it may be in the middle of a message.
+  if (unsent_.empty() && io_.is_open() && relay_ == nullptr) (void)io_.send(bytes);
   close();
 }
 
@@ -467,7 +470,17 @@ void session::close() {
 }
 
 void session::leave() {
-  for (std::size_t i = 0; i < leases_.size(); ++i) discard(static_cast<branch_index>(i));
+  for (std::size_t i = 0; i < leases_.size(); ++i) {
+    const auto branch = static_cast<branch_index>(i);
+    if (leases_[i].held && machine_ && machine_->leaves_clean(branch)) {
+      // Held for its state, which ends with the session: the connection itself need not.
+      backend_ptr b = std::move(leases_[i].held);
+      leases_[i] = lease{};
+      b->pool().clean(std::move(b));
+    } else {
+      discard(branch);
+    }
+  }
   if (is_linked()) {
     if (counted_user_ != nullptr) worker_.shared().users_clients.leave(counted_user_);
     if (counted_database_ != nullptr) worker_.shared().databases_clients.leave(counted_database_);

@@ -22,6 +22,7 @@
 
 namespace pgbraid::proxy {
 
+class replication_relay;
 class served_database;
 class worker;
 
@@ -58,6 +59,7 @@ class session final : public boost::intrusive_ref_counter<session, boost::thread
 
  private:
   friend class client_greeting;
+  friend class replication_relay;
   friend read_operation<session>;
 
   void begin(served_database& database, const std::string& user, settings_ptr startup);
@@ -114,6 +116,7 @@ class session final : public boost::intrusive_ref_counter<session, boost::thread
   std::int32_t cancel_key_;
   served_database* database_ = nullptr;
   std::unique_ptr<session_machine> machine_;
+  replication_relay* relay_ = nullptr;        ///< of a replication connection, in place of a machine
   std::vector<lease> leases_;                 ///< by branch
   std::vector<steady_time> last_write_;       ///< by shard; empty until the first write
   std::string unsent_;

@@ -71,27 +71,96 @@ settings_ptr settings_registry::intern(std::vector<setting> entries) {
   return made;
 }
 
+namespace {
+
+// Who one is, in the order in which it is said. Everything else is set as the role that logged in: what a session may set
+// before it takes another role, it may not afterwards.
+constexpr std::string_view identity[] = {"session_authorization", "role"};
+
+bool is_identity(const setting& entry) { return entry.name == identity[0] || entry.name == identity[1]; }
+
+bool same(const setting* a, const setting* b) { return a == nullptr || b == nullptr ? a == b : *a == *b; }
+
+}  // namespace
+
 std::string settings_difference(const settings* current, const settings& wanted) {
   std::string sql;
+  const auto say = [&sql](std::string_view statement) {
+    if (!sql.empty()) sql.append("; ");
+    sql.append(statement);
+  };
   if (current == nullptr) {
-    sql = "RESET SESSION AUTHORIZATION; RESET ALL";
+    say("RESET ALL");
   } else {
     for (const setting& entry : current->entries) {
-      if (wanted.find(entry.name) != nullptr) continue;
-      if (!sql.empty()) sql.append("; ");
-      sql.append("RESET ");
+      if (is_identity(entry) || wanted.find(entry.name) != nullptr) continue;
+      say("RESET ");
       append_identifier(sql, entry.name);
     }
   }
   for (const setting& entry : wanted.entries) {
-    if (current != nullptr) {
-      const setting* had = current->find(entry.name);
-      if (had != nullptr && *had == entry) continue;
-    }
-    if (!sql.empty()) sql.append("; ");
-    sql.append(entry.sql);
+    if (is_identity(entry) || (current != nullptr && same(current->find(entry.name), &entry))) continue;
+    say(entry.sql);
+  }
+  const auto kept = [&](std::string_view name) { return same(current->find(name), wanted.find(name)); };
+  if (current != nullptr && kept(identity[0]) && kept(identity[1]) && (sql.empty() || (current->find(identity[0]) == nullptr && current->find(identity[1]) == nullptr))) {
+    return sql;
+  }
+  const bool other = current == nullptr || current->find(identity[0]) != nullptr || current->find(identity[1]) != nullptr;
+  if (other) sql.insert(0, sql.empty() ? "RESET SESSION AUTHORIZATION; RESET ROLE" : "RESET SESSION AUTHORIZATION; RESET ROLE; ");
+  for (const std::string_view name : identity) {
+    if (const setting* entry = wanted.find(name)) say(entry->sql);
   }
   return sql;
+}
+
+namespace {
+
+struct date_style {
+  std::string style, order;
+};
+
+// False: a word that is none of these; the server says so, or knows what it means.
+bool read_date_style(std::string_view value, date_style& out) {
+  while (true) {
+    const std::size_t begin = value.find_first_not_of(" \t\n,");
+    if (begin == std::string_view::npos) return true;
+    value.remove_prefix(begin);
+    std::string word{value.substr(0, value.find_first_of(" \t\n,"))};
+    value.remove_prefix(word.size());
+    std::transform(word.begin(), word.end(), word.begin(), [](unsigned char c) { return static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c); });
+    if (word == "iso" || word == "sql" || word.starts_with("postgres") || word == "german") {
+      out.style = word.starts_with("postgres") ? "postgres" : word;
+    } else if (word == "ymd") {
+      out.order = word;
+    } else if (word == "dmy" || word.starts_with("euro")) {
+      out.order = "dmy";
+    } else if (word == "mdy" || word == "us" || word.starts_with("noneuro")) {
+      out.order = "mdy";
+    } else {
+      return false;
+    }
+  }
+}
+
+}  // namespace
+
+setting date_style_setting(const setting* before, std::string_view value, std::string_view sql) {
+  date_style old, merged;
+  if (before != nullptr) (void)read_date_style(before->value, old);
+  setting made{"datestyle", std::string{value}, "RESET datestyle; "};
+  if (!read_date_style(value, merged)) {
+    made.sql.append(sql);
+    return made;
+  }
+  if (merged.order.empty() && merged.style == "german") merged.order = "dmy";
+  if (merged.style.empty()) merged.style = old.style;
+  if (merged.order.empty()) merged.order = old.order;
+  const bool whole = !merged.style.empty() && !merged.order.empty();
+  made.value = merged.style + (whole ? ", " : "") + merged.order;
+  const std::string statement = "SET datestyle TO '" + made.value + "'";
+  made.sql = whole ? statement : made.sql + statement;
+  return made;
 }
 
 namespace {

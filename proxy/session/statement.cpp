@@ -8,8 +8,33 @@ namespace pgbraid::proxy {
 
 std::string backend_statement_name(std::uint64_t id) { return fmt::format("pgbraid_{:x}", id); }
 
+// Changes of the schema make all of them doubtful. Nobody counts who still needs which: too many begin anew.
+void statement_memory::forget_old() {
+  constexpr std::size_t most = 65'536;
+  const std::uint64_t now = changes();
+  if (now == parsed_at_ && parsed_.size() < most) return;
+  parsed_.clear();
+  parsed_at_ = now;
+}
+
+void statement_memory::note_parsed(std::uint64_t key) {
+  const std::lock_guard lock{mutex_};
+  forget_old();
+  parsed_.insert(key);
+}
+
+bool statement_memory::parsed(std::uint64_t key) {
+  const std::lock_guard lock{mutex_};
+  forget_old();
+  return parsed_.contains(key);
+}
+
 statement_ptr statement_registry::get(const routing_context* context, std::string_view text, std::vector<router::oid> types,
                                       bool& made) {
+  if (const std::uint64_t now = memory_.changes(); now != seen_changes_) {
+    known_.clear();
+    seen_changes_ = now;
+  }
   std::string key;
   key.reserve(sizeof context + types.size() * sizeof(router::oid) + text.size() + 1);
   key.append(reinterpret_cast<const char*>(&context), sizeof context);
@@ -35,16 +60,24 @@ statement_ptr statement_registry::get(const routing_context* context, std::strin
   return fresh;
 }
 
-bool prepared_set::touch(std::uint64_t id) {
+void statement_registry::retire(std::uint64_t id) {
+  std::erase_if(known_, [id](const auto& item) {
+    const statement_ptr alive = item.second.lock();
+    return alive == nullptr || alive->id == id;
+  });
+}
+
+std::uint64_t* prepared_set::touch(std::uint64_t id) {
+  if (!order_.empty() && order_.back().id == id) return &order_.back().shape;
   const auto found = where_.find(id);
-  if (found == where_.end()) return false;
+  if (found == where_.end()) return nullptr;
   order_.splice(order_.end(), order_, found->second);
-  return true;
+  return &found->second->shape;
 }
 
 void prepared_set::add(std::uint64_t id) {
-  if (touch(id)) return;
-  where_[id] = order_.insert(order_.end(), id);
+  if (touch(id) != nullptr) return;
+  where_[id] = order_.insert(order_.end(), entry{id, 0});
 }
 
 void prepared_set::remove(std::uint64_t id) {
@@ -60,7 +93,7 @@ void prepared_set::clear() {
 }
 
 std::uint64_t prepared_set::evict() {
-  const std::uint64_t id = order_.front();
+  const std::uint64_t id = order_.front().id;
   remove(id);
   return id;
 }

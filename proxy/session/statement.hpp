@@ -4,12 +4,15 @@
 
 #include "router/plan/planner.hpp"
 
+#include <atomic>
 #include <cstdint>
 #include <list>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 namespace pgbraid::proxy {
@@ -26,22 +29,51 @@ struct statement {
   router::plan_ptr plan;
   std::uint64_t plan_generation = 0;          ///< routing_context's generation that `plan` was made under
   const routing_context* planned_in = nullptr;
+  bool noted = false;                         ///< statement_memory knows that a server has parsed it
+  std::uint64_t shape = 0;                    ///< of its result as clients have been told; 0: nobody has been
 };
 using statement_ptr = std::shared_ptr<statement>;
+
+/// What all workers know of statements: which texts servers have parsed since the schema was last changed.
+/// runs on: any thread.
+class statement_memory {
+ public:
+  void schema_changed() noexcept { changes_.fetch_add(1, std::memory_order_relaxed); }
+  [[nodiscard]] std::uint64_t changes() const noexcept { return changes_.load(std::memory_order_relaxed); }
+  /// `key` stands for a text and all that its parsing depends on.
+  void note_parsed(std::uint64_t key);
+  [[nodiscard]] bool parsed(std::uint64_t key);
+
+ private:
+  void forget_old();
+
+  std::atomic<std::uint64_t> changes_{0};
+  std::mutex mutex_;
+  std::unordered_set<std::uint64_t> parsed_;
+  std::uint64_t parsed_at_ = 0;  ///< changes() when they were
+};
 
 /// Makes equal statements one.
 /// runs on: its worker.
 class statement_registry {
  public:
-  /// `worker` keeps the ids of two workers apart: backends move between them.
-  explicit statement_registry(unsigned worker) : next_id_{(std::uint64_t{worker} << 40) + 1} {}
+  /// `worker` keeps the ids of two workers apart: backends move between them. `memory` outlives it.
+  statement_registry(unsigned worker, statement_memory& memory) : memory_{memory}, next_id_{(std::uint64_t{worker} << 40) + 1} {}
 
   /// An id that no other statement or session of this process has.
   [[nodiscard]] std::uint64_t fresh_id() noexcept { return next_id_++; }
   /// The statement for this text and these types under `context`; `made` tells whether it is new.
   [[nodiscard]] statement_ptr get(const routing_context* context, std::string_view text, std::vector<router::oid> types, bool& made);
+  /// The schema may have changed: whoever prepares a statement from now on gets one of its own, not one whose plans on
+  /// servers were made before. Reaches all workers.
+  void schema_changed() noexcept { memory_.schema_changed(); }
+  [[nodiscard]] statement_memory& memory() noexcept { return memory_; }
+  /// This statement no longer gives what it was prepared for: nobody new gets it.
+  void retire(std::uint64_t id);
 
  private:
+  statement_memory& memory_;
+  std::uint64_t seen_changes_ = 0;
   std::unordered_map<std::string, std::weak_ptr<statement>> known_;
   std::uint64_t next_id_;
   std::size_t sweep_at_ = 1024;
@@ -60,11 +92,12 @@ struct sql_names {
   std::vector<std::pair<std::string, std::uint64_t>> entries;  ///< name and id
 };
 
-/// Which statements a backend has, by id, least recently used first out.
+/// Which statements a backend has, by id, least recently used first out; and the shape of their results there, 0 where it is
+/// not known.
 class prepared_set {
  public:
-  /// True if `id` is there; makes it the most recent.
-  [[nodiscard]] bool touch(std::uint64_t id);
+  /// The shape of `id`, which becomes the most recent; null: it is not there.
+  [[nodiscard]] std::uint64_t* touch(std::uint64_t id);
   void add(std::uint64_t id);
   void remove(std::uint64_t id);
   void clear();
@@ -73,8 +106,11 @@ class prepared_set {
   [[nodiscard]] std::uint64_t evict();
 
  private:
-  std::list<std::uint64_t> order_;
-  std::unordered_map<std::uint64_t, std::list<std::uint64_t>::iterator> where_;
+  struct entry {
+    std::uint64_t id, shape;
+  };
+  std::list<entry> order_;
+  std::unordered_map<std::uint64_t, std::list<entry>::iterator> where_;
 };
 
 /// The name on a backend of the statement with this id.

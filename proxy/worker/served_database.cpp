@@ -30,8 +30,14 @@ served_database::served_database(worker& owner, database_state_ptr state)
       contexts_{owner.options().limits.max_parse},
       environment_{owner.settings(), owner.statements(), contexts_, std::move(state), owner.options().limits.max_message, owner.options().limits.max_statements,
                    500, owner.options().limits.max_gather} {
-  if (environment_.state->config) environment_.max_backend_statements = environment_.state->config->pool.prepared_statements;
   environment_.random_record = &random_record;
+  take_pool_options();
+}
+
+void served_database::take_pool_options() {
+  if (!environment_.state->config) return;
+  environment_.max_backend_statements = environment_.state->config->pool.prepared_statements;
+  environment_.pool_mode = environment_.state->config->pool.mode;
 }
 
 void served_database::update(database_state_ptr state) {
@@ -40,9 +46,10 @@ void served_database::update(database_state_ptr state) {
     pools_.clear();
     last_pools_ = nullptr;
     welcomes_.clear();
-    if (state->config) environment_.max_backend_statements = state->config->pool.prepared_statements;
   }
+  if (state->schema != environment_.state->schema) owner_.statements().schema_changed();
   environment_.state = std::move(state);
+  take_pool_options();
   contexts_.update(environment_.state);
 }
 

@@ -50,6 +50,7 @@ class served_database {
   void store_welcome(const std::string& user, settings_ptr startup, welcome_parameters parameters);
 
  private:
+  void take_pool_options();
   [[nodiscard]] server_pool& pool_of(router::shard_index shard, std::size_t server, const std::string& user);
   /// Brings the topology's limits to a pool of `user`'s and to its budget.
   void configure(server_pool& pool, const std::string& user);

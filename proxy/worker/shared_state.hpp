@@ -6,6 +6,7 @@
 #include "proxy/backend/credentials.hpp"
 #include "proxy/cluster/monitor.hpp"
 #include "proxy/cluster/snapshot.hpp"
+#include "proxy/session/statement.hpp"
 #include "proxy/worker/client_counts.hpp"
 #include "proxy/worker/tls_context.hpp"
 
@@ -36,6 +37,7 @@ struct shared_state {
   looked_up_passwords looked_up;
   boost::asio::thread_pool slow_work{1};     ///< PBKDF2
   std::atomic<unsigned> clients{0};
+  statement_memory statements;
   client_counts users_clients, databases_clients;
 
   /// The topology in force. runs on: any thread.

@@ -38,7 +38,7 @@ constexpr unsigned session_bits = 24;
 }  // namespace
 
 worker::worker(shared_state& shared, unsigned number)
-    : shared_{shared}, number_{number}, guard_{io_.get_executor()}, tick_{io_.get_executor()}, topology_{shared.topology()}, statements_{number} {}
+    : shared_{shared}, number_{number}, guard_{io_.get_executor()}, tick_{io_.get_executor()}, topology_{shared.topology()}, statements_{number, shared.statements} {}
 
 worker::~worker() {
   sessions_.clear_and_dispose([](session* s) { intrusive_ptr_release(s); });
@@ -191,27 +191,31 @@ void worker::cancel_session(std::uint32_t number, std::int32_t key) {
   });
 }
 
+asio::awaitable<void> worker::send_cancel(server_endpoint endpoint, bool encrypted, std::int32_t pid, std::int32_t key) {
+  channel io{io_};
+  asio::steady_timer timer{io_, std::chrono::seconds{5}};
+  auto on_timeout = [&io](const boost::system::error_code& error) {
+    if (!error) io.close();
+  };
+  timer.async_wait(on_timeout);
+  try {
+    co_await dial_server(*this, io, endpoint, encrypted ? encryption::needed : encryption::none);
+    std::string bytes;
+    protocol::encode_cancel_request(bytes, {pid, key});
+    co_await send_all(io, bytes);
+    // The server closes the connection once the signal is on its way.
+    co_await end_of(io);
+  } catch (const std::exception& error) {
+    spdlog::warn("cancel request to {} failed: {}", endpoint.label, error.what());
+  }
+  timer.cancel();
+}
+
 void worker::cancel_backend(backend_ptr b) {
   ++b->cancels_under_way;
   auto task = [this, b]() -> asio::awaitable<void> {
-    channel io{io_};
-    asio::steady_timer timer{io_, std::chrono::seconds{5}};
-    auto on_timeout = [&io](const boost::system::error_code& error) {
-      if (!error) io.close();
-    };
-    timer.async_wait(on_timeout);
-    const server_endpoint endpoint = b->pool().endpoint();
-    try {
-      co_await dial_server(*this, io, endpoint, b->encrypted() ? encryption::needed : encryption::none);
-      std::string bytes;
-      protocol::encode_cancel_request(bytes, {b->pid, b->key});
-      co_await send_all(io, bytes);
-      // The server closes the connection once the signal is on its way: before that the backend belongs to nobody else.
-      co_await end_of(io);
-    } catch (const std::exception& error) {
-      spdlog::warn("cancel request to {} failed: {}", endpoint.label, error.what());
-    }
-    timer.cancel();
+    // Until then the backend belongs to nobody else.
+    co_await send_cancel(b->pool().endpoint(), b->encrypted(), b->pid, b->key);
     --b->cancels_under_way;
     if (b->cancels_under_way == 0 && b->given_back_waiting_for_cancel) {
       b->given_back_waiting_for_cancel = false;

@@ -10,6 +10,7 @@
 #include "proxy/worker/served_database.hpp"
 #include "proxy/worker/shared_state.hpp"
 
+#include <boost/asio/awaitable.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
@@ -66,6 +67,8 @@ class worker {
   [[nodiscard]] std::int32_t cancel_pid(std::uint64_t session) const noexcept;
   void forward_cancel(std::int32_t pid, std::int32_t key);
   void cancel_backend(backend_ptr b);
+  /// A cancel request to a server; ends when that has dealt with it. Does not throw.
+  boost::asio::awaitable<void> send_cancel(server_endpoint endpoint, bool encrypted, std::int32_t pid, std::int32_t key);
   void keep_until_cancelled(backend_ptr b) { cancelling_.push_back(std::move(b)); }
   void lending(backend_ptr b) { lending_.push_back(std::move(b)); }
   void lent(const backend_ptr& b) { std::erase(lending_, b); }

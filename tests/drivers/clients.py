@@ -11,7 +11,7 @@ from pathlib import Path
 
 import yaml
 
-from braid import plain_topology
+from braid import Braid, plain_topology
 
 HERE = Path(__file__).resolve().parent
 POOL_SIZE = 2
@@ -44,9 +44,10 @@ def url(braid, scheme, **query):
 
 
 def environment(braid, dbname=DATABASE):
-    """libpq's environment variables, which most programs follow."""
+    """libpq's environment variables, which most programs follow. A server that is asked directly has no TLS."""
+    sslmode = SSLMODE if isinstance(braid, Braid) else "disable"
     return {**os.environ, "PGHOST": braid.host, "PGPORT": str(braid.port), "PGUSER": USER, "PGPASSWORD": PASSWORD,
-            "PGDATABASE": dbname, "PGSSLMODE": SSLMODE, "PGCONNECT_TIMEOUT": "30"}
+            "PGDATABASE": dbname, "PGSSLMODE": sslmode, "PGCONNECT_TIMEOUT": "30"}
 
 
 def run_program(braid, *command, dbname=DATABASE, deadline=120, check=True, **kw):

@@ -177,7 +177,8 @@ def test_random_faults(braid, cluster):
     assert not wrong, f"seed {SEED}: {wrong[:5]}"
     assert len(killed) > 10 and sum(c.lost for c in clients) > 0
     braid.must_run()
-    assert pool_holds(servers[0])
+    # Processes that were told to end may still be about it.
+    wait_until(lambda: pool_holds(servers[0]), 30, "no more connections than the pool may have")
 
 
 def test_killed_processes_leave_nothing_behind(braid, primary):

@@ -193,6 +193,12 @@ class driver {
   server* some_server(std::uint8_t n) { return servers_.empty() ? nullptr : servers_[n % servers_.size()].get(); }
 
  private:
+  [[nodiscard]] backend_facts fresh() const {
+    backend_facts facts;
+    facts.current = settings_.none();
+    return facts;
+  }
+
   server* at(branch_index branch) {
     for (const auto& s : servers_) {
       if (s->leased && s->branch == branch) return s.get();
@@ -289,7 +295,7 @@ class driver {
         require(side != nullptr);
         side->leased = false;
         // The pool closes a backend that has something to say to nobody.
-        if (!side->pending.empty()) side->facts = backend_facts{settings_.none(), {}, 0, {}};
+        if (!side->pending.empty()) side->facts = fresh();
         side->pending.clear();
         side->asked.clear();
         break;
@@ -297,7 +303,7 @@ class driver {
         std::erase_if(waiting_, [&](const action& w) { return w.branch == a.branch; });
         if (side == nullptr) break;
         side->leased = false;
-        side->facts = backend_facts{settings_.none(), {}, 0, {}};
+        side->facts = fresh();
         side->pending.clear();
         side->asked.clear();
         break;
@@ -314,7 +320,8 @@ class driver {
   }
 
   settings_registry settings_;
-  statement_registry statement_registry_{0};
+  statement_memory statement_memory_;
+  statement_registry statement_registry_{0, statement_memory_};
   routing_contexts contexts_{std::size_t{1} << 16};
   session_environment environment_{settings_, statement_registry_, contexts_, nullptr};
   std::unique_ptr<session_machine> machine_;

@@ -158,9 +158,12 @@ class Braid(Endpoint):
 
     def wait_ready(self, deadline=30, dbname="shop"):
         """Until statements are answered on every shard and, where there are replicas, reads go to one."""
+        pool = self.topology["databases"].get(dbname, {}).get("pool", {})
+        no_transactions = pool.get("mode") == "statement"
+
         def answers():
             self.must_run()
-            connection = self.connect(dbname=dbname)
+            connection = self.connect(dbname=dbname, autocommit=no_transactions)
             try:
                 with connection.cursor() as cursor:
                     cursor.execute("SELECT 1")

@@ -176,9 +176,9 @@ TEST_CASE("reads and pool") {
        {"t:2:48: error: databases.d.reads.max_lag: \"0.1ms\" is not a whole number of milliseconds"}},
       {"{servers: [h], reads: {treat_as_read: [f, g], treat_as_write: [g]}}",
        {"t:2:79: error: databases.d.reads.treat_as_write: g is under treat_as_read too"}},
-      {"{servers: [h], pool: {mode: session}}", {"t:2:44: error: databases.d.pool.mode: session is not supported yet"}},
-      {"{servers: [h], pool: {mode: statement}}",
-       {"t:2:44: error: databases.d.pool.mode: statement is not supported yet"}},
+      {"{servers: [h], pool: {mode: session}, reads: {replicas: require}}",
+       {"t:2:44: error: databases.d.pool.mode: a session that keeps one connection keeps the primary's; reads.replicas "
+        "cannot be require"}},
       {"{servers: [h], pool: {size: 0}}",
        {"t:2:44: error: databases.d.pool.size: expected a whole number from 1 to 10000, found \"0\""}},
       {"{servers: [h], pol: {size: 1}}", {"t:2:31: error: unknown key \"pol\" in databases.d; did you mean \"pool\"?"}},

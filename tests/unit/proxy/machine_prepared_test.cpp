@@ -152,3 +152,32 @@ TEST_CASE("a statement that can not be prepared anew fails the batch and is trie
   t.server("s0", "C(PREPARE) Z(I)");
   CHECK(t.asked("s0") == "Q(EXECUTE p)");
 }
+
+TEST_CASE("a statement of the client's that another text may mean need not be there any more") {
+  machine_script t;
+  t.client("Q(PREPARE p AS SELECT 1) Q(PREPARE q AS SELECT 2)");
+  t.server("s0", "C(PREPARE) Z(I)");
+  t.server("s0", "C(PREPARE) Z(I)");
+  (void)t.asked("s0");
+  (void)t.told();
+  t.forget_on_server("s0");
+  t.client("Q(EXPLAIN EXECUTE p /* q, not pq */)");
+  const std::string asked = t.asked("s0");
+  CHECK(asked.find("Q(PREPARE p AS SELECT 1)") != std::string::npos);
+  CHECK(asked.find("Q(PREPARE q AS SELECT 2)") != std::string::npos);
+  t.server("s0", asked.starts_with("Q(PREPARE q") ? "E(42P01 gone) Z(I) C(PREPARE) Z(I)" : "C(PREPARE) Z(I) E(42P01 gone) Z(I)");
+  CHECK(t.asked("s0") == "Q(EXPLAIN EXECUTE p /* q, not pq */)");
+  t.server("s0", "D(plan) C(EXPLAIN) Z(I)");
+  CHECK(t.told() == "D(plan) C(EXPLAIN) Z(I)");
+}
+
+TEST_CASE("a name is a word, not a part of one") {
+  machine_script t;
+  t.client("Q(PREPARE p AS SELECT 1) Q(PREPARE pp AS SELECT 2)");
+  t.server("s0", "C(PREPARE) Z(I)");
+  t.server("s0", "C(PREPARE) Z(I)");
+  (void)t.asked("s0");
+  t.forget_on_server("s0");
+  t.client("Q(EXPLAIN EXECUTE PP)");
+  CHECK(t.asked("s0") == "Q(PREPARE pp AS SELECT 2)");
+}

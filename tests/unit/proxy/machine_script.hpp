@@ -19,6 +19,7 @@ struct script_options {
   bool several_writers = false;  ///< transactions may write to several shards
   bool hold_leases = false;  ///< `acquire` is answered by grant() only
   std::size_t max_message = 64u << 20;
+  config::pool_mode pool_mode = config::pool_mode::transaction;
   std::size_t client_chunk = 0;  ///< most bytes that the client's side delivers at once; 0: all there are
   std::size_t server_chunk = 0;
   std::size_t client_cut = 0;  ///< the client's stream is also cut at this offset
@@ -85,7 +86,8 @@ class machine_script {
 
   script_options options_;
   settings_registry settings_;
-  statement_registry statements_{0};
+  statement_memory memory_;
+  statement_registry statements_{0, memory_};
   routing_contexts contexts_{1u << 20};
   session_environment environment_;
   std::unique_ptr<session_machine> machine_;

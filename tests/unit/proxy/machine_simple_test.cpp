@@ -157,7 +157,7 @@ TEST_CASE("a setting is brought to the backend before the statement") {
     CHECK(t.leases() == "+s0 -s0 +s0 -s0 +s0 -s0");
     // What the backend has now is not known.
     t.client("Q(SELECT 1)");
-    CHECK(t.asked("s0") == "Q(RESET SESSION AUTHORIZATION; RESET ALL; SET work_mem = '1MB')");
+    CHECK(t.asked("s0") == "Q(RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; SET work_mem = '1MB')");
   }
 }
 
