@@ -281,7 +281,7 @@ TEST_CASE("the shards' catalogs become one") {
   }
   SECTION("a domain is described as its base type") {
     catalog_answers first = small();
-    first.columns[1] = second.columns[1] = row({"16400", "state", "16500", "-1", "t", "t", "f", "1700"});
+    first.columns[1] = second.columns[1] = row({"16400", "state", "16500", "-1", "t", "t", "f", "1700", "f", "f"});
     second.types = {row({"16600", "public", "mood", nullptr})};
     const auto m = merge_catalogs(
         {std::make_shared<shard_catalog>(read_catalog(first)), std::make_shared<shard_catalog>(read_catalog(second))},
