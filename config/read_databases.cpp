@@ -45,9 +45,11 @@ class database_reader {
     pool.duration("lifetime", out_.pool.lifetime);
     section.integer("max_clients", out_.max_clients);
     if (out_.pool.mode == pool_mode::session && out_.reads.replicas == replica_policy::require)
-      error(pool.at("mode")->where,
-            fmt::format("{}.pool.mode: a session that keeps one connection keeps the primary's; reads.replicas cannot be "
-                        "require", shown_));
+      error(
+          pool.at("mode")->where,
+          fmt::format("{}.pool.mode: a session that keeps one connection keeps the primary's; reads.replicas cannot be "
+                      "require",
+                      shown_));
   }
 
  private:

@@ -80,7 +80,8 @@ asio::awaitable<void> converse(login_attempt& attempt) {
   if (!password.plain) password.plain = owner.shared().keys.password(endpoint.user);
   if (!password.md5_secret) password.md5_secret = owner.shared().keys.md5_secret(endpoint.user);
   std::string binding = attempt.io.tls() == nullptr ? std::string{} : attempt.io.tls()->server_end_point();
-  p::backend_login login{{endpoint.user, endpoint.database, attempt.parameters}, password, p::scram_nonce(), std::move(binding)};
+  p::backend_login login{
+      {endpoint.user, endpoint.database, attempt.parameters}, password, p::scram_nonce(), std::move(binding)};
   p::backend_login::action next = login.start();
   std::string unread;
   std::array<char, 8192> buffer;
@@ -187,7 +188,8 @@ asio::awaitable<void> log_in(server_pool& pool, std::uint64_t request) {
 
 }  // namespace
 
-asio::awaitable<dedicated_connection> open_dedicated(worker& owner, server_endpoint endpoint, p::parameter_list parameters) {
+asio::awaitable<dedicated_connection> open_dedicated(worker& owner, server_endpoint endpoint,
+                                                     p::parameter_list parameters) {
   login_attempt attempt{owner, std::move(endpoint), std::move(parameters), channel{owner.context()}, {}, {}, {}};
   co_await connect(attempt);
   dedicated_connection made{std::move(attempt.io), {}, std::move(attempt.failure), std::move(attempt.server_error)};

@@ -24,14 +24,15 @@ void open_backend(server_pool& pool, std::uint64_t request);
 
 /// A connection that belongs to no pool.
 struct dedicated_connection {
-  channel io;                                    ///< past its login; closed if that failed
+  channel io;  ///< past its login; closed if that failed
   protocol::backend_login::done welcome;
   std::optional<protocol::error_report> failure;
-  std::string server_error;                      ///< the ErrorResponse frame that was the reason; "" if there was none
+  std::string server_error;  ///< the ErrorResponse frame that was the reason; "" if there was none
 };
 
 /// Connects and logs in with further startup parameters, within timeouts.connect. Does not throw.
 /// runs on: the owner's thread.
-boost::asio::awaitable<dedicated_connection> open_dedicated(worker& owner, server_endpoint endpoint, protocol::parameter_list parameters);
+boost::asio::awaitable<dedicated_connection> open_dedicated(worker& owner, server_endpoint endpoint,
+                                                            protocol::parameter_list parameters);
 
 }  // namespace pgbraid::proxy

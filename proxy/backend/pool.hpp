@@ -96,7 +96,7 @@ class server_pool final : private backend_holder {
   server_endpoint endpoint_;
   std::shared_ptr<server_budget> budget_;
   std::vector<backend_ptr> idle_;
-  std::vector<backend_ptr> cleaning_;   ///< DISCARD ALL is under way
+  std::vector<backend_ptr> cleaning_;  ///< DISCARD ALL is under way
   struct waiting {
     lease_request_ptr request;
     lease_callback callback;

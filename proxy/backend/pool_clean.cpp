@@ -35,11 +35,13 @@ void server_pool::backend_readable(backend& b) {
     const p::frame_status status = p::next_frame(b.pending(), longest_answer, frame);
     if (status == p::frame_status::incomplete) return;
     const bool over = status == p::frame_status::complete && frame.type == p::backend::ready_for_query;
-    const bool expected = status == p::frame_status::complete && (over || frame.type == p::backend::command_complete || p::backend::is_asynchronous(frame.type));
+    const bool expected = status == p::frame_status::complete && (over || frame.type == p::backend::command_complete ||
+                                                                  p::backend::is_asynchronous(frame.type));
     const bool idle = over && frame.body == "I";
     if (expected) b.consume(frame.total);
     if (expected && !over) continue;
-    const auto found = std::find_if(cleaning_.begin(), cleaning_.end(), [&](const backend_ptr& c) { return c.get() == &b; });
+    const auto found =
+        std::find_if(cleaning_.begin(), cleaning_.end(), [&](const backend_ptr& c) { return c.get() == &b; });
     if (found == cleaning_.end()) return;
     backend_ptr done = std::move(*found);
     cleaning_.erase(found);

@@ -218,7 +218,8 @@ class client_greeting {
     database_name_ = startup_.find("database").value_or("");
     if (database_name_.empty()) database_name_ = user_;
     const std::string_view replication = startup_.find("replication").value_or("");
-    replication_ = !replication.empty() && replication != "false" && replication != "off" && replication != "no" && replication != "0";
+    replication_ = !replication.empty() && replication != "false" && replication != "off" && replication != "no" &&
+                   replication != "0";
     // Physical replication is of a whole server: clients (libpq's own among them) name no database of it.
     const auto& databases = worker_.options().databases;
     const bool of_any = replication_ && replication != "database" && database_name_ == "replication";
@@ -341,30 +342,19 @@ class client_greeting {
     }
   }
 
-  /// A connection of its own to the primary, told to the client as the server tells it.
   asio::awaitable<void> open_replication() {
-    if (database_->state().shards.size() != 1) throw refused{p::make_error(error_id::replication_over_shards, database_name_)};
-    p::error_report refusal;
-    const chosen_server chosen = database_->choose(0, false, steady_time::min(), user_, refusal);
-    if (chosen.pool == nullptr) throw refused{refusal};
-    p::parameter_list parameters;
-    for (const auto& [name, value] : startup_.parameters) {
-      if (name != "user" && name != "database" && !p::is_protocol_option(name)) parameters.emplace_back(name, value);
+    const auto opened = co_await proxy::open_replication(client_, *database_, user_, startup_.parameters);
+    if (const auto* error = std::get_if<p::error_report>(&opened)) throw refused{*error};
+    if (const auto* frame = std::get_if<std::string>(&opened)) {
+      co_await send_all(client_->io_, *frame);
+      throw boost::system::system_error{asio::error::connection_refused};
     }
-    const server_endpoint endpoint = chosen.pool->endpoint();
-    dedicated_connection server = co_await open_dedicated(worker_, endpoint, std::move(parameters));
-    if (server.failure && server.server_error.empty()) throw refused{*server.failure};
-    std::string bytes = std::move(server.server_error);
-    if (!server.failure) {
-      for (const auto& [name, value] : server.welcome.parameters) p::encode_parameter_status(bytes, name, value);
-      p::encode_backend_key_data(bytes, {worker_.cancel_pid(client_->id()), client_->cancel_key()});
-      p::encode_ready_for_query(bytes, p::transaction_status::idle);
-    }
+    relay_ = std::get<std::shared_ptr<replication_relay>>(opened);
+    const std::string bytes = relay_->welcome();
     co_await send_all(client_->io_, bytes);
-    // The client has been told why.
-    if (server.failure) throw boost::system::system_error{asio::error::connection_refused};
-    relay_ = std::make_unique<replication_relay>(client_, endpoint, std::move(server));
-    if (worker_.options().log.connections) spdlog::info("client logged in for replication: user={} database={}", user_, database_name_);
+    if (worker_.options().log.connections) {
+      spdlog::info("client logged in for replication: user={} database={}", user_, database_name_);
+    }
   }
 
   /// The startup packet's settings: what RESET goes back to.
@@ -373,7 +363,8 @@ class client_greeting {
     settings_ptr made = registry.none();
     const auto add = [&](std::string name, const std::string& value) {
       if (name == "time zone") name = "timezone";
-      if (name == "datestyle") return void(made = registry.with(made, date_style_setting(nullptr, value, set_statement(name, value))));
+      if (name == "datestyle")
+        return void(made = registry.with(made, date_style_setting(nullptr, value, set_statement(name, value))));
       made = registry.with(made, {name, value, set_statement(name, value)});
     };
     if (const auto options = startup_.find("options"); options && !options->empty()) {
@@ -410,7 +401,7 @@ class client_greeting {
   served_database* database_ = nullptr;
   settings_ptr startup_settings_;
   bool replication_ = false;
-  std::unique_ptr<replication_relay> relay_;
+  std::shared_ptr<replication_relay> relay_;
 };
 
 void log_in_client(session_ptr client) {

@@ -176,7 +176,8 @@ class session_machine {
   [[nodiscard]] static bool unreadable(const router::plan& p) noexcept { return p.opaque && p.user_code; }
   /// BEGIN, where no server connection is kept for longer than a statement.
   [[nodiscard]] bool begins_block(const router::plan& p) const noexcept {
-    return env_.pool_mode == config::pool_mode::statement && p.effect == router::session_effect::begin && p.statement_count == 1;
+    return env_.pool_mode == config::pool_mode::statement && p.effect == router::session_effect::begin &&
+           p.statement_count == 1;
   }
   /// Allowed in a failed transaction, which it ends or from which it goes back.
   [[nodiscard]] static bool leaves_failed_transaction(const router::plan& p) noexcept;

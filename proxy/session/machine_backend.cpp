@@ -19,7 +19,8 @@ namespace {
 // Larger messages than this from a server are no messages.
 constexpr std::size_t max_server_message = std::size_t{1} << 30;
 
-// The server's function that finds a prepared statement's plan out of date; unlike the message, its name is not translated.
+// The server's function that finds a prepared statement's plan out of date; unlike the message, its name is not
+// translated.
 constexpr std::string_view replanning = "RevalidateCachedQuery";
 
 // A replica's own reasons to fail a read that the primary would answer.
@@ -258,7 +259,8 @@ session_machine::verdict session_machine::error_answer(step& s, branch_index i, 
   if (b.state != branch_state::ready) return verdict::over;
   const bool first = !(braid_.active && braid_.failed) && !cycle_failed_;
   if (braid_.active) braid_.failed = true;
-  if (b.outstanding() && b.expected[b.next].statement != 0 && fields.field('R') == replanning) env_.statements.retire(b.expected[b.next].statement);
+  if (b.outstanding() && b.expected[b.next].statement != 0 && fields.field('R') == replanning)
+    env_.statements.retire(b.expected[b.next].statement);
   b.shape_due = false;
   if (b.outstanding() && b.expected[b.next].kind != answer::query && b.expected[b.next].kind != answer::function_call) {
     // The server passes over everything up to the next Sync.

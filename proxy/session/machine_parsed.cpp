@@ -1,6 +1,7 @@
-// A Parse that stands alone, of a text that a server has parsed under the same conditions, is answered without a server: the
-// statement is prepared where it is first used. Some clients wait for this answer while they hold connections for others
-// (pgbench prepares synchronously, with all of its thread's clients), so that asking for one could wait for ever.
+// A Parse that stands alone, of a text that a server has parsed under the same conditions, is answered without a
+// server: the statement is prepared where it is first used. Some clients wait for this answer while they hold
+// connections for others (pgbench prepares synchronously, with all of its thread's clients), so that asking for one
+// could wait for ever.
 #include "proxy/session/machine.hpp"
 
 #include "protocol/frontend.hpp"
@@ -12,8 +13,8 @@ namespace pgbraid::proxy {
 
 namespace p = protocol;
 
-// All that decides whether a text can be parsed, and that a client can differ in: its database, its role, its settings, and
-// the types that it declares.
+// All that decides whether a text can be parsed, and that a client can differ in: its database, its role, its settings,
+// and the types that it declares.
 std::uint64_t session_machine::parse_key(const statement& st) const {
   std::string key = env_.state->name;
   key.append(1, '\0').append(user_);
@@ -32,12 +33,14 @@ bool session_machine::parsed_before(const statement& st) const {
   return env_.statements.memory().parsed(parse_key(st));
 }
 
-// The server has parsed it. What the open transaction has created, or a temporary object, may be what it is about: then that
-// says nothing about others.
+// The server has parsed it. What the open transaction has created, or a temporary object, may be what it is about: then
+// that says nothing about others.
 void session_machine::note_parsed(branch_index i, statement& st) {
   const branch& b = branches_[i];
   if (st.noted || pinned_ >= 0 || txn_.foreign) return;
-  const auto changing = [](const branch& each) { return each.state == branch_state::ready && (each.ddl || each.dirty); };
+  const auto changing = [](const branch& each) {
+    return each.state == branch_state::ready && (each.ddl || each.dirty);
+  };
   if (b.transaction == 'E' || std::any_of(branches_.begin(), branches_.end(), changing)) return;
   st.noted = true;
   env_.statements.memory().note_parsed(parse_key(st));

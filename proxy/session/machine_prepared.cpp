@@ -31,7 +31,10 @@ bool shows_statements(const router::plan& plan) { return !plan.reads.empty() && 
 // The text has the name somewhere, however it is written, as a word of its own.
 bool mentions(std::string_view text, std::string_view name) {
   const auto same = [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a + 32 : a) == (b >= 'A' && b <= 'Z' ? b + 32 : b); };
-  const auto in_word = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '$' || (c & 0x80) != 0; };
+  const auto in_word = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '$' ||
+           (c & 0x80) != 0;
+  };
   for (auto from = text.begin();;) {
     const auto at = std::search(from, text.end(), name.begin(), name.end(), same);
     if (at == text.end()) return false;
@@ -153,11 +156,13 @@ bool session_machine::names_in_place(step& s, branch_index i, const router::plan
       waits = true;
     }
   }
-  const bool one = (plan.effect == session_effect::execute || plan.effect == session_effect::prepare) && plan.statement_count == 1 && !plan.name.empty();
+  const bool one = (plan.effect == session_effect::execute || plan.effect == session_effect::prepare) &&
+                   plan.statement_count == 1 && !plan.name.empty();
   const auto need = [&](const std::string& name) {
     const auto has = [&](const auto& entry) { return entry.first == name; };
     if (b.facts->sql && std::any_of(b.facts->sql->entries.begin(), b.facts->sql->entries.end(), has)) return;
-    // Where it is not the statement's own it need not succeed: its table may be gone. In a transaction it would end that.
+    // Where it is not the statement's own it need not succeed: its table may be gone. In a transaction it would end
+    // that.
     const bool optional = !one && cycle_ == cycle_kind::simple && !txn_.active;
     if (optional && names_tried_) return;
     prepare_name(s, i, name, optional);

@@ -50,7 +50,8 @@ session_machine::verdict session_machine::quiet_answer(step& s, branch_index i, 
   switch (frame.type) {
     case from_server::error_response:
       if (e.local_type == of_optional_name) {
-        if (b.facts->sql) std::erase_if(b.facts->sql->entries, [&](const auto& entry) { return entry.second == e.statement; });
+        if (b.facts->sql)
+          std::erase_if(b.facts->sql->entries, [&](const auto& entry) { return entry.second == e.statement; });
         if (e.kind == answer::parse) b.pop();
         return verdict::drop;
       }

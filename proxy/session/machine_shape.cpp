@@ -1,7 +1,6 @@
-// What a prepared statement's result looks like. A server never lets that change under a client: it says "cached plan must
-// not change result type". A statement that is prepared again on another backend has nothing to compare with there, so it
-// is compared here with what clients have been told of it.
-// Source: PostgreSQL's RevalidateCachedQuery().
+// What a prepared statement's result looks like. A server never lets that change under a client: it says "cached plan
+// must not change result type". A statement that is prepared again on another backend has nothing to compare with
+// there, so it is compared here with what clients have been told of it. Source: PostgreSQL's RevalidateCachedQuery().
 #include "proxy/session/machine.hpp"
 
 #include "protocol/backend.hpp"

@@ -1,6 +1,8 @@
 #include "proxy/session/replication.hpp"
 
+#include "protocol/backend.hpp"
 #include "proxy/worker/dial.hpp"
+#include "proxy/worker/served_database.hpp"
 #include "proxy/worker/worker.hpp"
 
 #include <boost/asio/co_spawn.hpp>
@@ -13,6 +15,7 @@
 namespace pgbraid::proxy {
 
 namespace asio = boost::asio;
+namespace p = protocol;
 
 namespace {
 
@@ -25,7 +28,17 @@ replication_relay::replication_relay(session_ptr client, server_endpoint endpoin
   client_->relay_ = this;
 }
 
-replication_relay::~replication_relay() { client_->relay_ = nullptr; }
+replication_relay::~replication_relay() {
+  client_->relay_ = nullptr;
+}
+
+std::string replication_relay::welcome() const {
+  std::string bytes;
+  for (const auto& [name, value] : server_.welcome.parameters) p::encode_parameter_status(bytes, name, value);
+  p::encode_backend_key_data(bytes, {client_->owner().cancel_pid(client_->id()), client_->cancel_key()});
+  p::encode_ready_for_query(bytes, p::transaction_status::idle);
+  return bytes;
+}
 
 void replication_relay::end() {
   server_.io.close();
@@ -55,10 +68,31 @@ asio::awaitable<void> replication_relay::run(std::string unread) {
   co_await (copy(client_->io_, server_.io) && copy(server_.io, client_->io_));
 }
 
+asio::awaitable<replication_result> open_replication(session_ptr client, served_database& database, std::string user,
+                                                     p::parameter_list startup) {
+  if (database.state().shards.size() != 1) {
+    co_return p::make_error(p::error_id::replication_over_shards, database.state().name);
+  }
+  p::error_report refusal;
+  const chosen_server chosen = database.choose(0, false, steady_time::min(), user, refusal);
+  if (chosen.pool == nullptr) co_return refusal;
+  const server_endpoint endpoint = chosen.pool->endpoint();
+  std::erase_if(startup, [](const auto& parameter) {
+    return parameter.first == "user" || parameter.first == "database" || p::is_protocol_option(parameter.first);
+  });
+  dedicated_connection server = co_await open_dedicated(client->owner(), endpoint, std::move(startup));
+  if (server.failure && server.server_error.empty()) co_return *server.failure;
+  if (server.failure) co_return server.server_error;
+  co_return std::make_shared<replication_relay>(std::move(client), endpoint, std::move(server));
+}
+
 void replication_relay::cancel() {
   if (server_.welcome.key.pid == 0) return;
   worker& owner = client_->owner();
-  asio::co_spawn(owner.context(), owner.send_cancel(endpoint_, server_.io.tls() != nullptr, server_.welcome.key.pid, server_.welcome.key.key), asio::detached);
+  asio::co_spawn(
+      owner.context(),
+      owner.send_cancel(endpoint_, server_.io.tls() != nullptr, server_.welcome.key.pid, server_.welcome.key.key),
+      asio::detached);
 }
 
 }  // namespace pgbraid::proxy

@@ -73,13 +73,17 @@ settings_ptr settings_registry::intern(std::vector<setting> entries) {
 
 namespace {
 
-// Who one is, in the order in which it is said. Everything else is set as the role that logged in: what a session may set
-// before it takes another role, it may not afterwards.
+// Who one is, in the order in which it is said. Everything else is set as the role that logged in: what a session may
+// set before it takes another role, it may not afterwards.
 constexpr std::string_view identity[] = {"session_authorization", "role"};
 
-bool is_identity(const setting& entry) { return entry.name == identity[0] || entry.name == identity[1]; }
+bool is_identity(const setting& entry) {
+  return entry.name == identity[0] || entry.name == identity[1];
+}
 
-bool same(const setting* a, const setting* b) { return a == nullptr || b == nullptr ? a == b : *a == *b; }
+bool same(const setting* a, const setting* b) {
+  return a == nullptr || b == nullptr ? a == b : *a == *b;
+}
 
 }  // namespace
 
@@ -103,11 +107,15 @@ std::string settings_difference(const settings* current, const settings& wanted)
     say(entry.sql);
   }
   const auto kept = [&](std::string_view name) { return same(current->find(name), wanted.find(name)); };
-  if (current != nullptr && kept(identity[0]) && kept(identity[1]) && (sql.empty() || (current->find(identity[0]) == nullptr && current->find(identity[1]) == nullptr))) {
+  if (current != nullptr && kept(identity[0]) && kept(identity[1]) &&
+      (sql.empty() || (current->find(identity[0]) == nullptr && current->find(identity[1]) == nullptr))) {
     return sql;
   }
-  const bool other = current == nullptr || current->find(identity[0]) != nullptr || current->find(identity[1]) != nullptr;
-  if (other) sql.insert(0, sql.empty() ? "RESET SESSION AUTHORIZATION; RESET ROLE" : "RESET SESSION AUTHORIZATION; RESET ROLE; ");
+  const bool other =
+      current == nullptr || current->find(identity[0]) != nullptr || current->find(identity[1]) != nullptr;
+  if (other)
+    sql.insert(0,
+               sql.empty() ? "RESET SESSION AUTHORIZATION; RESET ROLE" : "RESET SESSION AUTHORIZATION; RESET ROLE; ");
   for (const std::string_view name : identity) {
     if (const setting* entry = wanted.find(name)) say(entry->sql);
   }
@@ -128,7 +136,8 @@ bool read_date_style(std::string_view value, date_style& out) {
     value.remove_prefix(begin);
     std::string word{value.substr(0, value.find_first_of(" \t\n,"))};
     value.remove_prefix(word.size());
-    std::transform(word.begin(), word.end(), word.begin(), [](unsigned char c) { return static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c); });
+    std::transform(word.begin(), word.end(), word.begin(),
+                   [](unsigned char c) { return static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c); });
     if (word == "iso" || word == "sql" || word.starts_with("postgres") || word == "german") {
       out.style = word.starts_with("postgres") ? "postgres" : word;
     } else if (word == "ymd") {

@@ -54,8 +54,8 @@ class settings_registry {
 /// `current` may be null: unknown, so everything is reset first.
 [[nodiscard]] std::string settings_difference(const settings* current, const settings& wanted);
 
-/// SET datestyle, which leaves alone what it does not name: the output's style, or the order of an input's parts. `before`:
-/// what was set until then, null for nothing; `sql`: the client's statement.
+/// SET datestyle, which leaves alone what it does not name: the output's style, or the order of an input's parts.
+/// `before`: what was set until then, null for nothing; `sql`: the client's statement.
 [[nodiscard]] setting date_style_setting(const setting* before, std::string_view value, std::string_view sql);
 
 /// `SET name TO 'value'`, quoted. Lists (search_path, DateStyle) are passed as the one text the client gave at startup.

@@ -29,8 +29,8 @@ struct statement {
   router::plan_ptr plan;
   std::uint64_t plan_generation = 0;          ///< routing_context's generation that `plan` was made under
   const routing_context* planned_in = nullptr;
-  bool noted = false;                         ///< statement_memory knows that a server has parsed it
-  std::uint64_t shape = 0;                    ///< of its result as clients have been told; 0: nobody has been
+  bool noted = false;       ///< statement_memory knows that a server has parsed it
+  std::uint64_t shape = 0;  ///< of its result as clients have been told; 0: nobody has been
 };
 using statement_ptr = std::shared_ptr<statement>;
 
@@ -58,7 +58,8 @@ class statement_memory {
 class statement_registry {
  public:
   /// `worker` keeps the ids of two workers apart: backends move between them. `memory` outlives it.
-  statement_registry(unsigned worker, statement_memory& memory) : memory_{memory}, next_id_{(std::uint64_t{worker} << 40) + 1} {}
+  statement_registry(unsigned worker, statement_memory& memory)
+      : memory_{memory}, next_id_{(std::uint64_t{worker} << 40) + 1} {}
 
   /// An id that no other statement or session of this process has.
   [[nodiscard]] std::uint64_t fresh_id() noexcept { return next_id_++; }
@@ -92,8 +93,8 @@ struct sql_names {
   std::vector<std::pair<std::string, std::uint64_t>> entries;  ///< name and id
 };
 
-/// Which statements a backend has, by id, least recently used first out; and the shape of their results there, 0 where it is
-/// not known.
+/// Which statements a backend has, by id, least recently used first out; and the shape of their results there, 0 where
+/// it is not known.
 class prepared_set {
  public:
   /// The shape of `id`, which becomes the most recent; null: it is not there.

@@ -38,7 +38,12 @@ constexpr unsigned session_bits = 24;
 }  // namespace
 
 worker::worker(shared_state& shared, unsigned number)
-    : shared_{shared}, number_{number}, guard_{io_.get_executor()}, tick_{io_.get_executor()}, topology_{shared.topology()}, statements_{number, shared.statements} {}
+    : shared_{shared},
+      number_{number},
+      guard_{io_.get_executor()},
+      tick_{io_.get_executor()},
+      topology_{shared.topology()},
+      statements_{number, shared.statements} {}
 
 worker::~worker() {
   sessions_.clear_and_dispose([](session* s) { intrusive_ptr_release(s); });
@@ -191,7 +196,8 @@ void worker::cancel_session(std::uint32_t number, std::int32_t key) {
   });
 }
 
-asio::awaitable<void> worker::send_cancel(server_endpoint endpoint, bool encrypted, std::int32_t pid, std::int32_t key) {
+asio::awaitable<void> worker::send_cancel(server_endpoint endpoint, bool encrypted, std::int32_t pid,
+                                          std::int32_t key) {
   channel io{io_};
   asio::steady_timer timer{io_, std::chrono::seconds{5}};
   auto on_timeout = [&io](const boost::system::error_code& error) {

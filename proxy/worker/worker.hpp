@@ -68,7 +68,8 @@ class worker {
   void forward_cancel(std::int32_t pid, std::int32_t key);
   void cancel_backend(backend_ptr b);
   /// A cancel request to a server; ends when that has dealt with it. Does not throw.
-  boost::asio::awaitable<void> send_cancel(server_endpoint endpoint, bool encrypted, std::int32_t pid, std::int32_t key);
+  boost::asio::awaitable<void> send_cancel(server_endpoint endpoint, bool encrypted, std::int32_t pid,
+                                           std::int32_t key);
   void keep_until_cancelled(backend_ptr b) { cancelling_.push_back(std::move(b)); }
   void lending(backend_ptr b) { lending_.push_back(std::move(b)); }
   void lent(const backend_ptr& b) { std::erase(lending_, b); }

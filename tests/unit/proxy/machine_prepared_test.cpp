@@ -165,7 +165,8 @@ TEST_CASE("a statement of the client's that another text may mean need not be th
   const std::string asked = t.asked("s0");
   CHECK(asked.find("Q(PREPARE p AS SELECT 1)") != std::string::npos);
   CHECK(asked.find("Q(PREPARE q AS SELECT 2)") != std::string::npos);
-  t.server("s0", asked.starts_with("Q(PREPARE q") ? "E(42P01 gone) Z(I) C(PREPARE) Z(I)" : "C(PREPARE) Z(I) E(42P01 gone) Z(I)");
+  t.server("s0", asked.starts_with("Q(PREPARE q") ? "E(42P01 gone) Z(I) C(PREPARE) Z(I)"
+                                                  : "C(PREPARE) Z(I) E(42P01 gone) Z(I)");
   CHECK(t.asked("s0") == "Q(EXPLAIN EXECUTE p /* q, not pq */)");
   t.server("s0", "D(plan) C(EXPLAIN) Z(I)");
   CHECK(t.told() == "D(plan) C(EXPLAIN) Z(I)");

@@ -10,7 +10,9 @@ namespace {
 
 constexpr const char* text = "SELECT * FROM customers WHERE id = 1";
 
-std::string parsed(const char* name) { return std::string{"P("} + name + "/" + text + ")"; }
+std::string parsed(const char* name) {
+  return std::string{"P("} + name + "/" + text + ")";
+}
 
 // A session that has prepared "a", on another server connection than the one that it meets next.
 void prepare(machine_script& t, bool describe) {
