@@ -19,6 +19,7 @@ struct verdict {
   bool safe = true;
   std::set<std::string> relations, user_code;
   bool calls_user_code = false;  ///< by a name or operator that some user code has
+  bool varies = false;           ///< with the time, the settings or the server: something not immutable is in it
 };
 
 // Walks one definition and gathers what it reaches directly.
@@ -106,6 +107,7 @@ class definition_walker {
       return;
     }
     if (known->second.any_volatile) found_.safe = false;
+    if (known->second.any_stable) found_.varies = true;
     if (known->second.any_user_code) found_.calls_user_code = true;
     if (known->second.any_user_code && known->second.pg_catalog_only)
       found_.user_code.insert("pg_catalog." + name.back());
@@ -123,6 +125,9 @@ class definition_walker {
       case sql::expr_kind::like:
         if (!e->name.empty() && content_.volatile_operators.contains(e->name.back())) found_.safe = false;
         if (!e->name.empty() && content_.user_operators.contains(e->name.back())) found_.calls_user_code = true;
+        break;
+      case sql::expr_kind::sql_value:
+        found_.varies = true;
         break;
       case sql::expr_kind::cast:
         if (content_.user_casts) found_.calls_user_code = true;
@@ -213,7 +218,7 @@ void judge_functions(router::catalog& content, const std::vector<function_body>&
     if (statement.kind != sql::statement_kind::select || statement.unparsable_parts) return false;
     verdict found;
     definition_walker(content, found).query(statement.select.get());
-    return found.safe && !found.calls_user_code && found.relations.empty();
+    return found.safe && !found.calls_user_code && !found.varies && found.relations.empty();
   };
   std::set<std::string> open;
   for (const function_body& body : bodies) open.insert(body.name);

@@ -90,10 +90,13 @@ class collector {
   bool add(gather_source source) {
     const analysis& a = *source.found;
     if (!may_gather(a)) return false;
+    const bool whole_rows = std::any_of(a.levels.begin(), a.levels.end(), [](const query_level& level) { return level.whole_row; });
     const std::vector<const sql::from_item*> items = items_of(a);
     for (std::size_t i = 0; i < a.uses.size(); ++i) {
       const table_use& use = a.uses[i];
       const sql::from_item* item = items[i];
+      // The row of a table keeps the table's own names for its columns, that of a WITH entry does not.
+      if (whole_rows && !use.column_aliases.empty()) return false;
       if (use.table.where == placement::spread_view) {
         if (item == nullptr || !add_view(*use.table.described)) return false;
       } else if (use.table.where == placement::sharded) {
@@ -128,6 +131,8 @@ class collector {
     const auto same = [&](const gather_source& source) { return source.view == &view; };
     if (std::any_of(out_.sources.begin(), out_.sources.end(), same)) return true;
     if (++views_ > max_views || !view.view_read_safe || view.columns.empty() || view.definition.empty()) return false;
+    // Its definition takes pg_catalog to be looked through first.
+    if (!name_resolver{context_}.catalog_first()) return false;
     // Policies ask who reads, and in a view that is its owner.
     const auto guarded = [&](const std::string& name) {
       const auto below = context_.schema->relations.find(name);
@@ -161,7 +166,8 @@ class collector {
     for (gather_table& table : out_.tables) {
       const std::vector<column>& columns = table.table->described->columns;
       for (const column& c : columns) {
-        if (named.all || table.all_columns || named.names.contains(c.name)) table.columns.push_back(&c);
+        // A domain may refuse the NULL of a column that is not fetched.
+        if (named.all || table.all_columns || c.base_type != 0 || named.names.contains(c.name)) table.columns.push_back(&c);
       }
       // count(*) needs the rows, though nothing of them.
       if (table.columns.empty() && !columns.empty()) table.columns.push_back(&columns.front());

@@ -26,10 +26,10 @@ class Generator:
         self.random = random
 
     def draw(self):
-        kinds = [(self.read, 6), (self.join, 3), (self.aggregate, 2), (self.compound, 2), (self.insert, 3), (self.update, 3),
+        kinds = [(self.read, 6), (self.join, 3), (self.aggregate, 2), (self.compound, 2), (self.report, 4), (self.insert, 3), (self.update, 3),
                  (self.delete, 2), (self.odd, 2)]
         statement = self.random.choices([k for k, _ in kinds], [w for _, w in kinds])[0]()
-        return self.bind(statement) if self.random.random() < 0.4 else statement
+        return self.bind(statement) if self.random.random() < 0.4 and not statement.sql.startswith("COPY") else statement
 
     # Pieces
 
@@ -123,6 +123,38 @@ class Generator:
             f"{a} {word} {b}", f"WITH x AS ({a}) SELECT count(*) FROM x", f"WITH x AS ({a}), y AS ({b}) SELECT * FROM x JOIN y USING (id)",
             f"SELECT * FROM ({a}) AS x WHERE id = {self.key()}", f"SELECT id FROM customers WHERE id IN (SELECT id FROM ({a}) AS x)",
             f"SELECT * FROM ({a}) AS x ORDER BY id LIMIT 2", f"{a} {word} SELECT 1::bigint, 'one'"]))
+
+    def table(self, name):
+        """One of the spellings of a table in FROM, its columns under the table's own name."""
+        return self.random.choice([name] * 3 + [f"public.{name}", f'"public"."{name}"', f"ONLY {name}", f"public.{name} *", f"ONLY public.{name}"])
+
+    def report(self):
+        customers, orders = self.table("customers"), self.table("orders")
+        where, kind = self.condition("customers.id", "customers."), self.random.choice(["JOIN", "LEFT JOIN", "RIGHT JOIN"])
+        on = self.random.choice(["orders.customer_id = customers.id"] * 3 + ["orders.customer_id = customers.id + 1", "orders.note = customers.name"])
+        joined = f"{customers} {kind} {orders} ON {on}"
+        what = self.random.choice(["count(*)", "sum(amount)", "count(DISTINCT orders.note)", "max(orders.created)", "count(orders)", "array_agg(orders.amount ORDER BY orders.id)"])
+        group = self.random.choice(["customers.id", "1", "who", "customers.id, country", "customers.id, orders.note"])
+        having = self.random.choice(["", f" HAVING {what} IS NOT NULL", " HAVING count(*) > 2"])
+        with_name = self.random.choice(["orders", "customers", "x", "countries"])
+        return self.random.choice([
+            Statement(f"SELECT customers.id AS who, customers.name, upper(country), {what} FROM {joined} WHERE {where} GROUP BY {group}{having}"),
+            Statement(f"SELECT customers.id AS who, name || country, {what} FROM {joined} GROUP BY {group}{having} ORDER BY {what} DESC NULLS LAST, 1, 2"
+                      + self.random.choice(["", " LIMIT 3", " OFFSET 2"]), ordered=group != "customers.id, orders.note"),
+            Statement(f"WITH {with_name} AS (SELECT id, name FROM {customers} WHERE {where.replace('customers.', '')}) SELECT count(*), max(name) FROM {with_name}"),
+            Statement(f"WITH {with_name} AS (SELECT * FROM {orders} WHERE amount > 100) SELECT count(*) FROM {with_name} JOIN {customers} ON customers.id = {with_name}.customer_id"
+                      if with_name not in ("customers", "countries") else "SELECT 2"),
+            Statement(f"SELECT row_to_json(customers), customers IS NULL, orders IS NOT NULL FROM {joined} WHERE {where}"),
+            Statement(f"SELECT json_agg(orders ORDER BY orders.id) FROM {orders} WHERE {self.condition('customer_id')}"),
+            Statement(f"COPY (SELECT id, name, balance FROM {customers} WHERE {where} ORDER BY id) TO STDOUT" + self.random.choice(["", " CSV HEADER", " (FORMAT binary)"]),
+                      ordered=True),
+            Statement(f"SELECT public.customers.id, customers.name FROM public.customers WHERE {where} ORDER BY public.customers.id LIMIT 5", ordered=True),
+            Statement(f"SELECT country, grouping(country), {what} FROM {joined} GROUP BY ROLLUP (country)"),
+            Statement(f"SELECT DISTINCT ON (country) country, customers.id FROM {customers} WHERE {where} ORDER BY country, customers.id DESC", ordered=True),
+            Statement(f"SELECT customers.id, sum(amount) OVER (PARTITION BY country ORDER BY customers.id, orders.id) FROM {joined} WHERE {where}"),
+            Statement(f"SELECT id FROM {customers} WHERE id IN (SELECT customer_id FROM {orders} WHERE amount > 400) AND {where}"),
+            Statement(f"SELECT id FROM {customers} WHERE id NOT IN (SELECT customer_id FROM {orders} WHERE customer_id < 500) UNION TABLE none"
+                      .replace("TABLE none", "SELECT customer_id FROM public.orders WHERE amount < 5"))])
 
     def insert(self):
         key = self.random.choice([self.random.randint(5000, 9000)] * 5 + [self.key()])

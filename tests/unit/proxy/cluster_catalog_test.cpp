@@ -72,6 +72,7 @@ TEST_CASE("SQL functions that read no table are like built-in ones") {
   add("reads", "t", "SELECT count(*) FROM orders");
   add("calls_reads", "t", "SELECT reads()");
   add("draws", "t", "SELECT random()");
+  add("tells_time", "t", "SELECT CURRENT_DATE - $1");
   add("several", "t", "SELECT 1; SELECT 2");
   add("writes", "t", "WITH x AS (DELETE FROM orders RETURNING 1) SELECT 1");
   add("broken", "t", "SELEC 1");
@@ -84,7 +85,7 @@ TEST_CASE("SQL functions that read no table are like built-in ones") {
     INFO(name);
     CHECK_FALSE(user_code(name));
   }
-  for (const char* name : {"reads", "calls_reads", "draws", "several", "writes", "broken", "operator_of_mine", "spoken", "mixed"}) {
+  for (const char* name : {"reads", "calls_reads", "draws", "tells_time", "several", "writes", "broken", "operator_of_mine", "spoken", "mixed"}) {
     INFO(name);
     CHECK(user_code(name));
   }

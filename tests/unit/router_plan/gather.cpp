@@ -77,7 +77,7 @@ TEST_CASE("only columns that are named are fetched", "[gather]") {
 TEST_CASE("what rows cannot stand for is not gathered", "[gather]") {
   const world w(2);
   for (const char* sql :
-       {"SELECT o FROM orders o", "SELECT max(ctid) FROM orders", "SELECT count(*) FROM ONLY (orders)", "SELECT count(*) FROM U&\"orders\" , public.orders",
+       {"SELECT o FROM orders o", "SELECT row_to_json(o) FROM orders AS o(x) ORDER BY 1", "SELECT max(ctid) FROM orders", "SELECT count(*) FROM ONLY (orders)", "SELECT count(*) FROM U&\"orders\" , public.orders",
         "SELECT count(*) FROM orders TABLESAMPLE SYSTEM (1)", "SELECT id FROM orders ORDER BY 1 FOR UPDATE",
         "SELECT count(*), order_total(1) FROM orders", "SELECT count(*) FROM orders, pg_class",
         "SELECT pg_relation_size('orders'), count(*) FROM orders", "SELECT count(*) FROM quick", "DELETE FROM orders", "SELECT 1",
