@@ -7,7 +7,8 @@ namespace pgbraid::proxy {
 namespace asio = boost::asio;
 
 asio::awaitable<std::string> make_commit_record_table(pg_connection& connection, std::chrono::milliseconds timeout) {
-  const pg_answer there = co_await connection.query("SELECT to_regclass('pgbraid.commit_record') IS NOT NULL", {}, timeout);
+  const pg_answer there =
+      co_await connection.query("SELECT to_regclass('pgbraid.commit_record') IS NOT NULL", {}, timeout);
   if (!there.ok()) co_return there.error;
   if (!there.rows.empty() && there.rows.front()[0] == "t") co_return std::string{};
   const pg_answer made = co_await connection.query(
@@ -44,8 +45,8 @@ asio::awaitable<std::optional<bool>> was_committed(pg_connection& connection, st
   pg_answer answer = co_await connection.query("SET lock_timeout = '2s'", {}, timeout);
   if (!answer.ok()) co_return std::nullopt;
   answer = co_await connection.query(
-      "INSERT INTO pgbraid.commit_record (id, committed) VALUES ($1::uuid, false) ON CONFLICT (id) DO NOTHING",
-      about, timeout);
+      "INSERT INTO pgbraid.commit_record (id, committed) VALUES ($1::uuid, false) ON CONFLICT (id) DO NOTHING", about,
+      timeout);
   if (!answer.ok()) co_return std::nullopt;
   answer = co_await connection.query("SELECT committed FROM pgbraid.commit_record WHERE id = $1::uuid", about, timeout);
   if (!answer.ok() || answer.rows.size() != 1) co_return std::nullopt;

@@ -1,5 +1,6 @@
-// What commits over several shards need of a server, and what an interrupted one has left there. Any instance of pgbraid may
-// do this at any time, several at once: each step is decided by the servers alone. See proxy/session/commit.hpp.
+// What commits over several shards need of a server, and what an interrupted one has left there. Any instance of
+// pgbraid may do this at any time, several at once: each step is decided by the servers alone. See
+// proxy/session/commit.hpp.
 #pragma once
 
 #include "proxy/cluster/pg_connection.hpp"
@@ -26,8 +27,8 @@ struct doubtful_listing {
 [[nodiscard]] boost::asio::awaitable<doubtful_listing> list_doubtful(pg_connection& connection,
                                                                      std::chrono::milliseconds timeout);
 
-/// Asks the deciding shard, over a connection to it. A transaction without a record gets one that says it is undone: if it
-/// is still running there, its own record meets that one and it fails. Nothing if it cannot be told now.
+/// Asks the deciding shard, over a connection to it. A transaction without a record gets one that says it is undone: if
+/// it is still running there, its own record meets that one and it fails. Nothing if it cannot be told now.
 [[nodiscard]] boost::asio::awaitable<std::optional<bool>> was_committed(pg_connection& connection, std::string record,
                                                                         std::chrono::milliseconds timeout);
 

@@ -1,4 +1,5 @@
-// COMMIT over several shards, and the transaction of pgbraid's own around a statement that writes to several. See commit.hpp.
+// COMMIT over several shards, and the transaction of pgbraid's own around a statement that writes to several. See
+// commit.hpp.
 #include "proxy/session/commit.hpp"
 
 #include "protocol/backend.hpp"
@@ -36,7 +37,8 @@ std::string session_machine::single_writer() const {
   const std::string& why = env_.state->schema->single_writer;
   if (!why.empty()) return why;
   for (std::size_t i = 0; i < env_.state->shards.size(); ++i) {
-    if (env_.state->shards[i].identity.empty()) return fmt::format("the primary of shard {} is not known", env_.state->map->shards[i]);
+    if (env_.state->shards[i].identity.empty())
+      return fmt::format("the primary of shard {} is not known", env_.state->map->shards[i]);
   }
   return {};
 }
@@ -95,7 +97,8 @@ void session_machine::begin_commit(step& s) {
     if (b.state != branch_state::ready || !b.in_block) continue;
     targets_.push_back(static_cast<branch_index>(i));
     // The shard that was written first decides: its branch goes first.
-    if (b.wrote && (!branches_[targets_.front()].wrote || b.shard == txn_.writer)) std::swap(targets_.front(), targets_.back());
+    if (b.wrote && (!branches_[targets_.front()].wrote || b.shard == txn_.writer))
+      std::swap(targets_.front(), targets_.back());
   }
   c.deciding = targets_.front();
   c.record = env_.fresh_record();
@@ -115,7 +118,9 @@ void session_machine::begin_commit(step& s) {
 void session_machine::commit_step(step& s) {
   using phase = commit_state::phase;
   commit_state& c = *control_->commit;
-  const auto is_there = [this](branch_index i) { return i < branches_.size() && branches_[i].state == branch_state::ready; };
+  const auto is_there = [this](branch_index i) {
+    return i < branches_.size() && branches_[i].state == branch_state::ready;
+  };
   switch (c.at) {
     case phase::prepare:
       if (!c.failed) {

@@ -1,5 +1,5 @@
-// INSERT ... VALUES whose rows go to several shards: each gets a statement with its own rows, and the rows that RETURNING
-// gives come back in the order in which they were written.
+// INSERT ... VALUES whose rows go to several shards: each gets a statement with its own rows, and the rows that
+// RETURNING gives come back in the order in which they were written.
 #include "proxy/session/machine.hpp"
 
 #include "protocol/frontend.hpp"
@@ -17,7 +17,8 @@ std::span<const router::shard_index> session_machine::rows_of_insert() const {
   return many == nullptr ? std::span<const router::shard_index>{} : std::span{many->rows};
 }
 
-// All shards do the same: one of them goes ahead, so that whoever does it at the same time waits there and nowhere else.
+// All shards do the same: one of them goes ahead, so that whoever does it at the same time waits there and nowhere
+// else.
 bool session_machine::mirrors() const {
   const auto* many = std::get_if<router::to_many>(&route_.target);
   return many != nullptr && many->mirrored;
@@ -26,7 +27,8 @@ bool session_machine::mirrors() const {
 session_machine::targets session_machine::order_of_rows() const {
   targets order;
   for (const router::shard_index shard : rows_of_insert()) {
-    const auto home = std::find_if(targets_.begin(), targets_.end(), [&](branch_index i) { return branches_[i].shard == shard; });
+    const auto home =
+        std::find_if(targets_.begin(), targets_.end(), [&](branch_index i) { return branches_[i].shard == shard; });
     order.push_back(*home);
   }
   return order;

@@ -1,7 +1,7 @@
-// The read of a connection, an operation of Asio's reactor of our own. Asio's would ask the kernel once more, after each
-// message, for bytes that are not there, and takes memory for each read. A read that gives less than there was room for
-// has emptied the socket, and epoll tells of what comes next. Source: epoll(7), "Do I need to continuously read/write a
-// file descriptor".
+// The read of a connection, an operation of Asio's reactor of our own. Asio's would ask the kernel once more, after
+// each message, for bytes that are not there, and takes memory for each read. A read that gives less than there was
+// room for has emptied the socket, and epoll tells of what comes next. Source: epoll(7), "Do I need to continuously
+// read/write a file descriptor".
 #pragma once
 
 #include "proxy/worker/socket_calls.hpp"
@@ -16,8 +16,8 @@
 
 namespace pgbraid::proxy {
 
-/// Reads for an `Owner` that has on_read(error_code, bytes); it is kept until the read is over. One at a time. An end of
-/// the connection that arrives together with the last bytes is not told: the owner must look for it
+/// Reads for an `Owner` that has on_read(error_code, bytes); it is kept until the read is over. One at a time. An end
+/// of the connection that arrives together with the last bytes is not told: the owner must look for it
 /// (channel::at_end()). runs on: the socket's worker.
 template <typename Owner>
 class read_operation final : public boost::asio::detail::reactor_op {
@@ -55,8 +55,8 @@ class read_operation final : public boost::asio::detail::reactor_op {
   }
 
   // `scheduler`: null when the io_context goes with the operation still in it.
-  static void complete(void* scheduler, boost::asio::detail::scheduler_operation* base, const boost::system::error_code&,
-                       std::size_t) {
+  static void complete(void* scheduler, boost::asio::detail::scheduler_operation* base,
+                       const boost::system::error_code&, std::size_t) {
     auto& self = *static_cast<read_operation*>(base);
     // From here on it may be started anew, or be gone with its owner.
     const boost::intrusive_ptr<Owner> owner = std::move(self.owner_);

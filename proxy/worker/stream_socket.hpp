@@ -20,7 +20,8 @@ class stream_socket : public boost::asio::basic_stream_socket<boost::asio::gener
   /// something behind. It must live until it is complete.
   void start_read(boost::asio::detail::reactor_op& operation) {
     auto& state = impl_.get_implementation();
-    reactor_->start_op(boost::asio::detail::reactor::read_op, state.socket_, state.reactor_data_, &operation, false, true);
+    reactor_->start_op(boost::asio::detail::reactor::read_op, state.socket_, state.reactor_data_, &operation, false,
+                       true);
   }
 
  private:

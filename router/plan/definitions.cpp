@@ -18,10 +18,12 @@ namespace {
 
 /// Commands of which each shard makes the same of its own, and which can be prepared.
 constexpr std::array<std::string_view, 27> alike{
-    "CREATE TABLE",  "CREATE INDEX",  "CREATE VIEW",   "CREATE SCHEMA", "CREATE TYPE",     "CREATE DOMAIN",  "CREATE FUNCTION",
-    "CREATE PROCEDURE", "CREATE TRIGGER", "ALTER TABLE", "ALTER INDEX", "ALTER VIEW",      "ALTER SCHEMA",   "ALTER TYPE",
-    "ALTER DOMAIN",  "ALTER FUNCTION", "DROP TABLE",   "DROP INDEX",    "DROP VIEW",       "DROP SCHEMA",    "DROP TYPE",
-    "DROP DOMAIN",   "DROP FUNCTION", "DROP TRIGGER",  "COMMENT",       "GRANT",           "REVOKE"};
+    "CREATE TABLE",   "CREATE INDEX",    "CREATE VIEW",      "CREATE SCHEMA",  "CREATE TYPE",
+    "CREATE DOMAIN",  "CREATE FUNCTION", "CREATE PROCEDURE", "CREATE TRIGGER", "ALTER TABLE",
+    "ALTER INDEX",    "ALTER VIEW",      "ALTER SCHEMA",     "ALTER TYPE",     "ALTER DOMAIN",
+    "ALTER FUNCTION", "DROP TABLE",      "DROP INDEX",       "DROP VIEW",      "DROP SCHEMA",
+    "DROP TYPE",      "DROP DOMAIN",     "DROP FUNCTION",    "DROP TRIGGER",   "COMMENT",
+    "GRANT",          "REVOKE"};
 
 bool has_word(std::string_view text, std::string_view word) {
   for (std::size_t i = 0; i < text.size();) {
@@ -38,9 +40,16 @@ bool has_word(std::string_view text, std::string_view word) {
   return false;
 }
 
-/// ALTER TABLE computes values for the rows that are there.
+/// ALTER TABLE computes values for the rows that are there, which may be others on each shard.
 bool computes(std::string_view text) {
-  return text.find('(') != std::string_view::npos && (has_word(text, "default") || has_word(text, "using") || has_word(text, "generated"));
+  constexpr std::array<std::string_view, 9> values{"using",       "generated", "identity", "serial", "bigserial",
+                                                   "smallserial", "serial2",   "serial4",  "serial8"};
+  const auto stands = [&](std::string_view word) { return has_word(text, word); };
+  if (std::any_of(values.begin(), values.end(), stands)) return true;
+  if (!has_word(text, "default")) return false;
+  constexpr std::array<std::string_view, 8> calls{"current_date",   "current_time", "current_timestamp", "localtime",
+                                                  "localtimestamp", "current_user", "session_user",      "user"};
+  return text.find('(') != std::string_view::npos || std::any_of(calls.begin(), calls.end(), stands);
 }
 
 }  // namespace
@@ -48,7 +57,8 @@ bool computes(std::string_view text) {
 std::optional<fixed_target> ddl_target(const sql::statement& s, std::string_view text, const plan_context& context) {
   if (!context.schema->single_writer.empty() || s.temporary || s.unparsable_parts) return std::nullopt;
   const std::string tag = tag_of(s);
-  const bool known = s.kind == kind::truncate || (s.kind == kind::ddl && std::find(alike.begin(), alike.end(), tag) != alike.end());
+  const bool known =
+      s.kind == kind::truncate || (s.kind == kind::ddl && std::find(alike.begin(), alike.end(), tag) != alike.end());
   if (!known || has_word(text, "concurrently")) return std::nullopt;
   if (tag == "ALTER TABLE" && computes(text)) return std::nullopt;
   const name_resolver names{context};

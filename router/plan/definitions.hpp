@@ -8,9 +8,9 @@
 
 namespace pgbraid::router {
 
-/// Where a command that defines something goes: to every shard, or to the one where all the unsharded tables that it names
-/// stand. Nothing if it cannot be done so: it cannot run in a transaction, it concerns the server as a whole, it may come
-/// out differently on each shard, or transactions may write to one shard only.
+/// Where a command that defines something goes: to every shard, or to the one where all the unsharded tables that it
+/// names stand. Nothing if it cannot be done so: it cannot run in a transaction, it concerns the server as a whole, it
+/// may come out differently on each shard, or transactions may write to one shard only.
 [[nodiscard]] std::optional<fixed_target> ddl_target(const sql::statement& s, std::string_view text,
                                                      const plan_context& context);
 

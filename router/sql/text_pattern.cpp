@@ -1,6 +1,6 @@
-// Why equal bytes between the constants are enough: scan() reads from left to right and carries nothing from one token to
-// the next but flags that the tokens themselves have set. So it is in the same state where a constant begins, and, if
-// that constant ends just there (no digit, quote or continuation goes on with it), in the same state behind it.
+// Why equal bytes between the constants are enough: scan() reads from left to right and carries nothing from one token
+// to the next but flags that the tokens themselves have set. So it is in the same state where a constant begins, and,
+// if that constant ends just there (no digit, quote or continuation goes on with it), in the same state behind it.
 #include "router/sql/text_pattern.hpp"
 
 #include "router/sql/characters.hpp"
@@ -36,7 +36,8 @@ const char* after_string(const char* at, const char* end) {
 }  // namespace
 
 bool text_pattern::remember(std::string_view text, const token_scan& found) {
-  if (!found.valid || !found.ascii || found.has_backslash || found.constants.empty() || text.size() > max_bytes) return false;
+  if (!found.valid || !found.ascii || found.has_backslash || found.constants.empty() || text.size() > max_bytes)
+    return false;
   for (const constant_position& c : found.constants) {
     if (c.kind == token_constant::string) continue;
     if (c.kind != token_constant::integer || c.length > short_integer) return false;
@@ -62,7 +63,8 @@ bool text_pattern::matches(std::string_view text, token_scan& out) const {
     if (!same_up_to(c.offset)) return false;
     const char* const next = c.kind == token_constant::integer ? after_integer(at, end) : after_string(at, end);
     if (next == nullptr) return false;
-    out.constants.push_back({static_cast<std::uint32_t>(at - text.data()), static_cast<std::uint32_t>(next - at), c.kind});
+    out.constants.push_back(
+        {static_cast<std::uint32_t>(at - text.data()), static_cast<std::uint32_t>(next - at), c.kind});
     at = next;
     compared = std::size_t{c.offset} + c.length;
   }

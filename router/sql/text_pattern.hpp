@@ -19,9 +19,9 @@ class text_pattern {
   /// what was remembered before stays.
   [[nodiscard]] bool remember(std::string_view text, const token_scan& found);
 
-  /// True: `text` differs from the remembered one only in its constants, each of which is of the same kind, so that scan()
-  /// would make the same key of it. `out` is then as after scan(), but for `key` and `normalized`, which are not made.
-  /// False says nothing: scan() must look.
+  /// True: `text` differs from the remembered one only in its constants, each of which is of the same kind, so that
+  /// scan() would make the same key of it. `out` is then as after scan(), but for `key` and `normalized`, which are not
+  /// made. False says nothing: scan() must look.
   [[nodiscard]] bool matches(std::string_view text, token_scan& out) const;
 
   /// Longer texts are not remembered.

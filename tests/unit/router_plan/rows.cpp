@@ -59,3 +59,27 @@ TEST_CASE("writes over several shards, where transactions may do that", "[rows]"
   CHECK(w.told("INSERT INTO customers (id) VALUES " + rows).starts_with("refused:"));
   CHECK(w.told("INSERT INTO customers (id, name) VALUES (" + key(0) + ", 'a'), (" + key(2) + ", 'b')").starts_with("shards "));
 }
+
+TEST_CASE("definitions go to all shards, where each makes the same of them", "[rows]") {
+  world w(2);
+  const std::string refused = "refused: ALTER TABLE over several shards...";
+  CHECK(w.told("ALTER TABLE customers ADD COLUMN x int").starts_with("refused:"));
+  w.schema.single_writer.clear();
+  const std::string all = "shards s0, s1 together (primary)";
+  check(w, {
+               {"ALTER TABLE customers ADD COLUMN x int DEFAULT 5", all},
+               {"ALTER TABLE customers ADD COLUMN x timestamptz DEFAULT now()", refused},
+               {"ALTER TABLE customers ADD COLUMN x timestamptz DEFAULT CURRENT_TIMESTAMP", refused},
+               {"ALTER TABLE countries ADD COLUMN x serial", refused},
+               {"ALTER TABLE countries ALTER COLUMN code TYPE text USING random()::text", refused},
+               {"CREATE INDEX ON customers (name)", all},
+               {"CREATE INDEX CONCURRENTLY ON customers (name)", "refused: CREATE INDEX over several shards..."},
+               {"TRUNCATE customers", all},
+               {"TRUNCATE settings", "shard s0 (primary)"},
+               {"DROP TABLE customers, settings", "refused: DROP TABLE over several shards..."},
+               {"CREATE TEMP TABLE x (n int)", "refused:..."},
+               {"CREATE TABLE x AS SELECT 1", "refused:..."},
+               {"CREATE SEQUENCE x", "refused: CREATE SEQUENCE over several shards..."},
+               {"VACUUM customers", "refused: VACUUM over several shards..."},
+           });
+}
