@@ -37,7 +37,7 @@ void session_machine::forward(step& s, std::string_view bytes) {
 }
 
 void session_machine::flush_run(step& s) {
-  if (at_ > run_) forward(s, data_.substr(run_, at_ - run_));
+  if (at_ > run_) forward(s, {data_.data() + run_, at_ - run_});
   run_ = at_;
 }
 
@@ -65,7 +65,7 @@ std::size_t session_machine::on_backend(step& s, branch_index i, std::string_vie
       continue;
     }
     p::frame_view frame;
-    const p::frame_status status = p::next_frame(data.substr(at_), max_server_message, frame);
+    const p::frame_status status = p::next_frame({data.data() + at_, data.size() - at_}, max_server_message, frame);
     if (status == p::frame_status::malformed || status == p::frame_status::too_large) {
       flush_run(s);
       s.add(action_kind::discard, i);

@@ -22,7 +22,7 @@ void session_machine::collect_batch(step& s) {
   collecting_ = false;
   while (true) {
     p::frame_view frame;
-    const p::frame_status status = p::next_frame(input_.substr(scan_), env_.max_message_bytes, frame);
+    const p::frame_status status = p::next_frame({input_.data() + scan_, input_.size() - scan_}, env_.max_message_bytes, frame);
     if (status == p::frame_status::malformed) return protocol_violation(s, "invalid message length");
     if (frame.total == 0 || status == p::frame_status::incomplete) {
       if (scan_ >= max_batch_bytes || (scan_ > 0 && frame.total > max_batch_bytes)) break;
@@ -77,7 +77,7 @@ void session_machine::run_batch(step& s) {
   if (control_ && control_->running) return run_control(s);
   while (operation_ < operations_.size()) {
     const operation& o = operations_[operation_];
-    const std::string_view frame = input_.substr(o.offset, o.length);
+    const std::string_view frame{input_.data() + o.offset, o.length};
     bool done = true;
     if (!cycle_failed_ || o.type == p::frontend::sync) {
       switch (o.type) {

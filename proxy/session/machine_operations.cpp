@@ -20,7 +20,10 @@ router::sql::token_scan& scratch_scan() {
   return scan;
 }
 
-std::string_view body_of(std::string_view frame) { return frame.substr(p::frame_header_size); }
+// A frame has a header at the least.
+std::string_view body_of(std::string_view frame) {
+  return {frame.data() + p::frame_header_size, frame.size() - p::frame_header_size};
+}
 
 bool keyed(const router::plan& plan) { return std::holds_alternative<router::keyed_target>(plan.where); }
 

@@ -62,7 +62,7 @@ void step::add(action_kind kind, branch_index branch) {
 std::string_view step::bytes_of(const action& a) const noexcept {
   if (!a.own) return {a.data, a.size};
   const std::string& from = a.kind == action_kind::to_client ? client_bytes : backend_bytes;
-  return std::string_view{from}.substr(a.offset, a.size);
+  return {from.data() + a.offset, a.size};
 }
 
 }  // namespace pgbraid::proxy
