@@ -21,6 +21,18 @@ const char* after_integer(const char* at, const char* end) {
   return digits == 0 || digits > short_integer ? nullptr : at;
 }
 
+/// Behind a number of the form 1.25.
+const char* after_decimal(const char* at, const char* end) {
+  const auto digits = [&] {
+    const char* const start = at;
+    while (at != end && class_of(*at) == byte_class::digit) ++at;
+    return at != start;
+  };
+  if (!digits() || at == end || *at != '.') return nullptr;
+  ++at;
+  return digits() ? at : nullptr;
+}
+
 /// Behind a string of plain bytes without doubled quotes.
 const char* after_string(const char* at, const char* end) {
   if (at == end || *at != '\'') return nullptr;
@@ -33,6 +45,19 @@ const char* after_string(const char* at, const char* end) {
   return close + 1 != end && close[1] == '\'' ? nullptr : close + 1;
 }
 
+const char* after_constant(const char* at, const char* end, token_constant kind) {
+  switch (kind) {
+    case token_constant::integer:
+      return after_integer(at, end);
+    case token_constant::decimal:
+      return after_decimal(at, end);
+    case token_constant::string:
+      return after_string(at, end);
+    default:
+      return nullptr;
+  }
+}
+
 }  // namespace
 
 bool text_pattern::remember(std::string_view text, const token_scan& found) {
@@ -40,7 +65,8 @@ bool text_pattern::remember(std::string_view text, const token_scan& found) {
     return false;
   for (const constant_position& c : found.constants) {
     if (c.kind == token_constant::string) continue;
-    if (c.kind != token_constant::integer || c.length > short_integer) return false;
+    const char* const begin = text.data() + c.offset;
+    if (after_constant(begin, begin + c.length, c.kind) != begin + c.length) return false;
   }
   text_ = text;
   constants_ = found.constants;
@@ -61,7 +87,7 @@ bool text_pattern::matches(std::string_view text, token_scan& out) const {
   out.constants.clear();
   for (const constant_position& c : constants_) {
     if (!same_up_to(c.offset)) return false;
-    const char* const next = c.kind == token_constant::integer ? after_integer(at, end) : after_string(at, end);
+    const char* const next = after_constant(at, end, c.kind);
     if (next == nullptr) return false;
     out.constants.push_back(
         {static_cast<std::uint32_t>(at - text.data()), static_cast<std::uint32_t>(next - at), c.kind});

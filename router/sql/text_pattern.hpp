@@ -15,8 +15,8 @@ namespace pgbraid::router::sql {
 class text_pattern {
  public:
   /// Remembers `text`, of which scan() has made `found`. False: it has what a pattern does not recognise (constants
-  /// other than integers and plain strings, bytes above 0x7f, backslashes, no constants at all), or is too long;
-  /// what was remembered before stays.
+  /// other than short integers, plain decimals and plain strings, bytes above 0x7f, backslashes, no constants at all),
+  /// or is too long; what was remembered before stays.
   [[nodiscard]] bool remember(std::string_view text, const token_scan& found);
 
   /// True: `text` differs from the remembered one only in its constants, each of which is of the same kind, so that
