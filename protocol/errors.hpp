@@ -85,6 +85,9 @@ enum class severity : std::uint8_t { error, fatal };
   row(gather_too_large, "53400", error,                                                                                 \
       "this query gathers more than {} bytes from the shards, most of them from table \"{}\"",                          \
       "Narrow it by conditions, tie it to keys of one shard, or raise limits.max_gather.")                              \
+  row(returned_too_large, "53400", error,                                                                               \
+      "this statement returns more than {} bytes, which must be put in order before they are told",                     \
+      "Write fewer rows at once, return less of them, or raise limits.max_gather.")                                     \
   row(cross_shard_write, "0A000", error, "a write to more than one shard is not supported: {}",                         \
       "Tie the statement to one value of the sharding key.")                                                            \
   row(transaction_second_writer, "0A000", error,                                                                        \

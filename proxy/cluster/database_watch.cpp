@@ -224,6 +224,7 @@ asio::awaitable<void> database_watch::keep_shard([[maybe_unused]] std::shared_pt
   shard_watch& shard = *shards_[index];
   while (!stopped_) {
     shard.hurried = false;
+    shard.doubtful = true;  // until the shard has been asked: what cannot be reached may hold anything
     shard.looked_at = std::chrono::steady_clock::now();
     if (co_await reach(shard)) {
       co_await read_shard_catalog(shard);

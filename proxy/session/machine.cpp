@@ -238,6 +238,12 @@ void session_machine::release_branches(step& s) {
       continue;
     }
     if (b.outstanding() || static_cast<int>(i) == pinned_ || env_.pool_mode == config::pool_mode::session) continue;
+    if (b.transaction != 'I') {
+      // No way leads here that is known; the next session must not find out about one.
+      s.add(action_kind::discard, index);
+      drop_branch(index);
+      continue;
+    }
     action a;
     a.kind = action_kind::release;
     a.branch = index;

@@ -19,6 +19,7 @@
 #include "proxy/session/statement.hpp"
 #include "proxy/session/step.hpp"
 #include "proxy/session/transaction.hpp"
+#include "router/plan/rows.hpp"
 
 #include <memory>
 #include <optional>
@@ -124,6 +125,7 @@ class session_machine {
     bool ahead = false;                  ///< mirrored: the speaker has been asked, the others wait for it
     targets order;                       ///< the branch of each row that RETURNING gives; empty: rows come as they come
     std::vector<std::string> rows_of;    ///< with `order`: DataRow messages, by branch
+    std::size_t kept = 0;                ///< bytes in rows_of
   };
 
   // machine.cpp: cycles
@@ -275,7 +277,6 @@ class session_machine {
                     const std::vector<protocol::optional_value>& values, const std::vector<std::int16_t>& result_formats);
   void run_gather(step& s);
   [[nodiscard]] bool bind_gather(step& s, const protocol::bind_view& m, const statement& st);
-  void fail_gather(step& s, const protocol::error_report& error);
 
   // machine_backend.cpp: answers
   enum class verdict : std::uint8_t {
@@ -307,8 +308,13 @@ class session_machine {
   [[nodiscard]] targets order_of_rows() const;
   [[nodiscard]] bool mirrors() const;
   [[nodiscard]] bool echoes(branch_index b) const noexcept { return braid_.speaker >= 0 && braid_.speaker != b; }
+  [[nodiscard]] std::vector<router::insert_part> parts_of_insert(std::string_view text) const;
+  void keep_ordered_row(step& s, branch_index b, std::string_view frame);
   void tell_ordered_rows(step& s);
-  void bind_rows(step& s, const protocol::bind_view& m, const statement& st);
+  [[nodiscard]] bool bind_rows(step& s, const protocol::bind_view& m, const statement& st);
+  void fail_statement(step& s, const protocol::error_report& error);
+  void keeps_too_much(step& s);
+  [[nodiscard]] bool is_kept(step& s, branch_index b, std::size_t bytes);
   [[nodiscard]] bool begin_anew_on_primary(step& s, branch_index b, bool lost);
   void lose_branch(step& s, branch_index b, const protocol::error_report& error);
 

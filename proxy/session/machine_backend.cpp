@@ -74,8 +74,7 @@ std::size_t session_machine::on_backend(step& s, branch_index i, std::string_vie
     }
     if (frame.total == 0) break;
     if ((frame.type == from_server::data_row || frame.type == from_server::copy_data) && b.outstanding() &&
-        b.expected[b.next].what != disposition::probe && b.expected[b.next].what != disposition::gather &&
-        (braid_.order.empty() || b.expected[b.next].what != disposition::forward)) {
+        b.expected[b.next].what != disposition::probe && !is_kept(s, i, frame.total)) {
       const bool wanted = b.expected[b.next].what == disposition::forward && !(braid_.active && (braid_.failed || echoes(i)));
       if (!wanted) flush_run(s);
       const std::size_t available = std::min(frame.total, data.size() - at_);
@@ -181,9 +180,7 @@ session_machine::verdict session_machine::forward_answer(step& s, branch_index i
       return completes(answer::close);
     case from_server::row_description:
       if (braid_.active && !row_descriptions_agree(frame.body)) {
-        if (braid_.failed) return verdict::drop;
-        braid_.failed = true;
-        tell_error(s, p::make_error(error_id::server_results_differ, "their columns are not the same"));
+        if (!braid_.failed) fail_statement(s, p::make_error(error_id::server_results_differ, "their columns are not the same"));
         return verdict::drop;
       }
       if (e.kind == answer::describe_portal || e.kind == answer::describe_statement) {
@@ -195,8 +192,7 @@ session_machine::verdict session_machine::forward_answer(step& s, branch_index i
       if (braid_.active) return braid_.heard == 0 && !braid_.failed ? (braid_.heard = 1, verdict::keep) : verdict::drop;
       return verdict::keep;
     case from_server::data_row:
-      // Of rows that must be put in order first.
-      if (!braid_.failed) braid_.rows_of[i].append(frame.bytes);
+      keep_ordered_row(s, i, frame.bytes);
       return verdict::drop;
     case from_server::no_data:
       if (e.kind == answer::describe_portal || e.kind == answer::describe_statement) {

@@ -68,10 +68,7 @@ session_machine::verdict session_machine::mirror_complete(step& s, branch_index 
   if (!echoes(i)) {
     braid_.tag = body;
   } else if (braid_.tag != body) {
-    braid_.failed = true;
-    flush_run(s);
-    tell_error(s, p::make_error(error_id::server_results_differ, "the copies of a reference table are not the same"));
-    if (txn_.active) txn_.failed = true;
+    fail_statement(s, p::make_error(error_id::server_results_differ, "the copies of a reference table are not the same"));
     return verdict::drop;
   }
   if (braid_.executing > 0) return verdict::drop;
@@ -89,6 +86,39 @@ session_machine::verdict session_machine::mirror_complete(step& s, branch_index 
   s.own_to_client(from);
   told_ = true;
   return verdict::drop;
+}
+
+// The statement cannot go on: told at once, and what the servers still send of it is passed over.
+void session_machine::fail_statement(step& s, const p::error_report& error) {
+  if (braid_.active) braid_.failed = true;
+  if (cycle_failed_) return;
+  flush_run(s);
+  tell_error(s, error);
+  if (txn_.active) txn_.failed = true;
+  if (cycle_ == cycle_kind::batch) batch_failed();
+}
+
+// Rows that are kept are no use any more, and no more of them are.
+void session_machine::keeps_too_much(step& s) {
+  if (gather_) {
+    fail_statement(s, p::make_error(error_id::gather_too_large, env_.max_gather, gather_->biggest()));
+    gather_->json.assign(gather_->json.size(), {});
+  } else {
+    fail_statement(s, p::make_error(error_id::returned_too_large, env_.max_gather));
+    braid_.order.clear();
+    braid_.rows_of.clear();
+  }
+}
+
+// Whether a row of branch `i`, of `bytes` with its header, is kept for later, not passed on or passed over as it comes.
+bool session_machine::is_kept(step& s, branch_index i, std::size_t bytes) {
+  const disposition what = branches_[i].expected[branches_[i].next].what;
+  const bool gathered = what == disposition::gather;
+  if (!gathered && (what != disposition::forward || braid_.order.empty())) return false;
+  const bool over = gathered ? cycle_failed_ : braid_.failed;
+  // A row of that size is not waited for either.
+  if (!over && bytes > env_.max_gather) keeps_too_much(s);
+  return !over && bytes <= env_.max_gather;
 }
 
 // A read that a replica failed for its own sake is run again on the primary, if the client has seen nothing of it.

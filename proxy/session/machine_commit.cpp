@@ -24,6 +24,19 @@ router::plan_ptr own_control(session_effect effect, std::string tag) {
   return made;
 }
 
+// What is prepared, and the decision, must be as safe as the server can make them before anybody acts on them, whatever
+// the client thinks of its own commits.
+constexpr std::string_view durably =
+    "SELECT pg_catalog.set_config('synchronous_commit', 'on', true) "
+    "WHERE pg_catalog.current_setting('synchronous_commit') OPERATOR(pg_catalog.<>) ALL (ARRAY['on', 'remote_apply']); ";
+
+// Its age counts from now, not from the beginning of a transaction that may be old.
+std::string record_statement(std::string_view record) {
+  return fmt::format(
+      "{}INSERT INTO pgbraid.commit_record (id, committed, at) VALUES ('{}', true, pg_catalog.clock_timestamp())", durably,
+      record);
+}
+
 }  // namespace
 
 bool session_machine::wrote_to_several() const noexcept {
@@ -64,6 +77,8 @@ void session_machine::end_own(step& s) {
   static const router::plan_ptr commit = own_control(session_effect::commit, "COMMIT");
   static const router::plan_ptr rollback = own_control(session_effect::rollback, "ROLLBACK");
   const bool failed = cycle_failed_ || client_status() == 'E';
+  // A server that was lost while others were still at work: the client must not take silence for success.
+  if (failed && !cycle_failed_) tell_error(s, txn_.untold ? *txn_.untold : p::make_error(error_id::transaction_aborted));
   control_ = std::make_unique<control_state>();
   control_->plan = failed ? rollback : commit;
   control_->sql = control_->plan->tag;
@@ -105,9 +120,9 @@ void session_machine::begin_commit(step& s) {
   c.id = prepared_id(c.record, env_.state->shards[branches_[c.deciding].shard].identity);
   for (const branch_index i : targets_) {
     if (i == c.deciding) {
-      ask_control(s, i, fmt::format("INSERT INTO pgbraid.commit_record (id, committed) VALUES ('{}', true)", c.record));
+      ask_control(s, i, record_statement(c.record));
     } else if (branches_[i].wrote) {
-      ask_control(s, i, "PREPARE TRANSACTION '" + c.id + "'");
+      ask_control(s, i, fmt::format("{}PREPARE TRANSACTION '{}'", durably, c.id));
     } else {
       ask_control(s, i, "COMMIT");
     }
@@ -143,7 +158,10 @@ void session_machine::commit_step(step& s) {
       return commit_over(s);
   }
   c.at = phase::undo;
-  if (is_there(c.deciding) && branches_[c.deciding].in_block) ask_control(s, c.deciding, "ROLLBACK");
+  // Not the deciding one alone: what was cut short may have left its transaction open.
+  for (const branch_index i : targets_) {
+    if (is_there(i) && branches_[i].in_block) ask_control(s, i, "ROLLBACK");
+  }
   for (const branch_index i : c.prepared) {
     if (is_there(i)) ask_control(s, i, "ROLLBACK PREPARED '" + c.id + "'");
   }

@@ -207,15 +207,6 @@ bool session_machine::bind_gather(step& s, const p::bind_view& m, const statemen
   return true;
 }
 
-// It cannot go on: told at once, and what the shards still send is passed over.
-void session_machine::fail_gather(step& s, const p::error_report& error) {
-  if (cycle_failed_) return;
-  flush_run(s);
-  tell_error(s, error);
-  if (txn_.active) txn_.failed = true;
-  if (cycle_ == cycle_kind::batch) batch_failed();
-}
-
 // Answers to the fragments' statements, and to the first messages of the combining one.
 session_machine::verdict session_machine::gather_answer(step& s, branch_index i, const p::frame_view& frame) {
   branch& b = branches_[i];
@@ -228,10 +219,9 @@ session_machine::verdict session_machine::gather_answer(step& s, branch_index i,
     case from_server::data_row:
       if (cycle_failed_ || !gather_) return verdict::drop;
       if (!gather_->add_row(frame.body)) {
-        fail_gather(s, p::make_error(error_id::server_results_differ, "a gathered row has other columns than were asked for"));
+        fail_statement(s, p::make_error(error_id::server_results_differ, "a gathered row has other columns than were asked for"));
       } else if (gather_->bytes > env_.max_gather) {
-        fail_gather(s, p::make_error(error_id::gather_too_large, env_.max_gather, gather_->biggest()));
-        gather_->json.assign(gather_->json.size(), {});
+        keeps_too_much(s);
       }
       return verdict::drop;
     case from_server::parse_complete:
@@ -254,7 +244,7 @@ session_machine::verdict session_machine::gather_answer(step& s, branch_index i,
         s.own_to_client(from);
         told_ = true;
       } else {
-        fail_gather(s, p::make_error(error_id::server_results_differ, "the gathered result has other columns"));
+        fail_statement(s, p::make_error(error_id::server_results_differ, "the gathered result has other columns"));
       }
       return completes(answer::describe_portal);
     case from_server::error_response: {
@@ -262,7 +252,7 @@ session_machine::verdict session_machine::gather_answer(step& s, branch_index i,
       // The statement itself is right, or its own description would have failed: it means more than its rows.
       p::error_fields_view fields;
       (void)p::decode(frame.body, fields);
-      fail_gather(s, refuse(fmt::format("it cannot be answered over gathered rows ({})", fields.message()), "Tie the statement to keys of one shard."));
+      fail_statement(s, refuse(fmt::format("it cannot be answered over gathered rows ({})", fields.message()), "Tie the statement to keys of one shard."));
       (void)error_answer(s, i, frame);
       return verdict::drop;
     }

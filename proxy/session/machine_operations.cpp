@@ -272,9 +272,9 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
   mark_use(*st->plan, route_, targets_);
   if (prepares(*st->plan)) note_prepare(targets_.front(), *st->plan, st->text);
   if (splits_rows()) {
-    bind_rows(s, m, *st);
-    open_portal(m.portal, shared, targets_);
-    return true;
+    const bool bound = bind_rows(s, m, *st);
+    if (bound && !cycle_failed_) open_portal(m.portal, shared, targets_);
+    return bound;
   }
   const std::uint32_t sequence = braid_.active ? braid_.next_sequence++ : 0;
   for (const branch_index i : targets_) {

@@ -3,13 +3,13 @@
 #include "proxy/session/machine.hpp"
 
 #include "protocol/frontend.hpp"
-#include "router/plan/rows.hpp"
 
 #include <algorithm>
 
 namespace pgbraid::proxy {
 
 namespace p = protocol;
+using protocol::error_id;
 
 // The shard of each row; empty for any other statement.
 std::span<const router::shard_index> session_machine::rows_of_insert() const {
@@ -34,6 +34,22 @@ session_machine::targets session_machine::order_of_rows() const {
   return order;
 }
 
+// One for each of the targets; none if the text has other rows than its route, and nothing may be sent.
+std::vector<router::insert_part> session_machine::parts_of_insert(std::string_view text) const {
+  std::vector<router::insert_part> parts;
+  for (const branch_index i : targets_) {
+    parts.push_back(router::part_of_insert(text, rows_of_insert(), branches_[i].shard));
+    if (parts.back().sql.empty()) return {};
+  }
+  return parts;
+}
+
+void session_machine::keep_ordered_row(step& s, branch_index i, std::string_view frame) {
+  braid_.rows_of[i].append(frame);
+  braid_.kept += frame.size();
+  if (braid_.kept > env_.max_gather) keeps_too_much(s);
+}
+
 void session_machine::tell_ordered_rows(step& s) {
   if (braid_.order.empty()) return;
   std::vector<std::size_t> told(braid_.rows_of.size());
@@ -51,7 +67,9 @@ void session_machine::tell_ordered_rows(step& s) {
 }
 
 // Bind of such a statement: each branch gets its own Parse and Bind, under the portal's one name.
-void session_machine::bind_rows(step& s, const p::bind_view& m, const statement& st) {
+bool session_machine::bind_rows(step& s, const p::bind_view& m, const statement& st) {
+  const std::vector<router::insert_part> parts = parts_of_insert(st.text);
+  if (parts.empty()) return op_error(s, p::make_error(error_id::internal, "the rows of an INSERT could not be told apart"));
   std::vector<p::optional_value> all;
   auto given = m.parameters.values();
   p::wire_value value;
@@ -59,9 +77,10 @@ void session_machine::bind_rows(step& s, const p::bind_view& m, const statement&
   std::vector<std::int16_t> result_formats;
   for (std::size_t i = 0; i < m.result_formats.size(); ++i) result_formats.push_back(m.result_formats.of(i));
   const std::uint32_t sequence = braid_.next_sequence++;
-  for (const branch_index i : targets_) {
+  for (std::size_t k = 0; k < targets_.size(); ++k) {
+    const branch_index i = targets_[k];
     branch& b = branches_[i];
-    const router::insert_part part = router::part_of_insert(st.text, rows_of_insert(), b.shard);
+    const router::insert_part& part = parts[k];
     std::vector<router::oid> types;
     std::vector<std::int16_t> formats;
     std::vector<p::optional_value> values;
@@ -81,6 +100,7 @@ void session_machine::bind_rows(step& s, const p::bind_view& m, const statement&
     b.expect(e);
     b.unsynced = true;
   }
+  return true;
 }
 
 }  // namespace pgbraid::proxy

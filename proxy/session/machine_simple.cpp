@@ -3,7 +3,6 @@
 
 #include "protocol/frontend.hpp"
 #include "protocol/wire.hpp"
-#include "router/plan/rows.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -86,6 +85,10 @@ void session_machine::run_simple(step& s) {
   p::query_view query;
   if (cycle_ == cycle_kind::simple) (void)p::decode(frame.substr(p::frame_header_size), query);
   if (cycle_ == cycle_kind::simple && !names_in_place(s, targets_.front(), *plan_, query.text)) return;
+  const std::vector<router::insert_part> parts = splits_rows() ? parts_of_insert(query.text) : std::vector<router::insert_part>{};
+  if (splits_rows() && parts.empty()) {
+    return refuse_simple(s, p::make_error(error_id::internal, "the rows of an INSERT could not be told apart"));
+  }
   const bool ahead = mirrors() && !braid_.ahead;
   sent_ = !ahead;
   if (!mirrors() || ahead) mark_use(*plan_, route_, targets_);
@@ -103,7 +106,8 @@ void session_machine::run_simple(step& s) {
     braid_.speaker = targets_.front();
     braid_.ahead = true;
   }
-  for (const branch_index i : targets_) {
+  for (std::size_t k = 0; k < targets_.size(); ++k) {
+    const branch_index i = targets_[k];
     if (mirrors() && (ahead == echoes(i))) continue;
     branch& b = branches_[i];
     b.facts->unnamed = 0;
@@ -113,7 +117,7 @@ void session_machine::run_simple(step& s) {
       continue;
     }
     const std::size_t from = s.backend_bytes.size();
-    p::encode_query(s.backend_bytes, router::part_of_insert(query.text, rows_of_insert(), b.shard).sql);
+    p::encode_query(s.backend_bytes, parts[k].sql);
     s.own_to_backend(i, from);
   }
 }

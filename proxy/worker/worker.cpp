@@ -79,9 +79,17 @@ void worker::tick() {
 // See backend::look_for_end().
 void worker::look_for_ends() {
   for (auto& [key, pool] : pools_) pool->look_for_ends();
-  for (auto i = sessions_.begin(); i != sessions_.end();) {
-    session& s = *i++;
-    s.look_for_ends();
+  visit_sessions([](session& s) { s.look_for_ends(); });
+}
+
+// What is done to one session may end others: those that get the connection that has become free.
+template <class Visit>
+void worker::visit_sessions(Visit visit) {
+  std::vector<session_ptr> all;
+  all.reserve(load_.load(std::memory_order_relaxed));
+  for (session& s : sessions_) all.emplace_back(&s);
+  for (const session_ptr& s : all) {
+    if (s->is_linked()) visit(*s);
   }
 }
 
@@ -97,10 +105,7 @@ void worker::watch_sessions() {
   if (!watching_ || coarse_now_ < next_watch_) return;
   next_watch_ = coarse_now_ + std::clamp<std::chrono::milliseconds>(shortest / 10, tick_interval / 2, std::chrono::seconds{1});
   const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(coarse_now_ - started_) / session::time_step;
-  for (auto i = sessions_.begin(); i != sessions_.end();) {
-    session& s = *i++;
-    s.watch(static_cast<std::uint32_t>(now), !before);
-  }
+  visit_sessions([&](session& s) { s.watch(static_cast<std::uint32_t>(now), !before); });
 }
 
 void worker::add_client(int descriptor, bool tcp) {
@@ -238,10 +243,7 @@ void worker::shut_down(bool now) {
 
 void worker::end_sessions(bool now) {
   leaving_ = true;
-  for (auto i = sessions_.begin(); i != sessions_.end();) {
-    session& s = *i++;
-    s.shut_down(now);
-  }
+  visit_sessions([now](session& s) { s.shut_down(now); });
 }
 
 }  // namespace pgbraid::proxy

@@ -82,6 +82,8 @@ class worker {
 
   void tick();
   void look_for_ends();
+  template <class Visit>
+  void visit_sessions(Visit visit);
   void watch_sessions();
   void end_sessions(bool now);
 

@@ -40,6 +40,34 @@ bool has_word(std::string_view text, std::string_view word) {
   return false;
 }
 
+/// The word behind the first `on` outside quotes; "" without one.
+std::string word_behind_on(std::string_view text) {
+  bool next = false;
+  for (std::size_t i = 0; i < text.size();) {
+    if (const std::size_t past = skip_quoted(text, i); past != i) {
+      i = past;
+    } else if (is_word_start(text[i])) {
+      const std::size_t end = end_of_word(text, i);
+      std::string word = lower_word(text.substr(i, end - i));
+      if (next) return word;
+      next = word == "on";
+      i = end;
+    } else {
+      ++i;
+    }
+  }
+  return {};
+}
+
+/// Of what all databases of a server share, or of a database as a whole: shards may be databases of one server, which
+/// would wait for each other, and have other names on another.
+bool beyond_the_database(const std::string& tag, std::string_view text) {
+  if (tag != "COMMENT" && tag != "GRANT" && tag != "REVOKE") return false;
+  const std::string about = word_behind_on(text);
+  constexpr std::array<std::string_view, 6> shared{"database", "role", "tablespace", "parameter", "subscription", "large"};
+  return std::find(shared.begin(), shared.end(), about) != shared.end();
+}
+
 /// ALTER TABLE computes values for the rows that are there, which may be others on each shard.
 bool computes(std::string_view text) {
   constexpr std::array<std::string_view, 9> values{"using",       "generated", "identity", "serial", "bigserial",
@@ -61,6 +89,7 @@ std::optional<fixed_target> ddl_target(const sql::statement& s, std::string_view
       s.kind == kind::truncate || (s.kind == kind::ddl && std::find(alike.begin(), alike.end(), tag) != alike.end());
   if (!known || has_word(text, "concurrently")) return std::nullopt;
   if (tag == "ALTER TABLE" && computes(text)) return std::nullopt;
+  if (beyond_the_database(tag, text)) return std::nullopt;
   const name_resolver names{context};
   std::optional<shard_index> home;
   std::size_t unsharded = 0;

@@ -173,7 +173,8 @@ chosen_target choose_target(const analysis& a, const plan_context& context, bool
   if (groups) {
     keyed_target keyed;
     keyed.scatter_allowed = concatenate && groups->size() == 1 && !problem;
-    keyed.split_allowed = a.rows_may_split && groups->size() == 1 && groups->front().insert_row && context.schema->single_writer.empty();
+    keyed.split_allowed = a.rows_may_split && concatenate && groups->size() == 1 && groups->front().insert_row &&
+                          context.schema->single_writer.empty();
     keyed.several_refusal = several_refusal(a, *groups, problem, concatenate, what);
     std::string reason = tied_reason(*groups);
     keyed.groups = std::move(*groups);

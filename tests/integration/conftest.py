@@ -52,6 +52,20 @@ def plain(cluster):
 
 
 @pytest.fixture
+def keys(cluster):
+    """Two keys on each shard: keys[shard][i]."""
+    return [cluster.keys_of(i, 2) for i in range(2)]
+
+
+@pytest.fixture
+def client(braid):
+    """A connection by the wire protocol, through `braid`."""
+    connection = braid.raw()
+    yield connection
+    connection.close()
+
+
+@pytest.fixture
 def start_braid():
     """start_braid(topology, **): starts a process of the test's own; ended and checked after the test."""
     running = []

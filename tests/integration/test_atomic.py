@@ -9,19 +9,6 @@ from wire import ServerError, bind, describe_portal, errors, execute, parse, que
 BALANCE = "SELECT balance FROM customers WHERE id = %s"
 
 
-@pytest.fixture
-def keys(cluster):
-    """Two keys on each shard: keys[shard][i]."""
-    return [cluster.keys_of(i, 2) for i in range(2)]
-
-
-@pytest.fixture
-def client(braid):
-    connection = braid.raw()
-    yield connection
-    connection.close()
-
-
 def balances(cluster, keys):
     return [cluster.shards[i].primary.value(BALANCE, (keys[i][0],)) for i in range(2)]
 
@@ -59,9 +46,31 @@ def test_a_statement_that_writes_to_both(cluster, client, keys, in_transaction, 
     assert client.status == ("T" if in_transaction else "I")
     if in_transaction:
         assert balances(cluster, keys) == before
-        assert told(client, "COMMIT")[0] == ["COMMIT"]
+        assert told(client, "COMMIT", extended)[0] == ["COMMIT"]
     assert balances(cluster, keys) == [b + 1 for b in before]
     assert in_doubt(cluster) == []
+
+
+def test_a_decision_is_durable_whatever_the_client_thinks_of_its_commits(cluster, client, keys, fault_proxy, start_braid):
+    """The statement that brings the record sets synchronous_commit for its transaction: seen where both were taken down."""
+    for shard in cluster.shards:
+        shard.primary.query("CREATE TABLE public.seen (setting text); GRANT INSERT ON seen TO PUBLIC; "
+                            "CREATE FUNCTION public.note_setting() RETURNS trigger LANGUAGE plpgsql AS "
+                            "$$BEGIN INSERT INTO public.seen VALUES (current_setting('synchronous_commit')); RETURN NULL; END$$; "
+                            "CREATE CONSTRAINT TRIGGER note AFTER UPDATE ON customers DEFERRABLE INITIALLY DEFERRED "
+                            "FOR EACH ROW EXECUTE FUNCTION public.note_setting()")
+    try:
+        client.query("SET synchronous_commit = off")
+        client.query("BEGIN")
+        for i in range(2):
+            client.query(add(keys[i][0]))
+        assert told(client, "COMMIT")[0] == ["COMMIT"]
+        assert everywhere(cluster, "SELECT setting FROM seen") == [("on",)]
+        assert client.value("SHOW synchronous_commit") == "off"
+    finally:
+        client.query("RESET synchronous_commit")
+        for shard in cluster.shards:
+            shard.primary.query("DROP TRIGGER note ON customers; DROP FUNCTION note_setting; DROP TABLE seen")
 
 
 def test_every_row(cluster, client):

@@ -17,12 +17,6 @@ TYPES = {
     "int4[]": "'{{1,2},{3,NULL}}'", "text[]": r"""ARRAY['a "b"', '\', NULL, 'NULL', '']""", "xml": "'<a>&lt;</a>'"}
 
 
-@pytest.fixture
-def client(braid):
-    with braid.raw() as connection:
-        yield connection
-
-
 def on_all(cluster, sql):
     for shard in cluster.shards:
         shard.primary.query(sql)

@@ -16,13 +16,6 @@ FIRST = 1_000_001
 COUNT = 10_000
 
 
-@pytest.fixture
-def client(braid):
-    connection = braid.raw()
-    yield connection
-    connection.close()
-
-
 @pytest.fixture(scope="module")
 def keys(cluster):
     """Keys of the demonstration on each shard: keys[shard][i]."""

@@ -11,19 +11,6 @@ from wire import ServerError, query, tags
 WHO = "SELECT current_setting('cluster_name') FROM customers WHERE id = {}"
 
 
-@pytest.fixture
-def keys(cluster):
-    """Two keys on each shard: keys[shard][i]."""
-    return [cluster.keys_of(i, 2) for i in range(2)]
-
-
-@pytest.fixture
-def client(braid):
-    connection = braid.raw()
-    yield connection
-    connection.close()
-
-
 def who(client, key):
     return client.value(WHO.format(key))
 

@@ -24,8 +24,13 @@ std::string write_on(const machine_script& t, pgbraid::router::shard_index shard
 
 // The notation calls what begins with pgbraid_ and a number "own".
 const std::string id = "own_" + shard_identity(0x10, "db");
-const std::string record = "Q(INSERT INTO pgbraid.commit_record (id, committed) VALUES ('00000000000000000000000000000001', true))";
-const std::string prepare = "Q(PREPARE TRANSACTION '" + id + "')";
+const std::string durably =
+    "SELECT pg_catalog.set_config('synchronous_commit', 'on', true) "
+    "WHERE pg_catalog.current_setting('synchronous_commit') OPERATOR(pg_catalog.<>) ALL (ARRAY['on', 'remote_apply']); ";
+const std::string record = "Q(" + durably +
+                           "INSERT INTO pgbraid.commit_record (id, committed, at) VALUES "
+                           "('00000000000000000000000000000001', true, pg_catalog.clock_timestamp()))";
+const std::string prepare = "Q(" + durably + "PREPARE TRANSACTION '" + id + "')";
 const std::string commit_prepared = "Q(COMMIT PREPARED '" + id + "')";
 const std::string rollback_prepared = "Q(ROLLBACK PREPARED '" + id + "')";
 
@@ -174,8 +179,8 @@ TEST_CASE("what all shards have is written on the first one first") {
     CHECK(t.asked("s1") == update);
     t.server("s1", "T(name) D(a) C(UPDATE 1) Z(T)");
     CHECK(t.told() == "T(name) D(a)");
-    CHECK(t.asked("s0").starts_with("Q(INSERT INTO pgbraid.commit_record"));
-    CHECK(t.asked("s1").starts_with("Q(PREPARE TRANSACTION"));
+    CHECK(t.asked("s0").find("INSERT INTO pgbraid.commit_record") != std::string::npos);
+    CHECK(t.asked("s1").find("PREPARE TRANSACTION") != std::string::npos);
     t.server("s0", "C(INSERT 0 1) Z(T)");
     t.server("s1", "C(PREPARE TRANSACTION) Z(I)");
     t.server("s0", "C(COMMIT) Z(I)");
@@ -184,4 +189,70 @@ TEST_CASE("what all shards have is written on the first one first") {
     (void)t.asked("s0");
     (void)t.asked("s1");
   }
+}
+
+TEST_CASE("a shard whose transaction is still open is rolled back before anybody else gets the connection") {
+  machine_script t{two_writers()};
+  write_both(t);
+  (void)t.asked("s0");
+  (void)t.asked("s1");
+  t.server("s0", "C(INSERT 0 1) Z(T)");
+  t.server("s1", "E(25P02 aborted) Z(E)");
+  CHECK(t.asked("s0") == "Q(ROLLBACK)");
+  CHECK(t.asked("s1") == "Q(ROLLBACK)");
+  t.server("s0", "C(ROLLBACK) Z(I)");
+  t.server("s1", "C(ROLLBACK) Z(I)");
+  CHECK(t.told() == "E(25P02) Z(I)");
+  CHECK(t.leases() == "-s0 -s1");
+}
+
+TEST_CASE("a server that is lost behind its answer fails the statement of which it was a part") {
+  machine_script t{two_writers()};
+  t.client("Q(UPDATE customers SET name = 'x')");
+  t.server("s1", "C(BEGIN) Z(T) C(UPDATE 2) Z(T)");
+  t.lose("s1");
+  (void)t.asked("s0");
+  t.server("s0", "C(BEGIN) Z(T) C(UPDATE 2) Z(T)");
+  CHECK(t.asked("s0") == "Q(ROLLBACK)");
+  t.server("s0", "C(ROLLBACK) Z(I)");
+  CHECK(t.told() == "E(08006) Z(I)");
+}
+
+TEST_CASE("rows that must be put in order are kept up to a bound") {
+  auto options = two_writers();
+  options.max_gather = 100;
+  machine_script t{options};
+  const auto key = [&](pgbraid::router::shard_index shard) {
+    return std::to_string(pgbraid::router::test::keys_on(t.map(), shard, 1).front());
+  };
+  const std::string one(60, 'x'), big(200, 'x');
+  // Two that fit by themselves, and one that does not, which is not waited for.
+  const bool alone = GENERATE(false, true);
+  const bool simple = GENERATE(false, true);
+  const std::string sql =
+      "INSERT INTO customers (id, name) VALUES (" + key(0) + ", 'a'), (" + key(1) + ", 'b') RETURNING name";
+  t.client(simple ? "Q(" + sql + ")" : "P(/" + sql + ") B(/) E() S");
+  const std::string answer = simple ? "C(BEGIN) Z(T) T(name) " : "C(BEGIN) Z(T) 1 1 2 ";
+  if (alone) {
+    std::string row = server_frames("D(" + big + ")");
+    t.server_bytes("s0", server_frames(answer) + row.substr(0, 20));
+    CHECK(t.told().find("E(53400)") != std::string::npos);
+    t.server_bytes("s0", row.substr(20));
+  } else {
+    t.server("s0", answer + "D(" + one + ")");
+    t.server("s1", answer + "D(" + one + ")");
+    CHECK(t.told().find("E(53400)") != std::string::npos);
+  }
+  const std::string end = simple ? "C(INSERT 0 1) Z(T)" : "C(INSERT 0 1)";
+  t.server("s0", end);
+  t.server("s1", (alone ? answer : std::string{}) + end);
+  if (!simple) {
+    t.server("s0", "Z(T)");
+    t.server("s1", "Z(T)");
+  }
+  CHECK(t.asked("s0").ends_with("Q(ROLLBACK)"));
+  t.server("s0", "C(ROLLBACK) Z(I)");
+  t.server("s1", "C(ROLLBACK) Z(I)");
+  CHECK(t.told() == "Z(I)");
+  CHECK(t.leases() == "+s0 +s1 -s0 -s1");
 }

@@ -33,6 +33,7 @@ database_state_ptr demo_state(const script_options& options) {
 machine_script::machine_script(const script_options& options)
     : options_{options}, environment_{settings_, statements_, contexts_, demo_state(options)} {
   environment_.max_message_bytes = options.max_message;
+  environment_.max_gather = options.max_gather;
   environment_.pool_mode = options.pool_mode;
   machine_ = std::make_unique<session_machine>(environment_, "app", settings_.none(), 1);
 }

@@ -19,6 +19,7 @@ struct script_options {
   bool several_writers = false;  ///< transactions may write to several shards
   bool hold_leases = false;  ///< `acquire` is answered by grant() only
   std::size_t max_message = 64u << 20;
+  std::size_t max_gather = 64u << 20;
   config::pool_mode pool_mode = config::pool_mode::transaction;
   std::size_t client_chunk = 0;  ///< most bytes that the client's side delivers at once; 0: all there are
   std::size_t server_chunk = 0;

@@ -45,6 +45,8 @@ TEST_CASE("writes over several shards, where transactions may do that", "[rows]"
                {"INSERT INTO customers (id) VALUES " + rows + " ON CONFLICT DO NOTHING",
                 "shards s0, s2, each with its own rows (primary)"},
                {"INSERT INTO customers (id) VALUES " + rows + " ON CONFLICT DO NOTHING RETURNING id", refused},
+               {"COPY (INSERT INTO customers (id) VALUES " + rows + " RETURNING id) TO STDOUT", "refused:..."},
+               {"EXPLAIN INSERT INTO customers (id) VALUES " + rows, "refused:..."},
                {"UPDATE customers SET name = random()::text", refused},
                {"UPDATE customers SET created_at = now()", refused},
                {"UPDATE customers SET name = DEFAULT", refused},
@@ -81,5 +83,13 @@ TEST_CASE("definitions go to all shards, where each makes the same of them", "[r
                {"CREATE TABLE x AS SELECT 1", "refused:..."},
                {"CREATE SEQUENCE x", "refused: CREATE SEQUENCE over several shards..."},
                {"VACUUM customers", "refused: VACUUM over several shards..."},
+               {"COMMENT ON COLUMN customers.name IS 'on role'", all},
+               {"COMMENT ON ROLE app IS 'x'", "refused: COMMENT over several shards..."},
+               {"COMMENT ON DATABASE shop IS 'x'", "refused: COMMENT over several shards..."},
+               {"GRANT SELECT ON customers TO app", all},
+               {"GRANT SELECT ON ALL TABLES IN SCHEMA public TO app", all},
+               {"GRANT CONNECT ON DATABASE shop TO app", "refused: GRANT over several shards..."},
+               {"GRANT readers TO app", "refused: GRANT ROLE over several shards..."},
+               {"REVOKE readers FROM app", "refused: REVOKE ROLE over several shards..."},
            });
 }
