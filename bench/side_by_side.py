@@ -14,6 +14,7 @@ from pathlib import Path
 import idle
 import measure
 import report
+import streams
 from peers import BenchError, Peers
 
 TOP = Path(__file__).resolve().parent.parent
@@ -36,6 +37,7 @@ def arguments():
     p.add_argument("--micro", type=Path, default=TOP / "build/bench/bench/micro/micro_router",
                    help="the micro-benchmark, run first when it is there")
     p.add_argument("--without-idle", action="store_true", help="leave out what idle clients cost")
+    p.add_argument("--without-streams", action="store_true", help="leave out big results and copies")
     p.add_argument("--json", type=Path, help="write all samples to this file")
     options = p.parse_args()
     if options.quick:
@@ -109,9 +111,26 @@ def measure_idle(peers, names, options):
     return out
 
 
+def measure_streams(peers, names, options):
+    """streams[stream name][peer]: CPU seconds a GB, one value for each round. Rounds of 0.5 GB: five of them will do."""
+    if options.without_streams:
+        return {}
+    streams.prepare(peers.server_port)
+    proxies = [(name, "pgbouncer-transaction" if name == "pgbouncer" else name) for name in names if name != "direct"]
+    proxies = [(name, key) for name, key in proxies if key in peers.proxies]
+    out = {s.name: {name: [] for name, _ in proxies} for s in streams.STREAMS}
+    for stream in streams.STREAMS:
+        for round_number in range(min(5, options.rounds)):
+            turn = round_number % len(proxies)
+            for name, key in proxies[turn:] + proxies[:turn]:
+                progress(f"big results and copies: {stream.title} {name}")
+                out[stream.name][name].append(streams.run(peers.ports[key], peers.proxies[key], stream))
+    return out
+
+
 def write_json(results, path):
     flat = {w: {n: [asdict(s) for s in list_] for n, list_ in by.items()} for w, by in results.samples.items()}
-    path.write_text(json.dumps({"versions": results.versions, "micro": results.micro, "idle": results.idle, "samples": flat}, indent=1) + "\n")
+    path.write_text(json.dumps({"versions": results.versions, "micro": results.micro, "idle": results.idle, "streams": results.streams, "samples": flat}, indent=1) + "\n")
 
 
 def main():
@@ -129,10 +148,11 @@ def main():
             peers.enough_descriptors = idle.allow_descriptors()
             names = start(peers, options)
             samples = measure_all(peers, names, options, logs / "log")
+            streamed = measure_streams(peers, names, options)
             idle_bytes = measure_idle(peers, names, options)
             progress("")
             results = report.Results(samples, options.chosen, names, peers.versions, os.cpu_count(), options.rounds,
-                                     options.seconds, options.transport, micro, idle_bytes)
+                                     options.seconds, options.transport, micro, idle_bytes, streamed)
     except BenchError as e:
         print(f"bench/run: error: {e}", file=sys.stderr)
         return 1

@@ -59,4 +59,16 @@ struct frame_view {
   return total > max_length ? frame_status::too_large : frame_status::incomplete;
 }
 
+/// Length of the run of complete frames of one type that `buffer` begins with: rows and copy data come by the thousand and
+/// are passed on together. Stops before anything that next_frame() would not take.
+[[nodiscard]] inline std::size_t run_of_frames(std::string_view buffer, char type) noexcept {
+  std::size_t past = 0;
+  while (buffer.size() - past >= frame_header_size && buffer[past] == type) {
+    const std::uint32_t length = load_u32(buffer.data() + past + 1);
+    if (length < 4U || length >= buffer.size() - past) break;
+    past += std::size_t{length} + 1;
+  }
+  return past;
+}
+
 }  // namespace pgbraid::protocol

@@ -69,6 +69,8 @@ class session_machine {
   void told_pid(std::int32_t pid) noexcept { client_pid_ = pid; }
   /// Nothing is under way and no transaction is open: the session could end without anybody's loss.
   [[nodiscard]] bool between_transactions() const noexcept { return cycle_ == cycle_kind::none && !txn_.active; }
+  /// COPY FROM STDIN is under way.
+  [[nodiscard]] bool takes_copy() const noexcept { return copy_in_ >= 0; }
   /// DISCARD ALL is all that the branch's backend needs before it may go to another session.
   [[nodiscard]] bool leaves_clean(branch_index b) const noexcept;
   /// What the session waits for, and how many cycles and transactions it has finished: with these as before, nothing has

@@ -86,6 +86,9 @@ std::size_t session_machine::on_backend(step& s, branch_index i, std::string_vie
         if (wanted && braid_.active) braid_.bulk_owner = i;
         break;
       }
+      // Nothing can have changed for those behind it.
+      at_ += p::run_of_frames({data.data() + at_, data.size() - at_}, frame.type);
+      if (!wanted) run_ = at_;
       continue;
     }
     if (status == p::frame_status::incomplete) break;

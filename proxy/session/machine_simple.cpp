@@ -165,6 +165,7 @@ void session_machine::copy_from_client(step& s) {
       copy_bulk_ -= bytes;
       pass(bytes);
     }
+    pass(p::run_of_frames(rest, p::frontend::copy_data));
     p::frame_view frame;
     const p::frame_status status = p::next_frame(rest, ~std::size_t{0}, frame);
     if (status == p::frame_status::malformed) return protocol_violation(s, "invalid message length");

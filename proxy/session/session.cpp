@@ -19,6 +19,7 @@ namespace {
 
 // Bytes of input that one step is shown at once.
 constexpr std::size_t largest_step = 64 * 1024;
+constexpr std::size_t first_large = 16 * 1024;
 
 }  // namespace
 
@@ -46,25 +47,27 @@ void session::read() {
                  [self = session_ptr{this}](const boost::system::error_code& error, std::size_t bytes) { self->on_read(error, bytes); });
 }
 
-// Small clients stay in the session itself; what is larger gets memory of its own for as long as it needs it.
+// Small clients stay in the session itself; what is larger gets memory of its own for as long as it needs it, a copy until
+// it has ended.
 void session::make_room() {
+  const bool copying = machine_ && machine_->takes_copy();
   if (begin_ == end_) {
     begin_ = end_ = 0;
-    if (large_) {
+    if (large_ && !copying) {
       large_.reset();
       data_ = inline_.data();
       capacity_ = inline_size;
     }
-    return;
+    if (large_ || !copying) return;
   }
-  if (end_ < capacity_) return;
-  if (begin_ >= capacity_ / 2) {
+  if (end_ < capacity_ && (large_ || !copying)) return;
+  if (begin_ >= (copying ? 1 : capacity_ / 2)) {
     std::memmove(data_, data_ + begin_, end_ - begin_);
     end_ -= begin_;
     begin_ = 0;
     return;
   }
-  const std::size_t larger = std::max<std::size_t>(capacity_ * 2, 16 * 1024);
+  const std::size_t larger = std::max(capacity_ * 2, copying ? largest_step : first_large);
   auto memory = std::make_unique_for_overwrite<char[]>(larger);
   std::memcpy(memory.get(), data_ + begin_, end_ - begin_);
   end_ -= begin_;

@@ -68,3 +68,15 @@ TEST_CASE("a frame above the limit is told as soon as its header is there") {
   frame_view found;
   CHECK(next_frame(frame, frame.size(), found) == frame_status::complete);
 }
+
+TEST_CASE("a run of frames ends before what is of another type, incomplete or malformed") {
+  const std::string row = raw("D\0\0\0\6ab");
+  CHECK(run_of_frames({}, 'D') == 0);
+  for (const std::string& behind : {std::string{}, raw("D"), raw("D\0\0\0\5"), raw("C\0\0\0\4"), raw("D\0\0\0\3"),
+                                    raw("D\0\0\0\0"), raw("D\xff\xff\xff\xff")}) {
+    const exact_buffer alone{behind};
+    CHECK(run_of_frames(alone.view(), 'D') == 0);
+    const exact_buffer buffer{row + row + row + behind};
+    CHECK(run_of_frames(buffer.view(), 'D') == 3 * row.size());
+  }
+}
