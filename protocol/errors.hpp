@@ -93,6 +93,8 @@ enum class severity : std::uint8_t { error, fatal };
   row(transaction_second_writer, "0A000", error,                                                                        \
       "this transaction has written to shard \"{}\" and cannot write to shard \"{}\": {}",                              \
       "Write to one shard in a transaction.")                                                                           \
+  row(deadlock_detected, "40P01", error, "deadlock detected",                                                           \
+      "Transactions over several shards waited for each other, and this one began last: run it again.")                 \
   row(commit_unknown, "08007", error,                                                                                   \
       "the connection to the shard that decides the transaction was lost: {}",                                          \
       "It is committed on all shards or on none; which of the two is not known yet.")                                   \

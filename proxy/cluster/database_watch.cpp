@@ -127,6 +127,7 @@ void database_watch::stop() {
   if (stopped_) return;
   stopped_ = true;
   publish_soon_.cancel();
+  if (locks_) locks_->stop();
   for (const auto& shard : shards_) {
     for (std::size_t s = 0; s < shard->probes.size(); ++s) shard->probes[s]->forget(&shard->dbnames[s]);
     shard->pause.cancel();
@@ -163,6 +164,30 @@ void database_watch::refresh_catalog() {
     shard->hurried = true;
     shard->pause.cancel();
   }
+}
+
+void database_watch::transactions_wait(unsigned worker, std::vector<waiting_transaction> waiting) {
+  if (stopped_) return;
+  if (!locks_) {
+    const auto login = [weak = weak_from_this()](router::shard_index shard) -> std::optional<pg_login> {
+      const auto self = weak.lock();
+      return self ? self->primary_login(shard) : std::nullopt;
+    };
+    locks_ = std::make_shared<lock_watch>(*services_.context, name_, login, services_.end_deadlock, services_.options.timeout);
+  }
+  locks_->take(worker, std::move(waiting));
+}
+
+std::optional<pg_login> database_watch::primary_login(router::shard_index index) const {
+  if (index >= shards_.size()) return std::nullopt;
+  const shard_watch& shard = *shards_[index];
+  const int primary = shard.roles.state().primary;
+  if (primary < 0) return std::nullopt;
+  const auto place = static_cast<std::size_t>(primary);
+  const server_address& address = shard.probes[place]->address();
+  return pg_login{address.host,           address.port,
+                  shard.dbnames[place],   services_.options.user,
+                  services_.options.password, address.tls};
 }
 
 void database_watch::heard(std::size_t index, std::size_t server, const server_sample& sample) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "config/config.hpp"
+#include "proxy/cluster/lock_watch.hpp"
 #include "proxy/cluster/placement.hpp"
 #include "proxy/cluster/recovery.hpp"
 #include "proxy/cluster/server_probe.hpp"
@@ -30,6 +31,7 @@ struct watch_services {
   /// The process's one probe of a server, started; `dbname` is where it may log in.
   std::function<std::shared_ptr<server_probe>(const server_address&, const std::string& dbname)> probe;
   std::function<void(database_state_ptr)> publish;
+  lock_watch::on_deadlock end_deadlock;
   std::function<std::uint64_t()> next_version;  ///< grows over the process's life: for catalogs and bucket maps
 };
 
@@ -50,6 +52,8 @@ class database_watch : public std::enable_shared_from_this<database_watch> {
 
   void hurry_server(std::size_t shard, std::size_t server);
   void refresh_catalog();
+  /// See lock_watch::take().
+  void transactions_wait(unsigned worker, std::vector<waiting_transaction> waiting);
   void change_options(config::monitor_options options) { services_.options = std::move(options); }
 
   /// Publishes the same servers, map and catalog under other options of no concern here (pool sizes and the like).
@@ -81,6 +85,7 @@ class database_watch : public std::enable_shared_from_this<database_watch> {
   [[nodiscard]] boost::asio::awaitable<void> see_to_commits(shard_watch& shard);
   [[nodiscard]] boost::asio::awaitable<void> recover(shard_watch& shard, doubtful_part part);
   [[nodiscard]] std::string single_writer() const;
+  [[nodiscard]] std::optional<pg_login> primary_login(router::shard_index shard) const;
   [[nodiscard]] bool gated() const noexcept;
   void heard(std::size_t shard, std::size_t server, const server_sample& sample);
   void merge();
@@ -99,6 +104,7 @@ class database_watch : public std::enable_shared_from_this<database_watch> {
   std::vector<std::string> contradictions_, warnings_;
   database_state_ptr published_;
   boost::asio::steady_timer publish_soon_;
+  std::shared_ptr<lock_watch> locks_;  ///< from the first transactions that wait on
   bool publish_waits_ = false;
   bool announced_ = false;
   bool stopped_ = false;

@@ -56,6 +56,7 @@ struct monitor::state {
   };
 
   on_change publish;
+  lock_watch::on_deadlock end_deadlock = [](const transaction_key&) {};
   asio::io_context context{1};
   asio::executor_work_guard<asio::io_context::executor_type> work = asio::make_work_guard(context);
   asio::steady_timer sweep_timer;
@@ -94,6 +95,7 @@ watch_services monitor::state::services(const config::topology& of) {
   given.options = of.monitor;
   given.probe = [this](const server_address& address, const std::string& dbname) { return probe(address, dbname); };
   given.publish = [this](database_state_ptr now) { publish(std::move(now)); };
+  given.end_deadlock = end_deadlock;
   given.next_version = [this] { return ++version; };
   return given;
 }
@@ -344,6 +346,18 @@ void monitor::notice_server_trouble(std::string database, std::size_t shard, std
     const auto watch = s.watches.find(database);
     if (watch != s.watches.end()) watch->second->hurry_server(shard, server);
   });
+}
+
+void monitor::transactions_wait(std::string database, unsigned worker, std::vector<waiting_transaction> waiting) {
+  state& s = *state_;
+  asio::post(s.context, [&s, database = std::move(database), worker, waiting = std::move(waiting)]() mutable {
+    const auto watch = s.watches.find(database);
+    if (watch != s.watches.end()) watch->second->transactions_wait(worker, std::move(waiting));
+  });
+}
+
+void monitor::end_deadlocks(lock_watch::on_deadlock by) {
+  state_->end_deadlock = std::move(by);
 }
 
 void monitor::catalog_may_have_changed(std::string database) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "config/config.hpp"
+#include "proxy/cluster/lock_watch.hpp"
 #include "proxy/cluster/password_lookup.hpp"
 #include "proxy/cluster/snapshot.hpp"
 
@@ -44,6 +45,11 @@ class monitor {
 
   /// Somebody could not talk to this server: ask it now. Indices as in database_state.
   void notice_server_trouble(std::string database, std::size_t shard, std::size_t server);
+
+  /// What one worker's sessions wait for in `database`; see lock_watch. `end_deadlocks` is called with each transaction
+  /// that must give way; it is to be set before start().
+  void transactions_wait(std::string database, unsigned worker, std::vector<waiting_transaction> waiting);
+  void end_deadlocks(lock_watch::on_deadlock by);
 
   /// DDL has passed: read the catalog again now.
   void catalog_may_have_changed(std::string database);

@@ -196,6 +196,7 @@ void session_machine::finish_cycle(step& s) {
   cycle_bytes_ = 0;
   cycle_ = cycle_kind::none;
   ++finished_cycles_;
+  deadlocked_ = false;
   plan_.reset();
   gather_.reset();
   if (braid_.active) braid_ = braid_state{};

@@ -10,6 +10,7 @@
 #include "protocol/errors.hpp"
 #include "protocol/frame.hpp"
 #include "protocol/frontend.hpp"
+#include "proxy/cluster/deadlock.hpp"
 #include "proxy/session/branch.hpp"
 #include "proxy/session/commit.hpp"
 #include "proxy/session/gather.hpp"
@@ -69,6 +70,13 @@ class session_machine {
   void told_pid(std::int32_t pid) noexcept { client_pid_ = pid; }
   /// Nothing is under way and no transaction is open: the session could end without anybody's loss.
   [[nodiscard]] bool between_transactions() const noexcept { return cycle_ == cycle_kind::none && !txn_.active; }
+  /// A transaction on several servers waits for one of them; which these are. See lock_watch.
+  [[nodiscard]] bool may_wait_for_others() const noexcept {
+    return cycle_ != cycle_kind::none && txn_.active && branches_.size() > 1;
+  }
+  [[nodiscard]] std::vector<waiting_transaction::part> waiting_parts() const;
+  /// It waits for others that wait for it, and must give way: its statement is cancelled and fails with 40P01.
+  void on_deadlock(step& s);
   /// COPY FROM STDIN is under way.
   [[nodiscard]] bool takes_copy() const noexcept { return copy_in_ >= 0; }
   /// DISCARD ALL is all that the branch's backend needs before it may go to another session.
@@ -213,6 +221,7 @@ class session_machine {
   void ask_control(step& s, branch_index b, std::string_view sql);
   void begin_commit(step& s);
   void commit_step(step& s);
+  [[nodiscard]] std::string error_of_commit(const protocol::frame_view& frame);
   void commit_lost(step& s, branch_index b, const protocol::error_report& error);
   void commit_over(step& s);
   void roll_back_to(int savepoint);
@@ -293,6 +302,8 @@ class session_machine {
   [[nodiscard]] verdict gather_answer(step& s, branch_index b, const protocol::frame_view& frame);
   [[nodiscard]] verdict quiet_answer(step& s, branch_index b, const protocol::frame_view& frame);
   [[nodiscard]] verdict error_answer(step& s, branch_index b, const protocol::frame_view& frame);
+  void let_go(step& s, branch_index failed);
+  [[nodiscard]] bool gives_way(const protocol::error_fields_view& error);
   [[nodiscard]] verdict ready_answer(step& s, branch_index b, const protocol::frame_view& frame);
   [[nodiscard]] verdict asynchronous(step& s, branch_index b, const protocol::frame_view& frame);
   void reconcile(step& s, branch_index b);
@@ -335,6 +346,7 @@ class session_machine {
   bool sent_ = false;                  ///< the simple statement has gone to its targets
   bool told_ = false;                  ///< something of this cycle has gone to the client
   bool cycle_failed_ = false;          ///< its error has been told
+  bool deadlocked_ = false;            ///< its statement is being cancelled for others that wait for it
   bool force_primary_ = false;         ///< begun anew after a replica failed
   bool again_ = false;                 ///< the input may be begun anew
   std::size_t cycle_bytes_ = 0;        ///< of the input, to be consumed at its end

@@ -275,6 +275,12 @@ session_machine::verdict session_machine::error_answer(step& s, branch_index i, 
     if (b.failed_quietly) batch_failed();
   }
   cycle_failed_ = true;
+  if (first && gives_way(fields)) {
+    flush_run(s);
+    tell_error(s, p::make_error(error_id::deadlock_detected));
+    let_go(s, i);
+    return verdict::drop;
+  }
   if (first && !statements_.empty()) {
     if (const std::string renamed = with_own_name(frame.bytes); !renamed.empty()) {
       flush_run(s);

@@ -168,6 +168,14 @@ void session_machine::commit_step(step& s) {
   if (!anything_outstanding()) commit_over(s);
 }
 
+std::string session_machine::error_of_commit(const p::frame_view& frame) {
+  p::error_fields_view fields;
+  if (!p::decode(frame.body, fields) || !gives_way(fields)) return std::string{frame.bytes};
+  std::string error;
+  p::encode_error(error, p::make_error(error_id::deadlock_detected));
+  return error;
+}
+
 session_machine::verdict session_machine::commit_answer(branch_index i, const p::frame_view& frame) {
   using phase = commit_state::phase;
   commit_state& c = *control_->commit;
@@ -180,7 +188,7 @@ session_machine::verdict session_machine::commit_answer(branch_index i, const p:
   switch (frame.type) {
     case from_server::error_response:
       // What is decided stays so: the control plane finishes what could not be finished here.
-      if (judged) fail(std::string{frame.bytes});
+      if (judged) fail(error_of_commit(frame));
       return verdict::drop;
     case from_server::command_complete: {
       p::command_complete_view complete;

@@ -409,6 +409,25 @@ void session::cancel() {
   run(s);
 }
 
+std::optional<waiting_transaction> session::waiting() const {
+  if (!machine_ || !machine_->may_wait_for_others()) return std::nullopt;
+  waiting_transaction out;
+  out.parts = machine_->waiting_parts();
+  if (out.parts.size() < 2) return std::nullopt;
+  out.key = {worker_.number(), id_, machine_->finished_cycles()};
+  return out;
+}
+
+const std::string& session::database_name() const { return database_->state().name; }
+
+void session::end_deadlock(std::uint32_t cycle) {
+  if (!machine_ || closing_ || machine_->finished_cycles() != cycle) return;
+  step& s = worker_.scratch();
+  s.clear();
+  machine_->on_deadlock(s);
+  run(s);
+}
+
 void session::cancel_branch(branch_index branch) {
   if (branch < leases_.size() && leases_[branch].held) worker_.cancel_backend(leases_[branch].held);
 }

@@ -42,6 +42,11 @@ class session final : public boost::intrusive_ref_counter<session, boost::thread
   /// time_steps of its worker; `first`: nobody has looked for a while.
   void watch(std::uint32_t now, bool first);
   static constexpr std::chrono::milliseconds time_step{10};
+  /// Its transaction, if that is open on several shards and waits for a server.
+  [[nodiscard]] std::optional<waiting_transaction> waiting() const;
+  [[nodiscard]] const std::string& database_name() const;
+  /// Its statement fails with "deadlock detected", if it is still in that cycle.
+  void end_deadlock(std::uint32_t cycle);
   /// Ends it with a word of explanation once it is between transactions; at once if `now`.
   void shut_down(bool now);
   [[nodiscard]] worker& owner() noexcept { return worker_; }

@@ -60,6 +60,7 @@ class process {
         signals_{io_, SIGINT, SIGTERM, SIGHUP},
         timer_{io_} {
     shared_.control_plane = &monitor_;
+    monitor_.end_deadlocks([this](const transaction_key& victim) { shared_.workers[victim.worker]->end_deadlock(victim); });
     const unsigned count = topology->workers != 0 ? topology->workers : std::max(1U, std::thread::hardware_concurrency());
     workers_.reserve(count);
     for (unsigned i = 0; i < count; ++i) {

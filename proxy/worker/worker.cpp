@@ -22,7 +22,9 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::chrono::milliseconds tick_interval{100};
-constexpr unsigned look_for_ends_every = 5;  ///< ticks
+constexpr unsigned look_for_ends_every = 5;   ///< ticks
+constexpr unsigned look_for_waits_every = 4;  ///< ticks
+
 /// Reads away what comes, up to the end of the connection.
 asio::awaitable<void> end_of(channel& io) {
   char ignored[64];
@@ -68,7 +70,9 @@ void worker::tick() {
   for (auto& [key, pool] : pools_) {
     pool->expire(coarse_now_);
   }
-  if (++ticks_ % look_for_ends_every == 0) look_for_ends();
+  ++ticks_;
+  if (ticks_ % look_for_ends_every == 0) look_for_ends();
+  if (ticks_ % look_for_waits_every == 0) look_for_waits();
   watch_sessions();
   tick_.expires_after(tick_interval);
   tick_.async_wait([this](const boost::system::error_code& error) {
@@ -80,6 +84,35 @@ void worker::tick() {
 void worker::look_for_ends() {
   for (auto& [key, pool] : pools_) pool->look_for_ends();
   visit_sessions([](session& s) { s.look_for_ends(); });
+}
+
+// Tells the control plane of transactions over several shards that have waited since the last look: see lock_watch.
+void worker::look_for_waits() {
+  const bool sharded = std::any_of(databases_.begin(), databases_.end(),
+                                   [](const auto& d) { return d.second->state().shards.size() > 1; });
+  if (!sharded) return;
+  std::vector<transaction_key> waiting;
+  std::map<std::string, std::vector<waiting_transaction>, std::less<>> told;
+  for (const session& s : sessions_) {
+    std::optional<waiting_transaction> t = s.waiting();
+    if (!t) continue;
+    waiting.push_back(t->key);
+    if (std::find(waited_.begin(), waited_.end(), t->key) != waited_.end()) told[s.database_name()].push_back(std::move(*t));
+  }
+  waited_ = std::move(waiting);
+  for (const std::string& database : waits_told_) told.try_emplace(database);
+  waits_told_.clear();
+  for (auto& [database, list] : told) {
+    if (!list.empty()) waits_told_.insert(database);
+    shared_.control_plane->transactions_wait(database, number_, std::move(list));
+  }
+}
+
+void worker::end_deadlock(const transaction_key& victim) {
+  asio::post(io_, [this, victim] {
+    const auto found = std::find_if(sessions_.begin(), sessions_.end(), [&](const session& s) { return s.id() == victim.session; });
+    if (found != sessions_.end()) found->end_deadlock(victim.cycle);
+  });
 }
 
 // What is done to one session may end others: those that get the connection that has become free.

@@ -22,6 +22,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <unordered_map>
 
@@ -40,6 +41,7 @@ class worker {
   void take_topology(std::shared_ptr<const config::topology> topology);
   void shut_down(bool now);                ///< sessions end between transactions, or at once
   void cancel_session(std::uint32_t number, std::int32_t key);
+  void end_deadlock(const transaction_key& victim);
   [[nodiscard]] unsigned load() const noexcept { return load_.load(std::memory_order_relaxed); }
   [[nodiscard]] unsigned number() const noexcept { return number_; }
   template <typename Function>
@@ -82,6 +84,7 @@ class worker {
 
   void tick();
   void look_for_ends();
+  void look_for_waits();
   template <class Visit>
   void visit_sessions(Visit visit);
   void watch_sessions();
@@ -102,6 +105,8 @@ class worker {
   std::uint64_t next_session_ = 1;
   std::atomic<unsigned> load_{0};
   std::vector<backend_ptr> cancelling_, lending_;
+  std::vector<transaction_key> waited_;                      ///< at the last look
+  std::set<std::string, std::less<>> waits_told_;            ///< databases of which the control plane has a list
   std::chrono::steady_clock::time_point coarse_now_{std::chrono::steady_clock::now()};
   std::chrono::steady_clock::time_point started_{coarse_now_}, next_watch_{coarse_now_};
   unsigned ticks_ = 0;

@@ -256,3 +256,59 @@ TEST_CASE("rows that must be put in order are kept up to a bound") {
   CHECK(t.told() == "Z(I)");
   CHECK(t.leases() == "+s0 +s1 -s0 -s1");
 }
+
+TEST_CASE("a transaction that must give way to others fails with a deadlock, and by nothing else") {
+  machine_script t{two_writers()};
+  t.client("Q(BEGIN)");
+  t.client(write_on(t, 0));
+  t.server("s0", "C(BEGIN) Z(T) C(UPDATE 1) Z(T)");
+  CHECK(t.machine().waiting_parts().empty());
+  t.client(write_on(t, 1));
+  t.server("s1", "C(BEGIN) Z(T)");
+  CHECK(t.machine().may_wait_for_others());
+  CHECK(t.machine().waiting_parts().size() == 2);
+  (void)t.told();
+  (void)t.leases();
+  t.deadlock();
+  CHECK(t.leases() == "?s1");
+  const bool cancelled = GENERATE(true, false);
+  t.server("s1", cancelled ? "E(57014 cancelled) Z(E)" : "E(22012 zero) Z(E)");
+  if (cancelled) {
+    // What it holds elsewhere is given up at once, as a server does it.
+    CHECK(t.asked("s0").ends_with("Q(ROLLBACK)"));
+    t.server("s0", "C(ROLLBACK) Z(I)");
+  }
+  CHECK(t.told() == (cancelled ? "E(40P01) Z(E)" : "E(22012) Z(E)"));
+  t.client("Q(ROLLBACK)");
+  if (!cancelled) t.server("s0", "C(ROLLBACK) Z(I)");
+  t.server("s1", "C(ROLLBACK) Z(I)");
+  CHECK(t.told() == "C(ROLLBACK) Z(I)");
+  // What the client cancels itself is its own business.
+  t.client(write_on(t, 1));
+  t.server("s1", "E(57014 cancelled) Z(I)");
+  CHECK(t.told() == "E(57014) Z(I)");
+}
+
+TEST_CASE("a commit gives way while nothing is decided") {
+  machine_script t{two_writers()};
+  write_both(t);
+  (void)t.asked("s0");
+  (void)t.asked("s1");
+  t.server("s0", "C(INSERT 0 1) Z(T)");
+  const bool decided = GENERATE(false, true);
+  if (!decided) {
+    t.deadlock();
+    CHECK(t.leases() == "?s1");
+    t.server("s1", "E(57014 cancelled) Z(I)");
+    CHECK(t.asked("s0") == "Q(ROLLBACK)");
+    t.server("s0", "C(ROLLBACK) Z(I)");
+    CHECK(t.told() == "E(40P01) Z(I)");
+  } else {
+    t.server("s1", "C(PREPARE TRANSACTION) Z(I)");
+    t.deadlock();
+    CHECK(t.leases().empty());
+    t.server("s0", "C(COMMIT) Z(I)");
+    t.server("s1", "C(COMMIT PREPARED) Z(I)");
+    CHECK(t.told() == "C(COMMIT) Z(I)");
+  }
+}

@@ -142,6 +142,13 @@ void machine_script::cancel() {
   deliver_client();
 }
 
+void machine_script::deadlock() {
+  step_.clear();
+  machine_->on_deadlock(step_);
+  run();
+  deliver_client();
+}
+
 void machine_script::lease(const action& wanted) {
   const bool replica = wanted.replica && options_.replicas;
   server_side* free = nullptr;

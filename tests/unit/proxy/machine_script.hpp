@@ -42,6 +42,8 @@ class machine_script {
   /// Answers the longest waiting `acquire`.
   void grant();
   void cancel();
+  /// The session's transaction must give way to others that wait for it.
+  void deadlock();
   /// As if another session had used the server last.
   void set_on_server(std::string_view name, settings_ptr settings) { of(name).facts.current = std::move(settings); }
 
