@@ -210,11 +210,17 @@ session_machine::verdict session_machine::forward_answer(step& s, branch_index i
     case from_server::portal_suspended:
       if (braid_.active) {
         if (e.kind == answer::execute) pop_answer(i);
-        return braid_complete(s, i, frame.body);
+        const verdict what = braid_complete(s, i, frame.body);
+        if (copy_ && copy_->of(i) != nullptr) {
+          copy_->of(i)->is = copy_state::part::state::over;
+          copy_part_over(s);
+        }
+        return what;
       }
       if (e.kind == answer::execute) pop_answer(i);
       return verdict::keep;
     case from_server::copy_in_response: {
+      if (copy_) return copy_opened(s, i, frame);
       copy_in_ = i;
       again_ = false;
       if (e.kind == answer::execute && b.expected.back().kind == answer::sync) {
@@ -249,6 +255,22 @@ session_machine::verdict session_machine::forward_answer(step& s, branch_index i
   }
 }
 
+// Behind an error in the extended protocol a server passes over everything up to the next Sync.
+void session_machine::pass_to_sync(branch_index i) {
+  branch& b = branches_[i];
+  if (!b.outstanding() || b.expected[b.next].kind == answer::query || b.expected[b.next].kind == answer::function_call) return;
+  while (b.outstanding() && b.expected[b.next].kind != answer::sync) {
+    const expectation e = b.expected[b.next];
+    if (e.statement != 0 && e.kind == answer::parse) b.facts->prepared.remove(e.statement);
+    if (e.statement != 0 && e.kind == answer::close) b.facts->prepared.add(e.statement);
+    if (e.statement == 0 && e.kind == answer::parse) b.facts->unnamed = 0;
+    if (e.kind != answer::local && e.local_type == of_names && b.facts->sql) b.facts->sql->unknown = true;
+    b.pop();
+  }
+  b.failed_quietly = cycle_ == cycle_kind::batch;
+  if (b.failed_quietly) batch_failed();
+}
+
 session_machine::verdict session_machine::error_answer(step& s, branch_index i, const p::frame_view& frame) {
   branch& b = branches_[i];
   p::error_fields_view fields;
@@ -261,18 +283,10 @@ session_machine::verdict session_machine::error_answer(step& s, branch_index i, 
   if (b.outstanding() && b.expected[b.next].statement != 0 && fields.field('R') == replanning)
     env_.statements.retire(b.expected[b.next].statement);
   b.shape_due = false;
-  if (b.outstanding() && b.expected[b.next].kind != answer::query && b.expected[b.next].kind != answer::function_call) {
-    // The server passes over everything up to the next Sync.
-    while (b.outstanding() && b.expected[b.next].kind != answer::sync) {
-      const expectation e = b.expected[b.next];
-      if (e.statement != 0 && e.kind == answer::parse) b.facts->prepared.remove(e.statement);
-      if (e.statement != 0 && e.kind == answer::close) b.facts->prepared.add(e.statement);
-      if (e.statement == 0 && e.kind == answer::parse) b.facts->unnamed = 0;
-      if (e.kind != answer::local && e.local_type == of_names && b.facts->sql) b.facts->sql->unknown = true;
-      b.pop();
-    }
-    b.failed_quietly = cycle_ == cycle_kind::batch;
-    if (b.failed_quietly) batch_failed();
+  pass_to_sync(i);
+  if (copy_error(s, i, frame)) {
+    copy_part_over(s);
+    return verdict::drop;
   }
   cycle_failed_ = true;
   if (first && !statements_.empty()) {

@@ -102,6 +102,7 @@ void session_machine::run_simple(step& s) {
     braid_.order = order_of_rows();
     braid_.rows_of.assign(branches_.size(), {});
   }
+  if (plan_->copy && targets_.size() > 1) begin_copy(plan_->copy, targets_);
   if (ahead) {
     braid_.speaker = targets_.front();
     braid_.ahead = true;

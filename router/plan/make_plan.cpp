@@ -4,6 +4,7 @@
 
 #include "router/plan/analysis.hpp"
 #include "router/plan/combine.hpp"
+#include "router/plan/copies.hpp"
 #include "router/plan/definitions.hpp"
 #include "router/plan/gather_text.hpp"
 #include "router/plan/planner.hpp"
@@ -149,8 +150,7 @@ class statement_planner {
     const placement where = a.uses[use].table.where;
     const std::string name = a.uses[use].table.full_name;
     if (!one_shard() && c.from && where == placement::sharded) {
-      a.refuse(protocol::with_hint(refuse_write("COPY FROM into sharded table \"" + name + "\""),
-                                   "Insert the rows with INSERT, tied to their keys."));
+      out.copy = copy_into_shards(s, a.uses[use], context_, a);
     } else if (!one_shard() && c.from && where == placement::reference) {
       a.refuse(make_error(error_id::reference_write, name));
     } else if (!one_shard() && where == placement::sharded) {
@@ -161,9 +161,22 @@ class statement_planner {
       a.refuse(refuse_session("COPY FROM ... WHERE", "its condition is not looked into over several shards"));
     }
     finish(a, false, "COPY", out);
+    if (out.copy != nullptr) return spread_rows(out);
     if (one_shard() || c.from || where != placement::sharded || plan_gather(text_, context_) == nullptr) return;
     out.where = fixed_target{to_gather{owning_shards(*context_.map), designated_shard}};
     out.reason = "rows of all shards are gathered (COPY of a sharded table)";
+  }
+
+  /// COPY FROM with each row on its own shard.
+  void spread_rows(plan& out) {
+    std::vector<shard_index> owners = owning_shards(*context_.map);
+    out.reason = "each row goes to its own shard";
+    if (owners.size() > 1) {
+      out.where = fixed_target{to_many{std::move(owners)}};
+    } else {
+      out.where = fixed_target{to_shard{owners.front()}};
+      out.copy.reset();
+    }
   }
 
   void explain(const sql::statement& s, plan& out) {

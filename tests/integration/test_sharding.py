@@ -316,14 +316,6 @@ def test_refused(cluster, client, keys, sql, sqlstate):
     assert [shard.primary.query("SELECT count(*), sum(id), sum(balance) FROM customers") for shard in cluster.shards] == before
 
 
-def test_copy_without_a_shard_is_refused(cluster, client):
-    for sql in ("COPY customers FROM STDIN", "COPY orders (customer_id, amount) FROM STDIN"):
-        with pytest.raises(ServerError) as refused:
-            client.query(sql)
-        assert refused.value.sqlstate == "0A000" and client.status == "I"
-    assert client.value("SELECT 1") == "1"
-
-
 def test_an_unlisted_table_is_refused(cluster, braid):
     for shard in cluster.shards:
         shard.primary.query("CREATE TABLE unlisted (n int); GRANT ALL ON unlisted TO app")

@@ -1,0 +1,16 @@
+// COPY ... FROM STDIN over several shards: what must be known to give each shard its rows.
+#pragma once
+
+#include <memory>
+
+#include "router/copy/copy_splitter.hpp"
+#include "router/plan/analysis.hpp"
+
+namespace pgbraid::router {
+
+/// How the rows of COPY FROM into `use`, a sharded table, are told apart. Null if they cannot be, and then `a` has a
+/// refusal, or had one before.
+[[nodiscard]] std::shared_ptr<const copy_layout> copy_into_shards(const sql::statement& s, const table_use& use,
+                                                                  const plan_context& context, analysis& a);
+
+}  // namespace pgbraid::router
