@@ -61,6 +61,13 @@ struct copy_state {
   }
 };
 
+/// COPY FROM STDIN into a reference table: one server takes the data as it comes, the others when that one has taken it.
+struct copy_replay {
+  std::string statement;   ///< the client's Query
+  std::string data{};      ///< its CopyData and CopyDone
+  bool too_large = false;  ///< more than may be kept
+};
+
 /// An error or a notice of one of the servers, its place told as one in the client's data.
 struct retold_report {
   std::string frame;

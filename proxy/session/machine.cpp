@@ -200,6 +200,7 @@ void session_machine::finish_cycle(step& s) {
   plan_.reset();
   gather_.reset();
   copy_.reset();
+  replay_.reset();
   if (braid_.active) braid_ = braid_state{};
   operations_.clear();
   operation_ = scan_ = 0;

@@ -308,6 +308,8 @@ class session_machine {
   [[nodiscard]] bool copy_error(step& s, branch_index b, const protocol::frame_view& frame);
   void copy_lost(step& s, branch_index b, const protocol::error_report& error);
   void copy_part_over(step& s);
+  void keep_for_replay(std::string_view bytes);
+  void replay_copy(step& s, branch_index b);
   void pass_to_sync(branch_index b);
   void reconcile(step& s, branch_index b);
   void pop_answer(branch_index b);
@@ -378,6 +380,7 @@ class session_machine {
   std::unique_ptr<control_state> control_;
   std::unique_ptr<gather_state> gather_;
   std::unique_ptr<copy_state> copy_;
+  std::unique_ptr<copy_replay> replay_;
   braid_state braid_;
   std::string held_complete_;          ///< CommandComplete that waits for the commit of a transaction of pgbraid's own
 

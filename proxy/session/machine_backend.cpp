@@ -221,6 +221,10 @@ session_machine::verdict session_machine::forward_answer(step& s, branch_index i
       return verdict::keep;
     case from_server::copy_in_response: {
       if (copy_) return copy_opened(s, i, frame);
+      if (replay_ && echoes(i)) {
+        replay_copy(s, i);
+        return verdict::drop;
+      }
       copy_in_ = i;
       again_ = false;
       if (e.kind == answer::execute && b.expected.back().kind == answer::sync) {
@@ -278,6 +282,13 @@ session_machine::verdict session_machine::error_answer(step& s, branch_index i, 
   if (b.replica && replicas_own_failure(fields.sqlstate(), fields.message()) && begin_anew_on_primary(s, i, false)) return verdict::over;
   if (copy_in_ == i) end_copy(s);
   if (b.state != branch_state::ready) return verdict::over;
+  if (replay_ && replay_->too_large && !cycle_failed_) {
+    p::error_report error = p::make_error(error_id::returned_too_large, env_.max_gather);
+    error.message = fmt::format("COPY into a reference table is kept until the first shard has taken it, up to {} bytes", env_.max_gather);
+    error.hint = "Copy the data in smaller parts, or raise limits.max_gather.";
+    fail_statement(s, error);
+    return verdict::drop;
+  }
   const bool first = !(braid_.active && braid_.failed) && !cycle_failed_;
   if (braid_.active) braid_.failed = true;
   if (b.outstanding() && b.expected[b.next].statement != 0 && fields.field('R') == replanning)

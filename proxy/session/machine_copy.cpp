@@ -233,4 +233,20 @@ void session_machine::copy_part_over(step& s) {
   copy_.reset();
 }
 
+// What the first server takes of a COPY into a reference table, for the others.
+void session_machine::keep_for_replay(std::string_view bytes) {
+  if (replay_->too_large) return;
+  if (replay_->data.size() + bytes.size() <= env_.max_gather) {
+    replay_->data.append(bytes);
+    return;
+  }
+  replay_->too_large = true;
+  replay_->data = {};
+}
+
+void session_machine::replay_copy(step& s, branch_index i) {
+  // It stands there until the cycle's end.
+  s.to_backend(i, replay_->data);
+}
+
 }  // namespace pgbraid::proxy

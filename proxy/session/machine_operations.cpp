@@ -264,6 +264,11 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
     p::error_report refusal;
     if (!place(s, *st->plan, route_, targets_, refusal)) return op_error(s, refusal);
   }
+  if (mirrors() && st->plan->effect == session_effect::copy_in) {
+    return op_error(s, p::with_hint(p::make_error(error_id::session_feature, "COPY FROM into a reference table by the extended protocol",
+                                                  "its data must be given to the shards one after the other"),
+                                    "Send COPY as a simple query, as psql and most drivers do."));
+  }
   placed_ = awaits_lease(targets_);
   if (placed_ || !settle(s, targets_)) return false;
   if (!same_shape(s, *st)) return cycle_failed_;

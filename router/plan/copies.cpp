@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "router/plan/refusals.hpp"
+#include "router/plan/scatter.hpp"
 
 namespace pgbraid::router {
 
@@ -56,6 +57,19 @@ std::string problem_of(const copy_format& format, const plan_context& context) {
 }
 
 }  // namespace
+
+bool copy_into_all(const sql::statement& s, const table_use& use, analysis& a) {
+  const sql::copy_statement& c = *s.copy;
+  if (a.refusal || c.program || !c.file.empty() || !s.arguments.empty() || use.table.described == nullptr) return false;
+  if (auto error = judge_mirror(a, true)) a.refuse(std::move(*error));
+  for (const column& each : use.table.described->columns) {
+    if (c.columns.empty() || contains(c.columns, each.name) || !each.default_varies) continue;
+    auto error = make_error(error_id::reference_write, use.table.full_name);
+    error.detail = "The default of column \"" + each.name + "\" may be another value on each shard.";
+    a.refuse(std::move(error));
+  }
+  return !a.refusal;
+}
 
 std::shared_ptr<const copy_layout> copy_into_shards(const sql::statement& s, const table_use& use,
                                                     const plan_context& context, analysis& a) {

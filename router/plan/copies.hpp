@@ -13,4 +13,7 @@ namespace pgbraid::router {
 [[nodiscard]] std::shared_ptr<const copy_layout> copy_into_shards(const sql::statement& s, const table_use& use,
                                                                   const plan_context& context, analysis& a);
 
+/// Whether COPY FROM into `use`, a reference table, does the same on every shard. If it does not, `a` has a refusal.
+[[nodiscard]] bool copy_into_all(const sql::statement& s, const table_use& use, analysis& a);
+
 }  // namespace pgbraid::router

@@ -149,10 +149,11 @@ class statement_planner {
     const std::size_t use = analyze_table(c.table, c.from ? table_role::insert : table_role::read, context_, a);
     const placement where = a.uses[use].table.where;
     const std::string name = a.uses[use].table.full_name;
+    bool everywhere = false;
     if (!one_shard() && c.from && where == placement::sharded) {
       out.copy = copy_into_shards(s, a.uses[use], context_, a);
     } else if (!one_shard() && c.from && where == placement::reference) {
-      a.refuse(make_error(error_id::reference_write, name));
+      everywhere = copy_into_all(s, a.uses[use], a);
     } else if (!one_shard() && where == placement::sharded) {
       a.refuse(refuse_read("COPY TO from sharded table \"" + name + "\"",
                            "Use COPY (SELECT ... WHERE " + a.uses[use].key_name + " = ...) TO STDOUT."));
@@ -162,6 +163,11 @@ class statement_planner {
     }
     finish(a, false, "COPY", out);
     if (out.copy != nullptr) return spread_rows(out);
+    if (everywhere && !a.refusal) {
+      out.where = fixed_target{mirror_target(*context_.map)};
+      out.reason = "a write to a reference table: done on every shard alike";
+      return;
+    }
     if (one_shard() || c.from || where != placement::sharded || plan_gather(text_, context_) == nullptr) return;
     out.where = fixed_target{to_gather{owning_shards(*context_.map), designated_shard}};
     out.reason = "rows of all shards are gathered (COPY of a sharded table)";

@@ -1,4 +1,4 @@
-"""COPY FROM into sharded tables: each row goes to its shard, all rows or none stay."""
+"""COPY FROM over shards: each row goes to its shard, those of reference tables to all; all rows or none stay."""
 
 import io
 import os
@@ -188,3 +188,28 @@ def test_the_slowest_shard_sets_the_pace(cluster, braid, chunk):
     memory.look()
     assert memory.most < 4 * MEGABYTE
     client.close()
+
+
+def test_a_reference_table(cluster, client):
+    def copies():
+        return [shard.primary.query("SELECT code, name FROM countries WHERE code LIKE 'Z%%' ORDER BY code") for shard in cluster.shards]
+    try:
+        open_copy(client, "COPY countries FROM STDIN (FORMAT csv)")
+        client.send(message("d", b"ZA,South Africa\nZM,"), message("d", b"\"Zam\nbia\"\n"), message("c"))
+        assert tags(client.until_ready()) == ["COPY 2"] and client.status == "I"
+        assert copies() == [[("ZA", "South Africa"), ("ZM", "Zam\nbia")]] * 2
+        client.query("BEGIN")
+        open_copy(client, "COPY countries FROM STDIN (FORMAT csv)")
+        client.send(message("d", b"ZW,Zimbabwe\nZA,again\n"), message("c"))
+        failed = errors(client.until_ready())[0]
+        assert failed["C"] == "23505" and failed["W"] == "COPY countries, line 2"
+        client.query("ROLLBACK")
+        open_copy(client, "COPY countries FROM STDIN")
+        client.send(message("f", text("no")))
+        assert errors(client.until_ready())[0]["C"] == "57014" and client.status == "I"
+        client.send(parse("COPY countries FROM STDIN"), bind(), execute(), sync())
+        assert errors(client.until_ready())[0]["C"] == "0A000" and client.status == "I"
+        assert copies() == [[("ZA", "South Africa"), ("ZM", "Zam\nbia")]] * 2 and nobody_is_left(cluster)
+    finally:
+        for shard in cluster.shards:
+            shard.primary.query("DELETE FROM countries WHERE code LIKE 'Z%%'")

@@ -259,3 +259,41 @@ TEST_CASE("however the bytes are cut, the same is sent") {
     CHECK(play(options));
   }
 }
+
+TEST_CASE("a reference table's copies are written one after the other") {
+  copying c;
+  c.t.client("Q(COPY countries FROM STDIN)");
+  CHECK(c.t.asked("s0") == "Q(BEGIN) Q(COPY countries FROM STDIN)");
+  CHECK(c.t.asked("s1") == "Q(BEGIN)");
+  c.t.server("s1", "C(BEGIN) Z(T)");
+  c.t.server("s0", "C(BEGIN) Z(T) G");
+  CHECK(c.t.told() == "G");
+  c.t.client("d(DE one) d(FR two) c");
+  CHECK(c.t.asked("s0") == "d(DE one) d(FR two) c");
+  CHECK(c.t.asked("s1").empty());
+  c.t.server("s0", "C(COPY 2) Z(T)");
+  CHECK(c.t.asked("s1") == "Q(COPY countries FROM STDIN)");
+  c.t.server("s1", "G");
+  CHECK(c.t.asked("s1") == "d(DE one) d(FR two) c");
+  c.t.server("s1", "C(COPY 2) Z(T)");
+  CHECK(c.t.told().empty());
+  c.commit();
+  CHECK(c.t.told() == "C(COPY 2) Z(I)");
+}
+
+TEST_CASE("what is kept for the copies of a reference table is bounded") {
+  script_options options = two_writers();
+  options.max_gather = 20;
+  copying c{options};
+  c.t.client("Q(COPY countries FROM STDIN)");
+  c.t.server("s1", "C(BEGIN) Z(T)");
+  c.t.server("s0", "C(BEGIN) Z(T) G");
+  (void)c.t.told();
+  c.t.client("d(DE one) d(FR two two two)");
+  (void)c.t.asked("s0");
+  c.t.client("c");
+  CHECK(c.t.asked("s0") == "f");
+  c.t.server("s0", "E(57014 failed) Z(E)");
+  c.roll_back();
+  CHECK(c.t.told() == "E(53400) Z(I)");
+}

@@ -116,9 +116,12 @@ TEST_CASE("COPY FROM gives each row to its shard, where transactions may do that
                {"COPY loose FROM STDIN", "refused: a write to table..."},
                {"COPY watched FROM STDIN", "refused: function \"audit\"..."},
                {"COPY typed FROM STDIN", "refused: table \"public.typed\" has a type..."},
-               {"COPY countries FROM STDIN", "refused: a write to reference table..."},
+               {"COPY countries FROM STDIN", split},
+               {"COPY countries FROM STDIN WHERE code = 'DE'", "refused: COPY FROM ... WHERE..."},
                {"COPY customers FROM STDIN; SELECT 1", "refused:..."},
            });
+  for (column& c : w.schema.relations["public.countries"].columns) c.default_varies = c.name == "name";
+  check(w, {{"COPY countries (code) FROM STDIN", "refused: a write to reference table..."}, {"COPY countries FROM STDIN", split}});
   const auto layout = w.make("COPY customers (name, id) FROM STDIN (FORMAT csv, FORCE_NULL (id))").plan->copy;
   REQUIRE(layout != nullptr);
   CHECK(layout->shape.key == 1);
