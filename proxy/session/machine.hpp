@@ -71,7 +71,7 @@ class session_machine {
   /// Nothing is under way and no transaction is open: the session could end without anybody's loss.
   [[nodiscard]] bool between_transactions() const noexcept { return cycle_ == cycle_kind::none && !txn_.active; }
   /// COPY FROM STDIN is under way.
-  [[nodiscard]] bool takes_copy() const noexcept { return copy_in_ >= 0; }
+  [[nodiscard]] bool takes_copy() const noexcept { return copy_in_ >= 0 || (copy_ && copy_->at == copy_state::phase::receiving); }
   /// DISCARD ALL is all that the branch's backend needs before it may go to another session.
   [[nodiscard]] bool leaves_clean(branch_index b) const noexcept;
   /// What the session waits for, and how many cycles and transactions it has finished: with these as before, nothing has

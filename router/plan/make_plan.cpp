@@ -83,7 +83,8 @@ class statement_planner {
   void gather_instead(const gather_query& query, const analysis& a, plan& out) {
     auto* keyed = std::get_if<keyed_target>(&out.where);
     if (keyed != nullptr) {
-      const bool several = keyed->groups.size() > 1 || keyed->groups.front().sources.size() != 1;
+      const std::vector<key_source>& sources = keyed->groups.front().sources;
+      const bool several = keyed->groups.size() > 1 || sources.size() != 1 || sources.front().array;
       if (keyed->scatter_allowed || !several) return;
     } else {
       const auto* refused = std::get_if<to_refusal>(&std::get<fixed_target>(out.where).target);

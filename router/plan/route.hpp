@@ -113,6 +113,7 @@ struct key_source {
       0;  ///< constant: type it was cast to, 0 for the literal's own; parameter: type it was cast to, 0 for declared
   std::string pinned;  ///< pinned: the value as text
   bool null = false;   ///< pinned NULL
+  bool array = false;  ///< it is an array of such values; literal_type is that of its elements
   friend bool operator==(const key_source&, const key_source&) = default;
 };
 
