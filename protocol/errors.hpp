@@ -107,6 +107,12 @@ enum class severity : std::uint8_t { error, fatal };
       "A row without a key belongs to no shard.")                                                                       \
   row(key_not_provable, "0A000", error, "the value of the sharding key \"{}\" of table \"{}\" is not known before the statement runs", \
       "Use a literal or a bound parameter of the key's own type.")                                                      \
+  row(copy_key_unknown, "0A000", error,                                                                                 \
+      "the sharding key \"{}\" of table \"{}\" cannot be read beyond doubt from \"{}\" (line {})",                    \
+      "Write it as PostgreSQL itself does: dates as YYYY-MM-DD, times with their offset, in the server's encoding.")    \
+  row(copy_not_split, "22P04", error, "the data cannot be split into rows (line {})", "")                               \
+  row(copy_row_too_long, "54000", error, "the sharding key \"{}\" stands too far behind the beginning of its row (line {})", \
+      "Name the key's column first, or raise limits.max_message in the topology.")                                      \
   row(key_change, "0A000", error, "UPDATE of the sharding key \"{}\" of table \"{}\" is not supported",                 \
       "DELETE the row and INSERT it anew.")                                                                             \
   row(invalid_key_value, "22P02", error, "invalid value for sharding key \"{}\" of type {}: \"{}\"", "")                \

@@ -49,6 +49,7 @@ void session_machine::on_client(step& s, std::string_view input) {
   input_ = input;
   if (skip_ > 0) return skip_oversized(s);
   if (copy_in_ >= 0) return copy_from_client(s);
+  if (copy_ && copy_->at == copy_state::phase::receiving) return split_from_client(s);
   if (cycle_ == cycle_kind::none) return next_cycle(s);
   // A batch whose last part is incomplete, or has been worked off, waits for the client's next messages.
   if (cycle_ == cycle_kind::batch && !batch_synced_ && (collecting_ || operation_ == operations_.size())) return collect_batch(s);
@@ -199,6 +200,8 @@ void session_machine::finish_cycle(step& s) {
   deadlocked_ = false;
   plan_.reset();
   gather_.reset();
+  copy_.reset();
+  replay_.reset();
   if (braid_.active) braid_ = braid_state{};
   operations_.clear();
   operation_ = scan_ = 0;

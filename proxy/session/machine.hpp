@@ -13,6 +13,7 @@
 #include "proxy/cluster/deadlock.hpp"
 #include "proxy/session/branch.hpp"
 #include "proxy/session/commit.hpp"
+#include "proxy/session/copy.hpp"
 #include "proxy/session/gather.hpp"
 #include "proxy/session/named_map.hpp"
 #include "proxy/session/routing_context.hpp"
@@ -78,7 +79,7 @@ class session_machine {
   /// It waits for others that wait for it, and must give way: its statement is cancelled and fails with 40P01.
   void on_deadlock(step& s);
   /// COPY FROM STDIN is under way.
-  [[nodiscard]] bool takes_copy() const noexcept { return copy_in_ >= 0; }
+  [[nodiscard]] bool takes_copy() const noexcept { return copy_in_ >= 0 || (copy_ && copy_->at == copy_state::phase::receiving); }
   /// DISCARD ALL is all that the branch's backend needs before it may go to another session.
   [[nodiscard]] bool leaves_clean(branch_index b) const noexcept;
   /// What the session waits for, and how many cycles and transactions it has finished: with these as before, nothing has
@@ -106,6 +107,7 @@ class session_machine {
     targets branches;
     bool mirrored = false;   ///< see router::to_many
     targets order{};         ///< see braid_state::order
+    std::shared_ptr<const router::copy_layout> copy{};  ///< see router::plan
   };
   /// Statement of transaction control or of settings, sent to every branch as a simple query; one answer is made of theirs.
   struct control_state {
@@ -289,7 +291,7 @@ class session_machine {
   void run_gather(step& s);
   [[nodiscard]] bool bind_gather(step& s, const protocol::bind_view& m, const statement& st);
 
-  // machine_backend.cpp: answers
+  // machine_backend.cpp, machine_copy.cpp: answers
   enum class verdict : std::uint8_t {
     keep,   ///< the frame goes to the client as it is
     drop,   ///< it does not
@@ -306,6 +308,20 @@ class session_machine {
   [[nodiscard]] bool gives_way(const protocol::error_fields_view& error);
   [[nodiscard]] verdict ready_answer(step& s, branch_index b, const protocol::frame_view& frame);
   [[nodiscard]] verdict asynchronous(step& s, branch_index b, const protocol::frame_view& frame);
+  // machine_copy.cpp: COPY FROM with rows of several shards
+  void begin_copy(const std::shared_ptr<const router::copy_layout>& layout, const targets& to);
+  [[nodiscard]] verdict copy_opened(step& s, branch_index b, const protocol::frame_view& frame);
+  void split_from_client(step& s);
+  void send_copied(step& s);
+  void end_copy_part(step& s, std::size_t part, bool keep, std::string_view reason);
+  void stop_copy(step& s);
+  void fail_copy(step& s);
+  [[nodiscard]] bool copy_error(step& s, branch_index b, const protocol::frame_view& frame);
+  void copy_lost(step& s, branch_index b, const protocol::error_report& error);
+  void copy_part_over(step& s);
+  void keep_for_replay(std::string_view bytes);
+  void replay_copy(step& s, branch_index b);
+  void pass_to_sync(branch_index b);
   void reconcile(step& s, branch_index b);
   void pop_answer(branch_index b);
   void settled(step& s, branch_index b);
@@ -375,6 +391,8 @@ class session_machine {
   router::plan_ptr plan_;
   std::unique_ptr<control_state> control_;
   std::unique_ptr<gather_state> gather_;
+  std::unique_ptr<copy_state> copy_;
+  std::unique_ptr<copy_replay> replay_;
   braid_state braid_;
   std::string held_complete_;          ///< CommandComplete that waits for the commit of a transaction of pgbraid's own
 

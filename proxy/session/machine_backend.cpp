@@ -210,11 +210,21 @@ session_machine::verdict session_machine::forward_answer(step& s, branch_index i
     case from_server::portal_suspended:
       if (braid_.active) {
         if (e.kind == answer::execute) pop_answer(i);
-        return braid_complete(s, i, frame.body);
+        const verdict what = braid_complete(s, i, frame.body);
+        if (copy_ && copy_->of(i) != nullptr) {
+          copy_->of(i)->is = copy_state::part::state::over;
+          copy_part_over(s);
+        }
+        return what;
       }
       if (e.kind == answer::execute) pop_answer(i);
       return verdict::keep;
     case from_server::copy_in_response: {
+      if (copy_) return copy_opened(s, i, frame);
+      if (replay_ && echoes(i)) {
+        replay_copy(s, i);
+        return verdict::drop;
+      }
       copy_in_ = i;
       again_ = false;
       if (e.kind == answer::execute && b.expected.back().kind == answer::sync) {
@@ -249,6 +259,22 @@ session_machine::verdict session_machine::forward_answer(step& s, branch_index i
   }
 }
 
+// Behind an error in the extended protocol a server passes over everything up to the next Sync.
+void session_machine::pass_to_sync(branch_index i) {
+  branch& b = branches_[i];
+  if (!b.outstanding() || b.expected[b.next].kind == answer::query || b.expected[b.next].kind == answer::function_call) return;
+  while (b.outstanding() && b.expected[b.next].kind != answer::sync) {
+    const expectation e = b.expected[b.next];
+    if (e.statement != 0 && e.kind == answer::parse) b.facts->prepared.remove(e.statement);
+    if (e.statement != 0 && e.kind == answer::close) b.facts->prepared.add(e.statement);
+    if (e.statement == 0 && e.kind == answer::parse) b.facts->unnamed = 0;
+    if (e.kind != answer::local && e.local_type == of_names && b.facts->sql) b.facts->sql->unknown = true;
+    b.pop();
+  }
+  b.failed_quietly = cycle_ == cycle_kind::batch;
+  if (b.failed_quietly) batch_failed();
+}
+
 session_machine::verdict session_machine::error_answer(step& s, branch_index i, const p::frame_view& frame) {
   branch& b = branches_[i];
   p::error_fields_view fields;
@@ -256,23 +282,22 @@ session_machine::verdict session_machine::error_answer(step& s, branch_index i, 
   if (b.replica && replicas_own_failure(fields.sqlstate(), fields.message()) && begin_anew_on_primary(s, i, false)) return verdict::over;
   if (copy_in_ == i) end_copy(s);
   if (b.state != branch_state::ready) return verdict::over;
+  if (replay_ && replay_->too_large && !cycle_failed_) {
+    p::error_report error = p::make_error(error_id::returned_too_large, env_.max_gather);
+    error.message = fmt::format("COPY into a reference table is kept until the first shard has taken it, up to {} bytes", env_.max_gather);
+    error.hint = "Copy the data in smaller parts, or raise limits.max_gather.";
+    fail_statement(s, error);
+    return verdict::drop;
+  }
   const bool first = !(braid_.active && braid_.failed) && !cycle_failed_;
   if (braid_.active) braid_.failed = true;
   if (b.outstanding() && b.expected[b.next].statement != 0 && fields.field('R') == replanning)
     env_.statements.retire(b.expected[b.next].statement);
   b.shape_due = false;
-  if (b.outstanding() && b.expected[b.next].kind != answer::query && b.expected[b.next].kind != answer::function_call) {
-    // The server passes over everything up to the next Sync.
-    while (b.outstanding() && b.expected[b.next].kind != answer::sync) {
-      const expectation e = b.expected[b.next];
-      if (e.statement != 0 && e.kind == answer::parse) b.facts->prepared.remove(e.statement);
-      if (e.statement != 0 && e.kind == answer::close) b.facts->prepared.add(e.statement);
-      if (e.statement == 0 && e.kind == answer::parse) b.facts->unnamed = 0;
-      if (e.kind != answer::local && e.local_type == of_names && b.facts->sql) b.facts->sql->unknown = true;
-      b.pop();
-    }
-    b.failed_quietly = cycle_ == cycle_kind::batch;
-    if (b.failed_quietly) batch_failed();
+  pass_to_sync(i);
+  if (copy_error(s, i, frame)) {
+    copy_part_over(s);
+    return verdict::drop;
   }
   cycle_failed_ = true;
   if (first && gives_way(fields)) {

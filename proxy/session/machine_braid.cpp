@@ -178,6 +178,10 @@ void session_machine::lose_branch(step& s, branch_index i, const p::error_report
     b.state = branch_state::lost;
     end_copy(s);
   }
+  if (copy_) {
+    b.state = branch_state::lost;
+    copy_lost(s, i, error);
+  }
   if (braid_.active) braid_.failed = true;
   drop_branch(i);
   if (control_ && control_->running && control_->commit) return commit_lost(s, i, error);

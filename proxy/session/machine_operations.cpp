@@ -264,6 +264,11 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
     p::error_report refusal;
     if (!place(s, *st->plan, route_, targets_, refusal)) return op_error(s, refusal);
   }
+  if (mirrors() && st->plan->effect == session_effect::copy_in) {
+    return op_error(s, p::with_hint(p::make_error(error_id::session_feature, "COPY FROM into a reference table by the extended protocol",
+                                                  "its data must be given to the shards one after the other"),
+                                    "Send COPY as a simple query, as psql and most drivers do."));
+  }
   placed_ = awaits_lease(targets_);
   if (placed_ || !settle(s, targets_)) return false;
   if (!same_shape(s, *st)) return cycle_failed_;
@@ -300,9 +305,11 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
 
 void session_machine::open_portal(std::string_view name, const statement_ptr& st, const targets& home) {
   const bool several = home.size() > 1 && st != nullptr;
-  if (!name.empty()) return portals_.set(name, {st, home, several && mirrors(), several ? order_of_rows() : targets{}});
+  auto copy = several ? st->plan->copy : nullptr;
+  if (!name.empty()) return portals_.set(name, {st, home, several && mirrors(), several ? order_of_rows() : targets{}, std::move(copy)});
   unnamed_portal_.branches.assign(home.begin(), home.end());
   unnamed_portal_.mirrored = several && mirrors();
+  unnamed_portal_.copy = std::move(copy);
   unnamed_portal_.order.clear();
   if (several) unnamed_portal_.order = order_of_rows();
   // Which statement it is matters only until its shape is known.
@@ -405,7 +412,7 @@ bool session_machine::op_execute(step& s, std::string_view frame) {
   if (found->branches.empty()) {
     return execute_control(s, statement_ptr{found->statement});
   }
-  if (found->branches.size() > 1 && m.max_rows > 0) {
+  if (found->branches.size() > 1 && m.max_rows > 0 && !found->copy) {
     auto error = p::make_error(error_id::cross_shard_read, "a portal with a row limit over several shards");
     error.hint = "Fetch all rows at once.";
     return op_error(s, error);
@@ -428,6 +435,7 @@ bool session_machine::op_execute(step& s, std::string_view frame) {
   }
   if (mirrored && !drained(s)) return false;
   if (cycle_failed_) return true;
+  if (found->copy) begin_copy(found->copy, found->branches);
   for (const branch_index i : found->branches) {
     if (mirrored && !echoes(i)) continue;
     branches_[i].expect({answer::execute, disposition::forward});

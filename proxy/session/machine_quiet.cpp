@@ -15,6 +15,14 @@ session_machine::verdict session_machine::asynchronous(step& s, branch_index i, 
   if (what == disposition::swallow || what == disposition::prepare || what == disposition::probe || what == disposition::gather) return verdict::drop;
   // What the one that speaks for all says too.
   if (braid_.active && echoes(i) && frame.type == from_server::notice_response) return verdict::drop;
+  if (copy_ && copy_->of(i) != nullptr && frame.type == from_server::notice_response && what == disposition::forward) {
+    flush_run(s);
+    const std::size_t from = s.client_bytes.size();
+    s.client_bytes.append(retell_line(frame, copy_->splitter.layout().relation, copy_->lines_of(*copy_->of(i))).frame);
+    s.own_to_client(from);
+    told_ = true;
+    return verdict::drop;
+  }
   if (frame.type == from_server::parameter_status && b.replica) {
     p::parameter_status_view status;
     // A replica says of itself what the one server that the client sees would not.

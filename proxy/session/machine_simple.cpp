@@ -81,7 +81,7 @@ void session_machine::run_simple(step& s) {
   }
   if (!ready(s, targets_)) return;
   if (braid_.ahead && branches_[static_cast<std::size_t>(braid_.speaker)].outstanding()) return;
-  const std::string_view frame = input_.substr(0, cycle_bytes_);
+  const std::string_view frame = replay_ ? std::string_view{replay_->statement} : input_.substr(0, cycle_bytes_);
   p::query_view query;
   if (cycle_ == cycle_kind::simple) (void)p::decode(frame.substr(p::frame_header_size), query);
   if (cycle_ == cycle_kind::simple && !names_in_place(s, targets_.front(), *plan_, query.text)) return;
@@ -102,9 +102,11 @@ void session_machine::run_simple(step& s) {
     braid_.order = order_of_rows();
     braid_.rows_of.assign(branches_.size(), {});
   }
+  if (plan_->copy && targets_.size() > 1) begin_copy(plan_->copy, targets_);
   if (ahead) {
     braid_.speaker = targets_.front();
     braid_.ahead = true;
+    if (plan_->effect == session_effect::copy_in) replay_ = std::make_unique<copy_replay>(copy_replay{std::string{frame}});
   }
   for (std::size_t k = 0; k < targets_.size(); ++k) {
     const branch_index i = targets_[k];
@@ -156,6 +158,7 @@ void session_machine::copy_from_client(step& s) {
   std::string_view rest = input_;
   const auto pass = [&](std::size_t bytes) {
     s.to_backend(to, rest.substr(0, bytes));
+    if (replay_) keep_for_replay(rest.substr(0, bytes));
     rest.remove_prefix(bytes);
     s.consumed += bytes;
   };
@@ -177,7 +180,14 @@ void session_machine::copy_from_client(step& s) {
       case p::frontend::copy_done:
       case p::frontend::copy_fail:
         if (status != p::frame_status::complete) break;
-        pass(frame.total);
+        if (replay_ && replay_->too_large && frame.type == p::frontend::copy_done) {
+          const std::size_t from = s.backend_bytes.size();
+          p::encode_copy_fail(s.backend_bytes, "more than can be kept for the other shards");
+          s.own_to_backend(to, from);
+          s.consumed += frame.total;
+        } else {
+          pass(frame.total);
+        }
         copy_in_ = -1;
         if (cycle_ == cycle_kind::batch) s.more_input = true;
         return;

@@ -33,6 +33,7 @@ class analyzer {
   void read_insert(const sql::insert_query& q, std::size_t parent);
   void read_update(const sql::update_query& q, std::size_t parent);
   void read_delete(const sql::delete_query& q, std::size_t parent);
+  void judge_write(std::size_t use);
 
  private:
   // queries.cpp
@@ -55,7 +56,6 @@ class analyzer {
   void read_constant(const sql::expr& e, literal constants);
 
   // writes.cpp
-  void judge_write(std::size_t use);
   void judge_conflict_action(const sql::insert_query& q, std::size_t use);
   void look_at_defaults(const sql::insert_query& q, const table_use& use);
   [[nodiscard]] bool rows_stand_alone(const sql::insert_query& q, const table_use& use) const;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "router/plan/names.hpp"
 #include "router/shard/hash.hpp"
@@ -151,6 +152,35 @@ std::optional<key_source> read_key_value(const sql::expr& e, oid key_type, const
   out.from = key_source::origin::constant;
   out.index = *token;
   out.negated = base->text.starts_with('-') && base->constant != sql::constant_kind::string;
+  return out;
+}
+
+std::optional<key_source> read_key_array(const sql::expr& e, oid key_type, const catalog& schema,
+                                         constant_marks& marks) {
+  key_source out;
+  out.array = true;
+  const sql::expr* base = &e;
+  if (e.kind == sql::expr_kind::cast && e.children.size() == 1 && e.children[0] != nullptr) {
+    sql::type_name element = e.type;
+    if (!std::exchange(element.array, false)) return std::nullopt;
+    out.literal_type = known_type(element, schema);
+    if (out.literal_type == 0) return std::nullopt;
+    base = e.children[0].get();
+  }
+  if (!ties_key(key_type, out.literal_type)) return std::nullopt;
+  if (base->kind == sql::expr_kind::parameter) {
+    if (base->number < 1 || base->number > std::numeric_limits<std::uint16_t>::max()) return std::nullopt;
+    out.from = key_source::origin::parameter;
+    out.index = static_cast<std::uint16_t>(base->number - 1);
+    return out;
+  }
+  if (base->kind != sql::expr_kind::constant || base->constant != sql::constant_kind::string) return std::nullopt;
+  const auto token = marks.find(*base);
+  if (!token || marks.token(*token).kind == sql::token_constant::unicode_string) return std::nullopt;
+  marks.mark_typed(*token);
+  marks.mark_free(*token);
+  out.from = key_source::origin::constant;
+  out.index = *token;
   return out;
 }
 

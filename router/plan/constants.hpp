@@ -62,4 +62,8 @@ enum class constant_class : std::uint8_t { integer, decimal, string, bits };
 [[nodiscard]] std::optional<key_source> read_key_value(const sql::expr& e, oid key_type, const catalog& schema,
                                                        constant_marks& marks);
 
+/// The same for the array of `key = ANY (e)`, given as one parameter or one string.
+[[nodiscard]] std::optional<key_source> read_key_array(const sql::expr& e, oid key_type, const catalog& schema,
+                                                       constant_marks& marks);
+
 }  // namespace pgbraid::router

@@ -111,7 +111,16 @@ class condition_reader {
   /// key = ANY (ARRAY[...]): the elements have one type; strings alone make an array of text.
   void any_of(const sql::expr& left, const sql::expr& array) {
     const std::size_t use = key_of(left);
-    if (use == nowhere || array.kind != sql::expr_kind::array || array.children.empty()) return;
+    if (use == nowhere) return;
+    if (array.kind == sql::expr_kind::parameter || array.kind == sql::expr_kind::cast || array.kind == sql::expr_kind::constant) {
+      auto source = read_key_array(array, out_.uses[use].key->type, *context_.schema, marks_);
+      if (!source || !confined(use)) return;
+      note_parameter(*source);
+      key_tie found{use, {}, false};
+      found.sources.push_back(std::move(*source));
+      return out_.ties.push_back(std::move(found));
+    }
+    if (array.kind != sql::expr_kind::array || array.children.empty()) return;
     std::vector<const sql::expr*> values;
     bool strings = false;
     for (const sql::expr_ptr& child : array.children) {

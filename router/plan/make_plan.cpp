@@ -4,6 +4,7 @@
 
 #include "router/plan/analysis.hpp"
 #include "router/plan/combine.hpp"
+#include "router/plan/copies.hpp"
 #include "router/plan/definitions.hpp"
 #include "router/plan/gather_text.hpp"
 #include "router/plan/planner.hpp"
@@ -82,7 +83,8 @@ class statement_planner {
   void gather_instead(const gather_query& query, const analysis& a, plan& out) {
     auto* keyed = std::get_if<keyed_target>(&out.where);
     if (keyed != nullptr) {
-      const bool several = keyed->groups.size() > 1 || keyed->groups.front().sources.size() != 1;
+      const std::vector<key_source>& sources = keyed->groups.front().sources;
+      const bool several = keyed->groups.size() > 1 || sources.size() != 1 || sources.front().array;
       if (keyed->scatter_allowed || !several) return;
     } else {
       const auto* refused = std::get_if<to_refusal>(&std::get<fixed_target>(out.where).target);
@@ -148,11 +150,11 @@ class statement_planner {
     const std::size_t use = analyze_table(c.table, c.from ? table_role::insert : table_role::read, context_, a);
     const placement where = a.uses[use].table.where;
     const std::string name = a.uses[use].table.full_name;
+    bool everywhere = false;
     if (!one_shard() && c.from && where == placement::sharded) {
-      a.refuse(protocol::with_hint(refuse_write("COPY FROM into sharded table \"" + name + "\""),
-                                   "Insert the rows with INSERT, tied to their keys."));
+      out.copy = copy_into_shards(s, a.uses[use], context_, a);
     } else if (!one_shard() && c.from && where == placement::reference) {
-      a.refuse(make_error(error_id::reference_write, name));
+      everywhere = copy_into_all(s, a.uses[use], a);
     } else if (!one_shard() && where == placement::sharded) {
       a.refuse(refuse_read("COPY TO from sharded table \"" + name + "\"",
                            "Use COPY (SELECT ... WHERE " + a.uses[use].key_name + " = ...) TO STDOUT."));
@@ -161,9 +163,27 @@ class statement_planner {
       a.refuse(refuse_session("COPY FROM ... WHERE", "its condition is not looked into over several shards"));
     }
     finish(a, false, "COPY", out);
+    if (out.copy != nullptr) return spread_rows(out);
+    if (everywhere && !a.refusal) {
+      out.where = fixed_target{mirror_target(*context_.map)};
+      out.reason = "a write to a reference table: done on every shard alike";
+      return;
+    }
     if (one_shard() || c.from || where != placement::sharded || plan_gather(text_, context_) == nullptr) return;
     out.where = fixed_target{to_gather{owning_shards(*context_.map), designated_shard}};
     out.reason = "rows of all shards are gathered (COPY of a sharded table)";
+  }
+
+  /// COPY FROM with each row on its own shard.
+  void spread_rows(plan& out) {
+    std::vector<shard_index> owners = owning_shards(*context_.map);
+    out.reason = "each row goes to its own shard";
+    if (owners.size() > 1) {
+      out.where = fixed_target{to_many{std::move(owners)}};
+    } else {
+      out.where = fixed_target{to_shard{owners.front()}};
+      out.copy.reset();
+    }
   }
 
   void explain(const sql::statement& s, plan& out) {

@@ -300,7 +300,9 @@ std::size_t analyze_table(const sql::qualified_name& name, table_role role, cons
   constant_marks marks{{}, none};
   analyzer walk{context, marks, out};
   out.levels.emplace_back();
-  return walk.add_use(name, {}, out.levels.size() - 1, role);
+  const std::size_t use = walk.add_use(name, {}, out.levels.size() - 1, role);
+  if (role != table_role::read) walk.judge_write(use);
+  return use;
 }
 
 void analyze(const sql::statement& statement, const plan_context& context, constant_marks& marks, analysis& out) {

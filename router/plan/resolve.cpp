@@ -9,6 +9,8 @@
 
 #include "router/plan/names.hpp"
 #include "router/plan/planner.hpp"
+#include "router/plan/targets.hpp"
+#include "router/shard/array_values.hpp"
 #include "router/shard/hash.hpp"
 
 namespace pgbraid::router {
@@ -100,7 +102,57 @@ class resolver {
     return of_text(group, source.literal_type, source.pinned);
   }
 
+  /// Adds the shards of an array's elements; those that are NULL match nothing. False: not all of them are known.
+  bool read_array(const key_group& group, const key_source& source, shard_set& shards) const {
+    oid from = source.literal_type;
+    bool binary = false;
+    std::optional<array_elements> elements;
+    if (source.from == key_source::origin::parameter) {
+      if (source.index >= parameters_.size()) return false;
+      const bound_parameter& p = parameters_[source.index];
+      if (p.null) return true;
+      if (p.type != 0 && p.type != type_oid::unknown) {
+        const oid declared = element_type(p.type);
+        if (declared == 0 || (from != 0 && !alike(from, declared))) return false;
+        from = declared;
+      }
+      binary = p.binary;
+      oid named = 0;
+      elements = binary ? receive_array(p.value, named) : parse_array(p.value);
+      if (binary && from == 0) from = named;
+      if (binary && named != from) return false;
+    } else {
+      elements = array_of_constant(source);
+    }
+    if (!elements || !ties_key(group.key_type, from)) return false;
+    for (const std::optional<std::string>& element : *elements) {
+      if (!element) continue;
+      const source_result found = binary ? of_bytes(group, from, *element) : of_text(group, from, *element);
+      if (found.what != outcome::shard) return false;
+      shards.add(found.shard);
+    }
+    return true;
+  }
+
  private:
+  /// A cast between them neither fails nor changes what a key is equal to.
+  static bool alike(oid a, oid b) {
+    return a == b || (integer_family(a) && integer_family(b)) || (text_family(a) && text_family(b));
+  }
+
+  std::optional<array_elements> array_of_constant(const key_source& source) const {
+    if (source.index >= constants_.size()) return std::nullopt;
+    const sql::constant_position& token = constants_[source.index];
+    if (std::size_t{token.offset} + token.length > text_.size()) return std::nullopt;
+    std::string decoded;
+    if (token.kind == sql::token_constant::bit_string || token.kind == sql::token_constant::integer ||
+        token.kind == sql::token_constant::decimal ||
+        !sql::decode_string_constant(text_.substr(token.offset, token.length), token.kind, decoded)) {
+      return std::nullopt;
+    }
+    return parse_array(decoded);
+  }
+
   source_result of_hash(const key_group& group, std::optional<std::uint64_t> hash, std::string_view value) const {
     if (!hash) return invalid(group, value);
     const auto buckets = static_cast<std::uint32_t>(map_.buckets.owner.size());
@@ -176,12 +228,14 @@ class resolver {
       if (!same) return {};
     }
     if (!ties_key(group.key_type, from)) return {};
-    if (!p.binary) return of_text(group, from, p.value);
-    if (!literals_.utf8 && (text_family(group.key_type) || group.key_type == type_oid::bpchar) &&
-        has_high_byte(p.value)) {
+    return p.binary ? of_bytes(group, from, p.value) : of_text(group, from, p.value);
+  }
+
+  source_result of_bytes(const key_group& group, oid from, std::string_view value) const {
+    if (!literals_.utf8 && (text_family(group.key_type) || group.key_type == type_oid::bpchar) && has_high_byte(value)) {
       return {};
     }
-    return of_hash(group, partition_hash_binary(group.key_type, group.modifier, from, p.value), "(binary)");
+    return of_hash(group, partition_hash_binary(group.key_type, group.modifier, from, value), "(binary)");
   }
 
   const topology& map_;
@@ -237,11 +291,24 @@ error_report problem_of(const key_group& group, const source_result& result) {
   return make_error(error_id::key_not_provable, group.key, group.table);
 }
 
+/// An array whose elements are not known: as if it were no condition on the key.
+route not_told_apart(const plan& p, const keyed_target& keyed, const topology& map, const key_group& group) {
+  if (!keyed.gather.empty()) return {to_gather{keyed.gather}, p.mode, p.needs_primary};
+  if (!keyed.scatter_allowed) return refused(p, make_error(error_id::key_not_provable, group.key, group.table));
+  std::vector<shard_index> owners = owning_shards(map);
+  if (owners.size() == 1) return {to_shard{owners.front()}, p.mode, p.needs_primary};
+  return {to_many{std::move(owners)}, p.mode, p.needs_primary};
+}
+
 route resolve_keyed(const plan& p, const keyed_target& keyed, const topology& map, const resolver& values) {
   shard_set shards;
   std::vector<shard_index> rows;
   for (const key_group& group : keyed.groups) {
     for (const key_source& source : group.sources) {
+      if (source.array) {
+        if (values.read_array(group, source, shards)) continue;
+        return not_told_apart(p, keyed, map, group);
+      }
       const source_result result = values.read(group, source);
       if (result.what == outcome::shard) {
         shards.add(result.shard);

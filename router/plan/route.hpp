@@ -113,6 +113,7 @@ struct key_source {
       0;  ///< constant: type it was cast to, 0 for the literal's own; parameter: type it was cast to, 0 for declared
   std::string pinned;  ///< pinned: the value as text
   bool null = false;   ///< pinned NULL
+  bool array = false;  ///< it is an array of such values; literal_type is that of its elements
   friend bool operator==(const key_source&, const key_source&) = default;
 };
 
@@ -141,6 +142,8 @@ struct keyed_target {
   friend bool operator==(const keyed_target&, const keyed_target&) = default;
 };
 
+struct copy_layout;  // copy_splitter.hpp
+
 /// What the planner works out once for a statement; immutable, shared by sessions of one worker through the cache.
 struct plan {
   session_effect effect = session_effect::none;
@@ -161,6 +164,7 @@ struct plan {
   std::string inner_text;                  ///< prepare: the prepared statement's own text
   std::uint32_t statement_count = 1;       ///< statements in the text
   std::vector<std::string> reads, writes;  ///< tables, "schema.name"
+  std::shared_ptr<const copy_layout> copy;  ///< COPY FROM STDIN whose rows go to their own shards; null for all else
   std::string reason;                      ///< one line for `pgbraid route`: why this way
 };
 using plan_ptr = std::shared_ptr<const plan>;

@@ -49,6 +49,8 @@ class Generator:
             return f"{column} IN ({', '.join(self.literal(k) for k in keys)})"
         return self.random.choice([
             f"{self.literal(keys[0])} = {column}", f"{column} = ANY (ARRAY[{keys[0]}, {keys[1]}]::bigint[])",
+            f"{column} = ANY ('{{{keys[0]}, {keys[1]}, NULL}}')", f"{column} = ANY ('{{{keys[0]},\"{keys[2]}\"}}'::bigint[])",
+            f"{column} = ANY ('{{}}'::int[])", f"{column} = ANY ('{{{{{keys[0]}}},{{{keys[1]}}}}}'::bigint[])", f"{column} <> ALL ('{{{keys[0]}}}')",
             f"({column}, 1) = ({keys[0]}, 1)", f"{column} IN ({keys[0]}, NULL)", f"{column} = {keys[0]} OR {column} = {keys[1]}",
             f"NOT {column} <> {keys[0]}", f"{column} IS NOT DISTINCT FROM {keys[0]}", f"{column} BETWEEN {keys[0]} AND {keys[0]}",
             f"{column} = {keys[0]} AND {column} = {keys[1]}", f"{column} IN (SELECT {keys[0]})", f"{column} = NULL",

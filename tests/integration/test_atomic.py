@@ -401,4 +401,4 @@ def test_ddl_on_every_shard(cluster, client, extended):
     finally:
         for shard, name in zip(cluster.shards, owner):
             shard.primary.query(f"ALTER TABLE customers DROP COLUMN IF EXISTS vip; ALTER TABLE customers OWNER TO {name}; "
-                                "REVOKE CREATE ON SCHEMA public FROM app")
+                                "GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON customers TO app")

@@ -113,6 +113,27 @@ def assert_right_or_refused(client, sql, count):
     assert len(got) == count, got
 
 
+def test_bound_arrays(client, keys):
+    """In text and in binary: only the shards of the elements are asked."""
+    own, other = keys[1][:2], keys[0][0]
+    text_array = "{" + ", ".join(map(str, own)) + ", NULL}"
+    wide = struct.pack("!iiiii", 1, 0, 20, len(own), 1) + b"".join(struct.pack("!iq", 8, key) for key in own)
+    sql = "SELECT id, current_setting('cluster_name') FROM customers WHERE id = ANY ($1) ORDER BY id"
+    expected = [[str(key), "s1-replica"] for key in sorted(own)]
+    for types, value, formats in (((), text_array, []), ((1016,), text_array, []), ((1016,), wide, [1]), ((), wide, [1])):
+        client.send(parse(sql, types=types), bind([value], formats=formats), execute(), sync())
+        assert client.result() == expected
+    client.send(parse(sql), bind([f"{{{own[0]},{other}}}"]), execute(), sync())
+    assert [row[0] for row in client.result()] == [str(key) for key in sorted([own[0], other])]
+    for value, sqlstate in (("{1,x}", "22P02"), ("{1", "22P02")):
+        client.send(parse(sql), bind([value]), execute(), sync())
+        with pytest.raises(ServerError) as failed:
+            client.result()
+        assert failed.value.sqlstate == sqlstate
+    client.send(parse(sql), bind(["{}"]), execute(), sync())
+    assert client.result() == []
+
+
 def test_bound_parameters(client, keys):
     for shard in range(2):
         for key in keys[shard]:
@@ -314,14 +335,6 @@ def test_refused(cluster, client, keys, sql, sqlstate):
     assert client.status == "I"
     assert client.value("SELECT 1") == "1"
     assert [shard.primary.query("SELECT count(*), sum(id), sum(balance) FROM customers") for shard in cluster.shards] == before
-
-
-def test_copy_without_a_shard_is_refused(cluster, client):
-    for sql in ("COPY customers FROM STDIN", "COPY orders (customer_id, amount) FROM STDIN"):
-        with pytest.raises(ServerError) as refused:
-            client.query(sql)
-        assert refused.value.sqlstate == "0A000" and client.status == "I"
-    assert client.value("SELECT 1") == "1"
 
 
 def test_an_unlisted_table_is_refused(cluster, braid):

@@ -128,3 +128,47 @@ TEST_CASE("a literal in another encoding is not read here", "[parameters]") {
   literals.utf8 = false;
   CHECK(std::holds_alternative<to_refusal>(resolve(*made.plan, w.map, sql, scan.constants, {}, literals).target));
 }
+
+TEST_CASE("arrays", "[parameters]") {
+  world w(4);
+  constexpr oid int4_array = 1007, int8_array = 1016, text_array = 1009, uuid_array = 2951;
+  const std::string sql = "SELECT * FROM orders WHERE customer_id = ANY ($1)";
+  const auto key = [&](shard_index shard) { return keys_on(w.map, shard, 1).front(); };
+  const std::string one = "shard s2 (replica allowed)", two = "shards s1, s2 concatenated (replica allowed)",
+                    all = "shards s0, s1, s2, s3 concatenated (replica allowed)";
+  const std::string a = std::to_string(key(2)), b = std::to_string(key(1));
+  CHECK(w.told(sql, {text_parameter("{" + a + "}")}) == one);
+  CHECK(w.told(sql, {text_parameter(" { " + a + " , \"" + a + "\", null } ", int4_array)}) == one);
+  CHECK(w.told(sql, {text_parameter("{" + a + "," + b + "}", int8_array)}) == two);
+  CHECK(w.told(sql, {text_parameter("{}", int8_array)}) == "shard s0 (replica allowed)");
+  CHECK(w.told(sql, {text_parameter("{NULL}", int8_array)}) == "shard s0 (replica allowed)");
+  CHECK(w.told(sql, {null()}) == "shard s0 (replica allowed)");
+  CHECK(w.told("SELECT * FROM orders WHERE customer_id = ANY ($1::int[])", {text_parameter("{" + a + "}")}) == one);
+  // What cannot be read for sure is asked of all.
+  for (const char* odd : {"{x}", "{1,}", "{{1}}", "[0:0]={1}", "{\"1\"2}", "{1", "1", "", "{\\1}", "{\"1}"}) CHECK(w.told(sql, {text_parameter(odd)}) == all);
+  CHECK(w.told(sql, {text_parameter("{1}", text_array)}) == all);
+  CHECK(w.told("SELECT * FROM orders WHERE customer_id <> ALL ($1)", {text_parameter("{1}")}) == all);
+  CHECK(w.told("SELECT * FROM people WHERE login = ANY ($1)", {text_parameter("{1}", uuid_array)}) == all);
+
+  const auto array = [](oid type, const std::vector<std::string>& elements) {
+    std::string out = big_endian(elements.empty() ? 0 : 1, 4) + big_endian(0, 4) + big_endian(type, 4);
+    if (!elements.empty()) out += big_endian(static_cast<std::int64_t>(elements.size()), 4) + big_endian(1, 4);
+    for (const std::string& e : elements) out += e == "NULL" ? big_endian(-1, 4) : big_endian(static_cast<std::int64_t>(e.size()), 4) + e;
+    return out;
+  };
+  const std::string wide = array(type_oid::int8, {big_endian(key(2), 8), "NULL", big_endian(key(1), 8)});
+  CHECK(w.told(sql, {binary(wide, int8_array)}) == two);
+  CHECK(w.told(sql, {binary(wide)}) == two);
+  CHECK(w.told(sql, {binary(array(type_oid::int4, {big_endian(key(2), 4)}), int4_array)}) == one);
+  CHECK(w.told(sql, {binary(array(type_oid::int4, {}), int4_array)}) == "shard s0 (replica allowed)");
+  CHECK(w.told(sql, {binary(wide, int4_array)}) == all);
+  for (std::size_t cut = 0; cut < wide.size(); ++cut) CHECK(w.told(sql, {binary(std::string_view{wide}.substr(0, cut), int8_array)}) == all);
+  CHECK(w.told(sql, {binary(wide + "x", int8_array)}) == all);
+  // Where rows cannot be put one behind the other, one shard still can be asked alone.
+  const std::string sorted = sql + " ORDER BY 1";
+  CHECK(w.told(sorted, {text_parameter("{" + a + "}")}) == one);
+  CHECK(w.told(sorted, {text_parameter("{" + a + "," + b + "}")}) == "shards s0, s1, s2, s3 gathered (replica allowed)");
+  CHECK(w.told(sorted, {text_parameter("{x}")}) == "shards s0, s1, s2, s3 gathered (replica allowed)");
+  w.schema.single_writer.clear();
+  CHECK(w.told("DELETE FROM orders WHERE customer_id = ANY ($1)", {text_parameter("{" + a + "," + b + "}")}) == "shards s1, s2 together (primary)");
+}

@@ -2,6 +2,7 @@
 #include <catch2/catch.hpp>
 
 #include "fixture.hpp"
+#include "router/copy/copy_splitter.hpp"
 #include "router/plan/rows.hpp"
 
 using namespace pgbraid::router;
@@ -92,4 +93,48 @@ TEST_CASE("definitions go to all shards, where each makes the same of them", "[r
                {"GRANT readers TO app", "refused: GRANT ROLE over several shards..."},
                {"REVOKE readers FROM app", "refused: REVOKE ROLE over several shards..."},
            });
+}
+
+TEST_CASE("COPY FROM gives each row to its shard, where transactions may do that", "[rows]") {
+  world w(2);
+  w.schema.single_writer.clear();
+  const std::string split = "shards s0, s1 together (primary)";
+  const std::string refused = "refused: a write to more than one shard is not supported: COPY...";
+  check(w, {
+               {"COPY customers FROM STDIN", split},
+               {"COPY customers (name, id) FROM STDIN (FORMAT csv, HEADER match, QUOTE '''', FREEZE)", split},
+               {"COPY public.orders FROM STDIN WITH CSV HEADER DELIMITER ';' NULL 'x' FORCE NOT NULL item", split},
+               {"COPY BINARY customers FROM STDIN", split},
+               {"COPY customers FROM STDIN (ENCODING 'latin1')", split},
+               {"COPY customers FROM STDIN (ENCODING 'sjis')", refused},
+               {"COPY customers FROM STDIN (FORMAT csv, QUOTE E'\\\\')", refused},
+               {"COPY customers FROM STDIN (SOMETHING new)", refused},
+               {"COPY customers (name) FROM STDIN", "refused: the INSERT gives no value for the sharding key..."},
+               {"COPY customers FROM STDIN WHERE id > 5", "refused: COPY FROM ... WHERE..."},
+               {"COPY customers FROM '/tmp/x'", "refused: COPY with a file..."},
+               {"COPY odd FROM STDIN", "refused: the value of the sharding key..."},
+               {"COPY loose FROM STDIN", "refused: a write to table..."},
+               {"COPY watched FROM STDIN", "refused: function \"audit\"..."},
+               {"COPY typed FROM STDIN", "refused: table \"public.typed\" has a type..."},
+               {"COPY countries FROM STDIN", split},
+               {"COPY countries FROM STDIN WHERE code = 'DE'", "refused: COPY FROM ... WHERE..."},
+               {"COPY customers FROM STDIN; SELECT 1", "refused:..."},
+           });
+  for (column& c : w.schema.relations["public.countries"].columns) c.default_varies = c.name == "name";
+  check(w, {{"COPY countries (code) FROM STDIN", "refused: a write to reference table..."}, {"COPY countries FROM STDIN", split}});
+  const auto layout = w.make("COPY customers (name, id) FROM STDIN (FORMAT csv, FORCE_NULL (id))").plan->copy;
+  REQUIRE(layout != nullptr);
+  CHECK(layout->shape.key == 1);
+  CHECK(layout->shape.null_forced);
+  CHECK(layout->shape.format.delimiter == ',');
+  CHECK(layout->shape.format.null_mark.empty());
+  for (column& c : w.schema.relations["public.customers"].columns) {
+    c.default_of_moment = c.name == "created";
+    c.generated = c.name == "created";
+  }
+  check(w, {{"COPY customers (id) FROM STDIN", refused},
+            {"COPY customers (id, created) FROM STDIN", split},
+            {"COPY customers FROM STDIN", split}});
+  for (column& c : w.schema.relations["public.customers"].columns) c.generated = c.name == "id";
+  check(w, {{"COPY customers FROM STDIN", refused}, {"COPY customers (id, created) FROM STDIN", split}});
 }

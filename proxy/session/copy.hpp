@@ -1,0 +1,79 @@
+// COPY ... FROM STDIN into a sharded table, on its way: each shard runs the statement and gets its own rows. See
+// router/copy/copy_splitter.hpp; source: the manual's section "COPY Operations" of "Message Flow".
+#pragma once
+
+#include "protocol/frame.hpp"
+#include "proxy/session/branch.hpp"
+#include "proxy/session/routing_context.hpp"
+#include "router/copy/copy_splitter.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace pgbraid::proxy {
+
+struct copy_state {
+  enum class phase : std::uint8_t {
+    opening,    ///< not every server has said that it takes data
+    receiving,  ///< the client's data is passed on
+    closing     ///< no more of it is
+  };
+  struct part {
+    enum class state : std::uint8_t {
+      asked,
+      taking,
+      ended,    ///< has been told that there is no more data
+      given_up, ///< has been told to undo what it has
+      over      ///< has given its last answer
+    };
+    branch_index branch = 0;
+    state is = state::asked;
+  };
+
+  std::shared_ptr<routing_context> context;  ///< has what the splitter looks at
+  router::copy_splitter splitter;
+  std::vector<part> parts;        ///< in the order of the splitter's
+  phase at = phase::opening;
+  std::string response{};         ///< the first CopyInResponse
+  std::size_t bulk = 0;           ///< bytes of a CopyData message still to come
+  bool failed = false;
+  bool clients_wish = false;      ///< the client gave it up
+  // What will be told, when all servers have spoken: the error that stands first in the client's data.
+  std::string error{};
+  std::uint64_t error_line = 0;   ///< 0: it belongs to no line
+  std::string fallback{};         ///< if no server has found an error
+
+  [[nodiscard]] part* of(branch_index b) {
+    const auto found = std::find_if(parts.begin(), parts.end(), [b](const part& each) { return each.branch == b; });
+    return found == parts.end() ? nullptr : &*found;
+  }
+  [[nodiscard]] bool all_over() const {
+    return std::all_of(parts.begin(), parts.end(), [](const part& each) { return each.is == part::state::over; });
+  }
+  [[nodiscard]] router::line_map& lines_of(const part& each) {
+    return splitter.parts()[static_cast<std::size_t>(&each - parts.data())].lines;
+  }
+};
+
+/// COPY FROM STDIN into a reference table: one server takes the data as it comes, the others when that one has taken it.
+struct copy_replay {
+  std::string statement;   ///< the client's Query
+  std::string data{};      ///< its CopyData and CopyDone
+  bool too_large = false;  ///< more than may be kept
+};
+
+/// An error or a notice of one of the servers, its place told as one in the client's data.
+struct retold_report {
+  std::string frame;
+  std::uint64_t line = 0;  ///< 0: none, or one that is not known any more, and then the report does not name it either
+};
+[[nodiscard]] retold_report retell_line(const protocol::frame_view& frame, std::string_view relation,
+                                        const router::line_map& lines);
+
+}  // namespace pgbraid::proxy

@@ -1,0 +1,252 @@
+// COPY ... FROM STDIN whose rows go to several shards; see copy.hpp.
+#include "proxy/session/machine.hpp"
+
+#include "protocol/backend.hpp"
+#include "protocol/frontend.hpp"
+
+#include <utility>
+
+namespace pgbraid::proxy {
+
+namespace p = protocol;
+using protocol::error_id;
+using part_state = copy_state::part::state;
+using phase = copy_state::phase;
+
+namespace {
+
+// What a server answers when it is told to give up a COPY.
+constexpr std::string_view given_up = "57014";
+
+}  // namespace
+
+// The statement is about to go to `to`.
+void session_machine::begin_copy(const std::shared_ptr<const router::copy_layout>& layout, const targets& to) {
+  std::vector<router::shard_index> shards;
+  std::vector<copy_state::part> parts;
+  for (const branch_index i : to) {
+    shards.push_back(branches_[i].shard);
+    parts.push_back({i});
+  }
+  router::copy_splitter splitter{layout, context_->state().map, context_->literals, shards, env_.max_message_bytes};
+  copy_ = std::make_unique<copy_state>(copy_state{context_, std::move(splitter), std::move(parts)});
+}
+
+// A server waits for data. The client is told when all do.
+session_machine::verdict session_machine::copy_opened(step& s, branch_index i, const p::frame_view& frame) {
+  copy_state& c = *copy_;
+  copy_state::part* part = c.of(i);
+  if (part == nullptr) return verdict::drop;
+  part->is = part_state::taking;
+  again_ = false;
+  if (c.response.empty()) c.response = frame.bytes;
+  if (c.response != frame.bytes && !c.failed) {
+    p::encode_error(c.fallback, p::make_error(error_id::server_results_differ, "their columns are not the same"));
+    fail_copy(s);
+  } else if (c.failed) {
+    fail_copy(s);
+  }
+  const bool all = std::none_of(c.parts.begin(), c.parts.end(), [](const auto& each) { return each.is == part_state::asked; });
+  if (c.failed || !all) return verdict::drop;
+  c.at = phase::receiving;
+  bool synced = false;
+  for (const copy_state::part& each : c.parts) {
+    // In copy mode a server passes over a Sync: the one behind the copy data is the one that counts.
+    std::vector<expectation>& expected = branches_[each.branch].expected;
+    if (expected.back().kind != answer::sync) continue;
+    expected.pop_back();
+    synced = true;
+  }
+  if (synced) {
+    sync_sent_ = batch_synced_ = false;
+    s.consumed += scan_;
+    operations_.clear();
+    operation_ = scan_ = 0;
+    collecting_ = true;
+  } else {
+    s.consumed += cycle_bytes_;
+  }
+  cycle_bytes_ = 0;
+  s.read_client = s.more_input = true;
+  return verdict::keep;
+}
+
+// Sends each server what it has been given of the data.
+void session_machine::send_copied(step& s) {
+  std::vector<router::copy_splitter::part>& given = copy_->splitter.parts();
+  for (std::size_t k = 0; k < given.size(); ++k) {
+    if (given[k].bytes.empty()) continue;
+    const std::size_t from = s.backend_bytes.size();
+    p::encode_copy_data(s.backend_bytes, given[k].bytes);
+    s.own_to_backend(copy_->parts[k].branch, from);
+    given[k].bytes.clear();
+  }
+}
+
+void session_machine::end_copy_part(step& s, std::size_t k, bool keep, std::string_view reason) {
+  copy_state::part& part = copy_->parts[k];
+  branch& b = branches_[part.branch];
+  part.is = keep ? part_state::ended : part_state::given_up;
+  const std::size_t from = s.backend_bytes.size();
+  if (keep) {
+    p::encode_copy_done(s.backend_bytes);
+  } else {
+    // An error in a row that it has got is the one that a single server would have found.
+    if (!copy_->clients_wish && !copy_->splitter.nudge().empty()) p::encode_copy_data(s.backend_bytes, copy_->splitter.nudge());
+    p::encode_copy_fail(s.backend_bytes, reason);
+  }
+  // The one that went out before was passed over.
+  if (b.outstanding() && b.expected.back().kind == answer::sync) p::encode_sync(s.backend_bytes);
+  s.own_to_backend(part.branch, from);
+}
+
+// Passes the client's data on as it comes.
+void session_machine::split_from_client(step& s) {
+  copy_state& c = *copy_;
+  std::string_view rest = input_;
+  const auto pass = [&](std::size_t bytes) {
+    rest.remove_prefix(bytes);
+    s.consumed += bytes;
+  };
+  const auto end_all = [&](bool keep, std::string_view reason) {
+    send_copied(s);
+    if (c.splitter.stopped()) return stop_copy(s);
+    c.at = phase::closing;
+    for (std::size_t k = 0; k < c.parts.size(); ++k) end_copy_part(s, k, keep, reason);
+    if (cycle_ == cycle_kind::batch) s.more_input = true;
+  };
+  while (!c.splitter.stopped()) {
+    if (c.bulk > 0) {
+      const std::size_t bytes = std::min(c.bulk, rest.size());
+      c.splitter.take(rest.substr(0, bytes));
+      c.bulk -= bytes;
+      pass(bytes);
+      if (c.bulk > 0) break;
+      continue;
+    }
+    p::frame_view frame;
+    const p::frame_status status = p::next_frame(rest, ~std::size_t{0}, frame);
+    if (status == p::frame_status::malformed) return protocol_violation(s, "invalid message length");
+    if (frame.total == 0) break;
+    if (frame.type == p::frontend::copy_data) {
+      c.bulk = frame.total - p::frame_header_size;
+      pass(p::frame_header_size);
+      continue;
+    }
+    if (frame.type == p::frontend::terminate) return s.add(action_kind::close);
+    const bool ends = frame.type == p::frontend::copy_done || frame.type == p::frontend::copy_fail;
+    if (!ends && frame.type != p::frontend::flush && frame.type != p::frontend::sync) {
+      return protocol_violation(s, "unexpected message type during COPY from stdin");
+    }
+    if (status != p::frame_status::complete) break;
+    if (frame.type == p::frontend::copy_done) {
+      c.splitter.finish();
+      pass(frame.total);
+      return end_all(true, {});
+    }
+    if (frame.type == p::frontend::copy_fail) {
+      p::copy_fail_view view;
+      if (!p::decode(frame.body, view)) return protocol_violation(s, "invalid CopyFail message");
+      c.splitter.fail();
+      c.clients_wish = true;
+      end_all(false, view.reason);
+      return pass(frame.total);
+    }
+    pass(frame.total);
+  }
+  send_copied(s);
+  if (c.splitter.stopped()) return stop_copy(s);
+  s.read_client = true;
+}
+
+// A row that cannot be given to any shard has been given to one, whose server may know what is wrong with it.
+void session_machine::stop_copy(step& s) {
+  copy_state& c = *copy_;
+  const router::copy_stop& why = *c.splitter.stopped();
+  p::encode_error(c.fallback, why.error);
+  if (c.parts[why.part].is == part_state::taking) end_copy_part(s, why.part, why.ended, "the row cannot be given to a shard");
+  fail_copy(s);
+}
+
+// It fails: nothing more is taken from the client, and every server gives up.
+void session_machine::fail_copy(step& s) {
+  copy_state& c = *copy_;
+  c.failed = true;
+  if (c.at == phase::receiving && c.bulk > 0) {
+    skip_ = skip_total_ = std::exchange(c.bulk, 0);
+    skip_type_ = p::frontend::copy_data;
+  }
+  if (c.at == phase::receiving) s.more_input = true;
+  c.at = phase::closing;
+  braid_.failed = true;
+  if (cycle_ == cycle_kind::batch) batch_failed();
+  cycle_failed_ = true;
+  for (std::size_t k = 0; k < c.parts.size(); ++k) {
+    if (c.parts[k].is == part_state::taking) end_copy_part(s, k, false, "it failed on another shard");
+  }
+}
+
+// A server has said what is wrong. True: it is a part of a COPY, and the client is told when all have spoken.
+bool session_machine::copy_error(step& s, branch_index i, const p::frame_view& frame) {
+  if (!copy_) return false;
+  copy_state& c = *copy_;
+  copy_state::part* part = c.of(i);
+  if (part == nullptr || part->is == part_state::over) return false;
+  p::error_fields_view fields;
+  (void)p::decode(frame.body, fields);
+  retold_report told = retell_line(frame, c.splitter.layout().relation, c.lines_of(*part));
+  const bool echo = part->is == part_state::given_up && fields.sqlstate() == given_up;
+  part->is = part_state::over;
+  if (!echo) {
+    const auto place = [](std::uint64_t line) { return line - 1; };  // those of no line come last
+    if (c.error.empty() || place(told.line) < place(c.error_line)) {
+      c.error = std::move(told.frame);
+      c.error_line = told.line;
+    }
+  } else if (c.clients_wish && (c.fallback.empty() || part == &c.parts[c.splitter.last_part()])) {
+    c.fallback = std::move(told.frame);
+  }
+  fail_copy(s);
+  return true;
+}
+
+void session_machine::copy_lost(step& s, branch_index i, const p::error_report& error) {
+  if (!copy_) return;
+  copy_state::part* part = copy_->of(i);
+  if (part == nullptr || part->is == part_state::over) return;
+  part->is = part_state::over;
+  if (copy_->error.empty()) p::encode_error(copy_->error, error);
+  fail_copy(s);
+  copy_part_over(s);
+}
+
+// A server has given its last answer to it.
+void session_machine::copy_part_over(step& s) {
+  copy_state& c = *copy_;
+  if (!c.failed || !c.all_over()) return;
+  flush_run(s);
+  const std::size_t from = s.client_bytes.size();
+  s.client_bytes.append(c.error.empty() ? c.fallback : c.error);
+  s.own_to_client(from);
+  told_ = true;
+  if (txn_.active) txn_.failed = true;
+  copy_.reset();
+}
+
+// What the first server takes of a COPY into a reference table, for the others.
+void session_machine::keep_for_replay(std::string_view bytes) {
+  if (replay_->too_large) return;
+  if (replay_->data.size() + bytes.size() <= env_.max_gather) {
+    replay_->data.append(bytes);
+    return;
+  }
+  replay_->too_large = true;
+  replay_->data = {};
+}
+
+void session_machine::replay_copy(step& s, branch_index i) {
+  // It stands there until the cycle's end.
+  s.to_backend(i, replay_->data);
+}
+
+}  // namespace pgbraid::proxy

@@ -1,0 +1,203 @@
+#include "router/copy/copy_splitter.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "router/shard/hash.hpp"
+
+namespace pgbraid::router {
+
+using protocol::error_id;
+using protocol::make_error;
+
+namespace {
+
+std::variant<text_decoder, binary_decoder> decoder_for(const copy_layout& layout) {
+  if (layout.shape.format.form == copy_format::kind::binary) return binary_decoder{layout.shape.key};
+  return text_decoder{layout.shape};
+}
+
+bool has_high_byte(std::string_view text) {
+  return std::any_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) >= 0x80; });
+}
+
+bool is_character_type(oid type) {
+  return type == type_oid::text || type == type_oid::varchar || type == type_oid::bpchar;
+}
+
+}  // namespace
+
+copy_splitter::copy_splitter(std::shared_ptr<const copy_layout> layout, std::shared_ptr<const topology> map,
+                             const literal_context& literals, const std::vector<shard_index>& shards,
+                             std::size_t max_row)
+    : layout_{std::move(layout)},
+      map_{std::move(map)},
+      literals_{literals},
+      max_row_{max_row},
+      decoder_{decoder_for(*layout_)},
+      parts_(shards.size()) {
+  for (std::size_t i = 0; i < shards.size(); ++i) parts_[i].shard = shards[i];
+  head_ = layout_->shape.format.header || layout_->shape.format.form == copy_format::kind::binary;
+}
+
+std::uint64_t copy_splitter::line() const {
+  return std::visit([](const auto& decoder) { return decoder.line(); }, decoder_);
+}
+
+std::string_view copy_splitter::nudge() const {
+  // As long as the longest character: so many bytes it waits for before it calls one broken.
+  return std::holds_alternative<text_decoder>(decoder_) ? "xxxx" : "";
+}
+
+// One of those whose servers know how lines end, if there is any: only such a server sees what is wrong with a line.
+std::size_t copy_splitter::started_part() const {
+  const auto found = std::find_if(parts_.begin(), parts_.end(), [](const part& p) { return p.started; });
+  return found == parts_.end() ? 0 : static_cast<std::size_t>(found - parts_.begin());
+}
+
+// The server's next line is the client's line `whole`.
+void copy_splitter::note_line(part& p, std::uint64_t whole) {
+  const auto* text = std::get_if<text_decoder>(&decoder_);
+  const std::uint64_t inside = text == nullptr ? 0 : text->quoted_lines(!p.started);
+  p.lines.add(p.lines.last() + 1 + inside, whole);
+}
+
+void copy_splitter::stop(bool ended, protocol::error_report error) {
+  if (owner_ == nobody || (!parts_[owner_].started && !row_sent_)) owner_ = started_part();
+  part& p = parts_[owner_];
+  send_pending();
+  note_line(p, line());
+  stop_ = copy_stop{owner_, ended, std::move(error)};
+  over_ = true;
+}
+
+std::optional<shard_index> copy_splitter::shard_of(const std::string& key) const {
+  const oid type = layout_->key_type;
+  const bool binary = layout_->shape.format.form == copy_format::kind::binary;
+  const std::string& encoding = layout_->shape.format.encoding;
+  // The bytes of a key are the server's; the client's are the same only where the encodings agree.
+  const bool same_bytes = binary || encoding.empty() ? literals_.utf8 : names_utf8(encoding);
+  if (!same_bytes && has_high_byte(key) && (!binary || is_character_type(type))) return std::nullopt;
+  const auto hash = binary ? partition_hash_binary(type, layout_->modifier, 0, key)
+                           : partition_hash_text(type, layout_->modifier, 0, key, literals_.time_zone);
+  if (!hash) return std::nullopt;
+  return map_->buckets.shard_of(bucket_of(*hash, static_cast<std::uint32_t>(map_->buckets.owner.size())));
+}
+
+void copy_splitter::on_key() {
+  const copy_key& key = std::visit([](const auto& decoder) -> const copy_key& { return decoder.key(); }, decoder_);
+  if (key.is == copy_key::kind::value) {
+    if (const auto shard = shard_of(key.value)) {
+      const auto found = std::find_if(parts_.begin(), parts_.end(), [&](const part& p) { return p.shard == *shard; });
+      owner_ = static_cast<std::size_t>(found - parts_.begin());
+      if (found == parts_.end()) doomed_ = make_error(error_id::internal, "a row of COPY belongs to a shard that was not asked");
+    } else {
+      doomed_ = make_error(error_id::copy_key_unknown, layout_->key, layout_->table, key.value.substr(0, 200), line());
+    }
+  } else if (key.is == copy_key::kind::null) {
+    doomed_ = make_error(error_id::null_key, layout_->key, layout_->table);
+  } else {
+    doomed_ = make_error(error_id::copy_not_split, line());
+  }
+  if (owner_ >= parts_.size()) owner_ = started_part();
+  if (parts_[owner_].started) send_pending();
+}
+
+void copy_splitter::send_pending() {
+  parts_[owner_].bytes.append(pending_);
+  row_sent_ = row_sent_ || !pending_.empty();
+  pending_.clear();
+}
+
+// Bytes of what is being read.
+void copy_splitter::give(std::string_view bytes) {
+  if (head_) {
+    for (part& p : parts_) p.bytes.append(bytes);
+  } else if (owner_ != nobody && parts_[owner_].started) {
+    parts_[owner_].bytes.append(bytes);
+  } else {
+    // Its first row a server gets as a whole: if the line does not end as others do, one that knows must say so.
+    pending_.append(bytes);
+  }
+}
+
+void copy_splitter::row_over() {
+  // Its server shall say what is wrong with it, and may take it: nothing of the transaction stays.
+  if (doomed_) return stop(true, std::move(*doomed_));
+  part& p = parts_[owner_];
+  send_pending();
+  note_line(p, line());
+  p.started = true;
+  row_sent_ = false;
+  owner_ = nobody;
+}
+
+void copy_splitter::on_event(copy_event what) {
+  switch (what) {
+    case copy_event::more:
+      return;
+    case copy_event::head:
+      // A binary file's trailer is such a piece too, and not known as one before it is whole.
+      for (part& p : parts_) {
+        p.bytes.append(pending_);
+        if (std::holds_alternative<text_decoder>(decoder_)) p.lines.add(line(), line());
+        p.started = true;
+      }
+      pending_.clear();
+      head_ = false;
+      return;
+    case copy_event::key:
+      return on_key();
+    case copy_event::row:
+      return row_over();
+    case copy_event::end:
+      pending_.clear();
+      over_ = true;
+      return;
+    case copy_event::broken:
+      return stop(true, make_error(error_id::copy_not_split, line()));
+  }
+}
+
+void copy_splitter::take(std::string_view data) {
+  while (!over_) {
+    const copy_found found = std::visit([&](auto& decoder) { return decoder.take(data); }, decoder_);
+    give(data.substr(0, found.bytes));
+    data.remove_prefix(found.bytes);
+    on_event(found.what);
+    if (found.what == copy_event::more) break;
+  }
+  const std::size_t kept = std::visit([](const auto& decoder) { return decoder.kept(); }, decoder_);
+  if (over_ || pending_.size() + kept <= max_row_) return;
+  if (owner_ != nobody) {
+    send_pending();
+  } else {
+    stop(false, make_error(error_id::copy_row_too_long, layout_->key, line(), max_row_));
+  }
+}
+
+// What a server says from here on, it says of the line behind its last one.
+void copy_splitter::fail() {
+  if (owner_ == nobody) owner_ = started_part();
+  send_pending();
+  const std::uint64_t whole = std::visit([](const auto& decoder) { return decoder.next_line(); }, decoder_);
+  for (part& p : parts_) {
+    if (&p == &parts_[owner_] && whole == line()) {
+      note_line(p, whole);
+    } else {
+      p.lines.add(p.lines.last() + 1, whole);
+    }
+  }
+  over_ = true;
+}
+
+void copy_splitter::finish() {
+  while (!over_) {
+    const copy_event what = std::visit([](auto& decoder) { return decoder.finish(); }, decoder_);
+    on_event(what);
+    if (what == copy_event::more) break;
+  }
+  if (!stop_) fail();
+}
+
+}  // namespace pgbraid::router

@@ -1,0 +1,110 @@
+// Where the key stands in the rows of COPY FROM, and what keeps them from being split; see copies.hpp. Source: CopyGetAttnums
+// (copy.c).
+#include "router/plan/copies.hpp"
+
+#include <algorithm>
+#include <optional>
+
+#include "router/plan/refusals.hpp"
+#include "router/plan/scatter.hpp"
+
+namespace pgbraid::router {
+
+using protocol::error_id;
+using protocol::make_error;
+
+namespace {
+
+bool contains(const std::vector<std::string>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+/// How many values stand before the key. Without a list of columns these are all but those that are computed; the
+/// catalog does not tell those from identities, which COPY takes.
+std::optional<std::size_t> key_position(const sql::copy_statement& c, const table_use& use, analysis& a) {
+  const std::string& key = use.key->name;
+  if (!c.columns.empty()) {
+    const auto found = std::find(c.columns.begin(), c.columns.end(), key);
+    if (found != c.columns.end()) return static_cast<std::size_t>(found - c.columns.begin());
+    a.refuse(make_error(error_id::missing_key, key, use.table.full_name));
+    return std::nullopt;
+  }
+  std::size_t position = 0;
+  for (const column& each : use.table.described->columns) {
+    if (each.generated) {
+      a.refuse(protocol::with_hint(refuse_write("COPY without a list of columns into a table with generated ones"),
+                                   "Name the columns: COPY " + use.table.full_name + " (...) FROM STDIN."));
+      return std::nullopt;
+    }
+    if (each.name == key) return position;
+    ++position;
+  }
+  return std::nullopt;
+}
+
+/// Why these options leave open where rows or values end; "" if they do not.
+std::string problem_of(const copy_format& format, const plan_context& context) {
+  if (format.form == copy_format::kind::binary) return {};
+  if (format.encoding.empty() ? context.multibyte_unsafe : !ascii_safe_encoding(format.encoding)) {
+    return "data in this encoding";
+  }
+  const auto marks_the_end = [](char c) { return c == '\\' || c == '.'; };
+  const bool csv = format.form == copy_format::kind::csv;
+  if (csv && (marks_the_end(format.quote) || marks_the_end(format.delimiter) || format.escape == '.')) {
+    return "a backslash or a dot as quote or delimiter";
+  }
+  return {};
+}
+
+}  // namespace
+
+bool copy_into_all(const sql::statement& s, const table_use& use, analysis& a) {
+  const sql::copy_statement& c = *s.copy;
+  if (a.refusal || c.program || !c.file.empty() || !s.arguments.empty() || use.table.described == nullptr) return false;
+  if (auto error = judge_mirror(a, true)) a.refuse(std::move(*error));
+  for (const column& each : use.table.described->columns) {
+    if (c.columns.empty() || contains(c.columns, each.name) || !each.default_varies) continue;
+    auto error = make_error(error_id::reference_write, use.table.full_name);
+    error.detail = "The default of column \"" + each.name + "\" may be another value on each shard.";
+    a.refuse(std::move(error));
+  }
+  return !a.refusal;
+}
+
+std::shared_ptr<const copy_layout> copy_into_shards(const sql::statement& s, const table_use& use,
+                                                    const plan_context& context, analysis& a) {
+  const sql::copy_statement& c = *s.copy;
+  if (a.refusal || use.key == nullptr || c.program || !c.file.empty() || !s.arguments.empty() || a.not_understood) {
+    return nullptr;
+  }
+  const auto refuse = [&](const std::string& what, const std::string& hint) {
+    a.refuse(protocol::with_hint(refuse_write("COPY FROM into sharded table \"" + use.table.full_name + "\": " + what), hint));
+    return nullptr;
+  };
+  if (!context.schema->single_writer.empty()) return refuse(context.schema->single_writer, "Insert the rows with INSERT, tied to their keys.");
+  std::string problem;
+  std::optional<copy_format> format = read_copy_format(c.options, problem);
+  if (!format) return refuse("option \"" + problem + "\"", "Use the options of PostgreSQL 15.");
+  problem = problem_of(*format, context);
+  if (!problem.empty()) return refuse(problem, "Use other characters and an encoding such as UTF8.");
+  for (const column& each : use.table.described->columns) {
+    if (c.columns.empty() || contains(c.columns, each.name) || !each.default_of_moment) continue;
+    return refuse("the default of column \"" + each.name + "\" is another one on each shard",
+                  "Give the column a value in the data.");
+  }
+  const auto position = key_position(c, use, a);
+  if (!position) return nullptr;
+  auto layout = std::make_shared<copy_layout>();
+  layout->shape.key = *position;
+  layout->shape.null_forced = contains(format->force_null, use.key->name);
+  layout->shape.not_null_forced = contains(format->force_not_null, use.key->name);
+  layout->shape.format = std::move(*format);
+  layout->table = use.table.full_name;
+  layout->relation = use.table.name;
+  layout->key = use.key->name;
+  layout->key_type = use.key->type;
+  layout->modifier = use.key->modifier;
+  return layout;
+}
+
+}  // namespace pgbraid::router

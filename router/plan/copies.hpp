@@ -1,0 +1,19 @@
+// COPY ... FROM STDIN over several shards: what must be known to give each shard its rows.
+#pragma once
+
+#include <memory>
+
+#include "router/copy/copy_splitter.hpp"
+#include "router/plan/analysis.hpp"
+
+namespace pgbraid::router {
+
+/// How the rows of COPY FROM into `use`, a sharded table, are told apart. Null if they cannot be, and then `a` has a
+/// refusal, or had one before.
+[[nodiscard]] std::shared_ptr<const copy_layout> copy_into_shards(const sql::statement& s, const table_use& use,
+                                                                  const plan_context& context, analysis& a);
+
+/// Whether COPY FROM into `use`, a reference table, does the same on every shard. If it does not, `a` has a refusal.
+[[nodiscard]] bool copy_into_all(const sql::statement& s, const table_use& use, analysis& a);
+
+}  // namespace pgbraid::router
