@@ -43,7 +43,9 @@ bool same_servers(const shard_state& a, const shard_state& b) {
                                               [](const server_state& x, const server_state& y) {
                                                 return x.role == y.role && x.usable == y.usable &&
                                                        x.reason == y.reason && x.weight == y.weight &&
-                                                       x.safe_until == y.safe_until && x.lag_bytes == y.lag_bytes;
+                                                       x.safe_until == y.safe_until && x.lag_bytes == y.lag_bytes &&
+                                                       x.answers == y.answers && x.drained == y.drained &&
+                                                       x.restarts == y.restarts;
                                               });
 }
 
@@ -155,7 +157,12 @@ void database_watch::announce() {
 }
 
 void database_watch::hurry_server(std::size_t shard, std::size_t server) {
-  if (shard < shards_.size() && server < shards_[shard]->probes.size()) shards_[shard]->probes[server]->hurry();
+  if (shard >= shards_.size() || server >= shards_[shard]->probes.size()) return;
+  // Another server may have taken a primary's place already.
+  const bool primary = shards_[shard]->roles.state().primary == static_cast<int>(server);
+  for (std::size_t i = 0; i < shards_[shard]->probes.size(); ++i) {
+    if (i == server || primary) shards_[shard]->probes[i]->hurry();
+  }
 }
 
 void database_watch::refresh_catalog() {
@@ -471,6 +478,7 @@ std::shared_ptr<database_state> database_watch::build() const {
       const auto place = static_cast<std::size_t>(copy.primary);
       copy.identity = shard_identity(shard->probes[place]->facts().system_identifier, shard->dbnames[place]);
     }
+    take_out_drained(database_->shards[shard->index], copy);
     if (!gated() || (shard->catalog && shard->rows_checked)) continue;
     copy.primary = -1;
     for (server_state& server : copy.servers) {

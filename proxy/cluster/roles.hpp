@@ -46,7 +46,9 @@ struct shard_event {
 };
 
 /// The judge of one shard. No primary is named before every server has been asked once, so that two primaries at start
-/// are seen as two. Once one is known it stays while it answers as one, whoever else claims to be.
+/// are seen as two. Once one is known it stays while it answers as one, whoever else claims to be on another timeline; a
+/// second one on the same timeline leaves no primary at all. No server on an older timeline or of another cluster is ever
+/// taken for the next one.
 class shard_roles {
  public:
   explicit shard_roles(shard_options options);
@@ -80,6 +82,7 @@ class shard_roles {
 
   [[nodiscard]] bool claims_primary(std::size_t server) const noexcept;
   [[nodiscard]] std::string refuse_primary(const server_sample& sample) const;
+  [[nodiscard]] bool shares_timeline(const std::vector<std::size_t>& claims) const;
   void choose_primary();
   void sample_primary();  ///< harmless when the sample has been taken before
   void judge_replica(std::size_t server);

@@ -210,6 +210,62 @@ TEST_CASE("two primaries") {
   }
 }
 
+TEST_CASE("two primaries on one timeline: no writes, whoever was first") {
+  shard_roles roles = pair();
+  roles.take(0, primary_sample(0ms, 100));
+  roles.take(1, replica_sample(0ms, 100));
+  (void)roles.take_events();
+  CHECK(roles.take(1, primary_sample(200ms, 100)));
+  CHECK(roles.state().primary == -1);
+  for (const server_state& server : roles.state().servers) {
+    CHECK(server.role == server_role::unknown);
+    CHECK(server.answers);
+    CHECK_FALSE(server.usable);
+    CHECK(server.reason.find("no writes") != std::string::npos);
+  }
+  const auto events = roles.take_events();
+  REQUIRE(logged(events, "on one timeline"));
+  CHECK(events.front().severity == shard_event::level::error);
+  SECTION("until one of them is gone") {
+    roles.take(1, failure());
+    CHECK(roles.state().primary == 0);
+    CHECK(roles.state().servers[0].usable);
+  }
+  SECTION("or is a replica again") {
+    roles.take(1, replica_sample(400ms, 100));
+    CHECK(roles.state().primary == 0);
+  }
+}
+
+TEST_CASE("a primary of another cluster takes no lost primary's place") {
+  shard_roles roles = pair();
+  roles.take(0, primary_sample(0ms, 100));
+  roles.take(1, failure());
+  roles.take(0, failure());
+  (void)roles.take_events();
+  server_sample stranger = primary_sample(200ms, 100, 9);
+  stranger.system_identifier = 78;
+  roles.take(1, stranger);
+  CHECK(roles.state().primary == -1);
+  CHECK_FALSE(roles.state().servers[1].usable);
+  CHECK(logged(roles.take_events(), "b is out: it is a primary of another cluster"));
+  roles.take(0, primary_sample(400ms, 100));
+  CHECK(roles.state().primary == 0);
+}
+
+TEST_CASE("whether a server answers, and how often a replica has gone back, are told") {
+  shard_roles roles = pair();
+  CHECK_FALSE(roles.state().servers[0].answers);
+  roles.take(0, primary_sample(0ms, 100));
+  roles.take(1, replica_sample(1ms, 100));
+  CHECK(roles.state().servers[1].answers);
+  CHECK(roles.state().servers[1].restarts == 0);
+  roles.take(1, replica_sample(200ms, 40));
+  CHECK(roles.state().servers[1].restarts == 1);
+  roles.take(1, failure());
+  CHECK_FALSE(roles.state().servers[1].answers);
+}
+
 TEST_CASE("a server of another cluster is no replica") {
   shard_roles roles = pair();
   roles.take(0, primary_sample(0ms, 100));
