@@ -170,6 +170,7 @@ struct failover_options {
   std::chrono::milliseconds hold{10'000};     ///< how long a statement waits for one; 0: not at all
   unsigned max_held = 10'000;                 ///< statements that wait, over all clients
   std::uint64_t max_held_bytes = 64ull << 20;  ///< bytes of them
+  std::optional<std::uint64_t> max_loss;       ///< bytes of WAL that the next primary may lack; none: any
 };
 
 struct limits {

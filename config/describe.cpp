@@ -204,6 +204,7 @@ void write_bounds(writer& out, const topology& t) {
   out.line(1, "hold: {}", format_duration(t.failover.hold));
   out.line(1, "max_held: {}", t.failover.max_held);
   out.line(1, "max_held_bytes: {}", format_size(t.failover.max_held_bytes));
+  if (t.failover.max_loss) out.line(1, "max_loss: {}", format_size(*t.failover.max_loss));
   out.line(0, "limits:");
   out.line(1, "max_clients: {}", t.limits.max_clients);
   out.line(1, "max_clients_per_user: {}", t.limits.max_clients_per_user);

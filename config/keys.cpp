@@ -154,7 +154,7 @@ constexpr key_row table[] = {
   {"failover.hold", duration, "10s", "How long a statement that has not been sent waits for a primary, if its session has written nothing in an open transaction; 0 is not at all.", built, 0, hour},
   {"failover.max_held", integer, "10000", "Statements that may wait at a time, over all clients; more are refused with 53400.", built, 0, 1'000'000},
   {"failover.max_held_bytes", size, "64MB", "Bytes of the statements that wait.", built, 0, GB},
-  {"failover.max_loss", size, "", "What a new primary may lack of the last one's WAL.", refused, 0, 1024 * GB},
+  {"failover.max_loss", size, "", "What a new primary may lack of the WAL that the last one had flushed when it was last asked; one that lacks more is no primary. Any amount when left out.", built, 0, 1024 * GB},
 
   {"limits", section, "", "What one client, or all of them, may take."},
   {"limits.max_clients", integer, "10000", "Clients connected at the same time.", built, 1, 1'000'000},

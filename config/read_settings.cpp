@@ -67,6 +67,7 @@ void read_failover(const fields& section, failover_options& out) {
   section.duration("hold", out.hold);
   section.integer("max_held", out.max_held);
   section.size("max_held_bytes", out.max_held_bytes);
+  if (section.scalar("max_loss") != nullptr) section.size("max_loss", out.max_loss.emplace());
 }
 
 void read_limits(const fields& section, limits& out) {

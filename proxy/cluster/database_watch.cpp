@@ -98,6 +98,7 @@ database_watch::database_watch(watch_services services, config::database databas
   for (const config::shard& shard : database_->shards) {
     auto& watch =
         shards_.emplace_back(std::make_unique<shard_watch>(*services_.context, options_of(*database_, name_, shard)));
+    watch->roles.change_max_loss(services_.max_loss);
     watch->index = static_cast<router::shard_index>(shards_.size() - 1);
     for (const config::server& server : shard.servers) {
       watch->dbnames.push_back(server.dbname.empty() ? name_ : server.dbname);
@@ -143,6 +144,12 @@ void database_watch::inherit(const database_watch& before) {
       if (same) shard->roles.inherit(old->roles);
     }
   }
+}
+
+void database_watch::change_options(config::monitor_options options, std::optional<std::uint64_t> max_loss) {
+  services_.options = std::move(options);
+  services_.max_loss = max_loss;
+  for (const auto& shard : shards_) shard->roles.change_max_loss(max_loss);
 }
 
 void database_watch::change_database(config::database database) {
@@ -263,7 +270,7 @@ asio::awaitable<bool> database_watch::reach(shard_watch& shard) {
   const auto place = static_cast<std::size_t>(chosen);
   const server_address& address = shard.probes[place]->address();
   pg_login login{address.host, address.port, shard.dbnames[place], services_.options.user, services_.options.password,
-                 address.tls};
+                 address.tls, false};
   const std::string failure = co_await shard.connection.connect(std::move(login), services_.options.timeout);
   shard.connected_to = chosen;
   shard.reached_before = false;
@@ -374,7 +381,7 @@ asio::awaitable<void> database_watch::recover(shard_watch& shard, doubtful_part 
     pg_connection deciding(*services_.context);
     const server_address& address = other->probes[place]->address();
     pg_login login{address.host, address.port, other->dbnames[place], services_.options.user, services_.options.password,
-                   address.tls};
+                   address.tls, false};
     const std::string failure = co_await deciding.connect(std::move(login), services_.options.timeout);
     if (stopped_) co_return;
     if (!failure.empty()) co_return complain(fmt::format("{}: shard {} decides: {}", what, map_->shards[other->index], failure));

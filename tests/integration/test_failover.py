@@ -350,3 +350,31 @@ def test_one_shard_fails_over_while_the_others_work(fresh_cluster, start_braid):
     assert asked.result() == replica.name
     connection.close()
     other.close()
+
+
+def test_a_replica_that_lacks_too_much_is_no_primary(shard, start_braid):
+    """failover.max_loss: what the last primary had flushed is held against where the new timeline begins."""
+    primary, replica = shard.servers[:2]
+    topology = plain_topology(shard.servers[:2], failover={"hold": "0", "max_loss": "0B"})
+    braid = start_braid(topology)
+    connection = braid.connect(autocommit=True)
+    replica.stop()
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE customers SET name = 'lost' WHERE id = 1 RETURNING clock_timestamp()")
+        written = cursor.fetchone()[0]
+    seen = "SELECT max(query_start) > %s FROM pg_stat_activity WHERE application_name = 'pgbraid_monitor' AND query LIKE '%%insert_lsn%%'"
+    wait_until(lambda: primary.value(seen, (written,), dbname="postgres"), 20, "the monitor has looked since")
+    primary.stop("immediate")
+    wait_until(lost(braid, primary), 20, "the primary's end is seen")
+    replica.start()
+    replica.promote()
+    wait_until(lambda: re.search(rf"{replica.address} is out: it lacks \d+ bytes of the last primary's WAL", braid.log()), 20, "it is judged")
+    with pytest.raises(psycopg2.OperationalError) as refused:
+        who(connection)
+    assert refused.value.pgcode == "08006" and "max_loss" in refused.value.diag.message_primary
+    del topology["failover"]["max_loss"]
+    braid.write(topology)
+    braid.reload()
+    wait_until(lambda: who(connection) == replica.name, 20, "any loss will do")
+    assert re.search(rf"{replica.address} lacks \d+ bytes", braid.log())
+    connection.close()
