@@ -91,15 +91,18 @@ std::string shard_roles::refuse_primary(const server_sample& sample) const {
   if (sample.timeline == known_.timeline || !options_.max_loss) return {};
   const std::optional<std::uint64_t> lost = loss_with(sample);
   if (!lost) {
-    return fmt::format("what it lacks of the last primary's WAL is not known, and failover.max_loss is {} bytes: its "
-                       "timeline's history cannot be read, or does not have timeline {}",
-                       *options_.max_loss, known_.timeline);
+    return fmt::format(
+        "what it lacks of the last primary's WAL is not known, and failover.max_loss is {} bytes: its "
+        "timeline's history cannot be read, or does not have timeline {}",
+        *options_.max_loss, known_.timeline);
   }
   if (*lost <= *options_.max_loss) return {};
-  return fmt::format("it lacks {} bytes of the last primary's WAL, and failover.max_loss is {}", *lost, *options_.max_loss);
+  return fmt::format("it lacks {} bytes of the last primary's WAL, and failover.max_loss is {}", *lost,
+                     *options_.max_loss);
 }
 
-// Bytes that the last primary had flushed when it was last asked and that a server on a newer timeline has not taken over.
+// Bytes that the last primary had flushed when it was last asked and that a server on a newer timeline has not taken
+// over.
 std::optional<std::uint64_t> shard_roles::loss_with(const server_sample& sample) const {
   const auto taken = sample.history ? sample.history->end_of(known_.timeline) : std::nullopt;
   if (!taken) return std::nullopt;
@@ -137,7 +140,8 @@ void shard_roles::choose_primary() {
     for (const std::size_t i : claims) {
       conflict += (conflict.empty() ? "" : " and ") + options_.servers[i].name;
     }
-    conflict += one_history ? " both answer as primary, on one timeline: nobody knows which of them has what, so no writes"
+    conflict += one_history
+                    ? " both answer as primary, on one timeline: nobody knows which of them has what, so no writes"
                 : chosen >= 0 ? fmt::format(" both answer as primary: {} stays, as it was first",
                                             options_.servers[static_cast<std::size_t>(chosen)].name)
                               : " both answer as primary: no writes";
@@ -170,10 +174,12 @@ void shard_roles::choose_primary() {
     const std::string& name = options_.servers[static_cast<std::size_t>(chosen)].name;
     const auto lost = loss_with(sample);
     if (sample.history && !lost) {
-      log(shard_event::level::warning, fmt::format("{} does not come from the last primary's timeline {}: what was committed there last may be lost",
-                                                   name, known_.timeline));
+      log(shard_event::level::warning,
+          fmt::format("{} does not come from the last primary's timeline {}: what was committed there last may be lost",
+                      name, known_.timeline));
     } else if (lost && *lost > 0) {
-      log(shard_event::level::warning, fmt::format("{} lacks {} bytes of the last primary's WAL: what was committed in them is lost", name, *lost));
+      log(shard_event::level::warning,
+          fmt::format("{} lacks {} bytes of the last primary's WAL: what was committed in them is lost", name, *lost));
     }
   }
   known_ = now;

@@ -178,7 +178,8 @@ asio::awaitable<server_sample> server_probe::ask() {
   co_return sample;
 }
 
-// What the timeline that the server is primary on took over from those before. Without the right to replicate nobody knows.
+// What the timeline that the server is primary on took over from those before. Without the right to replicate nobody
+// knows.
 asio::awaitable<void> server_probe::learn_history(std::uint32_t timeline) {
   history_.reset();
   if (timeline < 2) {

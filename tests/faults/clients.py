@@ -11,10 +11,14 @@ SCHEMA = """
 CREATE TABLE registers (id int PRIMARY KEY, value bigint NOT NULL DEFAULT 0);
 CREATE TABLE lists (id int PRIMARY KEY, items bigint[] NOT NULL DEFAULT '{}');
 INSERT INTO registers SELECT g FROM generate_series(0, 31) g;
-INSERT INTO lists SELECT g FROM generate_series(0, 3) g;
+INSERT INTO lists SELECT g FROM generate_series(0, 255) g;
 GRANT ALL ON registers, lists TO app;
 """
-LISTS = 4
+LISTS = 256
+# All clients work on four lists at a time, and go on to the next when they have added so many items: rows stay small.
+WINDOW, ITEMS = 4, 50
+# What a client sees when its connection is closed because half a message had been passed on when the server was lost.
+CUT_SHORT = "server closed the connection unexpectedly"
 # Of these nobody knows whether they were done; all other errors say that they were not.
 UNKNOWN = {"40003", "08007", None}
 SERVER = "current_setting('cluster_name')"
@@ -52,7 +56,8 @@ class HistoryClient(threading.Thread):
             self.wrong = repr(e)
 
     def failed(self, error):
-        self.errors[error.pgcode] = self.errors.get(error.pgcode, 0) + 1
+        told = error.pgcode or str(error).split("\n")[0].strip()
+        self.errors[told] = self.errors.get(told, 0) + 1
         if self.connection is None:
             return
         if self.connection.closed:
@@ -81,13 +86,16 @@ class HistoryClient(threading.Thread):
             raise
         self.note(kind, key, value)
 
+    def list(self):
+        return (self.items // ITEMS * WINDOW + self.dice.randrange(WINDOW)) % LISTS
+
     def write(self):
         self.value += 1
         self.change("write", self.number, self.value, "UPDATE registers SET value = %s WHERE id = %s", (self.value, self.number))
 
     def append(self):
         self.items += 1
-        item, key = self.number * 1_000_000 + self.items, self.dice.randrange(LISTS)
+        item, key = self.number * 1_000_000 + self.items, self.list()
         self.change("append", key, item, "UPDATE lists SET items = items || %s::bigint WHERE id = %s", (item, key))
 
     def ask(self, kind, key, sql):
@@ -105,4 +113,4 @@ class HistoryClient(threading.Thread):
         self.ask("read register", self.dice.randrange(8), f"SELECT value, {SERVER} FROM registers WHERE id = %s")
 
     def read_list(self):
-        self.ask("read list", self.dice.randrange(LISTS), f"SELECT items, {SERVER} FROM lists WHERE id = %s")
+        self.ask("read list", self.list(), f"SELECT items, {SERVER} FROM lists WHERE id = %s")

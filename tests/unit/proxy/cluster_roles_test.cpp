@@ -254,7 +254,8 @@ TEST_CASE("a primary of another cluster takes no lost primary's place") {
 }
 
 TEST_CASE("a timeline's history is read as the server writes it") {
-  const auto known = parse_timeline_history("1\t0/3000148\tno recovery target specified\n\n2\t16/B374D848\tbefore 2000-01-01\n");
+  const auto known =
+      parse_timeline_history("1\t0/3000148\tno recovery target specified\n\n2\t16/B374D848\tbefore 2000-01-01\n");
   REQUIRE(known);
   CHECK(known->ancestors == std::vector<timeline_history::ancestor>{{1, 0x3000148}, {2, 0x16B374D848}});
   CHECK(known->end_of(2) == 0x16B374D848);
@@ -269,7 +270,8 @@ TEST_CASE("a timeline's history is read as the server writes it") {
 
 TEST_CASE("a promoted server that lacks too much of the last primary's WAL") {
   shard_roles roles = pair();
-  const std::optional<std::uint64_t> limit = GENERATE(std::optional<std::uint64_t>{}, std::optional<std::uint64_t>{49}, std::optional<std::uint64_t>{50});
+  const std::optional<std::uint64_t> limit =
+      GENERATE(std::optional<std::uint64_t>{}, std::optional<std::uint64_t>{49}, std::optional<std::uint64_t>{50});
   roles.change_max_loss(limit);
   roles.take(0, primary_sample(0ms, 200));
   roles.take(1, replica_sample(1ms, 150));
@@ -281,10 +283,12 @@ TEST_CASE("a promoted server that lacks too much of the last primary's WAL") {
     roles.take(1, promoted);
     CHECK(roles.state().primary == (limit && *limit < 50 ? -1 : 1));
     CHECK(logged(roles.take_events(), "lacks 50 bytes"));
-    if (roles.state().primary < 0) CHECK(roles.state().servers[1].reason.find("failover.max_loss is 49") != std::string::npos);
+    if (roles.state().primary < 0)
+      CHECK(roles.state().servers[1].reason.find("failover.max_loss is 49") != std::string::npos);
   }
   SECTION("and nobody knows how much") {
-    if (GENERATE(false, true)) promoted.history = std::make_shared<const timeline_history>(timeline_history{{{7, 150}}});
+    if (GENERATE(false, true))
+      promoted.history = std::make_shared<const timeline_history>(timeline_history{{{7, 150}}});
     roles.take(1, promoted);
     CHECK(roles.state().primary == (limit ? -1 : 1));
     CHECK((logged(roles.take_events(), "failover.max_loss") || !limit));
