@@ -89,7 +89,7 @@ class session final : public boost::intrusive_ref_counter<session, boost::thread
   void perform(step& s);
   void run(step& s);
   void acquire(step& s, const action& a);
-  void ask_for_backend(step& s, branch_index branch);
+  void ask_for_backend(step& s, branch_index branch, bool later);
   void take_lease(step& s, branch_index branch, backend_ptr b);
   void leased(branch_index branch, backend_ptr b, const protocol::error_report* error);
   void fail_lease(step& s, branch_index branch, const protocol::error_report& why);

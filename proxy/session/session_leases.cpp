@@ -18,15 +18,11 @@ void session::acquire(step& s, const action& a) {
   l.wants_replica = a.replica;
   l.may_wait = a.may_wait;
   l.asked_at = steady_time::min();
-  if (a.later) {
-    p::error_report lost =
-        p::make_error(error_id::no_server, "primary", database_->state().map->shards[a.shard], "it has just been lost");
-    if (await_primary(a.branch, lost)) return;
-  }
-  ask_for_backend(s, a.branch);
+  ask_for_backend(s, a.branch, a.later);
 }
 
-void session::ask_for_backend(step& s, branch_index branch) {
+// `later`: the primary that is known has just been lost, and may not be known as lost yet; a replica will do at once.
+void session::ask_for_backend(step& s, branch_index branch, bool later) {
   lease& l = leases_[branch];
   p::error_report refusal;
   const chosen_server chosen =
@@ -34,6 +30,11 @@ void session::ask_for_backend(step& s, branch_index branch) {
   if (chosen.pool == nullptr) {
     if (chosen.no_primary && await_primary(branch, refusal)) return;
     return fail_lease(s, branch, refusal);
+  }
+  if (later && !chosen.replica) {
+    const std::string& shard = database_->state().map->shards[l.shard];
+    p::error_report lost = p::make_error(error_id::no_server, "primary", shard, "it has just been lost");
+    if (await_primary(branch, lost)) return;
   }
   l.pool = chosen.pool;
   l.replica = chosen.replica;
@@ -108,7 +109,7 @@ void session::ask_again(branch_index branch) {
   if (branch >= leases_.size() || !std::exchange(leases_[branch].waits, false) || closing_) return;
   step& s = worker_.scratch();
   s.clear();
-  ask_for_backend(s, branch);
+  ask_for_backend(s, branch, false);
   run(s);
 }
 

@@ -115,3 +115,36 @@ def test_a_drained_replica_loses_no_read(shard, start_braid):
     wait_until(lambda: ask(connection) == replica.name, 20, "it is read again")
     connection.close()
     block.close()
+
+
+def test_own_writes_in_default_transactions(shard, start_braid):
+    """psycopg2 opens a transaction around everything: what one has committed the next one reads, wherever that is."""
+    braid = start_braid(plain_topology(shard.servers, monitor={"user": "postgres", "password_env": "PGBRAID_MONITOR_PASSWORD", "interval": "20ms"}))
+    wait_until(usable(braid, shard), 20, "both replicas are known")
+    connection = braid.connect()
+    answered = Counter()
+    with connection.cursor() as cursor:
+        for i in range(600):
+            if i % 200 == 0:
+                shard.replicas[0].query("SELECT pg_wal_replay_pause()")
+            if i % 200 == 120:
+                shard.replicas[0].query("SELECT pg_wal_replay_resume()")
+            if i % 3 == 0:
+                cursor.execute("UPDATE customers SET name = %s WHERE id = 5", (f"turn {i}",))
+                connection.commit()
+                written = f"turn {i}"
+            cursor.execute("SELECT name, current_setting('cluster_name') FROM customers WHERE id = 5")
+            name, server = cursor.fetchone()
+            connection.commit()
+            assert name == written, f"turn {i}: {server} shows {name}"
+            answered[server] += 1
+
+        def on_a_replica():
+            cursor.execute("SELECT name, current_setting('cluster_name') FROM customers WHERE id = 5")
+            name, server = cursor.fetchone()
+            connection.commit()
+            assert name == written
+            return server != shard.primary.name
+        wait_until(on_a_replica, 20, "reads leave the primary when a replica has caught up")
+    assert answered[shard.primary.name] > 0
+    connection.close()
