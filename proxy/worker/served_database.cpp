@@ -44,8 +44,8 @@ void served_database::take_pool_options() {
 
 void served_database::update(database_state_ptr state) {
   std::vector<std::string> users;
-  for (const auto& [user, pools] : pools_) users.push_back(user);
   if (state->config != environment_.state->config) {
+    for (const auto& [user, pools] : pools_) users.push_back(user);
     // Servers may have come, gone or changed places: pools are looked up anew by what the topology says now.
     pools_.clear();
     last_pools_ = nullptr;
@@ -55,11 +55,8 @@ void served_database::update(database_state_ptr state) {
   const database_state_ptr before = std::exchange(environment_.state, std::move(state));
   take_pool_options();
   contexts_.update(environment_.state);
-  if (before->config == environment_.state->config) {
-    fence(*before);
-  } else {
-    give_up_drained(users);
-  }
+  if (before->config != environment_.state->config) take_over_pools(users);
+  if (same_servers(*before, *environment_.state)) fence(*before);
   const database_state_ptr now = environment_.state;
   for (std::size_t i = 0; now->served && i < now->shards.size(); ++i) {
     if (now->shards[i].primary >= 0) waiting_.release(static_cast<router::shard_index>(i));

@@ -68,7 +68,8 @@ class served_database {
  private:
   void take_pool_options();
   void fence(const database_state& before);
-  void give_up_drained(const std::vector<std::string>& users);
+  void take_over_pools(const std::vector<std::string>& users);
+  [[nodiscard]] static bool same_servers(const database_state& a, const database_state& b);
   void cut(router::shard_index shard, std::size_t server, std::string_view why);
   void note_promoted(router::shard_index shard, std::size_t server);
   [[nodiscard]] server_pool& pool_of(router::shard_index shard, std::size_t server, const std::string& user);

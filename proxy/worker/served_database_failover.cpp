@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace pgbraid::proxy {
 
 namespace p = protocol;
@@ -49,25 +51,37 @@ void served_database::note_promoted(router::shard_index shard, std::size_t serve
   }
 }
 
-// Connections to drained servers that these users have: tick() closes them as they become free.
-void served_database::give_up_drained(const std::vector<std::string>& users) {
-  const database_state& now = *environment_.state;
-  if (!now.config) return;
-  for (std::size_t i = 0; i < now.shards.size() && i < now.config->shards.size(); ++i) {
-    for (std::size_t k = 0; k < now.shards[i].servers.size() && k < now.config->shards[i].servers.size(); ++k) {
-      if (!now.shards[i].servers[k].drained) continue;
-      for (const std::string& user : users) pool_of(static_cast<router::shard_index>(i), k, user).close_idle();
+// Under a new topology: pools of servers that stand where they are listed now, for whoever has had some.
+void served_database::take_over_pools(const std::vector<std::string>& users) {
+  const auto& config = environment_.state->config;
+  for (std::size_t i = 0; config && i < config->shards.size(); ++i) {
+    for (std::size_t k = 0; k < config->shards[i].servers.size(); ++k) {
+      for (const std::string& user : users) (void)pool_of(static_cast<router::shard_index>(i), k, user);
     }
   }
+}
+
+bool served_database::same_servers(const database_state& a, const database_state& b) {
+  if (a.config == b.config) return true;
+  const auto same_server = [](const config::server& x, const config::server& y) {
+    return x.host == y.host && x.port == y.port && x.dbname == y.dbname;
+  };
+  const auto same_shard = [&](const config::shard& x, const config::shard& y) {
+    return std::equal(x.servers.begin(), x.servers.end(), y.servers.begin(), y.servers.end(), same_server);
+  };
+  return a.config && b.config &&
+         std::equal(a.config->shards.begin(), a.config->shards.end(), b.config->shards.begin(), b.config->shards.end(),
+                    same_shard);
 }
 
 void served_database::tick(steady_time now) {
   waiting_.tick(now, *environment_.state);
   const database_state& state = *environment_.state;
-  for (const auto& [user, shards] : pools_) {
-    for (std::size_t i = 0; i < shards.size() && i < state.shards.size(); ++i) {
-      for (std::size_t k = 0; k < shards[i].size() && k < state.shards[i].servers.size(); ++k) {
-        if (shards[i][k] != nullptr && state.shards[i].servers[k].drained) shards[i][k]->close_idle();
+  for (std::size_t i = 0; i < state.shards.size(); ++i) {
+    for (std::size_t k = 0; k < state.shards[i].servers.size(); ++k) {
+      if (!state.shards[i].servers[k].drained) continue;
+      for (const auto& [user, shards] : pools_) {
+        if (i < shards.size() && k < shards[i].size() && shards[i][k] != nullptr) shards[i][k]->close_idle();
       }
     }
   }
