@@ -24,6 +24,7 @@ struct position {
 enum class auth_method : std::uint8_t { trust, password, md5, scram_sha_256, cert, reject };
 enum class replica_policy : std::uint8_t { prefer, require, off };
 enum class consistency : std::uint8_t { session, global, eventual };
+enum class replica_choice : std::uint8_t { least_outstanding, round_robin, random };
 enum class pool_mode : std::uint8_t { transaction, session, statement };
 enum class shard_function : std::uint8_t { postgres_hash, consistent_hash, range, list, lookup, schema };
 enum class log_level : std::uint8_t { debug, info, warning, error };
@@ -89,6 +90,7 @@ struct server {
   std::uint16_t port = 5432;
   std::string dbname;  ///< "": the database's own name
   unsigned weight = 1;
+  bool drain = false;  ///< nothing new is sent to it
   server_tls tls;
   position where;
 };
@@ -138,6 +140,7 @@ struct read_options {
   replica_policy replicas = replica_policy::prefer;
   lag_limit max_lag;
   config::consistency consistency = config::consistency::session;
+  replica_choice choose = replica_choice::least_outstanding;
   std::vector<std::string> treat_as_read, treat_as_write;  ///< function names
 };
 
@@ -160,6 +163,14 @@ struct database {
   pool_options pool;
   unsigned max_clients = 0;  ///< 0: limits.max_clients_per_database
   position where;
+};
+
+/// What happens while a shard has no primary.
+struct failover_options {
+  std::chrono::milliseconds hold{10'000};     ///< how long a statement waits for one; 0: not at all
+  unsigned max_held = 10'000;                 ///< statements that wait, over all clients
+  std::uint64_t max_held_bytes = 64ull << 20;  ///< bytes of them
+  std::optional<std::uint64_t> max_loss;       ///< bytes of WAL that the next primary may lack; none: any
 };
 
 struct limits {
@@ -205,6 +216,7 @@ struct topology {
   monitor_options monitor;
   std::vector<user> users;
   std::vector<database> databases;
+  failover_options failover;
   config::limits limits;
   config::timeouts timeouts;
   log_options log;

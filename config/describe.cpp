@@ -146,8 +146,8 @@ void write_servers(writer& out, int level, const std::vector<server>& servers) {
   out.line(level, "servers:");
   for (const server& s : servers) {
     const std::string dbname = s.dbname.empty() ? std::string() : fmt::format(", dbname: {}", quoted(s.dbname));
-    out.line(level + 1, "- {{host: {}, port: {}{}, weight: {}{}}}", quoted(s.host), s.port, dbname, s.weight,
-             spelled(s.tls));
+    out.line(level + 1, "- {{host: {}, port: {}{}, weight: {}{}{}}}", quoted(s.host), s.port, dbname, s.weight,
+             s.drain ? ", drain: true" : "", spelled(s.tls));
   }
 }
 
@@ -184,6 +184,7 @@ void write_database(writer& out, const database& d) {
   out.line(3, "replicas: {}", name_of("databases.*.reads.replicas", d.reads.replicas));
   out.line(3, "max_lag: {}", spelled(d.reads.max_lag));
   out.line(3, "consistency: {}", name_of("databases.*.reads.consistency", d.reads.consistency));
+  out.line(3, "choose: {}", name_of("databases.*.reads.choose", d.reads.choose));
   out.line(3, "treat_as_read: {}", list(d.reads.treat_as_read));
   out.line(3, "treat_as_write: {}", list(d.reads.treat_as_write));
   out.line(2, "pool:");
@@ -199,6 +200,11 @@ void write_database(writer& out, const database& d) {
 }
 
 void write_bounds(writer& out, const topology& t) {
+  out.line(0, "failover:");
+  out.line(1, "hold: {}", format_duration(t.failover.hold));
+  out.line(1, "max_held: {}", t.failover.max_held);
+  out.line(1, "max_held_bytes: {}", format_size(t.failover.max_held_bytes));
+  if (t.failover.max_loss) out.line(1, "max_loss: {}", format_size(*t.failover.max_loss));
   out.line(0, "limits:");
   out.line(1, "max_clients: {}", t.limits.max_clients);
   out.line(1, "max_clients_per_user: {}", t.limits.max_clients_per_user);

@@ -24,6 +24,7 @@ constexpr std::array functions{choice_row{"postgres_hash"},   choice_row{"consis
                                choice_row{"range", refused},  choice_row{"list", refused},
                                choice_row{"lookup", refused}, choice_row{"schema", refused}};
 constexpr std::array replica_uses{choice_row{"prefer"}, choice_row{"require"}, choice_row{"off"}};
+constexpr std::array replica_choices{choice_row{"least_outstanding"}, choice_row{"round_robin"}, choice_row{"random"}};
 constexpr std::array consistencies{choice_row{"session"}, choice_row{"global", refused}, choice_row{"eventual"}};
 constexpr std::array pool_modes{choice_row{"transaction"}, choice_row{"session"}, choice_row{"statement"}};
 constexpr std::array client_tls_modes{choice_row{"disable"}, choice_row{"allow"}, choice_row{"require"}};
@@ -89,6 +90,7 @@ constexpr key_row table[] = {
   {"databases.*.servers[].port", integer, "5432", "Port.", built, 1, 65535},
   {"databases.*.servers[].dbname", text, "", "The database's name on this server; when left out, the name that the client uses."},
   {"databases.*.servers[].weight", integer, "1", "Share of the reads, against the other replicas' weights.", built, 1, 1000},
+  {"databases.*.servers[].drain", boolean, "false", "Nothing new is sent to it: transactions that are open end there, then its connections are closed; while a drained primary is the only one, statements that need it are held (`failover.hold`)."},
   {"databases.*.servers[].tls", section, "", "TLS to this server, instead of the database's; a text alone is the mode.", built, 0, 0, {}, false, true},
   {"databases.*.servers[].tls.mode", choice, "disable", "As libpq's `sslmode`: `allow` and `prefer` go without where they must, `require` never, `verify-ca` and `verify-full` verify the certificate and the host's name in it. Unix sockets are never encrypted.", built, 0, 0, server_tls_modes},
   {"databases.*.servers[].tls.ca", text, "", "PEM file of those who sign servers' certificates; when given, `require` verifies too."},
@@ -104,6 +106,7 @@ constexpr key_row table[] = {
   {"databases.*.shards[].servers[].port", integer, "5432", "Port.", built, 1, 65535},
   {"databases.*.shards[].servers[].dbname", text, "", "The database's name on this server; when left out, the name that the client uses."},
   {"databases.*.shards[].servers[].weight", integer, "1", "Share of the reads, against the other replicas' weights.", built, 1, 1000},
+  {"databases.*.shards[].servers[].drain", boolean, "false", "Nothing new is sent to it: transactions that are open end there, then its connections are closed; while a drained primary is the only one, statements that need it are held (`failover.hold`)."},
   {"databases.*.shards[].servers[].tls", section, "", "TLS to this server, instead of the database's; a text alone is the mode.", built, 0, 0, {}, false, true},
   {"databases.*.shards[].servers[].tls.mode", choice, "disable", "As libpq's `sslmode`: `allow` and `prefer` go without where they must, `require` never, `verify-ca` and `verify-full` verify the certificate and the host's name in it. Unix sockets are never encrypted.", built, 0, 0, server_tls_modes},
   {"databases.*.shards[].servers[].tls.ca", text, "", "PEM file of those who sign servers' certificates; when given, `require` verifies too."},
@@ -127,6 +130,7 @@ constexpr key_row table[] = {
   {"databases.*.reads.replicas", choice, "prefer", "Whether reads go to replicas when there are any (`prefer`), only to replicas (`require`), or never (`off`).", built, 0, 0, replica_uses},
   {"databases.*.reads.max_lag", size_or_duration, "none", "How far a replica may be behind, in bytes of WAL or in time, before it gets no reads."},
   {"databases.*.reads.consistency", choice, "session", "What a read must see: all writes of its own session, those of all sessions (`global`), or no promise (`eventual`).", built, 0, 0, consistencies},
+  {"databases.*.reads.choose", choice, "least_outstanding", "Which of several usable replicas a read goes to: the one with the fewest reads under way for its weight, each in turn as often as its weight says, or a random one by weight.", built, 0, 0, replica_choices},
   {"databases.*.reads.treat_as_read", text_list, "", "Functions that are declared volatile and yet only read."},
   {"databases.*.reads.treat_as_write", text_list, "", "Functions that must run on the primary whatever they declare."},
 
@@ -146,7 +150,11 @@ constexpr key_row table[] = {
   {"databases.*.tls.cert", text, "", "PEM file with pgbraid's own certificate, for servers that ask for one."},
   {"databases.*.tls.key", text, "", "PEM file with its private key."},
 
-  {"failover", anything, "", "What may be lost when a replica becomes the primary.", refused},
+  {"failover", section, "", "What happens while a shard has no primary."},
+  {"failover.hold", duration, "10s", "How long a statement that has not been sent waits for a primary, if its session has written nothing in an open transaction; 0 is not at all.", built, 0, hour},
+  {"failover.max_held", integer, "10000", "Statements that may wait at a time, over all clients; more are refused with 53400.", built, 0, 1'000'000},
+  {"failover.max_held_bytes", size, "64MB", "Bytes of the statements that wait.", built, 0, GB},
+  {"failover.max_loss", size, "", "What a new primary may lack of the WAL that the last one had flushed when it was last asked; one that lacks more is no primary. Any amount when left out.", built, 0, 1024 * GB},
 
   {"limits", section, "", "What one client, or all of them, may take."},
   {"limits.max_clients", integer, "10000", "Clients connected at the same time.", built, 1, 1'000'000},

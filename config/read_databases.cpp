@@ -158,6 +158,7 @@ class database_reader {
     section.integer("port", out.port);
     section.text("dbname", out.dbname);
     section.integer("weight", out.weight);
+    section.boolean("drain", out.drain);
     if (const node* own = section.at("tls")) {
       out.tls = {};
       read_server_tls(own, fmt::format("{}.tls", shown), folder_, out.tls, findings_);
@@ -168,6 +169,7 @@ class database_reader {
   void read_reads(const fields& section) {
     section.choice("replicas", "databases.*.reads.replicas", out_.reads.replicas);
     section.choice("consistency", "databases.*.reads.consistency", out_.reads.consistency);
+    section.choice("choose", "databases.*.reads.choose", out_.reads.choose);
     std::string why;
     if (const std::string* lag = section.scalar("max_lag"))
       if (const auto limit = parse_lag(*lag, why)) out_.reads.max_lag = *limit;

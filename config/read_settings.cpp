@@ -63,6 +63,13 @@ void read_monitor(const fields& section, const std::string& folder, monitor_opti
   section.duration("catalog_interval", out.catalog_interval);
 }
 
+void read_failover(const fields& section, failover_options& out) {
+  section.duration("hold", out.hold);
+  section.integer("max_held", out.max_held);
+  section.size("max_held_bytes", out.max_held_bytes);
+  if (section.scalar("max_loss") != nullptr) section.size("max_loss", out.max_loss.emplace());
+}
+
 void read_limits(const fields& section, limits& out) {
   section.integer("max_clients", out.max_clients);
   section.integer("max_clients_per_user", out.max_clients_per_user);
@@ -105,6 +112,7 @@ void read_settings(const yaml::node& root, const std::string& folder, topology& 
   file.integer("workers", out.workers);
   read_access(fields(file.at("auth")), out, findings);
   read_monitor(fields(file.at("monitor")), folder, out.monitor, findings);
+  read_failover(fields(file.at("failover")), out.failover);
   read_limits(fields(file.at("limits")), out.limits);
   read_timeouts(fields(file.at("timeouts")), out.timeouts);
   const fields log(file.at("log"));

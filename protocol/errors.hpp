@@ -51,7 +51,14 @@ enum class severity : std::uint8_t { error, fatal };
   /* servers */                                                                                                         \
   row(no_server, "08006", error, "no {} of shard \"{}\" is available: {}", "")                                          \
   row(server_lost, "08006", error, "the connection to the server was lost: {}",                                         \
-      "If the statement was a write, its outcome is unknown.")                                                          \
+      "Nothing of the statement's transaction has been committed: begin it anew.")                                      \
+  row(outcome_unknown, "40003", error, "the connection to the server was lost before it answered: {}",                  \
+      "The outcome is unknown: it may have been committed or not. It has not been run again.")                          \
+  row(server_unreachable, "08006", error, "login to the server failed: {}", "Nothing has been sent to it.")             \
+  row(not_a_primary, "08006", error, "{} is a standby and not the primary that it was taken for",                       \
+      "The statement has not been sent.")                                                                               \
+  row(hold_full, "53400", error, "too many statements wait for a primary already: {}",                                  \
+      "The statement has not been sent. Raise failover.max_held or failover.max_held_bytes.")                           \
   row(server_login_failed, "08006", error, "login to the server failed: {}", "")                                        \
   row(pool_timeout, "53300", error, "no server connection became free within {}",                                       \
       "Raise pool.size, or look for long transactions.")                                                                \

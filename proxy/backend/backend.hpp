@@ -41,6 +41,7 @@ struct lent_state {
   std::unique_ptr<tls_stream> tls;
   std::int32_t pid = 0, key = 0;
   std::chrono::steady_clock::time_point retire_at;
+  bool standby = false;
   prepared_set prepared;
   std::unique_ptr<sql_names> names;
 };

@@ -17,6 +17,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <array>
 
 namespace pgbraid::proxy {
@@ -52,12 +53,20 @@ asio::awaitable<p::scram_keys> find_keys(worker& owner, const std::string& user,
   co_return keys;
 }
 
-// Whether another kind of encryption may do: pg_hba.conf has no line for this one.
-bool refused_this_way(const p::backend_login::failed& failed) {
+std::string sqlstate_of(const p::backend_login::failed& failed) {
   p::frame_view frame;
   p::error_fields_view fields;
-  if (p::next_frame(failed.server_error, p::max_login_message, frame) != p::frame_status::complete) return false;
-  return p::decode(frame.body, fields) && fields.sqlstate() == "28000";
+  if (p::next_frame(failed.server_error, p::max_login_message, frame) != p::frame_status::complete) return {};
+  return p::decode(frame.body, fields) ? std::string{fields.sqlstate()} : std::string{};
+}
+
+// Whether another kind of encryption may do: pg_hba.conf has no line for this one.
+bool refused_this_way(const p::backend_login::failed& failed) { return sqlstate_of(failed) == "28000"; }
+
+// A server that starts or stops lets nobody in: soon there may be another, or itself again.
+bool comes_or_goes(const p::backend_login::failed& failed) {
+  const std::string state = sqlstate_of(failed);
+  return state == "57P03" || state == "57P01" || state == "57P02";
 }
 
 /// One login under way.
@@ -97,6 +106,7 @@ asio::awaitable<void> converse(login_attempt& attempt) {
       continue;
     } else if (auto* failed = std::get_if<p::backend_login::failed>(&next)) {
       attempt.failure = from_server(*failed, endpoint.label);
+      if (comes_or_goes(*failed)) attempt.failure->id = error_id::server_unreachable;
       attempt.try_another = refused_this_way(*failed);
       attempt.server_error = std::move(failed->server_error);
       co_return;
@@ -158,7 +168,7 @@ asio::awaitable<void> connect(login_attempt& attempt) {
       attempt.try_another = true;
     } catch (const boost::system::system_error& error) {
       attempt.failure =
-          p::make_error(error_id::server_login_failed,
+          p::make_error(error_id::server_unreachable,
                         fmt::format("{}: {}", endpoint.label, words_for(attempt, error.code(), timed_out)));
     }
     if (timed_out || !attempt.try_another) break;
@@ -181,6 +191,10 @@ asio::awaitable<void> log_in(server_pool& pool, std::uint64_t request) {
   backend_ptr made{new backend{pool, std::move(attempt.io), welcome.key.pid, welcome.key.key}};
   made->facts.current = owner.settings().none();
   made->retire_at = pool.retirement(std::chrono::steady_clock::now());
+  const auto& told = welcome.parameters;
+  made->facts.standby = std::any_of(told.begin(), told.end(), [](const auto& each) {
+    return each.first == "in_hot_standby" && each.second == "on";
+  });
   if (pool.parameters == nullptr)
     pool.parameters = std::make_shared<const p::parameter_list>(std::move(welcome.parameters));
   pool.connected(request, std::move(made));

@@ -119,6 +119,7 @@ void server_pool::serve(const lease_request_ptr& request, backend_ptr b) {
     state.pid = b->pid;
     state.key = b->key;
     state.retire_at = b->retire_at;
+    state.standby = b->facts.standby;
     state.prepared = std::move(b->facts.prepared);
     state.names = std::move(b->facts.sql);
     owner_.post_to_pool(request->worker_number, endpoint_,
@@ -149,6 +150,7 @@ void server_pool::adopt(std::uint64_t request, lent_state lent) {
   b->facts.prepared = std::move(lent.prepared);
   b->facts.sql = std::move(lent.names);
   b->retire_at = lent.retire_at;
+  b->facts.standby = lent.standby;
   connected(request, std::move(b));
 }
 
@@ -205,12 +207,25 @@ void server_pool::refuse(const std::vector<std::uint64_t>& late) {
   const auto error = protocol::make_error(
       protocol::error_id::pool_timeout,
       fmt::format("{} ms", std::chrono::duration_cast<std::chrono::milliseconds>(owner_.options().timeouts.checkout).count()));
-  for (const std::uint64_t id : late) {
-    if (const auto found = waiting_.find(id); found != waiting_.end()) {
-      found->second.request->withdrawn.store(true, std::memory_order_relaxed);
-      answer(id, nullptr, &error);
-    }
-  }
+  for (const std::uint64_t id : late) withdraw(id, error);
+}
+
+void server_pool::withdraw(std::uint64_t id, const protocol::error_report& why) {
+  const auto found = waiting_.find(id);
+  if (found == waiting_.end()) return;
+  found->second.request->withdrawn.store(true, std::memory_order_relaxed);
+  answer(id, nullptr, &why);
+}
+
+void server_pool::refuse_all(const protocol::error_report& why) {
+  std::vector<std::uint64_t> all;
+  for (const auto& [id, w] : waiting_) all.push_back(id);
+  std::sort(all.begin(), all.end());
+  for (const std::uint64_t id : all) withdraw(id, why);
+}
+
+void server_pool::note_promoted() noexcept {
+  for (const backend_ptr& b : idle_) b->facts.standby = false;
 }
 
 void server_pool::discard(backend& b) {

@@ -69,6 +69,10 @@ class server_pool final : private backend_holder {
   void expire(std::chrono::steady_clock::time_point now);
   void look_for_ends();
   void close_idle();
+  /// Whoever waits for a connection to this server is told that there will be none.
+  void refuse_all(const protocol::error_report& why);
+  /// See worker::note_promoted().
+  void note_promoted() noexcept;
   /// When a backend that is connected now has come of age.
   [[nodiscard]] std::chrono::steady_clock::time_point retirement(std::chrono::steady_clock::time_point now);
   [[nodiscard]] const server_endpoint& endpoint() const noexcept { return endpoint_; }
@@ -90,6 +94,7 @@ class server_pool final : private backend_holder {
   void grant(const lease_request_ptr& request);
   void answer(std::uint64_t request, backend_ptr b, const protocol::error_report* error);
   void refuse(const std::vector<std::uint64_t>& late);
+  void withdraw(std::uint64_t id, const protocol::error_report& why);
   void note_idle() noexcept;
 
   worker& owner_;

@@ -43,7 +43,9 @@ bool same_servers(const shard_state& a, const shard_state& b) {
                                               [](const server_state& x, const server_state& y) {
                                                 return x.role == y.role && x.usable == y.usable &&
                                                        x.reason == y.reason && x.weight == y.weight &&
-                                                       x.safe_until == y.safe_until && x.lag_bytes == y.lag_bytes;
+                                                       x.safe_until == y.safe_until && x.lag_bytes == y.lag_bytes &&
+                                                       x.answers == y.answers && x.drained == y.drained &&
+                                                       x.restarts == y.restarts;
                                               });
 }
 
@@ -96,6 +98,7 @@ database_watch::database_watch(watch_services services, config::database databas
   for (const config::shard& shard : database_->shards) {
     auto& watch =
         shards_.emplace_back(std::make_unique<shard_watch>(*services_.context, options_of(*database_, name_, shard)));
+    watch->roles.change_max_loss(services_.max_loss);
     watch->index = static_cast<router::shard_index>(shards_.size() - 1);
     for (const config::server& server : shard.servers) {
       watch->dbnames.push_back(server.dbname.empty() ? name_ : server.dbname);
@@ -144,6 +147,12 @@ void database_watch::inherit(const database_watch& before) {
   }
 }
 
+void database_watch::change_options(config::monitor_options options, std::optional<std::uint64_t> max_loss) {
+  services_.options = std::move(options);
+  services_.max_loss = max_loss;
+  for (const auto& shard : shards_) shard->roles.change_max_loss(max_loss);
+}
+
 void database_watch::change_database(config::database database) {
   database_ = std::make_shared<const config::database>(std::move(database));
   changed(true);
@@ -156,7 +165,12 @@ void database_watch::announce() {
 }
 
 void database_watch::hurry_server(std::size_t shard, std::size_t server) {
-  if (shard < shards_.size() && server < shards_[shard]->probes.size()) shards_[shard]->probes[server]->hurry();
+  if (shard >= shards_.size() || server >= shards_[shard]->probes.size()) return;
+  // Another server may have taken a primary's place already.
+  const bool primary = shards_[shard]->roles.state().primary == static_cast<int>(server);
+  for (std::size_t i = 0; i < shards_[shard]->probes.size(); ++i) {
+    if (i == server || primary) shards_[shard]->probes[i]->hurry();
+  }
 }
 
 void database_watch::refresh_catalog() {
@@ -281,7 +295,7 @@ asio::awaitable<bool> database_watch::reach(shard_watch& shard) {
   const auto place = static_cast<std::size_t>(chosen);
   const server_address& address = shard.probes[place]->address();
   pg_login login{address.host, address.port, shard.dbnames[place], services_.options.user, services_.options.password,
-                 address.tls};
+                 address.tls, false};
   const std::string failure = co_await shard.connection.connect(std::move(login), services_.options.timeout);
   shard.connected_to = chosen;
   shard.reached_before = false;
@@ -392,7 +406,7 @@ asio::awaitable<void> database_watch::recover(shard_watch& shard, doubtful_part 
     pg_connection deciding(*services_.context);
     const server_address& address = other->probes[place]->address();
     pg_login login{address.host, address.port, other->dbnames[place], services_.options.user, services_.options.password,
-                   address.tls};
+                   address.tls, false};
     const std::string failure = co_await deciding.connect(std::move(login), services_.options.timeout);
     if (stopped_) co_return;
     if (!failure.empty()) co_return complain(fmt::format("{}: shard {} decides: {}", what, map_->shards[other->index], failure));
@@ -496,6 +510,7 @@ std::shared_ptr<database_state> database_watch::build() const {
       const auto place = static_cast<std::size_t>(copy.primary);
       copy.identity = shard_identity(shard->probes[place]->facts().system_identifier, shard->dbnames[place]);
     }
+    take_out_drained(database_->shards[shard->index], copy);
     if (!gated() || (shard->catalog && shard->rows_checked)) continue;
     copy.primary = -1;
     for (server_state& server : copy.servers) {

@@ -28,6 +28,7 @@ struct shard_catalog;
 struct watch_services {
   boost::asio::io_context* context = nullptr;
   config::monitor_options options;
+  std::optional<std::uint64_t> max_loss;  ///< failover.max_loss
   /// The process's one probe of a server, started; `dbname` is where it may log in.
   std::function<std::shared_ptr<server_probe>(const server_address&, const std::string& dbname)> probe;
   std::function<void(database_state_ptr)> publish;
@@ -54,7 +55,7 @@ class database_watch : public std::enable_shared_from_this<database_watch> {
   void refresh_catalog();
   /// See lock_watch::take().
   void transactions_wait(unsigned worker, std::vector<waiting_transaction> waiting);
-  void change_options(config::monitor_options options) { services_.options = std::move(options); }
+  void change_options(config::monitor_options options, std::optional<std::uint64_t> max_loss);
 
   /// Publishes the same servers, map and catalog under other options of no concern here (pool sizes and the like).
   void change_database(config::database database);

@@ -93,6 +93,7 @@ watch_services monitor::state::services(const config::topology& of) {
   watch_services given;
   given.context = &context;
   given.options = of.monitor;
+  given.max_loss = of.failover.max_loss;
   given.probe = [this](const server_address& address, const std::string& dbname) { return probe(address, dbname); };
   given.publish = [this](database_state_ptr now) { publish(std::move(now)); };
   given.end_deadlock = end_deadlock;
@@ -283,7 +284,7 @@ asio::awaitable<std::vector<std::string>> monitor::state::reload_one(std::shared
   std::vector<std::string> gone;
   for (const auto& [name, watch] : watches) {
     const auto stays = std::find_if(wanted.begin(), wanted.end(), [&n = name](const auto& w) { return w.first == n; });
-    watch->change_options(next->monitor);
+    watch->change_options(next->monitor, next->failover.max_loss);
     if (stays == wanted.end()) {
       gone.push_back(name);
     } else if (!candidates.contains(name)) {

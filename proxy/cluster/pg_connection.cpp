@@ -215,6 +215,8 @@ asio::awaitable<std::string> pg_connection::connect(pg_login login, std::chrono:
   if (!addresses.empty()) give("hostaddr", addresses);
   give("port", ports);
   give("dbname", login.dbname);
+  const std::string walsender = "database";
+  if (login.replication) give("replication", walsender);
   give("user", login.user);
   if (login.password) give("password", *login.password);
   give("application_name", name);

@@ -26,6 +26,7 @@ struct pg_login {
   std::string dbname, user;
   std::optional<std::string> password;
   config::server_tls tls;
+  bool replication = false;  ///< a connection that takes replication commands too
   friend bool operator==(const pg_login&, const pg_login&) = default;
 };
 

@@ -13,7 +13,8 @@ bool same_but_positions(const shard_state& a, const shard_state& b) {
   return a.primary == b.primary && std::equal(a.servers.begin(), a.servers.end(), b.servers.begin(), b.servers.end(),
                                               [](const server_state& x, const server_state& y) {
                                                 return x.role == y.role && x.usable == y.usable &&
-                                                       x.reason == y.reason && x.weight == y.weight;
+                                                       x.reason == y.reason && x.weight == y.weight &&
+                                                       x.answers == y.answers;
                                               });
 }
 
@@ -66,6 +67,7 @@ bool shard_roles::claims_primary(std::size_t server) const noexcept {
 bool shard_roles::take(std::size_t server, const server_sample& sample) {
   const shard_state before = state_;
   observed_[server].latest = sample;
+  state_.servers[server].answers = sample.answered;
   choose_primary();
   if (state_.primary >= 0) sample_primary();
   for (std::size_t i = 0; i < observed_.size(); ++i) {
@@ -76,13 +78,46 @@ bool shard_roles::take(std::size_t server, const server_sample& sample) {
 }
 
 std::string shard_roles::refuse_primary(const server_sample& sample) const {
-  if (known_.server < 0 || sample.system_identifier != known_.system_identifier) return {};
+  if (known_.server < 0) return {};
+  if (sample.system_identifier != known_.system_identifier) {
+    return fmt::format("it is a primary of another cluster: its system identifier is {}, the last primary's was {}",
+                       sample.system_identifier, known_.system_identifier);
+  }
   if (sample.timeline < known_.timeline) {
     return fmt::format("it claims to be primary on timeline {}, older than timeline {} of the last primary {}",
                        sample.timeline, known_.timeline,
                        options_.servers[static_cast<std::size_t>(known_.server)].name);
   }
-  return {};
+  if (sample.timeline == known_.timeline || !options_.max_loss) return {};
+  const std::optional<std::uint64_t> lost = loss_with(sample);
+  if (!lost) {
+    return fmt::format(
+        "what it lacks of the last primary's WAL is not known, and failover.max_loss is {} bytes: its "
+        "timeline's history cannot be read, or does not have timeline {}",
+        *options_.max_loss, known_.timeline);
+  }
+  if (*lost <= *options_.max_loss) return {};
+  return fmt::format("it lacks {} bytes of the last primary's WAL, and failover.max_loss is {}", *lost,
+                     *options_.max_loss);
+}
+
+// Bytes that the last primary had flushed when it was last asked and that a server on a newer timeline has not taken
+// over.
+std::optional<std::uint64_t> shard_roles::loss_with(const server_sample& sample) const {
+  const auto taken = sample.history ? sample.history->end_of(known_.timeline) : std::nullopt;
+  if (!taken) return std::nullopt;
+  return flushed_.newest() > *taken ? flushed_.newest() - *taken : 0;
+}
+
+// Two primaries that have written one history each under the same name: neither's positions mean anything to the other.
+bool shard_roles::shares_timeline(const std::vector<std::size_t>& claims) const {
+  for (std::size_t i = 0; i < claims.size(); ++i) {
+    for (std::size_t k = 0; k < i; ++k) {
+      const server_sample &a = *observed_[claims[i]].latest, &b = *observed_[claims[k]].latest;
+      if (a.system_identifier == b.system_identifier && a.timeline == b.timeline) return true;
+    }
+  }
+  return false;
 }
 
 void shard_roles::choose_primary() {
@@ -100,13 +135,16 @@ void shard_roles::choose_primary() {
   std::string conflict;
   if (claims.size() > 1) {
     const auto held = std::find(claims.begin(), claims.end(), static_cast<std::size_t>(std::max(known_.server, 0)));
-    if (known_.server >= 0 && held != claims.end()) chosen = known_.server;
+    const bool one_history = shares_timeline(claims);
+    if (known_.server >= 0 && held != claims.end() && !one_history) chosen = known_.server;
     for (const std::size_t i : claims) {
       conflict += (conflict.empty() ? "" : " and ") + options_.servers[i].name;
     }
-    conflict += chosen >= 0 ? fmt::format(" both answer as primary: {} stays, as it was first",
-                                          options_.servers[static_cast<std::size_t>(chosen)].name)
-                            : " both answer as primary: no writes";
+    conflict += one_history
+                    ? " both answer as primary, on one timeline: nobody knows which of them has what, so no writes"
+                : chosen >= 0 ? fmt::format(" both answer as primary: {} stays, as it was first",
+                                            options_.servers[static_cast<std::size_t>(chosen)].name)
+                              : " both answer as primary: no writes";
     for (const std::size_t i : claims) {
       if (static_cast<int>(i) != chosen) put_out(state_.servers[i], server_role::unknown, "two primaries: " + conflict);
     }
@@ -132,9 +170,17 @@ void shard_roles::choose_primary() {
   primary.lag_bytes = 0;
   const identity now{sample.system_identifier, sample.timeline, chosen};
   if (now == known_) return;
-  if (known_.server >= 0 && now.system_identifier != known_.system_identifier) {
-    log(shard_event::level::warning, fmt::format("{} is a cluster of another system identifier than the last primary",
-                                                 options_.servers[static_cast<std::size_t>(chosen)].name));
+  if (known_.server >= 0 && sample.timeline != known_.timeline) {
+    const std::string& name = options_.servers[static_cast<std::size_t>(chosen)].name;
+    const auto lost = loss_with(sample);
+    if (sample.history && !lost) {
+      log(shard_event::level::warning,
+          fmt::format("{} does not come from the last primary's timeline {}: what was committed there last may be lost",
+                      name, known_.timeline));
+    } else if (lost && *lost > 0) {
+      log(shard_event::level::warning,
+          fmt::format("{} lacks {} bytes of the last primary's WAL: what was committed in them is lost", name, *lost));
+    }
   }
   known_ = now;
   inserted_.clear();
@@ -173,6 +219,7 @@ void shard_roles::judge_replica(std::size_t server) {
   if (comparable && sample.timeline == known_.timeline) {
     // A replica that restarted may show less than before until it has replayed it again.
     observed& seen = observed_[server];
+    if (sample.position < seen.replayed) ++state.restarts;
     const steady_time covered = inserted_.covered_until(sample.position);
     state.safe_until = sample.position >= seen.replayed ? std::max(state.safe_until, covered) : covered;
     seen.replayed = sample.position;

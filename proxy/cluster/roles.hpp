@@ -4,6 +4,7 @@
 
 #include "proxy/cluster/epochs.hpp"
 #include "proxy/cluster/snapshot.hpp"
+#include "proxy/cluster/timeline_history.hpp"
 
 #include <chrono>
 #include <cstddef>
@@ -24,6 +25,7 @@ struct server_sample {
   std::uint32_t timeline = 0;           ///< 0: unknown
   std::uint64_t position = 0;           ///< primary: insert position, made replayable; replica: replayed
   std::uint64_t flushed = 0;            ///< primary: flushed to disk, the most that a replica can have been sent
+  std::shared_ptr<const timeline_history> history;  ///< primary: of its timeline; null: not known
 };
 
 /// What a shard's judge needs of the topology.
@@ -36,6 +38,7 @@ struct shard_options {
   std::vector<server> servers;
   std::optional<std::uint64_t> max_lag_bytes;
   std::optional<std::chrono::milliseconds> max_lag_time;
+  std::optional<std::uint64_t> max_loss;  ///< bytes of the last primary's WAL that the next may lack
 };
 
 /// Something that people who run the servers want to read in the log.
@@ -46,7 +49,9 @@ struct shard_event {
 };
 
 /// The judge of one shard. No primary is named before every server has been asked once, so that two primaries at start
-/// are seen as two. Once one is known it stays while it answers as one, whoever else claims to be.
+/// are seen as two. Once one is known it stays while it answers as one, whoever else claims to be on another timeline; a
+/// second one on the same timeline leaves no primary at all. No server on an older timeline or of another cluster is ever
+/// taken for the next one.
 class shard_roles {
  public:
   explicit shard_roles(shard_options options);
@@ -56,6 +61,8 @@ class shard_roles {
 
   /// Takes over all that was seen and judged of the same servers in the same order, under options of its own.
   void inherit(const shard_roles& before);
+
+  void change_max_loss(std::optional<std::uint64_t> bytes) { options_.max_loss = bytes; }
 
   [[nodiscard]] const shard_state& state() const noexcept { return state_; }
 
@@ -80,6 +87,8 @@ class shard_roles {
 
   [[nodiscard]] bool claims_primary(std::size_t server) const noexcept;
   [[nodiscard]] std::string refuse_primary(const server_sample& sample) const;
+  [[nodiscard]] std::optional<std::uint64_t> loss_with(const server_sample& sample) const;
+  [[nodiscard]] bool shares_timeline(const std::vector<std::size_t>& claims) const;
   void choose_primary();
   void sample_primary();  ///< harmless when the sample has been taken before
   void judge_replica(std::size_t server);

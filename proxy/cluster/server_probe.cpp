@@ -130,8 +130,8 @@ asio::awaitable<std::string> server_probe::log_in() {
   std::vector<std::string> names = dbnames_;
   if (!options_.dbname.empty()) names.insert(names.begin(), options_.dbname);
   for (const char* known : {"postgres", "template1"}) names.emplace_back(known);
-  pg_login login{address_.host, address_.port,     names[next_dbname_ % names.size()],
-                 options_.user, options_.password, address_.tls};
+  dbname_ = names[next_dbname_ % names.size()];
+  pg_login login{address_.host, address_.port, dbname_, options_.user, options_.password, address_.tls, false};
   std::string failure = co_await connection_.connect(std::move(login), options_.timeout);
   if (!failure.empty()) {
     // The database may be missing while the server is well; asking for another costs nothing when it is down.
@@ -164,13 +164,42 @@ asio::awaitable<server_sample> server_probe::ask() {
     }
     const steady_time begin = std::chrono::steady_clock::now();
     const pg_answer said = co_await connection_.run_prepared("probe", options_.timeout);
-    if (said.ok() && said.rows.size() == 1) co_return read(said.rows.front(), begin);
+    if (said.ok() && said.rows.size() == 1) {
+      sample = read(said.rows.front(), begin);
+      if (!sample.in_recovery && sample.timeline != history_of_) co_await learn_history(sample.timeline);
+      if (!sample.in_recovery) sample.history = history_;
+      co_return sample;
+    }
     sample.failure = said.ok() ? "it answered without a row" : said.error;
     // Once more when the kept connection had been cut (which says little of the server), or when recovery ended between
     // two functions of the probe; not when the server was silent.
     if (said.sqlstate.empty() && (fresh || said.error == "timed out")) break;
   }
   co_return sample;
+}
+
+// What the timeline that the server is primary on took over from those before. Without the right to replicate nobody
+// knows.
+asio::awaitable<void> server_probe::learn_history(std::uint32_t timeline) {
+  history_.reset();
+  if (timeline < 2) {
+    history_of_ = timeline;
+    history_ = std::make_shared<const timeline_history>();
+    co_return;
+  }
+  const steady_time now = std::chrono::steady_clock::now();
+  if (now < history_again_) co_return;
+  history_again_ = now + last_retry;
+  pg_connection asking(context_);
+  pg_login login{address_.host, address_.port, dbname_, options_.user, options_.password, address_.tls, true};
+  const std::string failure = co_await asking.connect(std::move(login), options_.timeout);
+  if (!failure.empty() || stopped_) co_return;
+  const pg_answer said = co_await asking.query("TIMELINE_HISTORY " + std::to_string(timeline), {}, options_.timeout);
+  if (!said.ok() || said.rows.size() != 1 || said.rows.front().size() < 2) co_return;
+  if (auto known = parse_timeline_history(said.rows.front()[1].value_or(""))) {
+    history_of_ = timeline;
+    history_ = std::make_shared<const timeline_history>(std::move(*known));
+  }
 }
 
 server_sample server_probe::read(const pg_row& row, steady_time begin) {
@@ -181,7 +210,7 @@ server_sample server_probe::read(const pg_row& row, steady_time begin) {
   sample.system_identifier = facts_.system_identifier;
   const std::uint64_t position = parse_lsn(row[1].value_or("")).value_or(0);
   sample.position = sample.in_recovery ? position : replayable(position, facts_.segment_bytes, facts_.block_bytes);
-  sample.flushed = parse_lsn(row[2].value_or("")).value_or(0);
+  sample.flushed = replayable(parse_lsn(row[2].value_or("")).value_or(0), facts_.segment_bytes, facts_.block_bytes);
   const std::string name = row[3].value_or("");
   if (sample.in_recovery) {
     // A receiver that is reconnecting shows nothing, and the control file lags: a timeline never goes back.

@@ -72,6 +72,7 @@ class server_probe : public std::enable_shared_from_this<server_probe> {
   [[nodiscard]] boost::asio::awaitable<std::string> log_in();
   [[nodiscard]] boost::asio::awaitable<server_sample> ask();
   [[nodiscard]] server_sample read(const pg_row& row, steady_time begin);
+  [[nodiscard]] boost::asio::awaitable<void> learn_history(std::uint32_t timeline);
   [[nodiscard]] steady_time next_turn(const server_sample& sample);
 
   boost::asio::io_context& context_;
@@ -80,11 +81,15 @@ class server_probe : public std::enable_shared_from_this<server_probe> {
   pg_connection connection_;
   boost::asio::steady_timer pause_;
   std::vector<std::string> dbnames_;
+  std::string dbname_;  ///< of the connection
   std::size_t next_dbname_ = 0;
   std::map<const void*, listener> listeners_;
   server_facts facts_;
   std::optional<server_sample> latest_;
   std::uint32_t timeline_ = 0;
+  std::uint32_t history_of_ = 0;  ///< the timeline that history_ is of
+  steady_time history_again_ = steady_time::min();
+  std::shared_ptr<const timeline_history> history_;
   std::chrono::milliseconds retry_{0};
   bool stopped_ = false;
   bool hurried_ = false;

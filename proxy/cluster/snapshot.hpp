@@ -21,18 +21,21 @@ enum class server_role : std::uint8_t { unknown, primary, replica };
 /// One server as last seen.
 struct server_state {
   server_role role = server_role::unknown;
-  bool usable = false;  ///< reachable, a role known, not lagging more than allowed
+  bool usable = false;  ///< reachable, a role known, not lagging more than allowed, not drained
+  bool answers = false;  ///< the last question was answered, whatever with
+  bool drained = false;  ///< the topology says so: open transactions end there, nothing new begins
   std::string reason;   ///< why not usable
   unsigned weight = 1;
   /// Replica: whatever was committed on its primary before this moment has been replayed here. A session whose last
   /// write ended earlier may read from it. Primary: meaningless.
   steady_time safe_until = steady_time::min();
   std::uint64_t lag_bytes = 0;
+  unsigned restarts = 0;  ///< replica: how often it has shown less than before
 };
 
 struct shard_state {
   std::vector<server_state> servers;  ///< in the topology's order
-  int primary = -1;                   ///< index into servers, -1 while none is known
+  int primary = -1;                   ///< index into servers, -1 while none is known or it is drained
   std::string identity;               ///< the primary's system identifier and database; "" while none is known
 };
 

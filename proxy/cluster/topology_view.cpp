@@ -83,6 +83,17 @@ shard_options options_of(const config::database& database, std::string_view name
   return options;
 }
 
+void take_out_drained(const config::shard& listed, shard_state& state) {
+  for (std::size_t i = 0; i < state.servers.size() && i < listed.servers.size(); ++i) {
+    if (!listed.servers[i].drain) continue;
+    server_state& server = state.servers[i];
+    server.drained = true;
+    if (server.usable) server.reason = "it is being drained";
+    server.usable = false;
+    if (state.primary == static_cast<int>(i)) state.primary = -1;
+  }
+}
+
 std::vector<std::string> contradictions(const router::topology& map, const router::catalog& schema) {
   std::vector<std::string> found;
   if (map.one_shard()) return found;

@@ -28,6 +28,9 @@ struct topology_view {
 [[nodiscard]] shard_options options_of(const config::database& database, std::string_view name,
                                        const config::shard& shard);
 
+/// What the topology takes out of use (`drain`): as if it were not there, but for what is under way.
+void take_out_drained(const config::shard& listed, shard_state& state);
+
 /// Everything for which a database of several shards must not be served: a key that does not exist or cannot be hashed,
 /// a sharded relation that is no table. A table that does not exist is no reason: its statements fail by themselves.
 [[nodiscard]] std::vector<std::string> contradictions(const router::topology& map, const router::catalog& schema);

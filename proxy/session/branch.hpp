@@ -45,6 +45,7 @@ struct expectation {
 struct backend_facts {
   settings_ptr current;          ///< null: unknown
   std::int32_t pid = 0;          ///< of the server's process, as its BackendKeyData told
+  bool standby = false;          ///< the server has said that it is one (in_hot_standby, PostgreSQL 14 and later)
   prepared_set prepared;
   std::uint64_t unnamed = 0;     ///< which unnamed statement it holds; 0: none of ours
   std::unique_ptr<sql_names> sql;  ///< null: none

@@ -80,6 +80,7 @@ void session_machine::next_cycle(step& s) {
   batch_writer_.reset();
   collecting_ = false;
   again_ = true;
+  begun_anew_ = 0;
   switch (frame.type) {
     case p::frontend::query:
       return start_simple(s, frame);

@@ -91,6 +91,8 @@ class session_machine {
   [[nodiscard]] std::uint32_t finished_cycles() const noexcept { return finished_cycles_; }
   [[nodiscard]] std::uint32_t finished_transactions() const noexcept { return finished_transactions_; }
   [[nodiscard]] const std::string& user() const noexcept { return user_; }
+  /// A statement that is no proved read has gone to the branch's backend and may be committed there without a word.
+  [[nodiscard]] bool may_have_written(branch_index b) const noexcept { return b < branches_.size() && branches_[b].wrote; }
   /// Why the session keeps a backend between transactions; "" when it does not.
   [[nodiscard]] std::string_view pinned_because() const noexcept { return pin_reason_; }
 
@@ -344,8 +346,14 @@ class session_machine {
   void fail_statement(step& s, const protocol::error_report& error);
   void keeps_too_much(step& s);
   [[nodiscard]] bool is_kept(step& s, branch_index b, std::size_t bytes);
-  [[nodiscard]] bool begin_anew_on_primary(step& s, branch_index b, bool lost);
   void lose_branch(step& s, branch_index b, const protocol::error_report& error);
+
+  // machine_failover.cpp: what is begun anew when a server fails, and what is said where that cannot be
+  [[nodiscard]] bool begin_anew_on_primary(step& s, branch_index b, bool lost);
+  [[nodiscard]] bool begin_anew_elsewhere(step& s, branch_index b);
+  void begin_anew(step& s, branch_index failed, bool lost);
+  [[nodiscard]] bool outcome_unknown(branch_index b) const noexcept;
+  [[nodiscard]] bool may_wait_for_primary() const noexcept;
 
   session_environment& env_;
   std::string user_;
@@ -365,6 +373,7 @@ class session_machine {
   bool deadlocked_ = false;            ///< its statement is being cancelled for others that wait for it
   bool force_primary_ = false;         ///< begun anew after a replica failed
   bool again_ = false;                 ///< the input may be begun anew
+  std::uint8_t begun_anew_ = 0;        ///< how often it has been, since a primary was lost
   std::size_t cycle_bytes_ = 0;        ///< of the input, to be consumed at its end
   std::size_t skip_ = 0;               ///< bytes of an oversized message still to be thrown away
   std::size_t skip_total_ = 0;         ///< of how many

@@ -280,6 +280,7 @@ session_machine::verdict session_machine::error_answer(step& s, branch_index i, 
   p::error_fields_view fields;
   (void)p::decode(frame.body, fields);
   if (b.replica && replicas_own_failure(fields.sqlstate(), fields.message()) && begin_anew_on_primary(s, i, false)) return verdict::over;
+  if (!b.replica && fields.sqlstate() == "25006") s.add(action_kind::doubt, i);
   if (copy_in_ == i) end_copy(s);
   if (b.state != branch_state::ready) return verdict::over;
   if (replay_ && replay_->too_large && !cycle_failed_) {

@@ -1,4 +1,4 @@
-// One answer out of several branches' answers, and what happens when a branch fails.
+// One answer out of several branches' answers, and what a session has lost with a branch.
 #include "proxy/session/machine.hpp"
 
 #include "protocol/backend.hpp"
@@ -121,45 +121,6 @@ bool session_machine::is_kept(step& s, branch_index i, std::size_t bytes) {
   return !over && bytes <= env_.max_gather;
 }
 
-// A read that a replica failed for its own sake is run again on the primary, if the client has seen nothing of it.
-bool session_machine::begin_anew_on_primary(step& s, branch_index failed, bool lost) {
-  if (cycle_ == cycle_kind::none || !again_ || told_ || force_primary_ || copy_in_ >= 0) return false;
-  if (txn_.active && txn_.one_snapshot()) return false;
-  for (const branch& b : branches_) {
-    if (b.state == branch_state::ready && b.outstanding() && !b.replica) return false;
-  }
-  for (std::size_t i = 0; i < branches_.size(); ++i) {
-    const branch& b = branches_[i];
-    const auto index = static_cast<branch_index>(i);
-    if (b.state != branch_state::ready || (!b.outstanding() && index != failed)) continue;
-    if (!(lost && index == failed)) s.add(action_kind::discard, index);
-    drop_branch(index);
-  }
-  force_primary_ = true;
-  if (txn_.active) txn_.primary_only = true;
-  undo_unconfirmed();
-  placed_ = sent_ = sync_sent_ = draining_ = cycle_failed_ = false;
-  operation_ = 0;
-  gather_.reset();
-  braid_ = braid_state{};
-  run_ = at_;
-  if (cycle_ == cycle_kind::simple) {
-    // The scan that the plan was looked up with has been used since.
-    p::frame_view frame;
-    if (p::next_frame(input_, env_.max_message_bytes, frame) == p::frame_status::complete) {
-      cycle_bytes_ = 0;
-      start_simple(s, frame);
-    }
-  } else {
-    work(s);
-  }
-  return true;
-}
-
-void session_machine::on_backend_lost(step& s, branch_index i, std::string_view why) {
-  lose_branch(s, i, p::make_error(error_id::server_lost, why));
-}
-
 void session_machine::lose_branch(step& s, branch_index i, const p::error_report& error) {
   branch& b = branches_[i];
   if (b.state == branch_state::free) return;
@@ -174,6 +135,7 @@ void session_machine::lose_branch(step& s, branch_index i, const p::error_report
     return;
   }
   if (owed && b.replica && begin_anew_on_primary(s, i, true)) return;
+  if (owed && !b.replica && begin_anew_elsewhere(s, i)) return;
   if (copy_in_ == i) {
     b.state = branch_state::lost;
     end_copy(s);

@@ -187,6 +187,7 @@ void session_machine::answer_locally(step& s, char type) {
     e.local_type = type;
     if (braid_.active) e.sequence = braid_.next_sequence;
     b.expect(e);
+    again_ = false;  // what it did for the client is done
     if (!braid_.active) return;
   }
   if (anything_outstanding()) {

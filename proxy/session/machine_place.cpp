@@ -90,6 +90,8 @@ branch_index session_machine::branch_for(step& s, router::shard_index shard, boo
   a.branch = static_cast<branch_index>(free_slot);
   a.shard = shard;
   a.replica = replica;
+  a.may_wait = may_wait_for_primary();
+  a.later = begun_anew_ > 0;
   s.actions.push_back(a);
   return static_cast<branch_index>(free_slot);
 }
@@ -176,7 +178,7 @@ bool session_machine::place(step& s, const router::plan& plan, const router::rou
 void session_machine::mark_use(const router::plan& plan, const router::route& r, const targets& used) {
   for (const branch_index i : used) {
     branch& b = branches_[i];
-    if (!b.replica) again_ = false;
+    if (!b.replica && (r.mode != router::access::read || plan.effect != router::session_effect::none)) again_ = false;
     if (r.mode == router::access::write) {
       b.wrote = true;
       b.ddl = b.ddl || changes_schema(plan);
@@ -309,7 +311,7 @@ void session_machine::on_lease_failed(step& s, branch_index i, const protocol::e
   const bool replica = branches_[i].wants_replica;
   branches_[i] = branch{};
   if (cycle_ == cycle_kind::none || std::find(targets_.begin(), targets_.end(), i) == targets_.end()) return;
-  const bool servers_fault = error.id == error_id::server_login_failed || error.id == error_id::server_lost;
+  const bool servers_fault = error.id == error_id::server_login_failed || error.id == error_id::server_lost || error.id == error_id::server_unreachable;
   if (replica && servers_fault && !force_primary_ && context_->context.map->replicas == router::replica_use::prefer) {
     // The replica is gone and the control plane has not noticed yet.
     force_primary_ = true;

@@ -25,6 +25,7 @@ session_machine::verdict session_machine::asynchronous(step& s, branch_index i, 
   }
   if (frame.type == from_server::parameter_status && b.replica) {
     p::parameter_status_view status;
+    if (p::decode(frame.body, status) && status.name == "in_hot_standby") b.facts->standby = status.value == "on";
     // A replica says of itself what the one server that the client sees would not.
     if (p::decode(frame.body, status) && (status.name == "in_hot_standby" || status.name == "default_transaction_read_only")) return verdict::drop;
   }

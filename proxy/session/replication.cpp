@@ -74,7 +74,7 @@ asio::awaitable<replication_result> open_replication(session_ptr client, served_
     co_return p::make_error(p::error_id::replication_over_shards, database.state().name);
   }
   p::error_report refusal;
-  const chosen_server chosen = database.choose(0, false, steady_time::min(), user, refusal);
+  const chosen_server chosen = database.choose(0, false, {}, user, refusal);
   if (chosen.pool == nullptr) co_return refusal;
   const server_endpoint endpoint = chosen.pool->endpoint();
   std::erase_if(startup, [](const auto& parameter) {

@@ -163,6 +163,9 @@ void session::perform(step& s) {
       case action_kind::cancel:
         cancel_branch(a.branch);
         break;
+      case action_kind::doubt:
+        if (a.branch < leases_.size() && leases_[a.branch].held) database_->server_trouble(leases_[a.branch].held->pool());
+        break;
       case action_kind::close:
         closing_ = true;
         break;
@@ -305,99 +308,6 @@ void session::backend_writable(backend&) {
   } else {
     read();
   }
-}
-
-void session::backend_lost(backend& b, std::string_view why) {
-  const branch_index branch = b.branch;
-  if (branch >= leases_.size() || leases_[branch].held.get() != &b) return;
-  const backend_ptr keep = std::move(leases_[branch].held);
-  const bool replica = leases_[branch].replica;
-  database_->server_trouble(b.pool());
-  leases_[branch] = lease{};
-  if (closing_) return;
-  if (!replica) note_unknown_outcome(b);
-  step& s = worker_.scratch();
-  s.clear();
-  machine_->on_backend_lost(s, branch, fmt::format("{}: {}", b.pool().endpoint().label, why));
-  run(s);
-}
-
-void session::acquire(step& s, const action& a) {
-  if (leases_.size() <= a.branch) leases_.resize(a.branch + std::size_t{1});
-  lease& l = leases_[a.branch];
-  const bool any_age = database_->state().config && database_->state().config->reads.consistency == config::consistency::eventual;
-  const steady_time written = !any_age && a.shard < last_write_.size() ? last_write_[a.shard] : steady_time::min();
-  p::error_report refusal;
-  const chosen_server chosen = database_->choose(a.shard, a.replica, written, machine_->user(), refusal);
-  if (chosen.pool == nullptr) return machine_->on_lease_failed(s, a.branch, refusal);
-  l.pool = chosen.pool;
-  l.replica = chosen.replica;
-  if (backend_ptr b = chosen.pool->take()) {
-    b->holder = this;
-    b->branch = a.branch;
-    backend_facts& facts = b->facts;
-    l.held = std::move(b);
-    return machine_->on_lease(s, a.branch, facts, l.replica);
-  }
-  l.asked = chosen.pool->request([self = session_ptr{this}, branch = a.branch](backend_ptr b, const p::error_report* error) {
-    self->leased(branch, std::move(b), error);
-  });
-}
-
-void session::leased(branch_index branch, backend_ptr b, const p::error_report* error) {
-  lease& l = leases_[branch];
-  l.asked.reset();
-  if (closing_ || !io_.is_open()) {
-    if (b) b->pool().give_back(std::move(b));
-    return;
-  }
-  step& s = worker_.scratch();
-  s.clear();
-  if (!b) {
-    database_->server_trouble(*l.pool);
-    l = lease{};
-    machine_->on_lease_failed(s, branch, *error);
-    return run(s);
-  }
-  b->holder = this;
-  b->branch = branch;
-  backend_facts& facts = b->facts;
-  l.held = std::move(b);
-  machine_->on_lease(s, branch, facts, l.replica);
-  run(s);
-}
-
-void session::note_write(router::shard_index shard, steady_time when) {
-  if (last_write_.size() <= shard) last_write_.resize(shard + std::size_t{1}, steady_time::min());
-  last_write_[shard] = std::max(last_write_[shard], when);
-}
-
-void session::release(const action& a) {
-  lease& l = leases_[a.branch];
-  if (a.wrote) note_write(a.shard, std::chrono::steady_clock::now());
-  if (a.ddl) worker_.catalog_may_have_changed(database_->state().name);
-  if (l.held) {
-    backend_ptr b = std::move(l.held);
-    l = lease{};
-    b->pool().give_back(std::move(b));
-  }
-}
-
-// A server was lost while it may have been committing for this session: no replica is known to show it.
-void session::note_unknown_outcome(backend& b) {
-  const int shard = database_->shard_of(b.pool());
-  if (shard >= 0) note_write(static_cast<router::shard_index>(shard), steady_time::max());
-}
-
-void session::discard(branch_index branch) {
-  if (branch >= leases_.size()) return;
-  lease& l = leases_[branch];
-  if (l.asked) l.pool->withdraw(l.asked);
-  if (l.held) {
-    const backend_ptr b = std::move(l.held);
-    b->pool().discard(*b);
-  }
-  l = lease{};
 }
 
 void session::cancel() {

@@ -24,6 +24,7 @@ namespace pgbraid::proxy {
 
 class replication_relay;
 class served_database;
+struct read_floor;
 class worker;
 
 /// runs on: its worker.
@@ -58,6 +59,13 @@ class session final : public boost::intrusive_ref_counter<session, boost::thread
   /// see read_operation.
   void look_for_ends();
 
+  /// The server of this pool is not to be talked to any more: whatever is under way there is lost.
+  void lose_backends_of(server_pool& pool, std::string_view why);
+  void note_promoted(const server_pool& pool) noexcept;
+  /// What waited for a primary (see primary_wait) is to be tried again, respectively has waited for too long.
+  void ask_again(branch_index branch);
+  void waited_in_vain(branch_index branch, const protocol::error_report& why);
+
   void backend_readable(backend& b) override;
   void backend_writable(backend& b) override;
   void backend_lost(backend& b, std::string_view why) override;
@@ -67,6 +75,18 @@ class session final : public boost::intrusive_ref_counter<session, boost::thread
   friend class replication_relay;
   friend read_operation<session>;
 
+  struct lease {
+    backend_ptr held;
+    lease_request_ptr asked;
+    server_pool* pool = nullptr;
+    steady_time asked_at = steady_time::min();  ///< since when it has waited for a primary
+    unsigned restarts = 0;                      ///< of the replica, before it was chosen
+    router::shard_index shard = 0;
+    bool replica = false;
+    bool wants_replica = false, may_wait = false;  ///< as asked for
+    bool waits = false;                            ///< stands in the database's primary_wait
+  };
+
   void begin(served_database& database, const std::string& user, settings_ptr startup);
   void read();
   void on_read(const boost::system::error_code& error, std::size_t bytes);
@@ -74,7 +94,14 @@ class session final : public boost::intrusive_ref_counter<session, boost::thread
   void perform(step& s);
   void run(step& s);
   void acquire(step& s, const action& a);
+  void ask_for_backend(step& s, branch_index branch, bool later);
+  void take_lease(step& s, branch_index branch, backend_ptr b);
   void leased(branch_index branch, backend_ptr b, const protocol::error_report* error);
+  void fail_lease(step& s, branch_index branch, const protocol::error_report& why);
+  [[nodiscard]] bool await_primary(branch_index branch, protocol::error_report& why);
+  [[nodiscard]] read_floor must_see(router::shard_index shard) const;
+  void note_read(const lease& l);
+  void lose(branch_index branch, std::string_view why);
   /// Parts for one call of sendmsg.
   struct send_parts {
     std::array<iovec, 32> list;
@@ -88,7 +115,7 @@ class session final : public boost::intrusive_ref_counter<session, boost::thread
   void discard(branch_index branch);
   void cancel_branch(branch_index branch);
   void note_write(router::shard_index shard, steady_time when);
-  void note_unknown_outcome(backend& b);
+  void note_outcome_known(router::shard_index shard, const server_pool& primary);
   void on_writable(const boost::system::error_code& error);
   void drained();
   void close();
@@ -108,12 +135,6 @@ class session final : public boost::intrusive_ref_counter<session, boost::thread
 
   static constexpr std::size_t inline_size = 384;
 
-  struct lease {
-    backend_ptr held;
-    lease_request_ptr asked;
-    server_pool* pool = nullptr;
-    bool replica = false;
-  };
 
   worker& worker_;
   channel io_;
@@ -123,7 +144,14 @@ class session final : public boost::intrusive_ref_counter<session, boost::thread
   std::unique_ptr<session_machine> machine_;
   replication_relay* relay_ = nullptr;        ///< of a replication connection, in place of a machine
   std::vector<lease> leases_;                 ///< by branch
-  std::vector<steady_time> last_write_;       ///< by shard; empty until the first write
+  std::vector<steady_time> last_write_;       ///< by shard; empty until the first write; max: of unknown outcome
+  struct last_read {
+    steady_time ended;
+    const server_pool* pool = nullptr;
+    unsigned restarts = 0;
+  };
+  std::vector<last_read> last_read_;          ///< by shard, on a replica; empty where nothing depends on it
+  const server_pool* unsure_of_ = nullptr;    ///< the lost primary's pool that a write of unknown outcome went to
   std::string unsent_;
   char* data_;
   std::size_t begin_ = 0, end_ = 0, capacity_ = inline_size;

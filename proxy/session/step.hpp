@@ -20,6 +20,7 @@ enum class action_kind : std::uint8_t {
   discard,     ///< close the branch's backend: its state is not known to be clean
   resume,      ///< hand the branch's held-back bytes to on_backend again
   cancel,      ///< ask the branch's server to cancel what it runs for us
+  doubt,       ///< the branch's server, taken for a primary, has refused a write as a standby does: have it asked who it is
   close        ///< close the client's connection once everything is sent
 };
 
@@ -28,6 +29,8 @@ struct action {
   branch_index branch = 0;
   bool own = false;            ///< bytes stand in step::client_bytes / step::backend_bytes at `offset`
   bool replica = false;        ///< acquire: a replica may be given
+  bool may_wait = false;       ///< acquire: nobody is kept waiting by locks of the session while there is no primary
+  bool later = false;          ///< acquire: a primary has just been lost, so the servers are asked first who they are
   bool wrote = false;          ///< release, discard: the transaction that ends here may have written
   bool ddl = false;            ///< release: the schema may have changed
   router::shard_index shard = 0;

@@ -103,10 +103,10 @@ std::string made_fatal(std::string_view frame) {
 asio::awaitable<welcome_result> welcome_of(worker& owner, served_database& database, std::string user, settings_ptr startup) {
   if (welcome_parameters known = database.find_welcome(user, startup.get())) co_return known;
   p::error_report refusal;
-  chosen_server chosen = database.choose(0, false, steady_time::min(), user, refusal);
+  chosen_server chosen = database.choose(0, false, {}, user, refusal);
   if (chosen.pool == nullptr) {
     p::error_report ignored;
-    chosen = database.choose(0, true, steady_time::min(), user, ignored);
+    chosen = database.choose(0, true, {}, user, ignored);
   }
   if (chosen.pool == nullptr) {
     refusal.message = "cannot log in: " + refusal.message;
@@ -114,7 +114,7 @@ asio::awaitable<welcome_result> welcome_of(worker& owner, served_database& datab
   }
   auto collecting = std::make_shared<collector>(owner.context());
   backend_ptr b = chosen.pool->take();
-  if (!b) {
+  while (!b) {
     std::optional<p::error_report> failed;
     auto on_lease = [&b, &failed, collecting](backend_ptr got, const p::error_report* error) {
       b = std::move(got);
@@ -123,7 +123,11 @@ asio::awaitable<welcome_result> welcome_of(worker& owner, served_database& datab
     };
     (void)chosen.pool->request(on_lease);
     co_await collecting->wait();
-    if (!b) co_return *failed;
+    if (b) break;
+    database.server_trouble(*chosen.pool);
+    const bool passing = failed->id == p::error_id::server_unreachable && !chosen.replica;
+    if (passing) chosen = database.choose(0, true, {}, user, refusal);
+    if (!passing || !chosen.replica) co_return *failed;
   }
   collecting->parameters = *chosen.pool->parameters;
   collecting->hold(b);

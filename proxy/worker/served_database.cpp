@@ -7,6 +7,7 @@
 #include <array>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 namespace pgbraid::proxy {
 
@@ -29,7 +30,8 @@ served_database::served_database(worker& owner, database_state_ptr state)
     : owner_{owner},
       contexts_{owner.options().limits.max_parse},
       environment_{owner.settings(), owner.statements(), contexts_, std::move(state), owner.options().limits.max_message, owner.options().limits.max_statements,
-                   500, owner.options().limits.max_gather} {
+                   500, owner.options().limits.max_gather},
+      waiting_{owner, owner.shared().waiting} {
   environment_.random_record = &random_record;
   take_pool_options();
 }
@@ -41,16 +43,24 @@ void served_database::take_pool_options() {
 }
 
 void served_database::update(database_state_ptr state) {
+  std::vector<std::string> users;
   if (state->config != environment_.state->config) {
+    for (const auto& [user, pools] : pools_) users.push_back(user);
     // Servers may have come, gone or changed places: pools are looked up anew by what the topology says now.
     pools_.clear();
     last_pools_ = nullptr;
     welcomes_.clear();
   }
   if (state->schema != environment_.state->schema) owner_.statements().schema_changed();
-  environment_.state = std::move(state);
+  const database_state_ptr before = std::exchange(environment_.state, std::move(state));
   take_pool_options();
   contexts_.update(environment_.state);
+  if (before->config != environment_.state->config) take_over_pools(users);
+  if (same_servers(*before, *environment_.state)) fence(*before);
+  const database_state_ptr now = environment_.state;
+  for (std::size_t i = 0; now->served && i < now->shards.size(); ++i) {
+    if (now->shards[i].primary >= 0) waiting_.release(static_cast<router::shard_index>(i));
+  }
 }
 
 void served_database::take_limits(const config::limits& limits) {
@@ -102,26 +112,7 @@ server_pool& served_database::pool_of(router::shard_index shard, std::size_t ser
   return *pool;
 }
 
-int served_database::choose_replica(const shard_state& shard, router::shard_index index, steady_time written, const std::string& user) {
-  int best = -1;
-  std::uint64_t best_load = 0;
-  const std::size_t count = shard.servers.size();
-  ++turn_;
-  for (std::size_t k = 0; k < count; ++k) {
-    const std::size_t i = (k + turn_) % count;
-    const server_state& server = shard.servers[i];
-    if (server.role != server_role::replica || !server.usable || server.weight == 0) continue;
-    if (written != steady_time::min() && server.safe_until <= written) continue;
-    const std::uint64_t load = (std::uint64_t{pool_of(index, i, user).in_use()} << 16) / server.weight;
-    if (best < 0 || load < best_load) {
-      best = static_cast<int>(i);
-      best_load = load;
-    }
-  }
-  return best;
-}
-
-chosen_server served_database::choose(router::shard_index index, bool replica, steady_time written, const std::string& user, p::error_report& refusal) {
+chosen_server served_database::choose(router::shard_index index, bool replica, const read_floor& floor, const std::string& user, p::error_report& refusal) {
   const database_state& now = *environment_.state;
   if (!now.served || !now.config || index >= now.shards.size() || index >= now.config->shards.size()) {
     refusal = p::make_error(p::error_id::no_server, "server", now.name, now.reason.empty() ? "the topology has changed" : now.reason);
@@ -129,8 +120,8 @@ chosen_server served_database::choose(router::shard_index index, bool replica, s
   }
   const shard_state& shard = now.shards[index];
   if (replica) {
-    if (const int found = choose_replica(shard, index, written, user); found >= 0) return {&pool_of(index, static_cast<std::size_t>(found), user), true};
-    if (now.map->replicas == router::replica_use::require && written == steady_time::min()) {
+    if (const int found = choose_replica(shard, index, floor, user); found >= 0) return {&pool_of(index, static_cast<std::size_t>(found), user), true, shard.servers[static_cast<std::size_t>(found)].restarts};
+    if (now.map->replicas == router::replica_use::require && floor.written == steady_time::min()) {
       refusal = p::make_error(p::error_id::no_server, "replica", now.map->shards[index], "none is usable, and reads.replicas is \"require\"");
       return {};
     }
@@ -141,9 +132,9 @@ chosen_server served_database::choose(router::shard_index index, bool replica, s
       if (!server.reason.empty()) why = server.reason;
     }
     refusal = p::make_error(p::error_id::no_server, "primary", now.map->shards[index], why);
-    return {};
+    return {nullptr, false, 0, true};
   }
-  return {&pool_of(index, static_cast<std::size_t>(shard.primary), user), false};
+  return {&pool_of(index, static_cast<std::size_t>(shard.primary), user)};
 }
 
 int served_database::shard_of(const server_pool& pool) const noexcept {

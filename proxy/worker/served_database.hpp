@@ -6,9 +6,11 @@
 #include "proxy/cluster/snapshot.hpp"
 #include "proxy/session/machine.hpp"
 #include "proxy/session/routing_context.hpp"
+#include "proxy/worker/primary_wait.hpp"
 
 #include <map>
 #include <memory>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -16,9 +18,21 @@ namespace pgbraid::proxy {
 
 class worker;
 
+/// What a session that reads from a replica must see there at the least.
+struct read_floor {
+  steady_time written = steady_time::min();  ///< everything committed before its last write there ended
+  /// Everything committed before its last read on a replica ended, unless it is that replica again, which has not gone
+  /// back since.
+  steady_time seen = steady_time::min();
+  const server_pool* seen_on = nullptr;
+  unsigned restarts = 0;
+};
+
 struct chosen_server {
   server_pool* pool = nullptr;   ///< null: none is available
   bool replica = false;
+  unsigned restarts = 0;         ///< replica: how often it has gone back so far
+  bool no_primary = false;       ///< none is, since the shard has no primary at present
 };
 
 /// What a client is told of the server when it logs in, by its startup settings.
@@ -31,14 +45,16 @@ class served_database {
 
   /// A newer state; sessions see it from their next statement on.
   void update(database_state_ptr state);
+  /// What time brings to those that wait for a primary, and to connections of drained servers.
+  void tick(steady_time now);
+  [[nodiscard]] primary_wait& waiting() noexcept { return waiting_; }
   /// limits.* of a new topology.
   void take_limits(const config::limits& limits);
   [[nodiscard]] const database_state& state() const noexcept { return *environment_.state; }
   [[nodiscard]] session_environment& environment() noexcept { return environment_; }
 
-  /// The server for a statement on `shard`. A replica is chosen only if it has replayed everything up to `written`, the
-  /// end of the session's last write there.
-  [[nodiscard]] chosen_server choose(router::shard_index shard, bool replica, steady_time written, const std::string& user,
+  /// The server for a statement on `shard`: a replica only if it shows what it must.
+  [[nodiscard]] chosen_server choose(router::shard_index shard, bool replica, const read_floor& floor, const std::string& user,
                                      protocol::error_report& refusal);
   /// The shard that a pool's server belongs to, -1 if it is no longer in the topology.
   [[nodiscard]] int shard_of(const server_pool& pool) const noexcept;
@@ -51,10 +67,16 @@ class served_database {
 
  private:
   void take_pool_options();
+  void fence(const database_state& before);
+  void take_over_pools(const std::vector<std::string>& users);
+  [[nodiscard]] static bool same_servers(const database_state& a, const database_state& b);
+  void cut(router::shard_index shard, std::size_t server, std::string_view why);
+  void note_promoted(router::shard_index shard, std::size_t server);
   [[nodiscard]] server_pool& pool_of(router::shard_index shard, std::size_t server, const std::string& user);
   /// Brings the topology's limits to a pool of `user`'s and to its budget.
   void configure(server_pool& pool, const std::string& user);
-  [[nodiscard]] int choose_replica(const shard_state& shard, router::shard_index index, steady_time written, const std::string& user);
+  [[nodiscard]] int choose_replica(const shard_state& shard, router::shard_index index, const read_floor& floor, const std::string& user);
+  [[nodiscard]] std::uint64_t rank(router::shard_index shard, std::size_t server, unsigned weight, const std::string& user);
 
   worker& owner_;
   routing_contexts contexts_;
@@ -68,7 +90,9 @@ class served_database {
     welcome_parameters parameters;
   };
   std::map<std::string, std::vector<welcome>> welcomes_;
-  unsigned turn_ = 0;
+  std::vector<std::vector<std::int64_t>> credits_;  ///< by shard and server: how far each is behind its share
+  std::minstd_rand random_{std::random_device{}()};
+  primary_wait waiting_;
 };
 
 }  // namespace pgbraid::proxy

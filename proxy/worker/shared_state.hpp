@@ -8,6 +8,7 @@
 #include "proxy/cluster/snapshot.hpp"
 #include "proxy/session/statement.hpp"
 #include "proxy/worker/client_counts.hpp"
+#include "proxy/worker/waiting_counts.hpp"
 #include "proxy/worker/tls_context.hpp"
 
 #include <boost/asio/thread_pool.hpp>
@@ -39,6 +40,7 @@ struct shared_state {
   std::atomic<unsigned> clients{0};
   statement_memory statements;
   client_counts users_clients, databases_clients;
+  waiting_counts waiting;
 
   /// The topology in force. runs on: any thread.
   [[nodiscard]] std::shared_ptr<const config::topology> topology() const;

@@ -70,6 +70,7 @@ void worker::tick() {
   for (auto& [key, pool] : pools_) {
     pool->expire(coarse_now_);
   }
+  for (auto& [name, database] : databases_) database->tick(coarse_now_);
   ++ticks_;
   if (ticks_ % look_for_ends_every == 0) look_for_ends();
   if (ticks_ % look_for_waits_every == 0) look_for_waits();
@@ -204,6 +205,17 @@ server_pool& worker::pool(const server_endpoint& endpoint, const budget_limits* 
     (void)shared_.budget(endpoint, limits);
   }
   return *found;
+}
+
+void worker::cut(server_pool& pool, const std::string& why) {
+  pool.close_idle();
+  visit_sessions([&](session& s) { s.lose_backends_of(pool, why); });
+  pool.refuse_all(protocol::make_error(protocol::error_id::server_unreachable, fmt::format("{}: {}", pool.endpoint().label, why)));
+}
+
+void worker::note_promoted(server_pool& pool) {
+  pool.note_promoted();
+  for (session& s : sessions_) s.note_promoted(pool);
 }
 
 void worker::server_trouble(const std::string& database, std::size_t shard, std::size_t server) {

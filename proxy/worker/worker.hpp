@@ -76,6 +76,11 @@ class worker {
   void lending(backend_ptr b) { lending_.push_back(std::move(b)); }
   void lent(const backend_ptr& b) { std::erase(lending_, b); }
   void session_ended(session& s);
+  /// The server of this pool is not to be talked to any more: its idle connections are closed, whoever waits for one is
+  /// told, and what sessions have under way there is lost.
+  void cut(server_pool& pool, const std::string& why);
+  /// Connections to this pool's server were made while it was a standby, which it is no more.
+  void note_promoted(server_pool& pool);
   /// Now, to a tenth of a second.
   [[nodiscard]] std::chrono::steady_clock::time_point coarse_now() const noexcept { return coarse_now_; }
 

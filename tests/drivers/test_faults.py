@@ -21,7 +21,7 @@ from waiting import wait_until
 SEED = int(os.environ.get("PGBRAID_FAULT_SEED", "20240229"))
 STEPS = 20
 # What a lost server connection may be told as: the server's own word, or ours.
-LOST = {"57P01", "08006", "08003", "57P02", "53300", None}
+LOST = {"57P01", "08006", "08003", "57P02", "53300", "40003", None}
 
 
 class Client:

@@ -311,6 +311,7 @@ class driver {
         resumed_.push_back(a.branch);
         break;
       case action_kind::cancel:
+      case action_kind::doubt:
         require(side != nullptr);
         break;
       case action_kind::close:

@@ -194,6 +194,10 @@ class Server:
         self.stop(how)
         self.start()
 
+    def promote(self):
+        """Makes this replica a primary on a timeline of its own."""
+        assert self.value("SELECT pg_promote()", dbname="postgres")
+
     def connect(self, dbname="shop", user="postgres", password=None, autocommit=True, **kw):
         if password is None:
             password = MONITOR_PASSWORD if user == "postgres" else ROLES.get(user, (None, None))[1]
@@ -237,6 +241,13 @@ class Shard:
     @property
     def servers(self):
         return [self.primary, *self.replicas]
+
+    def commit_on_replica(self):
+        """From now on a commit is answered when the first replica has it on disk."""
+        replica = self.replicas[0]
+        self.primary.reload(f"synchronous_standby_names = '\"{replica.name}\"'\n")
+        wait_until(lambda: self.primary.query("SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync'"), 20,
+                   f"{replica.name} is synchronous")
 
     def wait_for_replay(self, deadline=20):
         """Until every replica has replayed what the primary has written by now."""

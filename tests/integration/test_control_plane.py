@@ -28,7 +28,7 @@ def write(braid, key, name):
 def test_failover(fresh_cluster, start_braid):
     shard, key, other = fresh_cluster.shards[0], fresh_cluster.keys_of(0, 1)[0], fresh_cluster.keys_of(1, 1)[0]
     primary, replica = shard.servers
-    braid = start_braid(sharded_topology(fresh_cluster))
+    braid = start_braid(sharded_topology(fresh_cluster, failover={"hold": "0"}))
     braid.wait_replicas(fresh_cluster)
     assert write(braid, key, "before") == primary.name
     shard.wait_for_replay()
@@ -58,7 +58,7 @@ def test_failover(fresh_cluster, start_braid):
 def test_two_primaries_at_start_are_not_written(fresh_cluster, start_braid):
     shard, key = fresh_cluster.shards[0], fresh_cluster.keys_of(0, 1)[0]
     promote(shard.replicas[0])
-    braid = start_braid(plain_topology(shard.servers), wait=False)
+    braid = start_braid(plain_topology(shard.servers, failover={"hold": "0"}), wait=False)
     wait_until(lambda: "two primaries" in braid.log(), 10, "both are seen")
     with pytest.raises((psycopg2.OperationalError, psycopg2.DatabaseError)) as refused:
         connection = braid.connect(autocommit=True)

@@ -70,6 +70,7 @@ databases:
       replicas: prefer
       max_lag: 16MB
       consistency: session
+      choose: least_outstanding
       treat_as_read: []
       treat_as_write: []
     pool:
@@ -81,6 +82,10 @@ databases:
       prepared_statements: 500
       idle_timeout: 10min
       lifetime: 1h
+failover:
+  hold: 10s
+  max_held: 10000
+  max_held_bytes: 64MB
 limits:
   max_clients: 10000
   max_clients_per_user: 0
@@ -108,6 +113,9 @@ TEST_CASE("what is described reads back to the same") {
   setenv("PGBRAID_MONITOR_PASSWORD", "watch", 1);
   check_round_trip(example());
   check_round_trip("databases: {d: {servers: [h, \"[::1]:1\", /tmp]}}");
+  check_round_trip(
+      "failover: {hold: 0, max_held: 3, max_held_bytes: 1kB, max_loss: 0B}\n"
+      "databases: {d: {servers: [h, {host: i, drain: true}], reads: {choose: random}}}");
   check_round_trip(
       "auth: {method: trust}\nusers: {a: }\nworkers: 2\ndatabases: {\"*\": {shards: [{name: only, servers: [h]}]}}");
   check_round_trip(

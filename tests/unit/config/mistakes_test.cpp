@@ -187,7 +187,6 @@ TEST_CASE("networks") {
 
 TEST_CASE("what is not built yet stops the start where it could change answers or security, else it warns") {
   check_mistakes({
-      {"failover: {max_loss: 1MB}", {"t:3:1: error: failover is not supported yet"}},
       {"limits: {max_gather_total: 1MB}", {"t:3:10: warning: limits.max_gather_total has no effect yet"}},
   });
 }

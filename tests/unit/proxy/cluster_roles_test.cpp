@@ -42,7 +42,7 @@ server_sample failure(std::string why = "connection refused") {
 }
 
 shard_roles pair(std::optional<std::uint64_t> max_bytes = {}, std::optional<std::chrono::milliseconds> max_time = {}) {
-  return shard_roles({"shop/s0", {{"a", 1}, {"b", 3}}, max_bytes, max_time});
+  return shard_roles({"shop/s0", {{"a", 1}, {"b", 3}}, max_bytes, max_time, {}});
 }
 
 bool logged(const std::vector<shard_event>& events, std::string_view words) {
@@ -137,7 +137,7 @@ TEST_CASE("a failed probe takes a server out at once") {
 }
 
 TEST_CASE("promotion: the replica becomes primary and epochs start again") {
-  shard_roles roles({"s", {{"a", 1}, {"b", 1}, {"c", 1}}, {}, {}});
+  shard_roles roles({"s", {{"a", 1}, {"b", 1}, {"c", 1}}, {}, {}, {}});
   roles.take(0, primary_sample(0ms, 100));
   roles.take(1, replica_sample(1ms, 100));
   roles.take(2, replica_sample(1ms, 100));
@@ -210,6 +210,110 @@ TEST_CASE("two primaries") {
   }
 }
 
+TEST_CASE("two primaries on one timeline: no writes, whoever was first") {
+  shard_roles roles = pair();
+  roles.take(0, primary_sample(0ms, 100));
+  roles.take(1, replica_sample(0ms, 100));
+  (void)roles.take_events();
+  CHECK(roles.take(1, primary_sample(200ms, 100)));
+  CHECK(roles.state().primary == -1);
+  for (const server_state& server : roles.state().servers) {
+    CHECK(server.role == server_role::unknown);
+    CHECK(server.answers);
+    CHECK_FALSE(server.usable);
+    CHECK(server.reason.find("no writes") != std::string::npos);
+  }
+  const auto events = roles.take_events();
+  REQUIRE(logged(events, "on one timeline"));
+  CHECK(events.front().severity == shard_event::level::error);
+  SECTION("until one of them is gone") {
+    roles.take(1, failure());
+    CHECK(roles.state().primary == 0);
+    CHECK(roles.state().servers[0].usable);
+  }
+  SECTION("or is a replica again") {
+    roles.take(1, replica_sample(400ms, 100));
+    CHECK(roles.state().primary == 0);
+  }
+}
+
+TEST_CASE("a primary of another cluster takes no lost primary's place") {
+  shard_roles roles = pair();
+  roles.take(0, primary_sample(0ms, 100));
+  roles.take(1, failure());
+  roles.take(0, failure());
+  (void)roles.take_events();
+  server_sample stranger = primary_sample(200ms, 100, 9);
+  stranger.system_identifier = 78;
+  roles.take(1, stranger);
+  CHECK(roles.state().primary == -1);
+  CHECK_FALSE(roles.state().servers[1].usable);
+  CHECK(logged(roles.take_events(), "b is out: it is a primary of another cluster"));
+  roles.take(0, primary_sample(400ms, 100));
+  CHECK(roles.state().primary == 0);
+}
+
+TEST_CASE("a timeline's history is read as the server writes it") {
+  const auto known =
+      parse_timeline_history("1\t0/3000148\tno recovery target specified\n\n2\t16/B374D848\tbefore 2000-01-01\n");
+  REQUIRE(known);
+  CHECK(known->ancestors == std::vector<timeline_history::ancestor>{{1, 0x3000148}, {2, 0x16B374D848}});
+  CHECK(known->end_of(2) == 0x16B374D848);
+  CHECK_FALSE(known->end_of(3));
+  CHECK(parse_timeline_history("# none\n")->ancestors.empty());
+  CHECK(parse_timeline_history("")->ancestors.empty());
+  for (const char* wrong : {"x\t0/1\t", "1\n", "1\t0-1\t\n", "1a\t0/1\n"}) {
+    INFO(wrong);
+    CHECK_FALSE(parse_timeline_history(wrong));
+  }
+}
+
+TEST_CASE("a promoted server that lacks too much of the last primary's WAL") {
+  shard_roles roles = pair();
+  const std::optional<std::uint64_t> limit =
+      GENERATE(std::optional<std::uint64_t>{}, std::optional<std::uint64_t>{49}, std::optional<std::uint64_t>{50});
+  roles.change_max_loss(limit);
+  roles.take(0, primary_sample(0ms, 200));
+  roles.take(1, replica_sample(1ms, 150));
+  roles.take(0, failure());
+  (void)roles.take_events();
+  server_sample promoted = primary_sample(400ms, 160, 2);
+  SECTION("and its history says how much") {
+    promoted.history = std::make_shared<const timeline_history>(timeline_history{{{1, 150}}});
+    roles.take(1, promoted);
+    CHECK(roles.state().primary == (limit && *limit < 50 ? -1 : 1));
+    CHECK(logged(roles.take_events(), "lacks 50 bytes"));
+    if (roles.state().primary < 0)
+      CHECK(roles.state().servers[1].reason.find("failover.max_loss is 49") != std::string::npos);
+  }
+  SECTION("and nobody knows how much") {
+    if (GENERATE(false, true))
+      promoted.history = std::make_shared<const timeline_history>(timeline_history{{{7, 150}}});
+    roles.take(1, promoted);
+    CHECK(roles.state().primary == (limit ? -1 : 1));
+    CHECK((logged(roles.take_events(), "failover.max_loss") || !limit));
+  }
+  SECTION("has it all, and is the primary at once") {
+    promoted.history = std::make_shared<const timeline_history>(timeline_history{{{1, 210}}});
+    roles.take(1, promoted);
+    CHECK(roles.state().primary == 1);
+    CHECK_FALSE(logged(roles.take_events(), "lacks"));
+  }
+}
+
+TEST_CASE("whether a server answers, and how often a replica has gone back, are told") {
+  shard_roles roles = pair();
+  CHECK_FALSE(roles.state().servers[0].answers);
+  roles.take(0, primary_sample(0ms, 100));
+  roles.take(1, replica_sample(1ms, 100));
+  CHECK(roles.state().servers[1].answers);
+  CHECK(roles.state().servers[1].restarts == 0);
+  roles.take(1, replica_sample(200ms, 40));
+  CHECK(roles.state().servers[1].restarts == 1);
+  roles.take(1, failure());
+  CHECK_FALSE(roles.state().servers[1].answers);
+}
+
 TEST_CASE("a server of another cluster is no replica") {
   shard_roles roles = pair();
   roles.take(0, primary_sample(0ms, 100));
@@ -271,7 +375,7 @@ TEST_CASE("a judge that replaces another keeps who was primary") {
   shard_roles before = pair();
   before.take(0, primary_sample(0ms, 100));
   before.take(1, replica_sample(0ms, 100));
-  shard_roles after({"shop/s0", {{"a", 5}, {"b", 6}}, {}, {}});
+  shard_roles after({"shop/s0", {{"a", 5}, {"b", 6}}, {}, {}, {}});
   after.inherit(before);
   CHECK(after.take_events().empty());
   CHECK(after.state().primary == 0);

@@ -153,6 +153,10 @@ TEST_CASE("how carefully a topology is replaced") {
     after.shards[0].servers[1].weight = 4;
     CHECK(care() == reload_care::gentle);
   }
+  SECTION("draining") {
+    after.shards[0].servers[1].drain = true;
+    CHECK(care() == reload_care::unchanged);
+  }
   SECTION("a replica more") {
     after.shards[0].servers.push_back(server(6120));
     CHECK(care() == reload_care::gentle);
@@ -185,5 +189,33 @@ TEST_CASE("how carefully a topology is replaced") {
     after.shards.pop_back();
     after.sharding.reset();
     CHECK(care() == reload_care::gentle);
+  }
+}
+
+TEST_CASE("a drained server keeps its role and is chosen for nothing") {
+  config::shard listed = shop().shards[0];
+  shard_state state;
+  state.servers.resize(2);
+  state.servers[0].role = server_role::primary;
+  state.servers[1].role = server_role::replica;
+  for (server_state& each : state.servers) each.usable = true;
+  state.primary = 0;
+  SECTION("a replica") {
+    listed.servers[1].drain = true;
+    take_out_drained(listed, state);
+    CHECK(state.primary == 0);
+    CHECK(state.servers[0].usable);
+    CHECK_FALSE(state.servers[0].drained);
+    CHECK(state.servers[1].drained);
+    CHECK_FALSE(state.servers[1].usable);
+    CHECK(state.servers[1].role == server_role::replica);
+    CHECK(state.servers[1].reason == "it is being drained");
+  }
+  SECTION("the primary") {
+    listed.servers[0].drain = true;
+    take_out_drained(listed, state);
+    CHECK(state.primary == -1);
+    CHECK(state.servers[0].role == server_role::primary);
+    CHECK(state.servers[1].usable);
   }
 }

@@ -166,7 +166,7 @@ void machine_script::lease(const action& wanted) {
   }
   free->leased = true;
   free->branch = wanted.branch;
-  note('+', free->name);
+  note(wanted.later ? '@' : '+', free->name);
   machine_->on_lease(step_, wanted.branch, free->facts, replica);
 }
 
@@ -204,7 +204,7 @@ void machine_script::perform(const action& a) {
       break;
     case action_kind::acquire:
       if (options_.hold_leases) {
-        note('~', "s" + std::to_string(a.shard));
+        note('~', "s" + std::to_string(a.shard) + (a.may_wait ? "" : " at once"));
         waiting_.push_back(a);
       } else {
         lease(a);
@@ -228,6 +228,10 @@ void machine_script::perform(const action& a) {
     case action_kind::cancel:
       REQUIRE(side != nullptr);
       note('?', side->name);
+      break;
+    case action_kind::doubt:
+      REQUIRE(side != nullptr);
+      note('d', side->name);
       break;
     case action_kind::close:
       closed_ = true;

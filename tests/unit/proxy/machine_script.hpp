@@ -59,7 +59,8 @@ class machine_script {
   [[nodiscard]] std::string raw_told();
   [[nodiscard]] std::string raw_asked(std::string_view name);
   /// Leases since this was last asked: "+s0" taken, "-s0" given back, "!s0" discarded, "?s0" cancelled, "*" client
-  /// closed, "~s0" waiting.
+  /// closed, "~s0" waiting ("at once": may not wait for a primary), "@s0" taken after a primary was lost, "ds0" no longer
+  /// believed to be one.
   [[nodiscard]] std::string leases();
 
   [[nodiscard]] session_machine& machine() { return *machine_; }

@@ -88,10 +88,11 @@ TEST_CASE("an error of one shard is told once") {
     t.server("s1", "T(name) E(22012 division by zero) Z(I)");
     CHECK(t.told() == "T(name) D(a) E(22012) Z(I)");
   }
-  SECTION("when the other is lost") {
+  SECTION("when the other is lost and has given rows") {
+    t.server("s0", "T(name) D(a)");
     t.lose("s0");
     t.server("s1", "T(name) D(b) C(SELECT 1) Z(I)");
-    CHECK(t.told() == "E(08006) Z(I)");
+    CHECK(t.told() == "T(name) D(a) E(08006) Z(I)");
   }
 }
 

@@ -242,7 +242,7 @@ TEST_CASE("a server lost in the middle of a statement is told, and the session g
   machine_script t;
   t.client(write_query);
   t.lose("s0");
-  CHECK(t.told() == "E(08006) Z(I)");
+  CHECK(t.told() == "E(40003) Z(I)");
   t.client("Q(SELECT 1)");
   CHECK(t.leases() == "+s0 +s0");
   t.server("s0", "T(a) D(1) C(SELECT 1) Z(I)");

@@ -1,0 +1,225 @@
+// A session's server connections: how they are come by, waited for, given back and lost.
+#include "proxy/session/session.hpp"
+
+#include "proxy/worker/served_database.hpp"
+#include "proxy/worker/worker.hpp"
+
+#include <algorithm>
+
+namespace pgbraid::proxy {
+
+namespace p = protocol;
+using p::error_id;
+
+void session::acquire(step& s, const action& a) {
+  if (leases_.size() <= a.branch) leases_.resize(a.branch + std::size_t{1});
+  lease& l = leases_[a.branch];
+  l.shard = a.shard;
+  l.wants_replica = a.replica;
+  l.may_wait = a.may_wait;
+  l.asked_at = steady_time::min();
+  ask_for_backend(s, a.branch, a.later);
+}
+
+// `later`: the primary that is known has just been lost, and may not be known as lost yet; a replica will do at once.
+void session::ask_for_backend(step& s, branch_index branch, bool later) {
+  lease& l = leases_[branch];
+  p::error_report refusal;
+  const chosen_server chosen =
+      database_->choose(l.shard, l.wants_replica, must_see(l.shard), machine_->user(), refusal);
+  if (chosen.pool == nullptr) {
+    if (chosen.no_primary && await_primary(branch, refusal)) return;
+    return fail_lease(s, branch, refusal);
+  }
+  if (later && !chosen.replica) {
+    const std::string& shard = database_->state().map->shards[l.shard];
+    p::error_report lost = p::make_error(error_id::no_server, "primary", shard, "it has just been lost");
+    if (await_primary(branch, lost)) return;
+  }
+  l.pool = chosen.pool;
+  l.replica = chosen.replica;
+  l.restarts = chosen.restarts;
+  while (backend_ptr b = chosen.pool->take()) {
+    b->holder = this;
+    b->branch = branch;
+    if (!l.replica && b->facts.standby) {
+      chosen.pool->discard(*b);
+      continue;
+    }
+    return take_lease(s, branch, std::move(b));
+  }
+  l.asked = chosen.pool->request([self = session_ptr{this}, branch](backend_ptr b, const p::error_report* error) {
+    self->leased(branch, std::move(b), error);
+  });
+}
+
+void session::take_lease(step& s, branch_index branch, backend_ptr b) {
+  lease& l = leases_[branch];
+  backend_facts& facts = b->facts;
+  l.held = std::move(b);
+  if (!l.replica) note_outcome_known(l.shard, *l.pool);
+  // Others have come for the same primary before or since.
+  if (std::exchange(l.asked_at, steady_time::min()) != steady_time::min()) database_->waiting().let_go(l.shard);
+  machine_->on_lease(s, branch, facts, l.replica);
+}
+
+void session::leased(branch_index branch, backend_ptr b, const p::error_report* error) {
+  lease& l = leases_[branch];
+  l.asked.reset();
+  if (closing_ || !io_.is_open()) {
+    if (b) b->pool().give_back(std::move(b));
+    return;
+  }
+  step& s = worker_.scratch();
+  s.clear();
+  if (b) {
+    b->holder = this;
+    b->branch = branch;
+    if (l.replica || !b->facts.standby) {
+      take_lease(s, branch, std::move(b));
+      return run(s);
+    }
+  }
+  p::error_report why = b ? p::make_error(error_id::not_a_primary, l.pool->endpoint().label) : *error;
+  if (b) l.pool->discard(*b);
+  database_->server_trouble(*l.pool);
+  const bool passing =
+      why.id == error_id::server_unreachable || why.id == error_id::server_lost || why.id == error_id::not_a_primary;
+  if (passing && !l.replica && await_primary(branch, why)) return;
+  fail_lease(s, branch, why);
+  run(s);
+}
+
+void session::fail_lease(step& s, branch_index branch, const p::error_report& why) {
+  leases_[branch] = lease{};
+  machine_->on_lease_failed(s, branch, why);
+}
+
+// The statement waits for a primary, if it may and there is room. False: `why` says what is told.
+bool session::await_primary(branch_index branch, p::error_report& why) {
+  lease& l = leases_[branch];
+  if (!l.may_wait) return false;
+  if (l.asked_at == steady_time::min()) l.asked_at = std::chrono::steady_clock::now();
+  if (!database_->waiting().add(session_ptr{this}, branch, l.shard, l.asked_at, end_ - begin_, why)) return false;
+  l.waits = true;
+  return true;
+}
+
+void session::ask_again(branch_index branch) {
+  if (branch >= leases_.size() || !std::exchange(leases_[branch].waits, false) || closing_) return;
+  step& s = worker_.scratch();
+  s.clear();
+  ask_for_backend(s, branch, false);
+  run(s);
+}
+
+void session::waited_in_vain(branch_index branch, const p::error_report& why) {
+  if (branch >= leases_.size() || !std::exchange(leases_[branch].waits, false) || closing_) return;
+  step& s = worker_.scratch();
+  s.clear();
+  fail_lease(s, branch, why);
+  run(s);
+}
+
+// What a replica must show for this session to read from it.
+read_floor session::must_see(router::shard_index shard) const {
+  read_floor floor;
+  const auto& config = database_->state().config;
+  if (config && config->reads.consistency == config::consistency::eventual) return floor;
+  if (shard < last_write_.size()) floor.written = last_write_[shard];
+  if (shard < last_read_.size()) {
+    floor.seen = last_read_[shard].ended;
+    floor.seen_on = last_read_[shard].pool;
+    floor.restarts = last_read_[shard].restarts;
+  }
+  return floor;
+}
+
+// Where there is a second replica, what has been seen on one decides about the other.
+void session::note_read(const lease& l) {
+  const auto& state = database_->state();
+  if (l.shard >= state.shards.size() || state.shards[l.shard].servers.size() < 3) return;
+  if (!state.config || state.config->reads.consistency == config::consistency::eventual) return;
+  if (last_read_.size() <= l.shard) last_read_.resize(l.shard + std::size_t{1});
+  last_read_[l.shard] = {std::chrono::steady_clock::now(), l.pool, l.restarts};
+}
+
+void session::note_write(router::shard_index shard, steady_time when) {
+  if (last_write_.size() <= shard) last_write_.resize(shard + std::size_t{1}, steady_time::min());
+  last_write_[shard] = std::max(last_write_[shard], when);
+}
+
+// A server was lost while it may have been committing for this session: no replica is known to show it. What a primary
+// that has taken its place does not have is lost.
+void session::note_outcome_known(router::shard_index shard, const server_pool& primary) {
+  if (unsure_of_ == nullptr || unsure_of_ == &primary || shard >= last_write_.size() ||
+      last_write_[shard] != steady_time::max())
+    return;
+  last_write_[shard] = std::chrono::steady_clock::now();
+  unsure_of_ = nullptr;
+}
+
+void session::backend_lost(backend& b, std::string_view why) {
+  const branch_index branch = b.branch;
+  if (branch >= leases_.size() || leases_[branch].held.get() != &b) return;
+  database_->server_trouble(b.pool());
+  lose(branch, why);
+}
+
+void session::lose_backends_of(server_pool& pool, std::string_view why) {
+  const session_ptr keep{this};
+  for (std::size_t i = 0; i < leases_.size(); ++i) {
+    const backend_ptr b = leases_[i].held;
+    if (!b || &b->pool() != &pool) continue;
+    pool.discard(*b);
+    lose(static_cast<branch_index>(i), why);
+  }
+}
+
+void session::note_promoted(const server_pool& pool) noexcept {
+  for (const lease& l : leases_) {
+    if (l.held && &l.held->pool() == &pool) l.held->facts.standby = false;
+  }
+}
+
+void session::lose(branch_index branch, std::string_view why) {
+  lease& l = leases_[branch];
+  const backend_ptr gone = std::move(l.held);
+  if (l.replica && !closing_) note_read(l);
+  if (!l.replica && !closing_ && machine_->may_have_written(branch)) {
+    note_write(l.shard, steady_time::max());
+    unsure_of_ = &gone->pool();
+  }
+  l = lease{};
+  if (closing_) return;
+  step& s = worker_.scratch();
+  s.clear();
+  machine_->on_backend_lost(s, branch, fmt::format("{}: {}", gone->pool().endpoint().label, why));
+  run(s);
+}
+
+void session::release(const action& a) {
+  lease& l = leases_[a.branch];
+  if (a.wrote) note_write(a.shard, std::chrono::steady_clock::now());
+  if (l.replica && l.held) note_read(l);
+  if (a.ddl) worker_.catalog_may_have_changed(database_->state().name);
+  if (l.held) {
+    backend_ptr b = std::move(l.held);
+    l = lease{};
+    b->pool().give_back(std::move(b));
+  }
+}
+
+void session::discard(branch_index branch) {
+  if (branch >= leases_.size()) return;
+  lease& l = leases_[branch];
+  if (l.waits) database_->waiting().remove(*this, branch);
+  if (l.asked) l.pool->withdraw(l.asked);
+  if (l.held) {
+    const backend_ptr b = std::move(l.held);
+    b->pool().discard(*b);
+  }
+  l = lease{};
+}
+
+}  // namespace pgbraid::proxy

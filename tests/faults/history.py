@@ -1,0 +1,111 @@
+"""What clients did and saw, and whether one PostgreSQL could have shown it to them.
+
+Two kinds of objects. A register belongs to one client, which writes 1, 2, 3, ... to it, and everybody reads it. To a list
+everybody appends items that nobody else has; the server orders them. From what was acknowledged, what was read and what is
+there in the end the checker finds: acknowledged writes that are lost, writes that were done twice, reads that do not show
+their own client's last acknowledged write, and reads on a replica that show less than that client has seen before on one.
+"""
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Event:
+    """One operation of one client. `outcome`: ok, failed (certainly not done), unknown."""
+
+    client: int
+    kind: str  # write, append, read register, read list
+    key: int
+    value: object  # written, or read: a number, or a list of items
+    outcome: str = "ok"
+    server: str = ""  # that a read was answered by
+    replica: bool = False  # it was none of those that were ever primary
+    number: int = 0  # how many the client had done before
+
+
+@dataclass
+class Final:
+    """What is there when all is over."""
+
+    registers: dict = field(default_factory=dict)
+    lists: dict = field(default_factory=dict)
+
+
+def is_prefix(short, whole):
+    return list(whole[:len(short)]) == list(short)
+
+
+def check(events, final):
+    """Every violation, as a line of text; none is what is promised."""
+    found = []
+    by_client = defaultdict(list)
+    for event in events:
+        by_client[event.client].append(event)
+    for client, own in sorted(by_client.items()):
+        found += _check_client(client, own)
+    found += _check_final(events, final)
+    return found
+
+
+def _check_client(client, events):
+    """One client's own order of things: it must see what it has been told, and never less than before."""
+    found = []
+    written, attempted = {}, defaultdict(int)  # register -> last acknowledged, highest tried
+    appended = defaultdict(set)  # list -> items acknowledged
+    seen_value, seen_items = defaultdict(int), {}  # on replicas
+    for e in sorted(events, key=lambda e: e.number):
+        where = f"client {client}, operation {e.number} on {e.server}: {e.kind} {e.key}"
+        if e.kind == "write":
+            attempted[e.key] = max(attempted[e.key], e.value)
+            if e.outcome == "ok":
+                written[e.key] = e.value
+        elif e.kind == "append" and e.outcome == "ok":
+            appended[e.key].add(e.value)
+        elif e.outcome != "ok":
+            continue
+        elif e.kind == "read register":
+            if e.value < written.get(e.key, 0):
+                found.append(f"stale own read: {where} gave {e.value} after {written[e.key]} was acknowledged")
+            if e.value < seen_value[e.key]:
+                found.append(f"non-monotonic read: {where} gave {e.value} after {seen_value[e.key]} was seen")
+            if e.replica:
+                seen_value[e.key] = max(seen_value[e.key], e.value)
+        elif e.kind == "read list":
+            missing = appended[e.key] - set(e.value)
+            if missing:
+                found.append(f"stale own read: {where} misses {sorted(missing)[:3]}, which were acknowledged")
+            before = seen_items.get(e.key, [])
+            if len(e.value) < len(before):
+                found.append(f"non-monotonic read: {where} gave {len(e.value)} items after {len(before)} were seen")
+            if e.replica:
+                seen_items[e.key] = max(before, list(e.value), key=len)
+    return found
+
+
+def _check_final(events, final):
+    found = []
+    for key, items in final.lists.items():
+        twice = [item for item, times in Counter(items).items() if times > 1]
+        if twice:
+            found.append(f"done twice: list {key} has {twice[:3]} more than once")
+    last, highest = defaultdict(int), defaultdict(int)
+    for e in events:
+        if e.kind == "write":
+            highest[e.key] = max(highest[e.key], e.value)
+            if e.outcome == "ok":
+                last[e.key] = max(last[e.key], e.value)
+        elif e.kind == "append":
+            there = e.value in final.lists.get(e.key, ())
+            if e.outcome == "ok" and not there:
+                found.append(f"acknowledged write lost: client {e.client} appended {e.value} to list {e.key}")
+            if e.outcome == "failed" and there:
+                found.append(f"undone write done: client {e.client} was told that {e.value} is not in list {e.key}")
+        elif e.kind == "read list" and e.outcome == "ok" and not is_prefix(e.value, final.lists.get(e.key, ())):
+            found.append(f"history rewritten: client {e.client}, operation {e.number} on {e.server}: list {e.key} did not grow from what was read")
+    for key, value in final.registers.items():
+        if value < last[key]:
+            found.append(f"acknowledged write lost: register {key} is {value}, {last[key]} was acknowledged")
+        if value > highest[key]:
+            found.append(f"write out of nothing: register {key} is {value}, {highest[key]} was the last")
+    return found
