@@ -28,9 +28,9 @@ struct copy_state {
     enum class state : std::uint8_t {
       asked,
       taking,
-      ended,    ///< has been told that there is no more data
-      given_up, ///< has been told to undo what it has
-      over      ///< has given its last answer
+      ended,     ///< has been told that there is no more data
+      given_up,  ///< has been told to undo what it has
+      over       ///< has given its last answer
     };
     branch_index branch = 0;
     state is = state::asked;
@@ -38,16 +38,16 @@ struct copy_state {
 
   std::shared_ptr<routing_context> context;  ///< has what the splitter looks at
   router::copy_splitter splitter;
-  std::vector<part> parts;        ///< in the order of the splitter's
+  std::vector<part> parts;  ///< in the order of the splitter's
   phase at = phase::opening;
-  std::string response{};         ///< the first CopyInResponse
-  std::size_t bulk = 0;           ///< bytes of a CopyData message still to come
+  std::string response{};  ///< the first CopyInResponse
+  std::size_t bulk = 0;    ///< bytes of a CopyData message still to come
   bool failed = false;
-  bool clients_wish = false;      ///< the client gave it up
+  bool clients_wish = false;  ///< the client gave it up
   // What will be told, when all servers have spoken: the error that stands first in the client's data.
   std::string error{};
-  std::uint64_t error_line = 0;   ///< 0: it belongs to no line
-  std::string fallback{};         ///< if no server has found an error
+  std::uint64_t error_line = 0;  ///< 0: it belongs to no line
+  std::string fallback{};        ///< if no server has found an error
 
   [[nodiscard]] part* of(branch_index b) {
     const auto found = std::find_if(parts.begin(), parts.end(), [b](const part& each) { return each.branch == b; });
@@ -61,7 +61,8 @@ struct copy_state {
   }
 };
 
-/// COPY FROM STDIN into a reference table: one server takes the data as it comes, the others when that one has taken it.
+/// COPY FROM STDIN into a reference table: one server takes the data as it comes, the others when that one has taken
+/// it.
 struct copy_replay {
   std::string statement;   ///< the client's Query
   std::string data{};      ///< its CopyData and CopyDone

@@ -46,7 +46,8 @@ session_machine::verdict session_machine::copy_opened(step& s, branch_index i, c
   } else if (c.failed) {
     fail_copy(s);
   }
-  const bool all = std::none_of(c.parts.begin(), c.parts.end(), [](const auto& each) { return each.is == part_state::asked; });
+  const bool all =
+      std::none_of(c.parts.begin(), c.parts.end(), [](const auto& each) { return each.is == part_state::asked; });
   if (c.failed || !all) return verdict::drop;
   c.at = phase::receiving;
   bool synced = false;
@@ -92,7 +93,8 @@ void session_machine::end_copy_part(step& s, std::size_t k, bool keep, std::stri
     p::encode_copy_done(s.backend_bytes);
   } else {
     // An error in a row that it has got is the one that a single server would have found.
-    if (!copy_->clients_wish && !copy_->splitter.nudge().empty()) p::encode_copy_data(s.backend_bytes, copy_->splitter.nudge());
+    if (!copy_->clients_wish && !copy_->splitter.nudge().empty())
+      p::encode_copy_data(s.backend_bytes, copy_->splitter.nudge());
     p::encode_copy_fail(s.backend_bytes, reason);
   }
   // The one that went out before was passed over.
@@ -164,7 +166,8 @@ void session_machine::stop_copy(step& s) {
   copy_state& c = *copy_;
   const router::copy_stop& why = *c.splitter.stopped();
   p::encode_error(c.fallback, why.error);
-  if (c.parts[why.part].is == part_state::taking) end_copy_part(s, why.part, why.ended, "the row cannot be given to a shard");
+  if (c.parts[why.part].is == part_state::taking)
+    end_copy_part(s, why.part, why.ended, "the row cannot be given to a shard");
   fail_copy(s);
 }
 

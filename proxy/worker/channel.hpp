@@ -78,10 +78,11 @@ class channel {
     }
   }
 
-  /// The other side has closed and there is nothing left to read. Not for an encrypted channel.
+  /// The other side has closed, or broken the connection, and there is nothing left to read. Not for an encrypted channel.
   [[nodiscard]] bool at_end() noexcept {
     char byte;
-    return ::recv(socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+    const ssize_t got = ::recv(socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return got == 0 || (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
   }
 
   void close() noexcept {

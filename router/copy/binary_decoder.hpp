@@ -1,5 +1,5 @@
-// Finds rows and their keys in data of COPY FROM in the format binary, however it is cut into pieces. Source: the manual's
-// page "COPY", "Binary Format"; NextCopyFrom (copyfromparse.c).
+// Finds rows and their keys in data of COPY FROM in the format binary, however it is cut into pieces. Source: the
+// manual's page "COPY", "Binary Format"; NextCopyFrom (copyfromparse.c).
 #pragma once
 
 #include <array>
@@ -46,7 +46,7 @@ class binary_decoder {
   state state_ = state::signature;
   std::array<char, 19> word_{};  ///< the number, or the header's fixed part, that is being read
   std::size_t word_size_ = 19, word_has_ = 0;
-  std::uint32_t left_ = 0;       ///< bytes of the value, or of the header's extension, still to come
+  std::uint32_t left_ = 0;  ///< bytes of the value, or of the header's extension, still to come
   std::size_t value_ = 0, values_ = 0;
   std::uint64_t rows_ = 0;
   bool row_due_ = false;

@@ -34,8 +34,9 @@ std::optional<copy_format> read_copy_format(std::span<const sql::copy_option> op
     const auto found = std::find_if(options.begin(), options.end(), [&](const auto& o) { return o.name == name; });
     return found == options.end() ? nullptr : &*found;
   };
-  constexpr std::array<std::string_view, 11> known{"format", "freeze", "delimiter",  "null",           "header",  "quote",
-                                                   "escape", "encoding", "force_null", "force_not_null", "force_quote"};
+  constexpr std::array<std::string_view, 11> known{"format",     "freeze",         "delimiter",  "null",
+                                                   "header",     "quote",          "escape",     "encoding",
+                                                   "force_null", "force_not_null", "force_quote"};
   for (const sql::copy_option& option : options) {
     if (std::find(known.begin(), known.end(), option.name) != known.end()) continue;
     problem = option.name;
@@ -75,7 +76,8 @@ bool names_utf8(std::string_view name) {
 bool ascii_safe_encoding(std::string_view name) {
   const std::string plain = plain_name(name);
   if (names_utf8(plain) || plain == "sqlascii") return true;
-  constexpr std::array<std::string_view, 7> families{"latin", "iso8859", "win125", "windows125", "koi8", "euckr", "eucjp"};
+  constexpr std::array<std::string_view, 7> families{"latin", "iso8859", "win125", "windows125",
+                                                     "koi8",  "euckr",   "eucjp"};
   return std::any_of(families.begin(), families.end(),
                      [&](std::string_view family) { return plain.starts_with(family); });
 }

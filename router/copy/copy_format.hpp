@@ -17,7 +17,7 @@ struct copy_format {
   bool header = false;  ///< text and csv: the first line holds names
   char delimiter = '\t', quote = '"', escape = '"';
   std::string null_mark = "\\N";
-  std::string encoding;                               ///< of text and csv; "" for the session's
+  std::string encoding;                                 ///< of text and csv; "" for the session's
   std::vector<std::string> force_null, force_not_null;  ///< csv: columns
 };
 

@@ -90,7 +90,8 @@ void copy_splitter::on_key() {
     if (const auto shard = shard_of(key.value)) {
       const auto found = std::find_if(parts_.begin(), parts_.end(), [&](const part& p) { return p.shard == *shard; });
       owner_ = static_cast<std::size_t>(found - parts_.begin());
-      if (found == parts_.end()) doomed_ = make_error(error_id::internal, "a row of COPY belongs to a shard that was not asked");
+      if (found == parts_.end())
+        doomed_ = make_error(error_id::internal, "a row of COPY belongs to a shard that was not asked");
     } else {
       doomed_ = make_error(error_id::copy_key_unknown, layout_->key, layout_->table, key.value.substr(0, 200), line());
     }

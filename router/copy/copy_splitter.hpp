@@ -20,17 +20,17 @@ namespace pgbraid::router {
 /// What a plan knows of such a COPY.
 struct copy_layout {
   text_shape shape;
-  std::string table, key;   ///< for messages
-  std::string relation;     ///< the table's bare name, as servers tell it
+  std::string table, key;  ///< for messages
+  std::string relation;    ///< the table's bare name, as servers tell it
   oid key_type = 0;
   std::int32_t modifier = -1;
 };
 
 /// Why the rows that still come cannot be taken.
 struct copy_stop {
-  std::size_t part = 0;                  ///< which has been given the row at fault
-  bool ended = false;                    ///< this part's data shall end there as if the client had ended it
-  protocol::error_report error;          ///< for the client, unless that part's server has one of its own
+  std::size_t part = 0;          ///< which has been given the row at fault
+  bool ended = false;            ///< this part's data shall end there as if the client had ended it
+  protocol::error_report error;  ///< for the client, unless that part's server has one of its own
 };
 
 /// runs on: any thread.
@@ -38,9 +38,9 @@ class copy_splitter {
  public:
   struct part {
     shard_index shard = 0;
-    std::string bytes;    ///< for its server, not yet sent
+    std::string bytes;  ///< for its server, not yet sent
     line_map lines;
-    bool started = false; ///< has a line, so that its server knows how lines end
+    bool started = false;  ///< has a line, so that its server knows how lines end
   };
 
   /// `literals` must outlive it. `shards`: those that own rows. `max_row`: bytes of a row that are kept until
@@ -84,11 +84,11 @@ class copy_splitter {
   std::size_t max_row_;
   std::variant<text_decoder, binary_decoder> decoder_;
   std::vector<part> parts_;
-  bool head_ = false;             ///< what is being read is for all
+  bool head_ = false;  ///< what is being read is for all
   bool over_ = false;
-  std::size_t owner_ = nobody;    ///< part of the row under way
-  bool row_sent_ = false;         ///< some of it has been given to its part, which had no row before
-  std::string pending_;           ///< of a row that no part has been given yet
+  std::size_t owner_ = nobody;                    ///< part of the row under way
+  bool row_sent_ = false;                         ///< some of it has been given to its part, which had no row before
+  std::string pending_;                           ///< of a row that no part has been given yet
   std::optional<protocol::error_report> doomed_;  ///< of the row under way
   std::optional<copy_stop> stop_;
 };

@@ -1,4 +1,5 @@
-// Which line of the client's data each line was that one server has been given: servers tell where an error is by lines.
+// Which line of the client's data each line was that one server has been given: servers tell where an error is by
+// lines.
 #pragma once
 
 #include <cstddef>

@@ -48,13 +48,27 @@ std::string without_escapes(std::string_view raw) {
           out.push_back('x');
         }
         break;
-      case 'b': out.push_back('\b'); break;
-      case 'f': out.push_back('\f'); break;
-      case 'n': out.push_back('\n'); break;
-      case 'r': out.push_back('\r'); break;
-      case 't': out.push_back('\t'); break;
-      case 'v': out.push_back('\v'); break;
-      default: out.push_back(escaped); break;
+      case 'b':
+        out.push_back('\b');
+        break;
+      case 'f':
+        out.push_back('\f');
+        break;
+      case 'n':
+        out.push_back('\n');
+        break;
+      case 'r':
+        out.push_back('\r');
+        break;
+      case 't':
+        out.push_back('\t');
+        break;
+      case 'v':
+        out.push_back('\v');
+        break;
+      default:
+        out.push_back(escaped);
+        break;
     }
   }
   return out;
@@ -124,7 +138,9 @@ copy_event text_decoder::newline_found(newline found) {
 // One character behind what may be the end marker. `more`: no marker, and the character is one like any other.
 copy_event text_decoder::behind_marker(char c) {
   const bool any = newline_ == newline::unknown && (c == '\n' || c == '\r');
-  const bool fits = state_ == state::marker_cr ? c == '\n' : (newline_ == newline::lf && c == '\n') || (newline_ == newline::cr && c == '\r');
+  const bool fits = state_ == state::marker_cr
+                        ? c == '\n'
+                        : (newline_ == newline::lf && c == '\n') || (newline_ == newline::cr && c == '\r');
   if (any || fits) {
     end_due_ = true;
     // What stands in front of it is a line.

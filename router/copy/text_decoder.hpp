@@ -15,9 +15,9 @@ namespace pgbraid::router {
 /// What a text decoder must know.
 struct text_shape {
   copy_format format;
-  std::size_t key = 0;              ///< how many values stand before the key in a row
-  bool null_forced = false;         ///< csv: a quoted null mark is NULL for the key too
-  bool not_null_forced = false;     ///< csv: an unquoted null mark is a value for the key
+  std::size_t key = 0;           ///< how many values stand before the key in a row
+  bool null_forced = false;      ///< csv: a quoted null mark is NULL for the key too
+  bool not_null_forced = false;  ///< csv: an unquoted null mark is a value for the key
 };
 
 /// runs on: any thread.
@@ -47,9 +47,9 @@ class text_decoder {
  private:
   enum class newline : std::uint8_t { unknown, lf, cr, crlf };
   enum class state : std::uint8_t {
-    start,          ///< in front of a line
+    start,  ///< in front of a line
     plain,
-    backslash,      ///< text: the next character stands for itself
+    backslash,  ///< text: the next character stands for itself
     quoted,
     quoted_escape,  ///< csv: an escape, or a quote, inside of quotes
     cr,             ///< a carriage return, which may have a newline behind it
@@ -77,12 +77,12 @@ class text_decoder {
   std::array<bool, 256> stops_{}, quoted_stops_{};
   state state_ = state::start;
   newline newline_ = newline::unknown;
-  bool heading_;                     ///< the line under way is the header
-  std::size_t value_ = 0;            ///< values that have ended in this line
+  bool heading_;           ///< the line under way is the header
+  std::size_t value_ = 0;  ///< values that have ended in this line
   bool in_key_ = false, key_told_ = false, saw_quote_ = false;
-  bool marker_in_front_ = false;     ///< the backslash under way is the line's first character
+  bool marker_in_front_ = false;  ///< the backslash under way is the line's first character
   bool row_due_ = false, end_due_ = false;
-  std::string raw_;                  ///< text: the key as it stands; csv: without quotes and escapes
+  std::string raw_;  ///< text: the key as it stands; csv: without quotes and escapes
   copy_key key_;
   std::uint64_t line_ = 0, quoted_lf_ = 0, quoted_cr_ = 0;
 };

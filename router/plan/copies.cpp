@@ -1,5 +1,5 @@
-// Where the key stands in the rows of COPY FROM, and what keeps them from being split; see copies.hpp. Source: CopyGetAttnums
-// (copy.c).
+// Where the key stands in the rows of COPY FROM, and what keeps them from being split; see copies.hpp. Source:
+// CopyGetAttnums (copy.c).
 #include "router/plan/copies.hpp"
 
 #include <algorithm>
@@ -78,10 +78,12 @@ std::shared_ptr<const copy_layout> copy_into_shards(const sql::statement& s, con
     return nullptr;
   }
   const auto refuse = [&](const std::string& what, const std::string& hint) {
-    a.refuse(protocol::with_hint(refuse_write("COPY FROM into sharded table \"" + use.table.full_name + "\": " + what), hint));
+    a.refuse(protocol::with_hint(refuse_write("COPY FROM into sharded table \"" + use.table.full_name + "\": " + what),
+                                 hint));
     return nullptr;
   };
-  if (!context.schema->single_writer.empty()) return refuse(context.schema->single_writer, "Insert the rows with INSERT, tied to their keys.");
+  if (!context.schema->single_writer.empty())
+    return refuse(context.schema->single_writer, "Insert the rows with INSERT, tied to their keys.");
   std::string problem;
   std::optional<copy_format> format = read_copy_format(c.options, problem);
   if (!format) return refuse("option \"" + problem + "\"", "Use the options of PostgreSQL 15.");

@@ -1,4 +1,5 @@
-// Fuzz target: data of COPY FROM. However it is cut, each shard gets the same, nothing twice and nothing that was not there.
+// Fuzz target: data of COPY FROM. However it is cut, each shard gets the same, nothing twice and nothing that was not
+// there.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>

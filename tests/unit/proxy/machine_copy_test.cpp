@@ -20,7 +20,9 @@ script_options two_writers() {
 const std::string copy = "COPY customers (id, name) FROM STDIN";
 
 /// As the notation shows a message with these rows.
-std::string shown(const std::string& rows) { return "d(" + rows.substr(0, rows.size() - 1) + ")"; }
+std::string shown(const std::string& rows) {
+  return "d(" + rows.substr(0, rows.size() - 1) + ")";
+}
 
 /// A copy that both servers take data of, and rows for each.
 struct copying {
@@ -110,7 +112,8 @@ TEST_CASE("of two errors the one is told that stands first in the client's data"
   c.send(c.b + c.a + c.a);
   const auto error = [](const char* state, const char* context) {
     std::string frame;
-    const pgbraid::protocol::error_field fields[] = {{'S', "ERROR"}, {'V', "ERROR"}, {'C', state}, {'M', "no"}, {'W', context}};
+    const pgbraid::protocol::error_field fields[] = {
+        {'S', "ERROR"}, {'V', "ERROR"}, {'C', state}, {'M', "no"}, {'W', context}};
     pgbraid::protocol::encode_error_response(frame, fields);
     return frame;
   };
@@ -129,7 +132,11 @@ TEST_CASE("places of errors are told in the client's data") {
   c.send(c.b + c.b + c.a);
   std::string frame;
   const pgbraid::protocol::error_field fields[] = {
-      {'S', "FEHLER"}, {'V', "ERROR"}, {'C', "22003"}, {'M', "no"}, {'W', "f\nCOPY customers, Zeile 1, Spalte id: \"COPY customers, line 1\""}};
+      {'S', "FEHLER"},
+      {'V', "ERROR"},
+      {'C', "22003"},
+      {'M', "no"},
+      {'W', "f\nCOPY customers, Zeile 1, Spalte id: \"COPY customers, line 1\""}};
   pgbraid::protocol::encode_error_response(frame, fields);
   c.t.server_bytes("s0", frame);
   c.t.server("s1", "E(57014 failed)");

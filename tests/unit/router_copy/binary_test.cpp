@@ -16,7 +16,8 @@ std::string told(std::size_t key, std::string_view data, std::size_t piece) {
   const auto note = [&](copy_event what) {
     if (what == copy_event::head) out.push_back('H');
     if (what == copy_event::row) out.push_back('|');
-    if (what == copy_event::key) out.append("[" + (decoder.key().is == copy_key::kind::null ? "~" : decoder.key().value) + "]");
+    if (what == copy_event::key)
+      out.append("[" + (decoder.key().is == copy_key::kind::null ? "~" : decoder.key().value) + "]");
     if (what == copy_event::broken) out.push_back('!'), over = true;
   };
   for (std::size_t at = 0; at < data.size() && !over; at += piece) {

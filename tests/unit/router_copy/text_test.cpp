@@ -23,19 +23,28 @@ text_shape csv(std::size_t key) {
   return shape;
 }
 
-/// What a decoder tells of `data` given in pieces: "[key]" where a key is known, "|" behind a row, "H" behind the header, "." for
-/// the end marker, "!" for what is broken; NULL as "~", a missing key as "?".
+/// What a decoder tells of `data` given in pieces: "[key]" where a key is known, "|" behind a row, "H" behind the
+/// header, "." for the end marker, "!" for what is broken; NULL as "~", a missing key as "?".
 std::string told(const text_shape& shape, std::string_view data, std::size_t piece) {
   text_decoder decoder{shape};
   std::string out;
   bool over = false;
   const auto note = [&](copy_event what) {
     switch (what) {
-      case copy_event::more: break;
-      case copy_event::head: out.push_back('H'); break;
-      case copy_event::row: out.push_back('|'); break;
-      case copy_event::end: out.push_back('.'), over = true; break;
-      case copy_event::broken: out.push_back('!'), over = true; break;
+      case copy_event::more:
+        break;
+      case copy_event::head:
+        out.push_back('H');
+        break;
+      case copy_event::row:
+        out.push_back('|');
+        break;
+      case copy_event::end:
+        out.push_back('.'), over = true;
+        break;
+      case copy_event::broken:
+        out.push_back('!'), over = true;
+        break;
       case copy_event::key:
         out.append("[");
         if (decoder.key().is == copy_key::kind::null) out.append("~");
