@@ -260,6 +260,7 @@ class session_machine {
   void own_query(step& s, branch_index b, std::string_view sql);
   void note_prepare(branch_index b, const router::plan& p, std::string_view sql);
   void prepare_over();
+  void tell_bound(step& s, branch_index failed);
   [[nodiscard]] std::string with_own_name(std::string_view frame) const;
   [[nodiscard]] std::uint64_t id_of_name(std::string_view name) const;
   [[nodiscard]] bool op_on_name(step& s, std::string_view name, std::string_view frame, answer kind);

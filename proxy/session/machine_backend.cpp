@@ -295,6 +295,7 @@ session_machine::verdict session_machine::error_answer(step& s, branch_index i, 
   if (b.outstanding() && b.expected[b.next].statement != 0 && fields.field('R') == replanning)
     env_.statements.retire(b.expected[b.next].statement);
   b.shape_due = false;
+  if (first) tell_bound(s, i);
   pass_to_sync(i);
   if (copy_error(s, i, frame)) {
     copy_part_over(s);

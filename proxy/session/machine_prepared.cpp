@@ -81,6 +81,19 @@ void session_machine::own_query(step& s, branch_index i, std::string_view sql) {
   s.own_to_backend(i, from);
 }
 
+// PREPARE of a name that EXECUTE needs has failed, as for a table that is gone. A server that has the name takes the Bind and
+// says so in Execute.
+void session_machine::tell_bound(step& s, branch_index failed) {
+  const branch& b = branches_[failed];
+  if (!b.outstanding() || b.expected[b.next].what == disposition::forward || b.expected[b.next].local_type != of_names) return;
+  for (std::size_t k = b.next; k < b.expected.size() && b.expected[k].kind != answer::sync; ++k) {
+    if (b.expected[k].kind != answer::bind || b.expected[k].what != disposition::forward) continue;
+    flush_run(s);
+    local_answers_.push_back(p::backend::bind_complete);
+    return tell_local_answers(s);
+  }
+}
+
 // Statements that rid the backend of what another session has prepared there. Empty: none.
 std::string session_machine::deallocate_foreign(branch_index i) {
   backend_facts& facts = *branches_[i].facts;

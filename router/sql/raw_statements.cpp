@@ -23,6 +23,19 @@ isolation_level isolation_of(const std::string& words) {
   return isolation_level::unset;
 }
 
+/// Takes `name` = `value` for a mode of a transaction, if it is one that is understood.
+bool mode_of(std::string_view name, const std::string& value, transaction_modes& out) {
+  if (name == "transaction_isolation") {
+    out.isolation = isolation_of(value);
+    return out.isolation != isolation_level::unset;
+  }
+  if (name != "transaction_read_only" && name != "transaction_deferrable") return false;
+  const bool on = value == "on" || value == "true" || value == "yes" || value == "1";
+  const bool off = value == "off" || value == "false" || value == "no" || value == "0";
+  (name == "transaction_read_only" ? out.read_only : out.deferrable) = on;
+  return on || off;
+}
+
 /// An option's truth as PostgreSQL's defGetBoolean reads it; a word that is none counts as true, the server will
 /// complain.
 bool option_is_on(const DefElem& option) {
@@ -150,6 +163,9 @@ void reader::read_set(const VariableSetStmt& node, statement& out) {
       // SET TIME ZONE INTERVAL '1' HOUR: its text alone is not its value.
       for (const Node* value : list_view<>(node.args))
         if (value->type != T_A_Const) unparsable_ = true;
+      // SET TRANSACTION under another name: it ends with the transaction, and outside of one at once.
+      if (out.variable.values.size() == 1 && mode_of(out.variable.name, lower(out.variable.values.front()), out.modes))
+        out.kind = statement_kind::set_transaction;
       return;
     case VAR_SET_DEFAULT:
       out.variable.to_default = true;

@@ -363,3 +363,18 @@ def test_psycopg2_transaction_settings(braid, keys):
         with pytest.raises(psycopg2.errors.ReadOnlySqlTransaction):
             cursor.execute("UPDATE customers SET name = 'x' WHERE id = %s", (keys[0][0],))
     connection.close()
+
+
+@pytest.mark.parametrize("how", ["SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "SET transaction_isolation = 'repeatable read'",
+                                 "SET LOCAL transaction_isolation TO 'repeatable read'"])
+def test_one_snapshot_stays_on_one_shard_however_it_is_asked_for(client, keys, how):
+    client.query("BEGIN")
+    client.query(how)
+    who(client, keys[0][0])
+    with pytest.raises(ServerError) as refused:
+        who(client, keys[1][0])
+    assert refused.value.sqlstate == "0A000"
+    client.query("ROLLBACK")
+    client.query("BEGIN")
+    assert client.value("SHOW transaction_isolation") == "read committed"
+    client.query("ROLLBACK")

@@ -143,7 +143,8 @@ TEST_CASE("a statement that can not be prepared anew fails the batch and is trie
   t.client("P(/EXECUTE p) B(//) E() S");
   CHECK(t.asked("s0") == "P(/EXECUTE p) P(/PREPARE p AS SELECT 1) B(/) E P(/EXECUTE p) B(/) E S");
   t.server("s0", "1 E(42P01 no relation) Z(I)");
-  CHECK(t.told() == "1 E(42P01) Z(I)");
+  // Where a server that has it says so: in Execute.
+  CHECK(t.told() == "1 2 E(42P01) Z(I)");
   clean(t);
   t.client("Q(EXECUTE p)");
   CHECK(t.asked("s0") == "Q(DEALLOCATE ALL)");

@@ -372,3 +372,15 @@ TEST_CASE("Terminate closes, and nonsense is told first") {
   }
   CHECK(t.leases() == "*");
 }
+
+TEST_CASE("a transaction's mode that is set by its variable is none of the session's") {
+  machine_script t;
+  t.client("Q(SET transaction_isolation = 'serializable')");
+  t.server("s0", "C(SET) Z(I)");
+  t.client("Q(SET transaction_read_only TO on)");
+  t.server("s0", "C(SET) Z(I)");
+  (void)t.asked("s0");
+  t.set_on_server("s0", t.settings().none());
+  t.client("Q(SELECT 1)");
+  CHECK(t.asked("s0") == "Q(SELECT 1)");
+}
