@@ -343,6 +343,7 @@ class session_machine {
   [[nodiscard]] std::vector<router::insert_part> parts_of_insert(std::string_view text) const;
   void keep_ordered_row(step& s, branch_index b, std::string_view frame);
   void tell_ordered_rows(step& s);
+  void send_rows(step& s, std::string_view text);
   [[nodiscard]] bool bind_rows(step& s, const protocol::bind_view& m, const statement& st);
   void fail_statement(step& s, const protocol::error_report& error);
   void keeps_too_much(step& s);

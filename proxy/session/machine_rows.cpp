@@ -66,6 +66,24 @@ void session_machine::tell_ordered_rows(step& s) {
   braid_.rows_of.clear();
 }
 
+// Such a statement in the simple protocol, to branches that are ready for it.
+void session_machine::send_rows(step& s, std::string_view text) {
+  const std::vector<router::insert_part> parts = parts_of_insert(text);
+  if (parts.empty()) {
+    return refuse_simple(s, p::make_error(error_id::internal, "the rows of an INSERT could not be told apart"));
+  }
+  braid_.order = order_of_rows();
+  braid_.rows_of.assign(branches_.size(), {});
+  for (std::size_t k = 0; k < targets_.size(); ++k) {
+    branch& b = branches_[targets_[k]];
+    b.facts->unnamed = 0;
+    b.expect({answer::query, disposition::forward});
+    const std::size_t from = s.backend_bytes.size();
+    p::encode_query(s.backend_bytes, parts[k].sql);
+    s.own_to_backend(targets_[k], from);
+  }
+}
+
 // Bind of such a statement: each branch gets its own Parse and Bind, under the portal's one name.
 bool session_machine::bind_rows(step& s, const p::bind_view& m, const statement& st) {
   const std::vector<router::insert_part> parts = parts_of_insert(st.text);

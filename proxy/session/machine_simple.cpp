@@ -85,10 +85,6 @@ void session_machine::run_simple(step& s) {
   p::query_view query;
   if (cycle_ == cycle_kind::simple) (void)p::decode(frame.substr(p::frame_header_size), query);
   if (cycle_ == cycle_kind::simple && !names_in_place(s, targets_.front(), *plan_, query.text)) return;
-  const std::vector<router::insert_part> parts = splits_rows() ? parts_of_insert(query.text) : std::vector<router::insert_part>{};
-  if (splits_rows() && parts.empty()) {
-    return refuse_simple(s, p::make_error(error_id::internal, "the rows of an INSERT could not be told apart"));
-  }
   const bool ahead = mirrors() && !braid_.ahead;
   sent_ = !ahead;
   if (!mirrors() || ahead) mark_use(*plan_, route_, targets_);
@@ -98,29 +94,19 @@ void session_machine::run_simple(step& s) {
     braid_.active = targets_.size() > 1;
     braid_.executing = static_cast<std::uint32_t>(targets_.size());
   }
-  if (splits_rows()) {
-    braid_.order = order_of_rows();
-    braid_.rows_of.assign(branches_.size(), {});
-  }
+  if (splits_rows()) return send_rows(s, query.text);
   if (plan_->copy && targets_.size() > 1) begin_copy(plan_->copy, targets_);
   if (ahead) {
     braid_.speaker = targets_.front();
     braid_.ahead = true;
     if (plan_->effect == session_effect::copy_in) replay_ = std::make_unique<copy_replay>(copy_replay{std::string{frame}});
   }
-  for (std::size_t k = 0; k < targets_.size(); ++k) {
-    const branch_index i = targets_[k];
+  for (const branch_index i : targets_) {
     if (mirrors() && (ahead == echoes(i))) continue;
     branch& b = branches_[i];
     b.facts->unnamed = 0;
     b.expect({cycle_ == cycle_kind::call ? answer::function_call : answer::query, disposition::forward});
-    if (!splits_rows()) {
-      s.to_backend(i, frame);
-      continue;
-    }
-    const std::size_t from = s.backend_bytes.size();
-    p::encode_query(s.backend_bytes, parts[k].sql);
-    s.own_to_backend(i, from);
+    s.to_backend(i, frame);
   }
 }
 

@@ -133,7 +133,7 @@ class session final : public boost::intrusive_ref_counter<session, boost::thread
     bool valid = false, cancelled = false;
   };
 
-  static constexpr std::size_t inline_size = 384;
+  static constexpr std::size_t inline_size = 352;
 
 
   worker& worker_;
@@ -144,14 +144,19 @@ class session final : public boost::intrusive_ref_counter<session, boost::thread
   std::unique_ptr<session_machine> machine_;
   replication_relay* relay_ = nullptr;        ///< of a replication connection, in place of a machine
   std::vector<lease> leases_;                 ///< by branch
-  std::vector<steady_time> last_write_;       ///< by shard; empty until the first write; max: of unknown outcome
   struct last_read {
     steady_time ended;
     const server_pool* pool = nullptr;
     unsigned restarts = 0;
   };
-  std::vector<last_read> last_read_;          ///< by shard, on a replica; empty where nothing depends on it
-  const server_pool* unsure_of_ = nullptr;    ///< the lost primary's pool that a write of unknown outcome went to
+  /// What its reads must not be older than.
+  struct past {
+    std::vector<steady_time> writes;          ///< by shard, the end of the last one; max: of unknown outcome
+    std::vector<last_read> reads;             ///< by shard, on a replica; empty where nothing depends on it
+    const server_pool* unsure_of = nullptr;   ///< the lost primary's pool that a write of unknown outcome went to
+  };
+  std::unique_ptr<past> past_;                ///< null until something of it is known
+  [[nodiscard]] past& note_past();
   std::string unsent_;
   char* data_;
   std::size_t begin_ = 0, end_ = 0, capacity_ = inline_size;

@@ -24,7 +24,7 @@ void session::acquire(step& s, const action& a) {
 // `later`: the primary that is known has just been lost, and may not be known as lost yet; a replica will do at once.
 void session::ask_for_backend(step& s, branch_index branch, bool later) {
   lease& l = leases_[branch];
-  p::error_report refusal;
+  p::error_report& refusal = worker_.refusal();
   const chosen_server chosen =
       database_->choose(l.shard, l.wants_replica, must_see(l.shard), machine_->user(), refusal);
   if (chosen.pool == nullptr) {
@@ -126,11 +126,13 @@ read_floor session::must_see(router::shard_index shard) const {
   read_floor floor;
   const auto& config = database_->state().config;
   if (config && config->reads.consistency == config::consistency::eventual) return floor;
-  if (shard < last_write_.size()) floor.written = last_write_[shard];
-  if (shard < last_read_.size()) {
-    floor.seen = last_read_[shard].ended;
-    floor.seen_on = last_read_[shard].pool;
-    floor.restarts = last_read_[shard].restarts;
+  if (!past_) return floor;
+  if (shard < past_->writes.size()) floor.written = past_->writes[shard];
+  if (shard < past_->reads.size()) {
+    const last_read& read = past_->reads[shard];
+    floor.seen = read.ended;
+    floor.seen_on = read.pool;
+    floor.restarts = read.restarts;
   }
   return floor;
 }
@@ -140,23 +142,30 @@ void session::note_read(const lease& l) {
   const auto& state = database_->state();
   if (l.shard >= state.shards.size() || state.shards[l.shard].servers.size() < 3) return;
   if (!state.config || state.config->reads.consistency == config::consistency::eventual) return;
-  if (last_read_.size() <= l.shard) last_read_.resize(l.shard + std::size_t{1});
-  last_read_[l.shard] = {std::chrono::steady_clock::now(), l.pool, l.restarts};
+  std::vector<last_read>& reads = note_past().reads;
+  if (reads.size() <= l.shard) reads.resize(l.shard + std::size_t{1});
+  reads[l.shard] = {std::chrono::steady_clock::now(), l.pool, l.restarts};
+}
+
+session::past& session::note_past() {
+  if (!past_) past_ = std::make_unique<past>();
+  return *past_;
 }
 
 void session::note_write(router::shard_index shard, steady_time when) {
-  if (last_write_.size() <= shard) last_write_.resize(shard + std::size_t{1}, steady_time::min());
-  last_write_[shard] = std::max(last_write_[shard], when);
+  std::vector<steady_time>& writes = note_past().writes;
+  if (writes.size() <= shard) writes.resize(shard + std::size_t{1}, steady_time::min());
+  writes[shard] = std::max(writes[shard], when);
 }
 
 // A server was lost while it may have been committing for this session: no replica is known to show it. What a primary
 // that has taken its place does not have is lost.
 void session::note_outcome_known(router::shard_index shard, const server_pool& primary) {
-  if (unsure_of_ == nullptr || unsure_of_ == &primary || shard >= last_write_.size() ||
-      last_write_[shard] != steady_time::max())
+  if (!past_ || past_->unsure_of == nullptr || past_->unsure_of == &primary || shard >= past_->writes.size() ||
+      past_->writes[shard] != steady_time::max())
     return;
-  last_write_[shard] = std::chrono::steady_clock::now();
-  unsure_of_ = nullptr;
+  past_->writes[shard] = std::chrono::steady_clock::now();
+  past_->unsure_of = nullptr;
 }
 
 void session::backend_lost(backend& b, std::string_view why) {
@@ -188,7 +197,7 @@ void session::lose(branch_index branch, std::string_view why) {
   if (l.replica && !closing_) note_read(l);
   if (!l.replica && !closing_ && machine_->may_have_written(branch)) {
     note_write(l.shard, steady_time::max());
-    unsure_of_ = &gone->pool();
+    note_past().unsure_of = &gone->pool();
   }
   l = lease{};
   if (closing_) return;

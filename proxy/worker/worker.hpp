@@ -57,6 +57,8 @@ class worker {
   [[nodiscard]] settings_registry& settings() noexcept { return settings_; }
   [[nodiscard]] statement_registry& statements() noexcept { return statements_; }
   [[nodiscard]] step& scratch() noexcept { return scratch_; }
+  /// For whoever asks for what may be refused: made once, not for each question.
+  [[nodiscard]] protocol::error_report& refusal() noexcept { return refusal_; }
   /// Without limits: as it is, or the default for one not met before.
   [[nodiscard]] server_pool& pool(const server_endpoint& endpoint, const budget_limits* limits);
   [[nodiscard]] served_database* find_database(const std::string& name);
@@ -104,6 +106,7 @@ class worker {
   settings_registry settings_;
   statement_registry statements_;
   step scratch_;
+  protocol::error_report refusal_;
   std::unordered_map<std::string, std::unique_ptr<server_pool>> pools_;
   std::map<std::string, std::unique_ptr<served_database>> databases_;
   session_list sessions_;
