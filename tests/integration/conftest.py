@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from braid import Braid, Endpoint, plain_topology, sharded_topology
+from braid import Braid, Endpoint, binary, plain_topology, sharded_topology
 from cluster import Cluster
 from fault_proxy import FaultProxy
 
@@ -63,6 +63,13 @@ def client(braid):
     connection = braid.raw()
     yield connection
     connection.close()
+
+
+@pytest.fixture(scope="session")
+def memory_bound():
+    """memory_bound(megabytes): in bytes, and more under a sanitizer, which keeps what has been freed for a while."""
+    instrumented = any(name in binary().read_bytes() for name in (b"__asan_init", b"__tsan_init"))
+    return lambda megabytes: megabytes * (16 if instrumented else 1) << 20
 
 
 @pytest.fixture

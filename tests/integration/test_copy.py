@@ -156,7 +156,7 @@ def test_a_server_that_is_lost(cluster, client):
 
 
 @pytest.mark.parametrize("chunk", [8 * 1024, 8 * MEGABYTE])
-def test_the_slowest_shard_sets_the_pace(cluster, braid, chunk):
+def test_the_slowest_shard_sets_the_pace(cluster, braid, chunk, memory_bound):
     with braid.raw() as warm:
         warm.value("SELECT count(*) FROM customers")
     client = braid.raw(timeout=60)
@@ -188,7 +188,7 @@ def test_the_slowest_shard_sets_the_pace(cluster, braid, chunk):
     client.send(message("c"))
     assert tags(client.until_ready()) == [f"COPY {len(keys)}"]
     memory.look()
-    assert memory.most < 4 * MEGABYTE
+    assert memory.most < memory_bound(4)
     client.close()
 
 

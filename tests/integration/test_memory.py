@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from braid import binary, plain_topology
+from braid import plain_topology
 from waiting import wait_until
 from wire import bind, execute, message, parse, query, sync, tags
 
@@ -19,11 +19,10 @@ ROWS, WIDTH = 50_000, 4000
 BIG = f"SELECT repeat('x', {WIDTH}) FROM generate_series(1, {ROWS})"
 
 
-@pytest.fixture(scope="session")
-def bound():
-    """Most that the tests' 40 to 200 MB may take of memory. A sanitizer keeps what has been freed for a while."""
-    instrumented = any(name in binary().read_bytes() for name in (b"__asan_init", b"__tsan_init"))
-    return (16 if instrumented else 1) * MEGABYTE
+@pytest.fixture
+def bound(memory_bound):
+    """Most that the tests' 40 to 200 MB may take of memory."""
+    return memory_bound(1)
 
 
 @pytest.fixture
