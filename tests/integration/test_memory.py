@@ -117,7 +117,7 @@ def test_a_client_that_reads_slowly(braid, bound):
     while (spent := time.monotonic() - begin) < 3:
         due = int(spent * MEGABYTES_A_SECOND * MEGABYTE) - got
         if due <= 0:
-            time.sleep(0.005)
+            time.sleep(0.005)  # the pace itself: nothing is waited for
             continue
         got += len(client.socket.recv(due))
         memory.look()
