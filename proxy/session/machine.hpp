@@ -287,10 +287,10 @@ class session_machine {
 
   // machine_gather.cpp: reads over gathered rows
   [[nodiscard]] std::optional<protocol::error_report> begin_gather(std::string_view text);
-  void fetch_fragments(step& s, std::string_view whole);
-  void add_fragments(std::vector<protocol::optional_value>& values) const;
-  void ask_combiner(step& s, const std::vector<std::uint32_t>& types, std::string_view portal, const std::vector<std::int16_t>& formats,
-                    const std::vector<protocol::optional_value>& values, const std::vector<std::int16_t>& result_formats);
+  void fetch_fragments(step& s, std::string_view whole, const bound_values& given);
+  void fetch_whole_rows();
+  void add_fragments(bound_values& given) const;
+  void ask_combiner(step& s, const bound_values& given, std::string_view portal, const std::vector<std::int16_t>& result_formats);
   void run_gather(step& s);
   [[nodiscard]] bool bind_gather(step& s, const protocol::bind_view& m, const statement& st);
 

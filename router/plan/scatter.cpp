@@ -56,6 +56,13 @@ spread spread_of(const analysis& a, const sql::from_item& item) {
   return spread::neither;
 }
 
+std::optional<std::string> problem_of_rows(const query_level& level) {
+  if (level.tablesample) return "TABLESAMPLE over several shards";
+  if (!level.system_column.empty()) return "system column \"" + level.system_column + "\" over several shards";
+  if (level.whole_row) return "a whole row as one value over several shards";
+  return std::nullopt;
+}
+
 std::optional<std::string> problem_of_level(const query_level& level) {
   if (!level.window.empty()) return "a window function (" + level.window + ") over all shards";
   if (!level.aggregate.empty()) return "an aggregate (" + level.aggregate + ") over all shards";
@@ -64,10 +71,7 @@ std::optional<std::string> problem_of_level(const query_level& level) {
   if (level.distinct) return "DISTINCT over several shards";
   if (level.ordered) return "ORDER BY over several shards";
   if (level.limited) return "LIMIT or OFFSET over several shards";
-  if (level.tablesample) return "TABLESAMPLE over several shards";
-  if (!level.system_column.empty()) return "system column \"" + level.system_column + "\" over several shards";
-  if (level.whole_row) return "a whole row as one value over several shards";
-  return std::nullopt;
+  return problem_of_rows(level);
 }
 
 /// Subqueries may only read what every shard has, and must come to the same everywhere.
@@ -79,10 +83,7 @@ std::optional<std::string> problem_below(const query_level& level) {
   if (level.limited) return "LIMIT or OFFSET in a subquery over several shards";
   if (level.distinct && level.ordered) return "DISTINCT in a subquery over several shards";
   if (level.grouped || level.having) return "GROUP BY in a subquery over several shards";
-  if (level.tablesample) return "TABLESAMPLE over several shards";
-  if (!level.system_column.empty()) return "system column \"" + level.system_column + "\" over several shards";
-  if (level.whole_row) return "a whole row as one value over several shards";
-  return std::nullopt;
+  return problem_of_rows(level);
 }
 
 /// One UPDATE or DELETE of a sharded table, each row on its own shard, where a transaction may write to several.
@@ -93,9 +94,7 @@ bool writes_spread(const analysis& a, const plan_context& context) {
   return std::count_if(a.uses.begin(), a.uses.end(), written) == 1 && std::none_of(a.uses.begin(), a.uses.end(), other);
 }
 
-}  // namespace
-
-std::optional<scatter_problem> judge_scatter(const analysis& a, const plan_context& context) {
+std::optional<scatter_problem> judge(const analysis& a, const plan_context& context, bool rows_only) {
   const auto first = std::find_if(a.uses.begin(), a.uses.end(),
                                   [](const table_use& use) { return use.table.where == placement::sharded; });
   const std::string hint = first == a.uses.end() ? "" : key_hint(*first) + ".";
@@ -114,7 +113,8 @@ std::optional<scatter_problem> judge_scatter(const analysis& a, const plan_conte
     }
   }
   for (std::size_t i = 0; i < a.levels.size(); ++i) {
-    auto reason = i == top_index ? problem_of_level(a.levels[i]) : problem_below(a.levels[i]);
+    const bool is_top = i == top_index;
+    auto reason = !is_top ? problem_below(a.levels[i]) : rows_only ? problem_of_rows(a.levels[i]) : problem_of_level(a.levels[i]);
     if (reason) return problem(std::move(*reason));
   }
   if (!a.functions.not_replicable.empty()) {
@@ -135,6 +135,12 @@ std::optional<scatter_problem> judge_scatter(const analysis& a, const plan_conte
   }
   return std::nullopt;
 }
+
+}  // namespace
+
+std::optional<scatter_problem> judge_scatter(const analysis& a, const plan_context& context) { return judge(a, context, false); }
+
+std::optional<scatter_problem> judge_rows(const analysis& a, const plan_context& context) { return judge(a, context, true); }
 
 std::optional<protocol::error_report> judge_mirror(const analysis& a, bool by_itself) {
   const table_use* written = nullptr;
