@@ -265,7 +265,7 @@ TEST_CASE("ORDER BY and OFFSET", "[wrong_answers]") {
   const two w;
   check(w,
         {
-            {"SELECT * FROM orders ORDER BY id", gathered},
+            {"SELECT * FROM orders ORDER BY id", "shards s0, s1 merged in their order (replica allowed)"},
             {"SELECT item FROM orders ORDER BY amount DESC NULLS FIRST", gathered},
             {"SELECT item FROM orders ORDER BY lower(item)", gathered},
             {"SELECT * FROM orders OFFSET 5", gathered},
