@@ -39,13 +39,15 @@ spdlog::level::level_enum level_of(shard_event::level severity) {
 }
 
 bool same_servers(const shard_state& a, const shard_state& b) {
-  return a.primary == b.primary && a.identity == b.identity && std::equal(a.servers.begin(), a.servers.end(), b.servers.begin(), b.servers.end(),
+  return a.primary == b.primary && a.identity == b.identity && a.system_identifier == b.system_identifier &&
+         a.timeline == b.timeline && a.history == b.history &&
+         std::equal(a.servers.begin(), a.servers.end(), b.servers.begin(), b.servers.end(),
                                               [](const server_state& x, const server_state& y) {
                                                 return x.role == y.role && x.usable == y.usable &&
                                                        x.reason == y.reason && x.weight == y.weight &&
                                                        x.safe_until == y.safe_until && x.lag_bytes == y.lag_bytes &&
                                                        x.answers == y.answers && x.drained == y.drained &&
-                                                       x.restarts == y.restarts;
+                                                       x.restarts == y.restarts && x.replayed == y.replayed;
                                               });
 }
 

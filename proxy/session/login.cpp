@@ -362,6 +362,12 @@ class client_greeting {
     settings_registry& registry = worker_.settings();
     settings_ptr made = registry.none();
     const auto add = [&](std::string name, const std::string& value) {
+      if (name == token_setting) {
+        auto token = read_token(value, database_->state());
+        if (const auto* const error = std::get_if<p::error_report>(&token)) throw refused{*error};
+        client_->note_past().demanded = std::get<consistency_token>(std::move(token));
+        return;
+      }
       if (name == "time zone") name = "timezone";
       if (name == "datestyle")
         return void(made = registry.with(made, date_style_setting(nullptr, value, set_statement(name, value))));

@@ -7,6 +7,7 @@
 #include "proxy/cluster/monitor.hpp"
 #include "proxy/cluster/snapshot.hpp"
 #include "proxy/session/statement.hpp"
+#include "proxy/session/write_marks.hpp"
 #include "proxy/worker/client_counts.hpp"
 #include "proxy/worker/waiting_counts.hpp"
 #include "proxy/worker/tls_context.hpp"
@@ -41,6 +42,7 @@ struct shared_state {
   statement_memory statements;
   client_counts users_clients, databases_clients;
   waiting_counts waiting;
+  write_marks marks{std::chrono::steady_clock::now()};
 
   /// The topology in force. runs on: any thread.
   [[nodiscard]] std::shared_ptr<const config::topology> topology() const;
