@@ -47,7 +47,7 @@ constexpr key_row table[] = {
   {"listen.tls.min_version", choice, "TLSv1.2", "Oldest version of TLS that clients may use.", built, 0, 0, tls_versions},
 
   {"admin", section, "", "The console and what watches pgbraid."},
-  {"admin.users", text_list, "", "Users who may open the console database `pgbraid`.", ignored},
+  {"admin.users", text_list, "", "Users who may open the console: the database name `pgbraid`, unless a database of that name is listed."},
   {"admin.http", address, "", "Address of metrics, health and the status page.", ignored},
 
   {"zone", text, "", "Where this pgbraid stands: reads prefer replicas of the same `zone`, as long as one of them can serve them."},

@@ -94,6 +94,8 @@ enum class severity : std::uint8_t { error, fatal };
       "Users who may are listed under admin.users.")                                                                    \
   row(console_unknown, "42601", error, "the console does not know this command: {}",                                    \
       "It knows SHOW CLIENTS, SHOW SERVERS, SHOW TRANSACTIONS, SHOW DATABASES, PAUSE and RESUME.")                      \
+  row(console_busy, "55006", error, "{} connections to the primary are still in use",                                     \
+      "SHOW TRANSACTIONS tells whose; nothing is paused. What does not end within failover.hold is not waited for.")    \
   row(console_object, "42704", error, "{} \"{}\" is not in the topology", "")                                           \
   /* refusals of the router: see docs/sql-support.md */                                                                 \
   row(statement_too_complex, "54001", error, "statement too complex: {}", "")                                           \

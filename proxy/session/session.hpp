@@ -28,6 +28,16 @@ struct chosen_server;
 struct read_floor;
 class worker;
 
+/// What the console tells of a client.
+struct session_description {
+  std::int32_t pid = 0;  ///< as its BackendKeyData told
+  std::string user, database;
+  std::string state;    ///< login, replication, idle, in transaction, running, waiting for a server
+  std::string servers;  ///< whose connections it holds
+  std::string kept_because;  ///< it keeps them between transactions; "" if it does not
+  bool in_transaction = false, wrote = false;
+};
+
 /// runs on: its worker.
 class session final : public boost::intrusive_ref_counter<session, boost::thread_unsafe_counter>,
                       public boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>>,
@@ -53,6 +63,7 @@ class session final : public boost::intrusive_ref_counter<session, boost::thread
   void shut_down(bool now);
   [[nodiscard]] worker& owner() noexcept { return worker_; }
   [[nodiscard]] std::uint64_t id() const noexcept { return id_; }
+  [[nodiscard]] session_description describe() const;
   [[nodiscard]] bool logged_in() const noexcept { return machine_ != nullptr; }
   [[nodiscard]] std::int32_t cancel_key() const noexcept { return cancel_key_; }
 

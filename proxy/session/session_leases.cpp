@@ -282,4 +282,25 @@ void session::discard(branch_index branch) {
   l = lease{};
 }
 
+session_description session::describe() const {
+  session_description d;
+  d.pid = worker_.cancel_pid(id_);
+  d.state = relay_ != nullptr ? "replication" : "login";
+  if (database_ != nullptr) d.database = database_name();
+  if (!machine_) return d;
+  using activity = session_machine::activity;
+  d.user = machine_->user();
+  d.kept_because = machine_->pinned_because();
+  d.in_transaction = machine_->doing() != activity::idle;
+  d.state = machine_->doing() == activity::running ? "running" : d.in_transaction ? "in transaction" : "idle";
+  for (std::size_t i = 0; i < leases_.size(); ++i) {
+    const lease& l = leases_[i];
+    if (l.waits || l.asked) d.state = "waiting for a server";
+    if (!l.held) continue;
+    d.servers.append(d.servers.empty() ? "" : "; ").append(l.held->pool().endpoint().label);
+    d.wrote = d.wrote || machine_->may_have_written(static_cast<branch_index>(i));
+  }
+  return d;
+}
+
 }  // namespace pgbraid::proxy

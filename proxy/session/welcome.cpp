@@ -112,14 +112,11 @@ chosen_server server_for(served_database& database, const std::string& user, boo
   return chosen;
 }
 
-}  // namespace
-
-asio::awaitable<welcome_result> welcome_of(worker& owner, served_database& database, std::string user,
-                                           settings_ptr startup) {
-  if (welcome_parameters known = database.find_welcome(user, startup.get())) co_return known;
+// One server's answer.
+asio::awaitable<welcome_result> ask_server(worker& owner, served_database& database, const std::string& user,
+                                           settings_ptr startup, steady_time latest) {
   auto collecting = std::make_shared<collector>(owner.context());
   asio::steady_timer pause{owner.context()};
-  const auto latest = std::chrono::steady_clock::now() + owner.options().failover.hold;
   chosen_server chosen;
   backend_ptr b;
   for (bool replica_first = false; !b;) {
@@ -137,12 +134,11 @@ asio::awaitable<welcome_result> welcome_of(worker& owner, served_database& datab
       co_await collecting->wait();
       if (b) break;
       database.server_trouble(*chosen.pool);
-      if (why.id != p::error_id::server_unreachable) co_return why;
+      if (why.id != p::error_id::server_unreachable && why.id != p::error_id::server_lost) co_return why;
       // Of a primary that is gone the control plane may not know yet.
       if (!std::exchange(replica_first, true)) continue;
     }
     if (b) break;
-    // As statements do, it waits for a server.
     if (std::chrono::steady_clock::now() >= latest) co_return why;
     pause.expires_after(next_try);
     boost::system::error_code ignored;
@@ -183,6 +179,21 @@ asio::awaitable<welcome_result> welcome_of(worker& owner, served_database& datab
   auto made = std::make_shared<const p::parameter_list>(std::move(collecting->parameters));
   database.store_welcome(user, startup, made);
   co_return made;
+}
+
+}  // namespace
+
+asio::awaitable<welcome_result> welcome_of(worker& owner, served_database& database, std::string user,
+                                           settings_ptr startup) {
+  if (welcome_parameters known = database.find_welcome(user, startup.get())) co_return known;
+  // As statements do, it waits for a server, and asks another one if that is lost.
+  const steady_time latest = std::chrono::steady_clock::now() + owner.options().failover.hold;
+  while (true) {
+    welcome_result told = co_await ask_server(owner, database, user, startup, latest);
+    const auto* const error = std::get_if<p::error_report>(&told);
+    const bool lost = error != nullptr && error->id == p::error_id::server_lost;
+    if (!lost || std::chrono::steady_clock::now() >= latest) co_return told;
+  }
 }
 
 }  // namespace pgbraid::proxy

@@ -61,6 +61,7 @@ void served_database::update(database_state_ptr state) {
   if (state->schema != environment_.state->schema) owner_.statements().schema_changed();
   const database_state_ptr before = std::exchange(environment_.state, std::move(state));
   take_pool_options();
+  take_pauses();
   contexts_.update(environment_.state);
   if (before->config != environment_.state->config) take_over_pools(users);
   if (same_servers(*before, *environment_.state)) fence(*before);
@@ -153,6 +154,10 @@ chosen_server served_database::choose(router::shard_index index, bool replica, c
       refusal = p::make_error(p::error_id::no_server, "replica", now.map->shards[index], "none is usable, and reads.replicas is \"require\"");
       return {};
     }
+  }
+  if (!paused_.empty() && paused_[index]) {
+    refusal = p::make_error(p::error_id::no_server, "primary", now.map->shards[index], "it is paused");
+    return {nullptr, false, 0, true};
   }
   if (shard.primary < 0) {
     std::string why = "none of its servers is known to be one";

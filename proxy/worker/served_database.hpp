@@ -57,6 +57,10 @@ class served_database {
   [[nodiscard]] replica_wait& waiting_for_replicas() noexcept { return waiting_for_replicas_; }
   /// Somebody waits for what the control plane will see next of this shard.
   void look_at_servers(router::shard_index shard);
+  /// See pauses.
+  void take_pauses();
+  /// Connections to this shard's primary that are in use here.
+  [[nodiscard]] unsigned primary_in_use(const std::string& shard) const;
   /// limits.* of a new topology.
   void take_limits(const config::limits& limits);
   [[nodiscard]] const database_state& state() const noexcept { return *environment_.state; }
@@ -101,6 +105,7 @@ class served_database {
   };
   std::map<std::string, std::vector<welcome>> welcomes_;
   std::vector<std::vector<std::int64_t>> credits_;  ///< by shard and server: how far each is behind its share
+  std::vector<bool> paused_;                        ///< by shard; empty: none is
   std::vector<std::size_t> candidates_;             ///< of the choice under way
   std::minstd_rand random_{std::random_device{}()};
   primary_wait waiting_;

@@ -9,6 +9,7 @@
 #include "proxy/session/statement.hpp"
 #include "proxy/session/write_marks.hpp"
 #include "proxy/worker/client_counts.hpp"
+#include "proxy/worker/pauses.hpp"
 #include "proxy/worker/waiting_counts.hpp"
 #include "proxy/worker/tls_context.hpp"
 
@@ -42,6 +43,7 @@ struct shared_state {
   statement_memory statements;
   client_counts users_clients, databases_clients;
   waiting_counts waiting;
+  pauses paused;
   write_marks marks{std::chrono::steady_clock::now()};
 
   /// The topology in force. runs on: any thread.
