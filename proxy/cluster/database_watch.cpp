@@ -75,6 +75,7 @@ struct database_watch::shard_watch {
   bool hurried = false;
   std::string token;
   std::shared_ptr<const shard_catalog> catalog;
+  steady_time catalog_as_of = steady_time::min();  // a moment before it was last seen to be what it is
   bool rows_checked = false;
   std::vector<std::string> misplaced;
   std::string rows_error;  // why rows could not be checked
@@ -313,6 +314,7 @@ asio::awaitable<bool> database_watch::reach(shard_watch& shard) {
 asio::awaitable<void> database_watch::read_shard_catalog(shard_watch& shard) {
   const bool kept = shard.reached_before;
   shard.reached_before = true;
+  const steady_time begin = std::chrono::steady_clock::now();
   catalog_reading reading = co_await read_catalog(shard.connection, *map_, shard.token, catalog_timeout);
   if (stopped_) co_return;
   if (!reading.error.empty()) {
@@ -329,6 +331,8 @@ asio::awaitable<void> database_watch::read_shard_catalog(shard_watch& shard) {
     co_return;
   }
   shard.trouble.clear();
+  // A replica's is as old as the replica.
+  if (shard.connected_to == shard.roles.state().primary) shard.catalog_as_of = begin;
   if (!reading.shard) co_return;
   shard.token = std::move(reading.token);
   shard.catalog = std::move(reading.shard);
@@ -497,6 +501,8 @@ std::shared_ptr<database_state> database_watch::build() const {
   state->config = database_;
   state->map = map_;
   state->schema = schema_;
+  state->schema_as_of = steady_time::max();
+  for (const auto& shard : shards_) state->schema_as_of = std::min(state->schema_as_of, shard->catalog_as_of);
   const std::vector<std::string> against = objections();
   // One shard needs no catalog to be right: without one every statement is a write.
   if (!against.empty()) {

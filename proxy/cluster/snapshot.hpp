@@ -58,6 +58,7 @@ struct database_state {
   std::string reason;
   std::shared_ptr<const router::topology> map;
   std::shared_ptr<const router::catalog> schema;
+  steady_time schema_as_of = steady_time::min();  ///< definitions made before this moment are in it, if they are in it at all
   std::shared_ptr<const ::pgbraid::config::database> config;  ///< its part of the topology; null when it has none
   std::vector<shard_state> shards;
 };

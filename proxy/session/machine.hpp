@@ -130,7 +130,8 @@ class session_machine {
   /// What a transaction has changed so far, for consistency among all sessions.
   struct changed_tables {
     std::vector<std::pair<router::shard_index, std::uint32_t>> marks;
-    std::vector<router::shard_index> more;  ///< where anything may have been changed
+    std::vector<router::shard_index> more;     ///< where anything may have been changed
+    std::vector<router::shard_index> defined;  ///< where definitions have
   };
   /// Statement of transaction control or of settings, sent to every branch as a simple query; one answer is made of theirs.
   struct control_state {
@@ -250,6 +251,7 @@ class session_machine {
   static void encode_token_shape(std::string& out);
   [[nodiscard]] steady_time floor_of(const router::plan& p, router::shard_index shard) const noexcept;
   [[nodiscard]] bool shows_enough(const router::plan& p, router::shard_index shard) const noexcept;
+  [[nodiscard]] bool schema_is_old(router::shard_index shard) const noexcept;
   void note_changes(const router::plan& p, const targets& used);
   void publish_changes();
 

@@ -167,8 +167,10 @@ void session_machine::encode_token_shape(std::string& out) {
 // Later reads of a transaction with one snapshot may be of any table.
 steady_time session_machine::floor_of(const router::plan& plan, router::shard_index shard) const noexcept {
   const std::uint64_t seed = env_.mark_seeds[shard];
-  if (plan.reads_more || (txn_.active && txn_.one_snapshot())) return env_.marks->last_of_all(seed);
+  const bool snapshot = txn_.active && txn_.one_snapshot();
+  if (plan.reads_more || snapshot) return env_.marks->last_of_all(seed);
   if (plan.read_marks.empty()) return steady_time::min();
+  if (schema_is_old(shard)) return env_.marks->last_of_all(seed);
   return env_.marks->last(seed, plan.read_marks);
 }
 
@@ -179,13 +181,24 @@ bool session_machine::shows_enough(const router::plan& plan, router::shard_index
   });
 }
 
+// What stands behind tables is known as of when the catalog was last read: definitions that have changed since may
+// reach anywhere.
+bool session_machine::schema_is_old(router::shard_index shard) const noexcept {
+  return env_.state->schema_as_of <= env_.marks->last_definition(env_.mark_seeds[shard]);
+}
+
 void session_machine::note_changes(const router::plan& plan, const targets& used) {
-  if (!plan.writes_more && plan.write_marks.empty()) return;
-  if (!changed_) changed_ = std::make_unique<changed_tables>();
+  const auto add = [](auto& list, const auto& entry) {
+    if (std::find(list.begin(), list.end(), entry) == list.end()) list.push_back(entry);
+  };
   for (const branch_index i : used) {
     const router::shard_index shard = branches_[i].shard;
-    if (plan.writes_more) changed_->more.push_back(shard);
-    for (const std::uint32_t mark : plan.write_marks) changed_->marks.emplace_back(shard, mark);
+    const bool more = plan.writes_more || (!plan.write_marks.empty() && schema_is_old(shard));
+    if (!more && plan.write_marks.empty()) continue;
+    if (!changed_) changed_ = std::make_unique<changed_tables>();
+    if (more) add(changed_->more, shard);
+    if (branches_[i].ddl) add(changed_->defined, shard);
+    for (const std::uint32_t mark : plan.write_marks) add(changed_->marks, std::pair{shard, mark});
   }
 }
 
@@ -199,6 +212,9 @@ void session_machine::publish_changes() {
   }
   for (const router::shard_index shard : changed->more) {
     if (shard < env_.mark_seeds.size()) env_.marks->wrote_anything(env_.mark_seeds[shard], now);
+  }
+  for (const router::shard_index shard : changed->defined) {
+    if (shard < env_.mark_seeds.size()) env_.marks->defined(env_.mark_seeds[shard], now);
   }
 }
 

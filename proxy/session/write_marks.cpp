@@ -7,7 +7,7 @@ namespace pgbraid::proxy {
 namespace {
 
 // Beyond the marks of tables, which have 32 bits.
-constexpr std::uint64_t anything = 1ULL << 32, any_of_all = 2ULL << 32;
+constexpr std::uint64_t anything = 1ULL << 32, any_of_all = 2ULL << 32, definitions = 3ULL << 32;
 
 // The finaliser of SplitMix64: https://prng.di.unimi.it/splitmix64.c
 std::uint64_t mix(std::uint64_t x) noexcept {
@@ -62,6 +62,14 @@ steady_time write_marks::last(std::uint64_t seed, std::span<const std::uint32_t>
 
 steady_time write_marks::last_of_all(std::uint64_t seed) const noexcept {
   return steady_time{steady_time::duration{at(seed, any_of_all).load(std::memory_order_acquire)}};
+}
+
+void write_marks::defined(std::uint64_t seed, steady_time ended) noexcept {
+  raise(at(seed, definitions), ended);
+}
+
+steady_time write_marks::last_definition(std::uint64_t seed) const noexcept {
+  return steady_time{steady_time::duration{at(seed, definitions).load(std::memory_order_acquire)}};
 }
 
 }  // namespace pgbraid::proxy

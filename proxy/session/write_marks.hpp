@@ -28,10 +28,15 @@ class write_marks {
   /// The same for one that may have changed any table.
   void wrote_anything(std::uint64_t seed, steady_time ended) noexcept;
 
+  /// The same for one that changed definitions: what is known of tables from before may be wrong.
+  void defined(std::uint64_t seed, steady_time ended) noexcept;
+
   /// The end of the last transaction that may have changed one of these tables.
   [[nodiscard]] steady_time last(std::uint64_t seed, std::span<const std::uint32_t> tables) const noexcept;
   /// The end of the last transaction that may have changed any table.
   [[nodiscard]] steady_time last_of_all(std::uint64_t seed) const noexcept;
+  /// The end of the last that changed definitions.
+  [[nodiscard]] steady_time last_definition(std::uint64_t seed) const noexcept;
 
  private:
   static constexpr std::size_t places = 1U << 14;

@@ -209,6 +209,7 @@ void function_reader::note_call(const sql::expr& call) {
   }
   if (name == "currval" || name == "lastval") facts_.sequence_memory = true;
   if (name == "setseed") set_once(facts_.pins, "setseed()");
+  if (name == "set_config" && !call.children.empty() && call.children[0] != nullptr && call.children[0]->text.starts_with("pgbraid.")) facts_.own_setting = true;
   if (name == "set_config" && !shows_in_settings(call)) set_once(facts_.pins, "set_config() of a custom setting");
 }
 

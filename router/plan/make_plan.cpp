@@ -126,6 +126,10 @@ class statement_planner {
       out.where = std::move(chosen.where);
       out.reason = std::move(chosen.reason);
     }
+    if (a.functions.own_setting) {
+      out.where = refusal(protocol::with_hint(refuse_session("set_config() of a setting of pgbraid", "no server knows it"),
+                                              "Use SET, in a statement of its own."));
+    }
     out.reason += why.empty() ? "; a read" : "; a write: " + why;
     if (out.mode == access::read && out.needs_primary) out.reason += " that only a primary can answer";
   }

@@ -87,6 +87,12 @@ TEST_CASE("marks tell when a table was last written to") {
   CHECK(marks.last_of_all(s0) == late);
   CHECK(marks.last_of_all(s1) == began);
 
+  CHECK(marks.last_definition(s0) == began);
+  marks.defined(s0, early);
+  CHECK(marks.last_definition(s0) == early);
+  CHECK(marks.last_definition(s1) == began);
+  CHECK(of(s0, 12) == began);
+
   marks.wrote_anything(s1, early);
   CHECK(of(s1, 11) == early);
   CHECK(of(s1, 999) == early);

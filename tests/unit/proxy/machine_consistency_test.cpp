@@ -192,6 +192,10 @@ TEST_CASE("SET is taken by the session alone") {
     CHECK(t.told() == "1 2 C(SET) Z(I)");
     CHECK(t.remembered() == consistency_token{both[0]});
   }
+  SECTION("not by a function, since the server would take it for a setting of its own") {
+    t.client("Q(SELECT set_config('pgbraid.consistency_token', '', false))");
+    CHECK(t.told() == "E(0A000) Z(I)");
+  }
   SECTION("not as one of several statements, since the server would take it for a setting of its own") {
     t.client("Q(SET pgbraid.consistency_token = ''; SELECT 1)");
     CHECK(t.told() == "E(0A000) Z(I)");
@@ -275,6 +279,23 @@ TEST_CASE("where all sessions' writes count, they are noted when they end") {
     t.client("Q(DO 'BEGIN END')");
     t.server("s0", "C(DO) Z(I)");
     CHECK(last("public.orders") > first);
+  }
+  SECTION("where definitions have changed since the catalog was read, every table may be meant") {
+    t.client("Q(CREATE TRIGGER x AFTER UPDATE ON customers EXECUTE FUNCTION f())");
+    t.server("s0", "C(CREATE TRIGGER) Z(I)");
+    const steady_time defined = last("public.orders");
+    CHECK(defined > first);
+    t.client("Q(UPDATE customers SET name = 'y' WHERE id = 1)");
+    t.server("s0", "C(UPDATE 1) Z(I)");
+    CHECK(last("public.orders") > defined);
+    auto read_again = std::make_shared<database_state>(t.state());
+    read_again->schema_as_of = last("public.orders");
+    const steady_time before = last("public.orders");
+    t.take_state(std::move(read_again));
+    t.client("Q(UPDATE customers SET name = 'z' WHERE id = 1)");
+    t.server("s0", "C(UPDATE 1) Z(I)");
+    CHECK(last("public.orders") == before);
+    CHECK(last("public.customers") > before);
   }
   SECTION("a replica that will not do any more is left") {
     t.shows = first - 1ns;

@@ -25,6 +25,7 @@ database_state_ptr demo_state(const script_options& options) {
     for (std::size_t i = 0; i < options.shards; ++i) state->shards[i].identity = shard_identity(0x10 + i, "db");
   }
   state->schema = std::move(schema);
+  state->schema_as_of = std::chrono::steady_clock::now();
   return state;
 }
 
