@@ -67,6 +67,7 @@ int served_database::choose_replica(const shard_state& shard, router::shard_inde
     fastest = std::min(fastest, server.answer_time);
     near = near || is_near(i);
   }
+  if (candidates_.size() == 1) return static_cast<int>(candidates_.front());
   int best = -1;
   std::uint64_t lowest = 0, weights = 0;
   for (const std::size_t i : candidates_) {

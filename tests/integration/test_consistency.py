@@ -181,6 +181,9 @@ def test_a_token_over_shards(cluster, start_braid):
         with reader.cursor() as cursor:
             cursor.execute("SELECT name FROM customers WHERE name IN ('here', 'there') ORDER BY name")
             assert cursor.fetchall() == [("here",), ("there",)]
+    # As others expect them.
+    for key in (here, there):
+        ask(writer, "UPDATE customers SET name = %s WHERE id = %s", (f"customer {key}", key))
     writer.close()
     reader.close()
 
