@@ -197,7 +197,7 @@ void session_machine::note_changes(const router::plan& plan, const targets& used
     if (!more && plan.write_marks.empty()) continue;
     if (!changed_) changed_ = std::make_unique<changed_tables>();
     if (more) add(changed_->more, shard);
-    if (branches_[i].ddl) add(changed_->defined, shard);
+    if (plan.writes_more && branches_[i].ddl) add(changed_->defined, shard);
     for (const std::uint32_t mark : plan.write_marks) add(changed_->marks, std::pair{shard, mark});
   }
 }
