@@ -35,6 +35,7 @@ served_database::served_database(worker& owner, database_state_ptr state)
       waiting_for_replicas_{owner} {
   environment_.random_record = &random_record;
   take_pool_options();
+  take_pauses();
 }
 
 void served_database::take_pool_options() {
@@ -42,10 +43,13 @@ void served_database::take_pool_options() {
   environment_.max_backend_statements = environment_.state->config->pool.prepared_statements;
   environment_.pool_mode = environment_.state->config->pool.mode;
   const bool global = environment_.state->config->reads.consistency == config::consistency::global;
+  const bool from_now_on = global && environment_.marks == nullptr;
   environment_.marks = global ? &owner_.shared().marks : nullptr;
   environment_.mark_seeds.clear();
   for (const config::shard& shard : environment_.state->config->shards) {
     environment_.mark_seeds.push_back(write_marks::seed_of(environment_.state->name, shard.name));
+    // Nobody has noted what was written until now.
+    if (from_now_on) environment_.marks->wrote_anything(environment_.mark_seeds.back(), std::chrono::steady_clock::now());
   }
 }
 
