@@ -20,7 +20,7 @@ using steady_time = std::chrono::steady_clock::time_point;
 enum class server_role : std::uint8_t { unknown, primary, replica };
 
 /// Microseconds: below this nobody is faster than another.
-inline constexpr std::uint32_t shortest_answer_time = 1000;
+inline constexpr std::uint32_t shortest_answer_time = 10'000;
 
 /// One server as last seen.
 struct server_state {

@@ -170,7 +170,7 @@ def test_the_own_zone_comes_first(shard, start_braid):
 def test_a_slow_replica_gets_less(shard, start_braid, fault_proxy):
     """least_outstanding: a replica that takes much longer to answer is asked when the other has more to do."""
     proxy = fault_proxy(shard.replicas[0].port)
-    proxy.delay(0.02)
+    proxy.delay(0.1)
     braid = start_braid(plain_topology([shard.primary, proxy, shard.replicas[1]], workers=1,
                                        reads={"treat_as_read": ["current_setting"], "consistency": "eventual"}))
     both = lambda: all(f"{s.address} is a replica, usable" in braid.log() for s in (proxy, shard.replicas[1]))  # noqa: E731
