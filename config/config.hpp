@@ -90,6 +90,7 @@ struct server {
   std::uint16_t port = 5432;
   std::string dbname;  ///< "": the database's own name
   unsigned weight = 1;
+  std::string zone;    ///< where it stands; "": nowhere in particular
   bool drain = false;  ///< nothing new is sent to it
   server_tls tls;
   position where;
@@ -140,6 +141,7 @@ struct read_options {
   replica_policy replicas = replica_policy::prefer;
   lag_limit max_lag;
   config::consistency consistency = config::consistency::session;
+  std::chrono::milliseconds wait_for_replica{0};  ///< before a read goes to the primary
   replica_choice choose = replica_choice::least_outstanding;
   std::vector<std::string> treat_as_read, treat_as_write;  ///< function names
 };
@@ -208,6 +210,7 @@ struct topology {
   std::string file;
   listen_options listen;
   admin_options admin;
+  std::string zone;      ///< where this pgbraid stands; "": nowhere in particular
   unsigned workers = 0;  ///< 0: auto
   auth_method auth = auth_method::scram_sha_256;
   std::vector<access_rule> access;  ///< in order: the first that fits decides; empty: `auth` for all

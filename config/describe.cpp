@@ -115,6 +115,7 @@ void write_settings(writer& out, const topology& t) {
   if (!t.admin.users.empty() || t.admin.http) out.line(0, "admin:");
   if (!t.admin.users.empty()) out.line(1, "users: {}", list(t.admin.users));
   if (t.admin.http) out.line(1, "http: {}", quoted(address(*t.admin.http)));
+  if (!t.zone.empty()) out.line(0, "zone: {}", quoted(t.zone));
   out.line(0, "workers: {}", t.workers == 0 ? std::string("auto") : std::to_string(t.workers));
   out.line(0, "auth:");
   out.line(1, "method: {}", name_of("auth.method", t.auth));
@@ -146,7 +147,8 @@ void write_servers(writer& out, int level, const std::vector<server>& servers) {
   out.line(level, "servers:");
   for (const server& s : servers) {
     const std::string dbname = s.dbname.empty() ? std::string() : fmt::format(", dbname: {}", quoted(s.dbname));
-    out.line(level + 1, "- {{host: {}, port: {}{}, weight: {}{}{}}}", quoted(s.host), s.port, dbname, s.weight,
+    const std::string zone = s.zone.empty() ? std::string() : fmt::format(", zone: {}", quoted(s.zone));
+    out.line(level + 1, "- {{host: {}, port: {}{}, weight: {}{}{}{}}}", quoted(s.host), s.port, dbname, s.weight, zone,
              s.drain ? ", drain: true" : "", spelled(s.tls));
   }
 }
@@ -184,6 +186,7 @@ void write_database(writer& out, const database& d) {
   out.line(3, "replicas: {}", name_of("databases.*.reads.replicas", d.reads.replicas));
   out.line(3, "max_lag: {}", spelled(d.reads.max_lag));
   out.line(3, "consistency: {}", name_of("databases.*.reads.consistency", d.reads.consistency));
+  out.line(3, "wait_for_replica: {}", format_duration(d.reads.wait_for_replica));
   out.line(3, "choose: {}", name_of("databases.*.reads.choose", d.reads.choose));
   out.line(3, "treat_as_read: {}", list(d.reads.treat_as_read));
   out.line(3, "treat_as_write: {}", list(d.reads.treat_as_write));

@@ -25,7 +25,7 @@ constexpr std::array functions{choice_row{"postgres_hash"},   choice_row{"consis
                                choice_row{"lookup", refused}, choice_row{"schema", refused}};
 constexpr std::array replica_uses{choice_row{"prefer"}, choice_row{"require"}, choice_row{"off"}};
 constexpr std::array replica_choices{choice_row{"least_outstanding"}, choice_row{"round_robin"}, choice_row{"random"}};
-constexpr std::array consistencies{choice_row{"session"}, choice_row{"global", refused}, choice_row{"eventual"}};
+constexpr std::array consistencies{choice_row{"session"}, choice_row{"global"}, choice_row{"eventual"}};
 constexpr std::array pool_modes{choice_row{"transaction"}, choice_row{"session"}, choice_row{"statement"}};
 constexpr std::array client_tls_modes{choice_row{"disable"}, choice_row{"allow"}, choice_row{"require"}};
 constexpr std::array server_tls_modes{choice_row{"disable"}, choice_row{"allow"},     choice_row{"prefer"},
@@ -47,9 +47,10 @@ constexpr key_row table[] = {
   {"listen.tls.min_version", choice, "TLSv1.2", "Oldest version of TLS that clients may use.", built, 0, 0, tls_versions},
 
   {"admin", section, "", "The console and what watches pgbraid."},
-  {"admin.users", text_list, "", "Users who may open the console database `pgbraid`.", ignored},
+  {"admin.users", text_list, "", "Users who may open the console: the database name `pgbraid`, unless a database of that name is listed."},
   {"admin.http", address, "", "Address of metrics, health and the status page.", ignored},
 
+  {"zone", text, "", "Where this pgbraid stands: reads prefer replicas of the same `zone`, as long as one of them can serve them."},
   {"workers", integer_or_auto, "auto", "Threads that relay; `auto` is one for each processor.", built, 1, 256},
 
   {"auth", section, "", "How clients prove who they are."},
@@ -90,6 +91,7 @@ constexpr key_row table[] = {
   {"databases.*.servers[].port", integer, "5432", "Port.", built, 1, 65535},
   {"databases.*.servers[].dbname", text, "", "The database's name on this server; when left out, the name that the client uses."},
   {"databases.*.servers[].weight", integer, "1", "Share of the reads, against the other replicas' weights.", built, 1, 1000},
+  {"databases.*.servers[].zone", text, "", "Where it stands: reads prefer replicas of pgbraid's own `zone`."},
   {"databases.*.servers[].drain", boolean, "false", "Nothing new is sent to it: transactions that are open end there, then its connections are closed; while a drained primary is the only one, statements that need it are held (`failover.hold`)."},
   {"databases.*.servers[].tls", section, "", "TLS to this server, instead of the database's; a text alone is the mode.", built, 0, 0, {}, false, true},
   {"databases.*.servers[].tls.mode", choice, "disable", "As libpq's `sslmode`: `allow` and `prefer` go without where they must, `require` never, `verify-ca` and `verify-full` verify the certificate and the host's name in it. Unix sockets are never encrypted.", built, 0, 0, server_tls_modes},
@@ -106,6 +108,7 @@ constexpr key_row table[] = {
   {"databases.*.shards[].servers[].port", integer, "5432", "Port.", built, 1, 65535},
   {"databases.*.shards[].servers[].dbname", text, "", "The database's name on this server; when left out, the name that the client uses."},
   {"databases.*.shards[].servers[].weight", integer, "1", "Share of the reads, against the other replicas' weights.", built, 1, 1000},
+  {"databases.*.shards[].servers[].zone", text, "", "Where it stands: reads prefer replicas of pgbraid's own `zone`."},
   {"databases.*.shards[].servers[].drain", boolean, "false", "Nothing new is sent to it: transactions that are open end there, then its connections are closed; while a drained primary is the only one, statements that need it are held (`failover.hold`)."},
   {"databases.*.shards[].servers[].tls", section, "", "TLS to this server, instead of the database's; a text alone is the mode.", built, 0, 0, {}, false, true},
   {"databases.*.shards[].servers[].tls.mode", choice, "disable", "As libpq's `sslmode`: `allow` and `prefer` go without where they must, `require` never, `verify-ca` and `verify-full` verify the certificate and the host's name in it. Unix sockets are never encrypted.", built, 0, 0, server_tls_modes},
@@ -129,8 +132,9 @@ constexpr key_row table[] = {
   {"databases.*.reads", section, "", "Which reads may go to replicas."},
   {"databases.*.reads.replicas", choice, "prefer", "Whether reads go to replicas when there are any (`prefer`), only to replicas (`require`), or never (`off`).", built, 0, 0, replica_uses},
   {"databases.*.reads.max_lag", size_or_duration, "none", "How far a replica may be behind, in bytes of WAL or in time, before it gets no reads."},
-  {"databases.*.reads.consistency", choice, "session", "What a read must see: all writes of its own session, those of all sessions (`global`), or no promise (`eventual`).", built, 0, 0, consistencies},
-  {"databases.*.reads.choose", choice, "least_outstanding", "Which of several usable replicas a read goes to: the one with the fewest reads under way for its weight, each in turn as often as its weight says, or a random one by weight.", built, 0, 0, replica_choices},
+  {"databases.*.reads.consistency", choice, "session", "What a read must see: all writes of its own session, those of all sessions of this pgbraid to the tables that it reads (`global`), or no promise (`eventual`).", built, 0, 0, consistencies},
+  {"databases.*.reads.wait_for_replica", duration, "0", "How long a read waits for a replica that does not show enough yet before it goes to the primary.", built, 0, 10 * second},
+  {"databases.*.reads.choose", choice, "least_outstanding", "Which of several usable replicas a read goes to: the one with the fewest reads under way for its weight and for how fast it answers, each in turn as often as its weight says, or a random one by weight.", built, 0, 0, replica_choices},
   {"databases.*.reads.treat_as_read", text_list, "", "Functions that are declared volatile and yet only read."},
   {"databases.*.reads.treat_as_write", text_list, "", "Functions that must run on the primary whatever they declare."},
 

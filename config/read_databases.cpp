@@ -158,6 +158,7 @@ class database_reader {
     section.integer("port", out.port);
     section.text("dbname", out.dbname);
     section.integer("weight", out.weight);
+    section.text("zone", out.zone);
     section.boolean("drain", out.drain);
     if (const node* own = section.at("tls")) {
       out.tls = {};
@@ -169,6 +170,7 @@ class database_reader {
   void read_reads(const fields& section) {
     section.choice("replicas", "databases.*.reads.replicas", out_.reads.replicas);
     section.choice("consistency", "databases.*.reads.consistency", out_.reads.consistency);
+    section.duration("wait_for_replica", out_.reads.wait_for_replica);
     section.choice("choose", "databases.*.reads.choose", out_.reads.choose);
     std::string why;
     if (const std::string* lag = section.scalar("max_lag"))

@@ -109,6 +109,7 @@ void read_settings(const yaml::node& root, const std::string& folder, topology& 
   admin.texts("users", out.admin.users);
   std::string why;
   if (const std::string* http = admin.scalar("http")) out.admin.http = parse_address(*http, 0, why);
+  file.text("zone", out.zone);
   file.integer("workers", out.workers);
   read_access(fields(file.at("auth")), out, findings);
   read_monitor(fields(file.at("monitor")), folder, out.monitor, findings);

@@ -79,6 +79,24 @@ enum class severity : std::uint8_t { error, fatal };
   row(not_in_transaction, "25P01", error, "{} can only be used in transaction blocks", "")                              \
   row(server_results_differ, "XX000", error, "the shards describe this result differently: {}",                         \
       "Bring the schemas of the shards in line.")                                                                       \
+  row(token_invalid, "22023", error, "invalid value for parameter \"pgbraid.consistency_token\": {}",                     \
+      "Give it, unchanged, what SHOW pgbraid.consistency_token has told.")                                              \
+  row(token_foreign, "22023", error,                                                                                    \
+      "this consistency token is not of database \"{}\": none of its shards has system identifier {}",                  \
+      "Take it from a session on the same database, through any pgbraid before the same servers.")                      \
+  row(token_lost, "22023", error, "what this consistency token stands for was lost when a server was promoted: {}",     \
+      "Look at what is there now, and take a new token after the next write.")                                          \
+  row(token_unfinished, "25001", error, "the consistency token of a transaction's writes is known when it has ended",   \
+      "Ask for it after COMMIT.")                                                                                       \
+  row(token_late, "25001", error, "a consistency token must be set before the transaction's snapshot is taken",         \
+      "Set it before BEGIN, or before the first query.")                                                                \
+  row(console_refused, "42501", fatal, "user \"{}\" may not open the console",                                          \
+      "Users who may are listed under admin.users.")                                                                    \
+  row(console_unknown, "42601", error, "the console does not know this command: {}",                                    \
+      "It knows SHOW CLIENTS, SHOW SERVERS, SHOW TRANSACTIONS, SHOW DATABASES, PAUSE and RESUME.")                      \
+  row(console_busy, "55006", error, "{} connections to the primary are still in use",                                     \
+      "SHOW TRANSACTIONS tells whose; nothing is paused. What does not end within failover.hold is not waited for.")    \
+  row(console_object, "42704", error, "{} \"{}\" is not in the topology", "")                                           \
   /* refusals of the router: see docs/sql-support.md */                                                                 \
   row(statement_too_complex, "54001", error, "statement too complex: {}", "")                                           \
   row(statement_too_long, "54000", error, "a statement of {} bytes is too long to be routed over several shards",       \

@@ -50,6 +50,7 @@ struct relation {
   std::string types_differ_detail;
   std::vector<std::string> primary_key;  ///< its columns; empty without one. Filled like the above
   bool row_security = false;             ///< policies may hide rows from some users
+  bool writes_spread = false;            ///< what is written to it may change other tables: triggers, rules, cascades, inheritance
   // Views only:
   bool view_read_safe = false;           ///< its definition, read all the way down, calls no volatile function, locks nothing
   std::vector<std::string> view_relations;  ///< "schema.name" of every relation it reads, all the way down
@@ -82,6 +83,7 @@ struct catalog {
   std::set<std::string, std::less<>> schemas;
   std::set<std::string, std::less<>> user_operators;         ///< symbols that some operator outside pg_catalog has
   std::set<std::string, std::less<>> volatile_operators;     ///< symbols of which some candidate is volatile
+  std::set<std::string, std::less<>> code_operators;         ///< symbols behind which some candidate has user code
   std::set<std::string, std::less<>> user_types;             ///< bare names of types outside pg_catalog
   std::set<std::string, std::less<>> user_collations;        ///< bare names of collations outside pg_catalog
   std::string single_writer = "the servers have not been asked yet";  ///< why a transaction may write to one shard only; "": to several

@@ -27,6 +27,13 @@ void add_worst(router::catalog& into, const router::catalog& other) {
     mine.any_set_returning |= traits.any_set_returning;
     mine.pg_catalog_only &= traits.pg_catalog_only;
   }
+  for (const auto& [name, relation] : other.relations) {
+    const auto mine = into.relations.find(name);
+    if (mine == into.relations.end()) continue;
+    mine->second.writes_spread |= relation.writes_spread;
+    mine->second.row_security |= relation.row_security;
+  }
+  into.code_operators.insert(other.code_operators.begin(), other.code_operators.end());
   into.user_operators.insert(other.user_operators.begin(), other.user_operators.end());
   into.volatile_operators.insert(other.volatile_operators.begin(), other.volatile_operators.end());
   into.user_types.insert(other.user_types.begin(), other.user_types.end());

@@ -79,6 +79,7 @@ void read_relations(router::catalog& content, const catalog_answers& answers) {
     relation.kind = text(row[3]).empty() ? 'r' : text(row[3]).front();
     relation.persistence = text(row[4]).empty() ? 'p' : text(row[4]).front();
     relation.row_security = truth(row[5]);
+    relation.writes_spread = truth(row[6]);
     by_oid[relation.id] = &relation;
   }
   for (const pg_row& row : answers.columns) {
@@ -100,6 +101,7 @@ void read_functions(router::catalog& content, const catalog_answers& answers) {
   for (const pg_row& row : answers.operators) {
     if (truth(row[1])) content.user_operators.insert(text(row[0]));
     if (truth(row[2])) content.volatile_operators.insert(text(row[0]));
+    if (truth(row[3])) content.code_operators.insert(text(row[0]));
   }
 }
 

@@ -34,9 +34,22 @@ SELECT string_agg(n || ':' || s, ',') FROM (
 inline constexpr const char* schemas = R"(
 SELECT nspname FROM pg_namespace WHERE nspname <> 'pg_toast' AND nspname !~ '^pg_(toast_)?temp_')";
 
-/// oid, schema, name, kind, persistence, has policies
+/// oid, schema, name, kind, persistence, has policies, what is written to it may change other tables
 inline constexpr const char* relations = R"(
-SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, c.relrowsecurity
+WITH spread AS (
+  SELECT tgrelid AS oid FROM pg_trigger WHERE NOT tgisinternal
+  UNION SELECT ev_class FROM pg_rewrite WHERE rulename <> '_RETURN'
+  UNION SELECT confrelid FROM pg_constraint WHERE contype = 'f' AND (confdeltype IN ('c', 'n', 'd') OR confupdtype IN ('c', 'n', 'd'))
+  UNION SELECT inhrelid FROM pg_inherits
+  UNION SELECT inhparent FROM pg_inherits
+  UNION SELECT polrelid FROM pg_policy
+  UNION SELECT coalesce(f.adrelid, nullif(k.conrelid, 0), a.attrelid)
+    FROM pg_depend d JOIN pg_proc p ON d.refclassid = 'pg_proc'::regclass AND p.oid = d.refobjid
+    LEFT JOIN pg_attrdef f ON d.classid = 'pg_attrdef'::regclass AND f.oid = d.objid
+    LEFT JOIN pg_constraint k ON d.classid = 'pg_constraint'::regclass AND k.oid = d.objid
+    LEFT JOIN pg_attribute a ON k.contypid <> 0 AND a.atttypid = k.contypid
+   WHERE p.oid >= 16384 AND p.provolatile = 'v')
+SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, c.relrowsecurity, c.oid IN (SELECT oid FROM spread WHERE oid IS NOT NULL)
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE n.nspname <> 'pg_toast' AND n.nspname !~ '^pg_(toast_)?temp_' AND c.relkind NOT IN ('t', 'c')
    AND (c.oid >= 16384 OR c.relkind NOT IN ('i', 'I')))";
@@ -79,10 +92,12 @@ SELECT p.proname, l.lanname = 'sql' AND p.prokind = 'f' AND NOT p.prosecdef AND 
   FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
  WHERE p.oid >= 16384 AND l.lanname NOT IN ('c', 'internal'))";
 
-/// symbol, outside pg_catalog, volatile: only those of which one is true
+/// symbol, outside pg_catalog, volatile, user code: only those of which one is true
 inline constexpr const char* operators = R"(
-SELECT o.oprname, bool_or(n.nspname <> 'pg_catalog'), bool_or(coalesce(p.provolatile, 'i') = 'v')
+SELECT o.oprname, bool_or(n.nspname <> 'pg_catalog'), bool_or(coalesce(p.provolatile, 'i') = 'v'),
+       bool_or(p.oid >= 16384 AND l.lanname NOT IN ('c', 'internal'))
   FROM pg_operator o JOIN pg_namespace n ON n.oid = o.oprnamespace LEFT JOIN pg_proc p ON p.oid = o.oprcode
+  LEFT JOIN pg_language l ON l.oid = p.prolang
  GROUP BY 1 HAVING bool_or(n.nspname <> 'pg_catalog' OR coalesce(p.provolatile, 'i') = 'v'))";
 
 /// oid, schema, name, oid of a type that it is made of (NULL: of none); one row for each part

@@ -39,13 +39,15 @@ spdlog::level::level_enum level_of(shard_event::level severity) {
 }
 
 bool same_servers(const shard_state& a, const shard_state& b) {
-  return a.primary == b.primary && a.identity == b.identity && std::equal(a.servers.begin(), a.servers.end(), b.servers.begin(), b.servers.end(),
+  return a.primary == b.primary && a.identity == b.identity && a.system_identifier == b.system_identifier &&
+         a.timeline == b.timeline && a.history == b.history &&
+         std::equal(a.servers.begin(), a.servers.end(), b.servers.begin(), b.servers.end(),
                                               [](const server_state& x, const server_state& y) {
                                                 return x.role == y.role && x.usable == y.usable &&
                                                        x.reason == y.reason && x.weight == y.weight &&
                                                        x.safe_until == y.safe_until && x.lag_bytes == y.lag_bytes &&
                                                        x.answers == y.answers && x.drained == y.drained &&
-                                                       x.restarts == y.restarts;
+                                                       x.restarts == y.restarts && x.replayed == y.replayed;
                                               });
 }
 
@@ -73,6 +75,7 @@ struct database_watch::shard_watch {
   bool hurried = false;
   std::string token;
   std::shared_ptr<const shard_catalog> catalog;
+  steady_time catalog_as_of = steady_time::min();  // a moment before it was last seen to be what it is
   bool rows_checked = false;
   std::vector<std::string> misplaced;
   std::string rows_error;  // why rows could not be checked
@@ -311,6 +314,7 @@ asio::awaitable<bool> database_watch::reach(shard_watch& shard) {
 asio::awaitable<void> database_watch::read_shard_catalog(shard_watch& shard) {
   const bool kept = shard.reached_before;
   shard.reached_before = true;
+  const steady_time begin = std::chrono::steady_clock::now();
   catalog_reading reading = co_await read_catalog(shard.connection, *map_, shard.token, catalog_timeout);
   if (stopped_) co_return;
   if (!reading.error.empty()) {
@@ -327,6 +331,8 @@ asio::awaitable<void> database_watch::read_shard_catalog(shard_watch& shard) {
     co_return;
   }
   shard.trouble.clear();
+  // A replica's is as old as the replica.
+  if (shard.connected_to == shard.roles.state().primary) shard.catalog_as_of = begin;
   if (!reading.shard) co_return;
   shard.token = std::move(reading.token);
   shard.catalog = std::move(reading.shard);
@@ -495,6 +501,8 @@ std::shared_ptr<database_state> database_watch::build() const {
   state->config = database_;
   state->map = map_;
   state->schema = schema_;
+  state->schema_as_of = steady_time::max();
+  for (const auto& shard : shards_) state->schema_as_of = std::min(state->schema_as_of, shard->catalog_as_of);
   const std::vector<std::string> against = objections();
   // One shard needs no catalog to be right: without one every statement is a write.
   if (!against.empty()) {

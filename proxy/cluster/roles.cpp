@@ -18,6 +18,13 @@ bool same_but_positions(const shard_state& a, const shard_state& b) {
                                               });
 }
 
+// A mean that the last answer is a quarter of, so that one slow answer alone changes little.
+void note_answer_time(server_state& server, std::chrono::microseconds took) {
+  constexpr std::int64_t longest = 60'000'000;
+  const std::int64_t mean = (3 * std::int64_t{server.answer_time} + std::min<std::int64_t>(took.count(), longest)) / 4;
+  server.answer_time = std::max(shortest_answer_time, static_cast<std::uint32_t>(mean));
+}
+
 constexpr const char* waiting = "waiting for the first answers of the shard's other servers";
 
 void put_out(server_state& server, server_role role, std::string reason) {
@@ -68,6 +75,7 @@ bool shard_roles::take(std::size_t server, const server_sample& sample) {
   const shard_state before = state_;
   observed_[server].latest = sample;
   state_.servers[server].answers = sample.answered;
+  if (sample.answered) note_answer_time(state_.servers[server], sample.took);
   choose_primary();
   if (state_.primary >= 0) sample_primary();
   for (std::size_t i = 0; i < observed_.size(); ++i) {
@@ -167,7 +175,13 @@ void shard_roles::choose_primary() {
   primary.usable = true;
   primary.reason.clear();
   primary.safe_until = steady_time::min();
+  primary.replayed = 0;
   primary.lag_bytes = 0;
+  state_.system_identifier = sample.system_identifier;
+  state_.timeline = sample.timeline;
+  state_.history = sample.history;
+  state_.segment_bytes = sample.segment_bytes;
+  state_.block_bytes = sample.block_bytes;
   const identity now{sample.system_identifier, sample.timeline, chosen};
   if (now == known_) return;
   if (known_.server >= 0 && sample.timeline != known_.timeline) {
@@ -185,7 +199,10 @@ void shard_roles::choose_primary() {
   known_ = now;
   inserted_.clear();
   flushed_.clear();
-  for (server_state& server : state_.servers) server.safe_until = steady_time::min();
+  for (server_state& server : state_.servers) {
+    server.safe_until = steady_time::min();
+    server.replayed = 0;
+  }
   for (observed& o : observed_) o.replayed = 0;
 }
 
@@ -198,6 +215,7 @@ void shard_roles::sample_primary() {
 void shard_roles::judge_replica(std::size_t server) {
   const server_sample& sample = *observed_[server].latest;
   server_state& state = state_.servers[server];
+  state.replayed = 0;
   if (!sample.answered) {
     state.safe_until = steady_time::min();
     put_out(state, server_role::unknown, sample.failure);
@@ -222,7 +240,7 @@ void shard_roles::judge_replica(std::size_t server) {
     if (sample.position < seen.replayed) ++state.restarts;
     const steady_time covered = inserted_.covered_until(sample.position);
     state.safe_until = sample.position >= seen.replayed ? std::max(state.safe_until, covered) : covered;
-    seen.replayed = sample.position;
+    seen.replayed = state.replayed = sample.position;
   } else {
     state.safe_until = steady_time::min();
   }

@@ -20,12 +20,15 @@ struct server_sample {
   bool answered = false;
   std::string failure;  ///< why it did not answer
   steady_time begin{};  ///< before the question was sent
+  std::chrono::microseconds took{};  ///< from then to the answer
   bool in_recovery = false;
   std::uint64_t system_identifier = 0;  ///< 0: unknown
   std::uint32_t timeline = 0;           ///< 0: unknown
   std::uint64_t position = 0;           ///< primary: insert position, made replayable; replica: replayed
   std::uint64_t flushed = 0;            ///< primary: flushed to disk, the most that a replica can have been sent
   std::shared_ptr<const timeline_history> history;  ///< primary: of its timeline; null: not known
+  std::uint64_t segment_bytes = 16u << 20;          ///< of WAL
+  std::uint64_t block_bytes = 8192;
 };
 
 /// What a shard's judge needs of the topology.

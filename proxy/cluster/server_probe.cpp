@@ -166,6 +166,7 @@ asio::awaitable<server_sample> server_probe::ask() {
     const pg_answer said = co_await connection_.run_prepared("probe", options_.timeout);
     if (said.ok() && said.rows.size() == 1) {
       sample = read(said.rows.front(), begin);
+      sample.took = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - begin);
       if (!sample.in_recovery && sample.timeline != history_of_) co_await learn_history(sample.timeline);
       if (!sample.in_recovery) sample.history = history_;
       co_return sample;
@@ -208,6 +209,8 @@ server_sample server_probe::read(const pg_row& row, steady_time begin) {
   sample.begin = begin;
   sample.in_recovery = row[0] == "t";
   sample.system_identifier = facts_.system_identifier;
+  sample.segment_bytes = facts_.segment_bytes;
+  sample.block_bytes = facts_.block_bytes;
   const std::uint64_t position = parse_lsn(row[1].value_or("")).value_or(0);
   sample.position = sample.in_recovery ? position : replayable(position, facts_.segment_bytes, facts_.block_bytes);
   sample.flushed = replayable(parse_lsn(row[2].value_or("")).value_or(0), facts_.segment_bytes, facts_.block_bytes);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "config/config.hpp"
+#include "proxy/cluster/timeline_history.hpp"
 #include "router/catalog.hpp"
 #include "router/topology.hpp"
 
@@ -18,6 +19,9 @@ using steady_time = std::chrono::steady_clock::time_point;
 
 enum class server_role : std::uint8_t { unknown, primary, replica };
 
+/// Microseconds: below this nobody is faster than another.
+inline constexpr std::uint32_t shortest_answer_time = 10'000;
+
 /// One server as last seen.
 struct server_state {
   server_role role = server_role::unknown;
@@ -29,7 +33,9 @@ struct server_state {
   /// Replica: whatever was committed on its primary before this moment has been replayed here. A session whose last
   /// write ended earlier may read from it. Primary: meaningless.
   steady_time safe_until = steady_time::min();
+  std::uint64_t replayed = 0;  ///< replica on its shard's timeline: WAL position up to which it has replayed; else 0
   std::uint64_t lag_bytes = 0;
+  std::uint32_t answer_time = shortest_answer_time;  ///< how long it took to answer of late: microseconds
   unsigned restarts = 0;  ///< replica: how often it has shown less than before
 };
 
@@ -37,6 +43,12 @@ struct shard_state {
   std::vector<server_state> servers;  ///< in the topology's order
   int primary = -1;                   ///< index into servers, -1 while none is known or it is drained
   std::string identity;               ///< the primary's system identifier and database; "" while none is known
+  // Of the last primary that was known, so that they outlive it.
+  std::uint64_t system_identifier = 0;  ///< 0: none has been known
+  std::uint32_t timeline = 0;
+  std::shared_ptr<const timeline_history> history;  ///< of that timeline; null: not known
+  std::uint64_t segment_bytes = 16u << 20;          ///< of its WAL
+  std::uint64_t block_bytes = 8192;
 };
 
 /// One database: all that routing and choosing a server needs. Immutable once published.
@@ -46,6 +58,7 @@ struct database_state {
   std::string reason;
   std::shared_ptr<const router::topology> map;
   std::shared_ptr<const router::catalog> schema;
+  steady_time schema_as_of = steady_time::min();  ///< definitions made before this moment are in it, if they are in it at all
   std::shared_ptr<const ::pgbraid::config::database> config;  ///< its part of the topology; null when it has none
   std::vector<shard_state> shards;
 };

@@ -1,6 +1,7 @@
 // One backend's part in what a session does: which server it is, what answers are still expected from it.
 #pragma once
 
+#include "proxy/cluster/snapshot.hpp"
 #include "proxy/session/settings.hpp"
 #include "proxy/session/statement.hpp"
 #include "router/topology.hpp"
@@ -72,6 +73,7 @@ struct branch {
   std::size_t bulk = 0;          ///< bytes left of a row or copy message that is passed on in pieces
   bool bulk_forward = false;
   backend_facts* facts = nullptr;
+  steady_time shows = steady_time::min();  ///< replica: at least what was committed before this moment
   std::vector<expectation> expected;
   std::size_t next = 0;          ///< expected[next] is what comes next
 

@@ -2,6 +2,7 @@
 
 #include "protocol/client_login.hpp"
 #include "protocol/startup.hpp"
+#include "proxy/admin/console.hpp"
 #include "proxy/session/access.hpp"
 #include "proxy/session/find_password.hpp"
 #include "proxy/session/replication.hpp"
@@ -86,7 +87,7 @@ class client_greeting {
     std::optional<p::error_report> failure;
     bool in = false;
     try {
-      in = co_await greet();
+      in = co_await greet(timer);
     } catch (const refused& no) {
       failure = no.error;
     } catch (const boost::system::system_error&) {
@@ -114,10 +115,17 @@ class client_greeting {
   }
 
  private:
-  asio::awaitable<bool> greet() {
+  asio::awaitable<bool> greet(asio::steady_timer& login_timer) {
     if (!co_await read_startup()) co_return false;
     if (worker_.too_many_clients()) throw refused{p::make_error(error_id::too_many_clients, worker_.options().limits.max_clients)};
     co_await authenticate();
+    if (wants_console()) {
+      const auto& admins = worker_.options().admin.users;
+      if (std::find(admins.begin(), admins.end(), user_) == admins.end()) throw refused{p::make_error(error_id::console_refused, user_)};
+      login_timer.cancel();
+      co_await run_console(worker_, client_->io_, user_, std::move(unread_));
+      co_return false;
+    }
     co_await find_database();
     count();
     if (replication_) {
@@ -142,6 +150,13 @@ class client_greeting {
                    tls == nullptr ? "off" : tls->version());
     }
     co_return true;
+  }
+
+  /// A database of that name in the topology goes before.
+  [[nodiscard]] bool wants_console() const {
+    const auto& databases = worker_.options().databases;
+    const auto named = [](const config::database& d) { return d.name == console_database; };
+    return database_name_ == console_database && !replication_ && std::none_of(databases.begin(), databases.end(), named);
   }
 
   asio::awaitable<void> more() {
@@ -362,6 +377,12 @@ class client_greeting {
     settings_registry& registry = worker_.settings();
     settings_ptr made = registry.none();
     const auto add = [&](std::string name, const std::string& value) {
+      if (name == token_setting) {
+        auto token = read_token(value, database_->state());
+        if (const auto* const error = std::get_if<p::error_report>(&token)) throw refused{*error};
+        client_->note_past().demanded = std::get<consistency_token>(std::move(token));
+        return;
+      }
       if (name == "time zone") name = "timezone";
       if (name == "datestyle")
         return void(made = registry.with(made, date_style_setting(nullptr, value, set_statement(name, value))));

@@ -214,6 +214,7 @@ void session_machine::finish_cycle(step& s) {
     batch_base_.reset();
   }
   if (!txn_.active) {
+    if (changed_) publish_changes();
     ++finished_transactions_;
     portals_.clear();
     cursors_.clear();

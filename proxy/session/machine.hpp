@@ -22,6 +22,7 @@
 #include "proxy/session/statement.hpp"
 #include "proxy/session/step.hpp"
 #include "proxy/session/transaction.hpp"
+#include "proxy/session/write_marks.hpp"
 #include "router/plan/rows.hpp"
 
 #include <memory>
@@ -46,6 +47,9 @@ struct session_environment {
   config::pool_mode pool_mode = config::pool_mode::transaction;
   std::string (*random_record)() = nullptr;    ///< a uuid that nobody can guess; null: they are counted
   std::uint64_t records = 0;                   ///< records of commits so far
+  write_marks* marks = nullptr;                ///< reads.consistency: global, otherwise null
+  std::vector<std::uint64_t> mark_seeds{};     ///< by shard: see write_marks
+  steady_time (*now)() = [] { return std::chrono::steady_clock::now(); };
 
   /// A uuid that no other commit has.
   [[nodiscard]] std::string fresh_record() { return ++records, random_record ? random_record() : fmt::format("{:032x}", records); }
@@ -61,10 +65,13 @@ class session_machine {
   /// Backend bytes: all that have not been consumed. Returns how many are done with; the rest comes again with more behind
   /// it, or, when nothing can be done with it now, after a `resume`.
   [[nodiscard]] std::size_t on_backend(step& s, branch_index b, std::string_view data);
-  void on_lease(step& s, branch_index b, backend_facts& facts, bool replica);
+  /// `shows`: a replica's safe_until.
+  void on_lease(step& s, branch_index b, backend_facts& facts, bool replica, steady_time shows = steady_time::min());
   void on_lease_failed(step& s, branch_index b, const protocol::error_report& error);
   /// The backend's connection is gone (the driver has closed it already).
   void on_backend_lost(step& s, branch_index b, std::string_view why);
+  /// Shards that the session has written to, and what it must see by tokens that it was given.
+  void on_recall(step& s, const std::vector<router::shard_index>& touched, const consistency_token& known);
   /// A cancel request for this session.
   void on_cancel(step& s);
 
@@ -114,6 +121,18 @@ class session_machine {
     std::shared_ptr<const merge_request> merge{};       ///< its rows are merged in their order
   };
   using merge_ptr = std::shared_ptr<const merge_request>;
+  /// SHOW pgbraid.consistency_token under way.
+  struct token_state {
+    consistency_token known;
+    targets leased;           ///< branches that are there for it alone
+    std::size_t answers = 0;  ///< positions heard
+  };
+  /// What a transaction has changed so far, for consistency among all sessions.
+  struct changed_tables {
+    std::vector<std::pair<router::shard_index, std::uint32_t>> marks;
+    std::vector<router::shard_index> more;     ///< where anything may have been changed
+    std::vector<router::shard_index> defined;  ///< where definitions have
+  };
   /// Statement of transaction control or of settings, sent to every branch as a simple query; one answer is made of theirs.
   struct control_state {
     router::plan_ptr plan;
@@ -126,6 +145,7 @@ class session_machine {
     bool done = false;        ///< finished; the operation that began it has not looked yet
     bool own = false;         ///< ends a transaction of pgbraid's own: the client is told of failure only
     std::unique_ptr<commit_state> commit;  ///< over several shards
+    std::unique_ptr<token_state> token;
   };
   /// Several branches answer one statement.
   struct braid_state {
@@ -174,7 +194,8 @@ class session_machine {
   [[nodiscard]] bool may_use_replica(const router::plan& p, const router::route& r);
   [[nodiscard]] router::shard_index any_shard(bool write) const;
   [[nodiscard]] bool more_to_bind() const noexcept;
-  [[nodiscard]] branch_index branch_for(step& s, router::shard_index shard, bool replica);
+  [[nodiscard]] branch_index branch_for(step& s, router::shard_index shard, bool replica, steady_time floor = steady_time::min());
+  [[nodiscard]] branch_index lease_branch(step& s, router::shard_index shard, bool replica);
   [[nodiscard]] bool keeps_sequences() const noexcept;
   [[nodiscard]] bool holds_nothing() const noexcept;
   [[nodiscard]] bool awaits_lease(const targets& wanted) const noexcept;
@@ -219,6 +240,20 @@ class session_machine {
   void finish_control(step& s);
   void apply_control(const router::plan& p, const std::string& sql);
   void end_transaction(bool committed);
+
+  // machine_consistency.cpp: pgbraid.consistency_token; what all sessions must see
+  [[nodiscard]] static bool names_token(const router::plan& p) noexcept;
+  [[nodiscard]] bool control_token(step& s);
+  void control_refused(const protocol::error_report& error);
+  void run_token(step& s);
+  void note_position(branch_index b, std::string_view row);
+  void tell_token(step& s);
+  static void encode_token_shape(std::string& out);
+  [[nodiscard]] steady_time floor_of(const router::plan& p, router::shard_index shard) const noexcept;
+  [[nodiscard]] bool shows_enough(const router::plan& p, router::shard_index shard) const noexcept;
+  [[nodiscard]] bool schema_is_old(router::shard_index shard) const noexcept;
+  void note_changes(const router::plan& p, const targets& used);
+  void publish_changes();
 
   // machine_commit.cpp: transactions that write to several shards
   [[nodiscard]] bool wrote_to_several() const noexcept;
@@ -417,6 +452,7 @@ class session_machine {
   std::unique_ptr<gather_state> gather_;
   std::unique_ptr<copy_state> copy_;
   std::unique_ptr<copy_replay> replay_;
+  std::unique_ptr<changed_tables> changed_;  ///< null: nothing, or nobody needs to know
   braid_state braid_;
   std::string held_complete_;          ///< CommandComplete that waits for the commit of a transaction of pgbraid's own
 

@@ -123,7 +123,9 @@ void session_machine::keeps_too_much(step& s) {
 bool session_machine::is_kept(step& s, branch_index i, std::size_t bytes) {
   const disposition what = branches_[i].expected[branches_[i].next].what;
   const bool gathered = what == disposition::gather;
-  if (!gathered && (what != disposition::forward || (braid_.order.empty() && !braid_.merge))) return false;
+  if (!gathered && (what != disposition::forward || (braid_.order.empty() && !braid_.merge))) {
+    return what == disposition::control && control_ && control_->token;
+  }
   const bool over = gathered ? cycle_failed_ : braid_.failed;
   // A row of that size is not waited for either.
   if (!over && bytes > env_.max_gather) keeps_too_much(s);

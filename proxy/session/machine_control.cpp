@@ -55,6 +55,8 @@ bool session_machine::is_control(const router::plan& plan) noexcept {
     case session_effect::discard:
     case session_effect::deallocate:
       return true;
+    case session_effect::show:
+      return names_token(plan);
     default:
       return false;
   }
@@ -85,7 +87,7 @@ bool session_machine::start_control(step& s, const router::plan_ptr& plan, std::
       mine = control_deallocate(s);
       break;
     default:
-      mine = control_settings(s);
+      mine = names_token(*plan) ? control_token(s) : control_settings(s);
   }
   if (!mine) control_.reset();
   return mine;
@@ -247,6 +249,7 @@ bool session_machine::control_deallocate(step& s) {
 // Sends the statement to the branches that it concerns, leasing one if there is none.
 void session_machine::run_control(step& s) {
   if (sent_) return;
+  if (control_->token) return run_token(s);
   if (!placed_) {
     targets_.clear();
     for (std::size_t i = 0; i < branches_.size(); ++i) {
@@ -271,6 +274,7 @@ void session_machine::run_control(step& s) {
 
 // All branches have answered, or none had to be asked.
 void session_machine::finish_control(step& s) {
+  if (control_->token) tell_token(s);
   const std::unique_ptr<control_state> control = std::move(control_);
   const session_effect effect = control->plan->effect;
   if (sent_ && !control->commit && (effect == session_effect::commit || effect == session_effect::rollback)) {
@@ -318,6 +322,7 @@ void session_machine::finish_control(step& s) {
 }
 
 void session_machine::apply_control(const router::plan& plan, const std::string& sql) {
+  if (names_token(plan)) return;
   const auto note = [&](prologue_entry::kind kind) { txn_.prologue.push_back({kind, statement_text(sql), plan.name, current_, local_}); };
   switch (plan.effect) {
     case session_effect::commit:

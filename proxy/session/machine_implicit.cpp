@@ -36,7 +36,7 @@ bool session_machine::execute_control(step& s, const statement_ptr& st) {
   const session_effect effect = plan->effect;
   const bool begun = std::any_of(branches_.begin(), branches_.end(), [](const branch& b) { return b.state == branch_state::ready && b.unsynced; });
   const bool local = (effect == session_effect::begin && !begun) || effect == session_effect::deallocate || (effect == session_effect::discard && pinned_ < 0) ||
-                     (effect == session_effect::reset && !begun && !startup_->entries.empty());
+                     (effect == session_effect::reset && !begun && !startup_->entries.empty()) || names_token(*plan);
   if (!txn_.active && !local) return control_in_batch(s, st);
   if (!drained(s)) return false;
   sent_ = placed_ = false;

@@ -339,6 +339,14 @@ bool session_machine::op_describe(step& s, std::string_view frame) {
     portal* found = find_portal(m.name);
     if (found == nullptr) return op_cursor(s, frame, answer::describe_portal, m.name);
     if (found->branches.empty()) {
+      if (found->statement && found->statement->plan->effect == session_effect::show) {
+        if (!drained(s)) return false;
+        const std::size_t from = s.client_bytes.size();
+        encode_token_shape(s.client_bytes);
+        s.own_to_client(from);
+        told_ = true;
+        return true;
+      }
       answer_locally(s, p::backend::no_data);
       return true;
     }
@@ -369,7 +377,11 @@ bool session_machine::op_describe(step& s, std::string_view frame) {
     if (!drained(s)) return false;
     const std::size_t from = s.client_bytes.size();
     p::encode_parameter_description(s.client_bytes, {});
-    p::encode_no_data(s.client_bytes);
+    if (st->plan->effect == session_effect::show) {
+      encode_token_shape(s.client_bytes);
+    } else {
+      p::encode_no_data(s.client_bytes);
+    }
     s.own_to_client(from);
     told_ = true;
     return true;

@@ -64,21 +64,24 @@ bool session_machine::holds_nothing() const noexcept {
   return std::all_of(branches_.begin(), branches_.end(), [](const branch& b) { return b.state == branch_state::free; });
 }
 
-branch_index session_machine::branch_for(step& s, router::shard_index shard, bool replica) {
-  std::size_t free_slot = branches_.size();
+branch_index session_machine::branch_for(step& s, router::shard_index shard, bool replica, steady_time floor) {
   int found = -1;
   for (std::size_t i = 0; i < branches_.size(); ++i) {
     const branch& b = branches_[i];
-    if (b.state == branch_state::free) {
-      free_slot = std::min(free_slot, i);
-      continue;
-    }
-    if (b.state == branch_state::lost || b.shard != shard) continue;
+    if (b.state == branch_state::free || b.state == branch_state::lost || b.shard != shard) continue;
     const bool is_replica = b.state == branch_state::ready ? b.replica : b.wants_replica;
     if (is_replica && !replica) continue;
     if (found < 0 || is_replica == replica) found = static_cast<int>(i);
   }
   if (found >= 0) return static_cast<branch_index>(found);
+  const branch_index made = lease_branch(s, shard, replica);
+  s.actions.back().floor = floor;
+  return made;
+}
+
+branch_index session_machine::lease_branch(step& s, router::shard_index shard, bool replica) {
+  const auto free = std::find_if(branches_.begin(), branches_.end(), [](const branch& b) { return b.state == branch_state::free; });
+  const auto free_slot = static_cast<std::size_t>(free - branches_.begin());
   if (free_slot == branches_.size()) branches_.emplace_back();
   branch& b = branches_[free_slot];
   b = branch{};
@@ -166,6 +169,18 @@ bool session_machine::place(step& s, const router::plan& plan, const router::rou
     }
   }
   const bool replica = may_use_replica(plan, r);
+  if (replica && env_.marks != nullptr) {
+    const auto place_on = [&](router::shard_index each) {
+      const bool enough = shows_enough(plan, each);
+      out.push_back(branch_for(s, each, enough, enough ? floor_of(plan, each) : steady_time::min()));
+    };
+    if (many != nullptr) {
+      std::for_each(many->begin(), many->end(), place_on);
+    } else {
+      place_on(shard);
+    }
+    return true;
+  }
   if (many != nullptr) {
     for (const router::shard_index each : *many) out.push_back(branch_for(s, each, replica));
     return true;
@@ -218,6 +233,7 @@ void session_machine::mark_use(const router::plan& plan, const router::route& r,
     if (!plan.writes.empty() && plan.writes.front() == "pg_catalog.pg_settings") b.dirty = true;
   }
   if (r.mode != router::access::write) return;
+  if (env_.marks != nullptr) note_changes(plan, used);
   const bool counts = !std::holds_alternative<router::to_any>(r.target) || plan.effect != router::session_effect::none;
   if (txn_.active) {
     txn_.primary_only = true;
@@ -295,11 +311,12 @@ bool session_machine::prepare(step& s, branch_index i) {
   return b.preparing == 0;
 }
 
-void session_machine::on_lease(step& s, branch_index i, backend_facts& facts, bool replica) {
+void session_machine::on_lease(step& s, branch_index i, backend_facts& facts, bool replica, steady_time shows) {
   branch& b = branches_[i];
   b.state = branch_state::ready;
   b.facts = &facts;
   b.replica = replica;
+  b.shows = shows;
   b.transaction = 'I';
   b.expected = std::move(facts.spare);
   b.expected.clear();

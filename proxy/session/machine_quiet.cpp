@@ -121,8 +121,11 @@ session_machine::verdict session_machine::control_answer(branch_index i, const p
       }
       control_->failed = true;
       return verdict::drop;
+    case from_server::data_row:
+      if (control_->token) note_position(i, frame.body);
+      return verdict::drop;
     case from_server::command_complete:
-      if (control_->failed || i != targets_.front() || control_->tagged) return verdict::drop;
+      if (control_->token || control_->failed || i != targets_.front() || control_->tagged) return verdict::drop;
       control_->tagged = true;
       if (control_->tag.empty()) {
         control_->reply.append(frame.bytes);

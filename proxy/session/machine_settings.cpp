@@ -14,6 +14,7 @@ void session_machine::end_transaction(bool committed) {
   }
   if (!committed) current_ = base;
   const bool chained = txn_.chained;
+  if (chained && changed_) publish_changes();
   const bool had_local = local_ != current_;
   local_ = current_;
   if (had_local || !committed) adopt_settings();

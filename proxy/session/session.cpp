@@ -164,6 +164,13 @@ void session::perform(step& s) {
       case action_kind::cancel:
         cancel_branch(a.branch);
         break;
+      case action_kind::recall:
+        recall(s);
+        break;
+      case action_kind::remember:
+        note_past().demanded = std::move(s.token);
+        s.token.clear();
+        break;
       case action_kind::doubt:
         if (a.branch < leases_.size() && leases_[a.branch].held) database_->server_trouble(leases_[a.branch].held->pool());
         break;

@@ -24,8 +24,19 @@ namespace pgbraid::proxy {
 
 class replication_relay;
 class served_database;
+struct chosen_server;
 struct read_floor;
 class worker;
+
+/// What the console tells of a client.
+struct session_description {
+  std::int32_t pid = 0;  ///< as its BackendKeyData told
+  std::string user, database;
+  std::string state;    ///< login, replication, idle, in transaction, running, waiting for a server
+  std::string servers;  ///< whose connections it holds
+  std::string kept_because;  ///< it keeps them between transactions; "" if it does not
+  bool in_transaction = false, wrote = false;
+};
 
 /// runs on: its worker.
 class session final : public boost::intrusive_ref_counter<session, boost::thread_unsafe_counter>,
@@ -52,6 +63,7 @@ class session final : public boost::intrusive_ref_counter<session, boost::thread
   void shut_down(bool now);
   [[nodiscard]] worker& owner() noexcept { return worker_; }
   [[nodiscard]] std::uint64_t id() const noexcept { return id_; }
+  [[nodiscard]] session_description describe() const;
   [[nodiscard]] bool logged_in() const noexcept { return machine_ != nullptr; }
   [[nodiscard]] std::int32_t cancel_key() const noexcept { return cancel_key_; }
 
@@ -65,6 +77,9 @@ class session final : public boost::intrusive_ref_counter<session, boost::thread
   /// What waited for a primary (see primary_wait) is to be tried again, respectively has waited for too long.
   void ask_again(branch_index branch);
   void waited_in_vain(branch_index branch, const protocol::error_report& why);
+  /// What waited for a replica (see replica_wait): false if none will do yet; respectively, it has waited long enough.
+  [[nodiscard]] bool try_replica(branch_index branch);
+  void go_on_without_replica(branch_index branch);
 
   void backend_readable(backend& b) override;
   void backend_writable(backend& b) override;
@@ -84,8 +99,10 @@ class session final : public boost::intrusive_ref_counter<session, boost::thread
     router::shard_index shard = 0;
     bool replica = false;
     bool wants_replica = false, may_wait = false;  ///< as asked for
-    bool waits = false;                            ///< stands in the database's primary_wait
+    bool waits = false;                            ///< stands in the database's primary_wait or replica_wait
     bool held_back = false;                        ///< nothing is read from it until the machine goes on with it
+    steady_time floor = steady_time::min();        ///< as asked for
+    steady_time shows = steady_time::min();        ///< of the replica that was chosen
   };
 
   void begin(served_database& database, const std::string& user, settings_ptr startup);
@@ -95,12 +112,19 @@ class session final : public boost::intrusive_ref_counter<session, boost::thread
   void perform(step& s);
   void run(step& s);
   void acquire(step& s, const action& a);
-  void ask_for_backend(step& s, branch_index branch, bool later);
+  enum class patience : std::uint8_t {
+    all,      ///< it waits for a replica, if it is to
+    none,     ///< not for a replica
+    primary,  ///< nor is the primary that is known the right one: it has just been lost
+  };
+  void ask_for_backend(step& s, branch_index branch, patience wait);
   void take_lease(step& s, branch_index branch, backend_ptr b);
   void leased(branch_index branch, backend_ptr b, const protocol::error_report* error);
   void fail_lease(step& s, branch_index branch, const protocol::error_report& why);
   [[nodiscard]] bool await_primary(branch_index branch, protocol::error_report& why);
-  [[nodiscard]] read_floor must_see(router::shard_index shard) const;
+  [[nodiscard]] read_floor must_see(const lease& l) const;
+  [[nodiscard]] bool await_replica(branch_index branch, const chosen_server& chosen);
+  void recall(step& s);
   void note_read(const lease& l);
   void lose(branch_index branch, std::string_view why);
   /// Parts for one call of sendmsg.
@@ -155,6 +179,7 @@ class session final : public boost::intrusive_ref_counter<session, boost::thread
   struct past {
     std::vector<steady_time> writes;          ///< by shard, the end of the last one; max: of unknown outcome
     std::vector<last_read> reads;             ///< by shard, on a replica; empty where nothing depends on it
+    consistency_token demanded;               ///< by tokens that it was given
     const server_pool* unsure_of = nullptr;   ///< the lost primary's pool that a write of unknown outcome went to
   };
   std::unique_ptr<past> past_;                ///< null until something of it is known

@@ -17,21 +17,21 @@ void session::acquire(step& s, const action& a) {
   l.shard = a.shard;
   l.wants_replica = a.replica;
   l.may_wait = a.may_wait;
+  l.floor = a.floor;
   l.asked_at = steady_time::min();
-  ask_for_backend(s, a.branch, a.later);
+  ask_for_backend(s, a.branch, a.later ? patience::primary : patience::all);
 }
 
-// `later`: the primary that is known has just been lost, and may not be known as lost yet; a replica will do at once.
-void session::ask_for_backend(step& s, branch_index branch, bool later) {
+void session::ask_for_backend(step& s, branch_index branch, patience wait) {
   lease& l = leases_[branch];
   p::error_report& refusal = worker_.refusal();
-  const chosen_server chosen =
-      database_->choose(l.shard, l.wants_replica, must_see(l.shard), machine_->user(), refusal);
+  const chosen_server chosen = database_->choose(l.shard, l.wants_replica, must_see(l), machine_->user(), refusal);
+  if (chosen.behind && wait == patience::all && await_replica(branch, chosen)) return;
   if (chosen.pool == nullptr) {
     if (chosen.no_primary && await_primary(branch, refusal)) return;
     return fail_lease(s, branch, refusal);
   }
-  if (later && !chosen.replica) {
+  if (wait == patience::primary && !chosen.replica) {
     const std::string& shard = database_->state().map->shards[l.shard];
     p::error_report lost = p::make_error(error_id::no_server, "primary", shard, "it has just been lost");
     if (await_primary(branch, lost)) return;
@@ -39,6 +39,7 @@ void session::ask_for_backend(step& s, branch_index branch, bool later) {
   l.pool = chosen.pool;
   l.replica = chosen.replica;
   l.restarts = chosen.restarts;
+  l.shows = chosen.shows;
   while (backend_ptr b = chosen.pool->take()) {
     b->holder = this;
     b->branch = branch;
@@ -60,7 +61,7 @@ void session::take_lease(step& s, branch_index branch, backend_ptr b) {
   if (!l.replica) note_outcome_known(l.shard, *l.pool);
   // Others have come for the same primary before or since.
   if (std::exchange(l.asked_at, steady_time::min()) != steady_time::min()) database_->waiting().let_go(l.shard);
-  machine_->on_lease(s, branch, facts, l.replica);
+  machine_->on_lease(s, branch, facts, l.replica, l.shows);
 }
 
 void session::leased(branch_index branch, backend_ptr b, const p::error_report* error) {
@@ -109,8 +110,32 @@ void session::ask_again(branch_index branch) {
   if (branch >= leases_.size() || !std::exchange(leases_[branch].waits, false) || closing_) return;
   step& s = worker_.scratch();
   s.clear();
-  ask_for_backend(s, branch, false);
+  ask_for_backend(s, branch, patience::none);
   run(s);
+}
+
+// The read waits for a replica that shows more, if it may.
+bool session::await_replica(branch_index branch, const chosen_server& chosen) {
+  const auto& config = database_->state().config;
+  const lease& l = leases_[branch];
+  if (config->reads.wait_for_replica.count() == 0) return false;
+  if (!database_->waiting_for_replicas().anybody(l.shard)) database_->look_at_servers(l.shard);
+  const steady_time now = std::chrono::steady_clock::now();
+  database_->waiting_for_replicas().add(session_ptr{this}, branch, l.shard, now + config->reads.wait_for_replica);
+  leases_[branch].waits = true;
+  return chosen.behind;
+}
+
+bool session::try_replica(branch_index branch) {
+  if (branch >= leases_.size() || !leases_[branch].waits || closing_) return true;
+  const lease& l = leases_[branch];
+  if (database_->choose(l.shard, true, must_see(l), machine_->user(), worker_.refusal()).behind) return false;
+  go_on_without_replica(branch);
+  return true;
+}
+
+void session::go_on_without_replica(branch_index branch) {
+  ask_again(branch);
 }
 
 void session::waited_in_vain(branch_index branch, const p::error_report& why) {
@@ -122,19 +147,42 @@ void session::waited_in_vain(branch_index branch, const p::error_report& why) {
 }
 
 // What a replica must show for this session to read from it.
-read_floor session::must_see(router::shard_index shard) const {
+read_floor session::must_see(const lease& l) const {
   read_floor floor;
+  floor.written = l.floor;
+  if (!past_) return floor;
+  if (!past_->demanded.empty() && l.shard < database_->state().shards.size()) {
+    const shard_state& shard = database_->state().shards[l.shard];
+    if (const wal_position* const demanded = position_in(past_->demanded, shard.system_identifier)) {
+      floor.timeline = demanded->timeline;
+      floor.position = demanded->lsn;
+    }
+  }
   const auto& config = database_->state().config;
   if (config && config->reads.consistency == config::consistency::eventual) return floor;
-  if (!past_) return floor;
-  if (shard < past_->writes.size()) floor.written = past_->writes[shard];
-  if (shard < past_->reads.size()) {
-    const last_read& read = past_->reads[shard];
+  // Where all sessions' writes count, its own are among them, each for its table; a write of unknown outcome is not.
+  const bool own = !config || config->reads.consistency == config::consistency::session;
+  if (l.shard < past_->writes.size() && (own || past_->writes[l.shard] == steady_time::max())) {
+    floor.written = std::max(floor.written, past_->writes[l.shard]);
+  }
+  if (l.shard < past_->reads.size()) {
+    const last_read& read = past_->reads[l.shard];
     floor.seen = read.ended;
     floor.seen_on = read.pool;
     floor.restarts = read.restarts;
   }
   return floor;
+}
+
+void session::recall(step& s) {
+  static const consistency_token nothing;
+  std::vector<router::shard_index> touched;
+  for (std::size_t i = 0; past_ && i < std::max(past_->writes.size(), past_->reads.size()); ++i) {
+    const bool wrote = i < past_->writes.size() && past_->writes[i] != steady_time::min();
+    const bool read = i < past_->reads.size() && past_->reads[i].pool != nullptr;
+    if (wrote || read) touched.push_back(static_cast<router::shard_index>(i));
+  }
+  machine_->on_recall(s, touched, past_ ? past_->demanded : nothing);
 }
 
 // Where there is a second replica, what has been seen on one decides about the other.
@@ -222,13 +270,37 @@ void session::release(const action& a) {
 void session::discard(branch_index branch) {
   if (branch >= leases_.size()) return;
   lease& l = leases_[branch];
-  if (l.waits) database_->waiting().remove(*this, branch);
+  if (l.waits) {
+    database_->waiting().remove(*this, branch);
+    database_->waiting_for_replicas().remove(*this, branch);
+  }
   if (l.asked) l.pool->withdraw(l.asked);
   if (l.held) {
     const backend_ptr b = std::move(l.held);
     b->pool().discard(*b);
   }
   l = lease{};
+}
+
+session_description session::describe() const {
+  session_description d;
+  d.pid = worker_.cancel_pid(id_);
+  d.state = relay_ != nullptr ? "replication" : "login";
+  if (database_ != nullptr) d.database = database_name();
+  if (!machine_) return d;
+  using activity = session_machine::activity;
+  d.user = machine_->user();
+  d.kept_because = machine_->pinned_because();
+  d.in_transaction = machine_->doing() != activity::idle;
+  d.state = machine_->doing() == activity::running ? "running" : d.in_transaction ? "in transaction" : "idle";
+  for (std::size_t i = 0; i < leases_.size(); ++i) {
+    const lease& l = leases_[i];
+    if (l.waits || l.asked) d.state = "waiting for a server";
+    if (!l.held) continue;
+    d.servers.append(d.servers.empty() ? "" : "; ").append(l.held->pool().endpoint().label);
+    d.wrote = d.wrote || machine_->may_have_written(static_cast<branch_index>(i));
+  }
+  return d;
 }
 
 }  // namespace pgbraid::proxy

@@ -1,7 +1,9 @@
 // What a session's state machine wants done: the values between it and the driver that owns the sockets.
 #pragma once
 
+#include "proxy/cluster/snapshot.hpp"
 #include "proxy/session/branch.hpp"
+#include "proxy/session/consistency_token.hpp"
 #include "router/topology.hpp"
 
 #include <cstddef>
@@ -21,6 +23,8 @@ enum class action_kind : std::uint8_t {
   hold,        ///< nothing more is read from the branch's backend until `resume`: what has come of it must wait
   resume,      ///< hand the branch's held-back bytes to on_backend again, and read on
   cancel,      ///< ask the branch's server to cancel what it runs for us
+  recall,      ///< tell what the session has written and must see; answered by on_recall
+  remember,    ///< from now on the session must see what step::token demands; an empty one: nothing any more
   doubt,       ///< the branch's server, taken for a primary, has refused a write as a standby does: have it asked who it is
   close        ///< close the client's connection once everything is sent
 };
@@ -38,6 +42,7 @@ struct action {
   const char* data = nullptr;  ///< bytes in the caller's buffer, valid until the event's actions are carried out
   std::size_t offset = 0;
   std::size_t size = 0;
+  steady_time floor = steady_time::min();  ///< acquire: when what is to be read was last written to, by anybody
 };
 
 /// Collects the actions of one event. One for each worker, reused.
@@ -45,6 +50,7 @@ struct step {
   std::vector<action> actions;
   std::string client_bytes;
   std::string backend_bytes;
+  consistency_token token;    ///< of the action `remember`
   std::size_t consumed = 0;   ///< bytes at the front of the client's input that are done with
   bool read_client = false;   ///< more bytes from the client are needed
   bool more_input = false;    ///< call on_client again with what is left of the input

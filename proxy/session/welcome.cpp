@@ -8,8 +8,10 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <chrono>
 #include <memory>
 #include <optional>
+#include <utility>
 
 namespace pgbraid::proxy {
 
@@ -17,6 +19,8 @@ namespace asio = boost::asio;
 namespace p = protocol;
 
 namespace {
+
+constexpr auto next_try = std::chrono::milliseconds{50};
 
 /// Brings the startup settings to a backend and notes what it reports of itself on the way.
 class collector final : public backend_holder {
@@ -92,42 +96,53 @@ class collector final : public backend_holder {
 std::string made_fatal(std::string_view frame) {
   p::error_fields_view fields;
   if (!p::decode(frame.substr(p::frame_header_size), fields)) return std::string{frame};
-  const p::error_field list[] = {{'S', "FATAL"}, {'V', "FATAL"}, {'C', fields.sqlstate()}, {'M', fields.message()}, {'D', fields.detail()}, {'H', fields.hint()}};
+  const p::error_field list[] = {{'S', "FATAL"},          {'V', "FATAL"},         {'C', fields.sqlstate()},
+                                 {'M', fields.message()}, {'D', fields.detail()}, {'H', fields.hint()}};
   std::string bytes;
   p::encode_error_response(bytes, list);
   return bytes;
 }
 
-}  // namespace
+// The primary, or a replica where there is none.
+chosen_server server_for(served_database& database, const std::string& user, bool replica_first,
+                         p::error_report& refusal) {
+  p::error_report ignored;
+  chosen_server chosen = database.choose(0, replica_first, {}, user, refusal);
+  if (chosen.pool == nullptr && !replica_first) chosen = database.choose(0, true, {}, user, ignored);
+  return chosen;
+}
 
-asio::awaitable<welcome_result> welcome_of(worker& owner, served_database& database, std::string user, settings_ptr startup) {
-  if (welcome_parameters known = database.find_welcome(user, startup.get())) co_return known;
-  p::error_report refusal;
-  chosen_server chosen = database.choose(0, false, {}, user, refusal);
-  if (chosen.pool == nullptr) {
-    p::error_report ignored;
-    chosen = database.choose(0, true, {}, user, ignored);
-  }
-  if (chosen.pool == nullptr) {
-    refusal.message = "cannot log in: " + refusal.message;
-    co_return refusal;
-  }
+// One server's answer.
+asio::awaitable<welcome_result> ask_server(worker& owner, served_database& database, const std::string& user,
+                                           settings_ptr startup, steady_time latest) {
   auto collecting = std::make_shared<collector>(owner.context());
-  backend_ptr b = chosen.pool->take();
-  while (!b) {
-    std::optional<p::error_report> failed;
-    auto on_lease = [&b, &failed, collecting](backend_ptr got, const p::error_report* error) {
-      b = std::move(got);
-      if (error != nullptr) failed = *error;
-      collecting->signal();
-    };
-    (void)chosen.pool->request(on_lease);
-    co_await collecting->wait();
+  asio::steady_timer pause{owner.context()};
+  chosen_server chosen;
+  backend_ptr b;
+  for (bool replica_first = false; !b;) {
+    p::error_report why;
+    chosen = server_for(database, user, replica_first, why);
+    if (chosen.pool == nullptr) why.message = "cannot log in: " + why.message;
+    if (chosen.pool != nullptr) b = chosen.pool->take();
+    if (chosen.pool != nullptr && !b) {
+      auto on_lease = [&b, &why, collecting](backend_ptr got, const p::error_report* error) {
+        b = std::move(got);
+        if (error != nullptr) why = *error;
+        collecting->signal();
+      };
+      (void)chosen.pool->request(on_lease);
+      co_await collecting->wait();
+      if (b) break;
+      database.server_trouble(*chosen.pool);
+      if (why.id != p::error_id::server_unreachable && why.id != p::error_id::server_lost) co_return why;
+      // Of a primary that is gone the control plane may not know yet.
+      if (!std::exchange(replica_first, true)) continue;
+    }
     if (b) break;
-    database.server_trouble(*chosen.pool);
-    const bool passing = failed->id == p::error_id::server_unreachable && !chosen.replica;
-    if (passing) chosen = database.choose(0, true, {}, user, refusal);
-    if (!passing || !chosen.replica) co_return *failed;
+    if (std::chrono::steady_clock::now() >= latest) co_return why;
+    pause.expires_after(next_try);
+    boost::system::error_code ignored;
+    co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
   }
   collecting->parameters = *chosen.pool->parameters;
   collecting->hold(b);
@@ -164,6 +179,21 @@ asio::awaitable<welcome_result> welcome_of(worker& owner, served_database& datab
   auto made = std::make_shared<const p::parameter_list>(std::move(collecting->parameters));
   database.store_welcome(user, startup, made);
   co_return made;
+}
+
+}  // namespace
+
+asio::awaitable<welcome_result> welcome_of(worker& owner, served_database& database, std::string user,
+                                           settings_ptr startup) {
+  if (welcome_parameters known = database.find_welcome(user, startup.get())) co_return known;
+  // As statements do, it waits for a server, and asks another one if that is lost.
+  const steady_time latest = std::chrono::steady_clock::now() + owner.options().failover.hold;
+  while (true) {
+    welcome_result told = co_await ask_server(owner, database, user, startup, latest);
+    const auto* const error = std::get_if<p::error_report>(&told);
+    const bool lost = error != nullptr && error->id == p::error_id::server_lost;
+    if (!lost || std::chrono::steady_clock::now() >= latest) co_return told;
+  }
 }
 
 }  // namespace pgbraid::proxy

@@ -31,15 +31,26 @@ served_database::served_database(worker& owner, database_state_ptr state)
       contexts_{owner.options().limits.max_parse},
       environment_{owner.settings(), owner.statements(), contexts_, std::move(state), owner.options().limits.max_message, owner.options().limits.max_statements,
                    500, owner.options().limits.max_gather},
-      waiting_{owner, owner.shared().waiting} {
+      waiting_{owner, owner.shared().waiting},
+      waiting_for_replicas_{owner} {
   environment_.random_record = &random_record;
   take_pool_options();
+  take_pauses();
 }
 
 void served_database::take_pool_options() {
   if (!environment_.state->config) return;
   environment_.max_backend_statements = environment_.state->config->pool.prepared_statements;
   environment_.pool_mode = environment_.state->config->pool.mode;
+  const bool global = environment_.state->config->reads.consistency == config::consistency::global;
+  const bool from_now_on = global && environment_.marks == nullptr;
+  environment_.marks = global ? &owner_.shared().marks : nullptr;
+  environment_.mark_seeds.clear();
+  for (const config::shard& shard : environment_.state->config->shards) {
+    environment_.mark_seeds.push_back(write_marks::seed_of(environment_.state->name, shard.name));
+    // Nobody has noted what was written until now.
+    if (from_now_on) environment_.marks->wrote_anything(environment_.mark_seeds.back(), std::chrono::steady_clock::now());
+  }
 }
 
 void served_database::update(database_state_ptr state) {
@@ -54,6 +65,7 @@ void served_database::update(database_state_ptr state) {
   if (state->schema != environment_.state->schema) owner_.statements().schema_changed();
   const database_state_ptr before = std::exchange(environment_.state, std::move(state));
   take_pool_options();
+  take_pauses();
   contexts_.update(environment_.state);
   if (before->config != environment_.state->config) take_over_pools(users);
   if (same_servers(*before, *environment_.state)) fence(*before);
@@ -61,6 +73,17 @@ void served_database::update(database_state_ptr state) {
   for (std::size_t i = 0; now->served && i < now->shards.size(); ++i) {
     if (now->shards[i].primary >= 0) waiting_.release(static_cast<router::shard_index>(i));
   }
+  if (!waiting_for_replicas_.anybody()) return;
+  waiting_for_replicas_.look();
+  for (std::size_t i = 0; i < now->shards.size(); ++i) {
+    const auto shard = static_cast<router::shard_index>(i);
+    if (waiting_for_replicas_.anybody(shard)) look_at_servers(shard);
+  }
+}
+
+void served_database::look_at_servers(router::shard_index shard) {
+  const std::vector<server_state>& servers = environment_.state->shards[shard].servers;
+  for (std::size_t k = 0; k < servers.size(); ++k) owner_.server_trouble(environment_.state->name, shard, k);
 }
 
 void served_database::take_limits(const config::limits& limits) {
@@ -119,12 +142,26 @@ chosen_server served_database::choose(router::shard_index index, bool replica, c
     return {};
   }
   const shard_state& shard = now.shards[index];
+  bool behind = false;
+  // A server that has been promoted since, as whoever gave the token knows: what is known here is out of date.
+  if (floor.timeline > shard.timeline) {
+    refusal = p::make_error(p::error_id::no_server, "primary", now.map->shards[index], fmt::format("none is known to be on timeline {}, which the session's consistency token is of", floor.timeline));
+    look_at_servers(index);
+    return {nullptr, false, 0, true};
+  }
   if (replica) {
-    if (const int found = choose_replica(shard, index, floor, user); found >= 0) return {&pool_of(index, static_cast<std::size_t>(found), user), true, shard.servers[static_cast<std::size_t>(found)].restarts};
-    if (now.map->replicas == router::replica_use::require && floor.written == steady_time::min()) {
+    if (const int found = choose_replica(shard, index, floor, user, behind); found >= 0) {
+      const server_state& server = shard.servers[static_cast<std::size_t>(found)];
+      return {&pool_of(index, static_cast<std::size_t>(found), user), true, server.restarts, false, false, server.safe_until};
+    }
+    if (now.map->replicas == router::replica_use::require && floor.written == steady_time::min() && floor.position == 0) {
       refusal = p::make_error(p::error_id::no_server, "replica", now.map->shards[index], "none is usable, and reads.replicas is \"require\"");
       return {};
     }
+  }
+  if (!paused_.empty() && paused_[index]) {
+    refusal = p::make_error(p::error_id::no_server, "primary", now.map->shards[index], "it is paused");
+    return {nullptr, false, 0, true};
   }
   if (shard.primary < 0) {
     std::string why = "none of its servers is known to be one";
@@ -134,7 +171,7 @@ chosen_server served_database::choose(router::shard_index index, bool replica, c
     refusal = p::make_error(p::error_id::no_server, "primary", now.map->shards[index], why);
     return {nullptr, false, 0, true};
   }
-  return {&pool_of(index, static_cast<std::size_t>(shard.primary), user)};
+  return {&pool_of(index, static_cast<std::size_t>(shard.primary), user), false, 0, false, behind};
 }
 
 int served_database::shard_of(const server_pool& pool) const noexcept {

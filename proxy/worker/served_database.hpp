@@ -7,6 +7,7 @@
 #include "proxy/session/machine.hpp"
 #include "proxy/session/routing_context.hpp"
 #include "proxy/worker/primary_wait.hpp"
+#include "proxy/worker/replica_wait.hpp"
 
 #include <map>
 #include <memory>
@@ -26,6 +27,9 @@ struct read_floor {
   steady_time seen = steady_time::min();
   const server_pool* seen_on = nullptr;
   unsigned restarts = 0;
+  // A token's demand; none if `position` is 0.
+  std::uint32_t timeline = 0;
+  std::uint64_t position = 0;
 };
 
 struct chosen_server {
@@ -33,6 +37,8 @@ struct chosen_server {
   bool replica = false;
   unsigned restarts = 0;         ///< replica: how often it has gone back so far
   bool no_primary = false;       ///< none is, since the shard has no primary at present
+  bool behind = false;           ///< it is no replica, since those that are usable do not show enough yet
+  steady_time shows = steady_time::min();  ///< replica: its safe_until
 };
 
 /// What a client is told of the server when it logs in, by its startup settings.
@@ -48,6 +54,13 @@ class served_database {
   /// What time brings to those that wait for a primary, and to connections of drained servers.
   void tick(steady_time now);
   [[nodiscard]] primary_wait& waiting() noexcept { return waiting_; }
+  [[nodiscard]] replica_wait& waiting_for_replicas() noexcept { return waiting_for_replicas_; }
+  /// Somebody waits for what the control plane will see next of this shard.
+  void look_at_servers(router::shard_index shard);
+  /// See pauses.
+  void take_pauses();
+  /// Connections to this shard's primary that are in use here.
+  [[nodiscard]] unsigned primary_in_use(const std::string& shard) const;
   /// limits.* of a new topology.
   void take_limits(const config::limits& limits);
   [[nodiscard]] const database_state& state() const noexcept { return *environment_.state; }
@@ -75,8 +88,9 @@ class served_database {
   [[nodiscard]] server_pool& pool_of(router::shard_index shard, std::size_t server, const std::string& user);
   /// Brings the topology's limits to a pool of `user`'s and to its budget.
   void configure(server_pool& pool, const std::string& user);
-  [[nodiscard]] int choose_replica(const shard_state& shard, router::shard_index index, const read_floor& floor, const std::string& user);
-  [[nodiscard]] std::uint64_t rank(router::shard_index shard, std::size_t server, unsigned weight, const std::string& user);
+  /// -1: none; `behind` says whether there are some that do not show enough.
+  [[nodiscard]] int choose_replica(const shard_state& shard, router::shard_index index, const read_floor& floor, const std::string& user, bool& behind);
+  [[nodiscard]] std::uint64_t rank(router::shard_index shard, std::size_t index, const server_state& server, std::uint32_t fastest, const std::string& user);
 
   worker& owner_;
   routing_contexts contexts_;
@@ -91,8 +105,11 @@ class served_database {
   };
   std::map<std::string, std::vector<welcome>> welcomes_;
   std::vector<std::vector<std::int64_t>> credits_;  ///< by shard and server: how far each is behind its share
+  std::vector<bool> paused_;                        ///< by shard; empty: none is
+  std::vector<std::size_t> candidates_;             ///< of the choice under way
   std::minstd_rand random_{std::random_device{}()};
   primary_wait waiting_;
+  replica_wait waiting_for_replicas_;
 };
 
 }  // namespace pgbraid::proxy

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace pgbraid::proxy {
 
@@ -74,12 +75,41 @@ bool served_database::same_servers(const database_state& a, const database_state
                     same_shard);
 }
 
+void served_database::take_pauses() {
+  const auto& config = environment_.state->config;
+  const std::vector<bool> before = std::exchange(paused_, {});
+  for (std::size_t i = 0; config && i < config->shards.size(); ++i) {
+    if (!owner_.shared().paused.is_paused(environment_.state->name, config->shards[i].name)) continue;
+    paused_.resize(config->shards.size());
+    paused_[i] = true;
+  }
+  for (std::size_t i = 0; i < before.size(); ++i) {
+    if (before[i] && (paused_.empty() || (i < paused_.size() && !paused_[i]))) waiting_.let_go(static_cast<router::shard_index>(i));
+  }
+}
+
+unsigned served_database::primary_in_use(const std::string& shard) const {
+  const database_state& state = *environment_.state;
+  unsigned sum = 0;
+  for (std::size_t i = 0; state.config && i < state.shards.size() && i < state.config->shards.size(); ++i) {
+    const int primary = state.shards[i].primary;
+    if (state.config->shards[i].name != shard || primary < 0) continue;
+    for (const auto& [user, shards] : pools_) {
+      if (i >= shards.size() || static_cast<std::size_t>(primary) >= shards[i].size()) continue;
+      const server_pool* const pool = shards[i][static_cast<std::size_t>(primary)];
+      if (pool != nullptr) sum += pool->in_use();
+    }
+  }
+  return sum;
+}
+
 void served_database::tick(steady_time now) {
   waiting_.tick(now, *environment_.state);
   const database_state& state = *environment_.state;
   for (std::size_t i = 0; i < state.shards.size(); ++i) {
     for (std::size_t k = 0; k < state.shards[i].servers.size(); ++k) {
-      if (!state.shards[i].servers[k].drained) continue;
+      const bool paused = i < paused_.size() && paused_[i] && static_cast<int>(k) == state.shards[i].primary;
+      if (!state.shards[i].servers[k].drained && !paused) continue;
       for (const auto& [user, shards] : pools_) {
         if (i < shards.size() && k < shards[i].size() && shards[i][k] != nullptr) shards[i][k]->close_idle();
       }

@@ -7,7 +7,9 @@
 #include "proxy/cluster/monitor.hpp"
 #include "proxy/cluster/snapshot.hpp"
 #include "proxy/session/statement.hpp"
+#include "proxy/session/write_marks.hpp"
 #include "proxy/worker/client_counts.hpp"
+#include "proxy/worker/pauses.hpp"
 #include "proxy/worker/waiting_counts.hpp"
 #include "proxy/worker/tls_context.hpp"
 
@@ -41,6 +43,8 @@ struct shared_state {
   statement_memory statements;
   client_counts users_clients, databases_clients;
   waiting_counts waiting;
+  pauses paused;
+  write_marks marks{std::chrono::steady_clock::now()};
 
   /// The topology in force. runs on: any thread.
   [[nodiscard]] std::shared_ptr<const config::topology> topology() const;

@@ -218,6 +218,10 @@ void worker::note_promoted(server_pool& pool) {
   for (session& s : sessions_) s.note_promoted(pool);
 }
 
+void worker::take_pauses() {
+  for (auto& [name, database] : databases_) database->take_pauses();
+}
+
 void worker::server_trouble(const std::string& database, std::size_t shard, std::size_t server) {
   shared_.control_plane->notice_server_trouble(database, shard, server);
 }

@@ -83,6 +83,12 @@ class worker {
   void cut(server_pool& pool, const std::string& why);
   /// Connections to this pool's server were made while it was a standby, which it is no more.
   void note_promoted(server_pool& pool);
+  /// Shards have been paused, or are no longer.
+  void take_pauses();
+  template <class Visit>
+  void for_each_session(Visit visit) const {
+    for (const session& s : sessions_) visit(s);
+  }
   /// Now, to a tenth of a second.
   [[nodiscard]] std::chrono::steady_clock::time_point coarse_now() const noexcept { return coarse_now_; }
 

@@ -96,8 +96,9 @@ std::variant<fixed_target, keyed_target> combine_targets(std::vector<plan>& plan
   return keyed;
 }
 
-void append_new(std::vector<std::string>& list, const std::vector<std::string>& more) {
-  for (const std::string& name : more) {
+template <class Name>
+void append_new(std::vector<Name>& list, const std::vector<Name>& more) {
+  for (const Name& name : more) {
     if (std::find(list.begin(), list.end(), name) == list.end()) list.push_back(name);
   }
 }
@@ -118,7 +119,12 @@ plan combine(std::vector<plan> plans, const plan_context& context) {
   plan out;
   combine_effects(plans, out);
   out.mode = access::read;
+  out.reads_more = out.writes_more = false;
   for (const plan& p : plans) {
+    out.reads_more = out.reads_more || p.reads_more;
+    out.writes_more = out.writes_more || p.writes_more;
+    append_new(out.read_marks, p.read_marks);
+    append_new(out.write_marks, p.write_marks);
     if (p.mode == access::write) out.mode = access::write;
     out.needs_primary = out.needs_primary || p.needs_primary;
     out.transaction_dependent = out.transaction_dependent || p.transaction_dependent;
@@ -132,7 +138,10 @@ plan combine(std::vector<plan> plans, const plan_context& context) {
   }
   out.statement_count = static_cast<std::uint32_t>(plans.size());
   out.reason = std::to_string(plans.size()) + " statements in one text";
-  if (one_shard) {
+  const bool own_setting = std::any_of(plans.begin(), plans.end(), [](const plan& p) { return p.variable.name.starts_with("pgbraid."); });
+  if (own_setting) {
+    out.where = refusal(not_together("one of them is for pgbraid itself, which the server would not know"));
+  } else if (one_shard) {
     out.where = fixed_target{to_shard{0}};
   } else {
     out.where = combine_targets(plans);

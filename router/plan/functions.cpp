@@ -182,7 +182,11 @@ void function_reader::note_call(const sql::expr& call) {
       not_a_read(quoted(name) + " is volatile");
     }
   }
-  if (has_prefix(text_query_prefixes, name)) {
+  const bool large_object = name.starts_with("lo_") || name == "lowrite" || name == "loread";
+  const bool text_query = has_prefix(text_query_prefixes, name);
+  if (traits == nullptr || traits->any_user_code || text_query || large_object) facts_.reads_more = true;
+  if (traits == nullptr || text_query || large_object || (traits->any_volatile && !traits->pg_catalog_only)) facts_.writes_more = true;
+  if (text_query) {
     set_once(facts_.user_code, quoted(name));
     set_once(facts_.spread_user_code, quoted(name));
   }
@@ -205,11 +209,16 @@ void function_reader::note_call(const sql::expr& call) {
   }
   if (name == "currval" || name == "lastval") facts_.sequence_memory = true;
   if (name == "setseed") set_once(facts_.pins, "setseed()");
+  if (name == "set_config" && !call.children.empty() && call.children[0] != nullptr && call.children[0]->text.starts_with("pgbraid.")) facts_.own_setting = true;
   if (name == "set_config" && !shows_in_settings(call)) set_once(facts_.pins, "set_config() of a custom setting");
 }
 
 void function_reader::note_operator(const sql::qualified_name& symbol) {
   if (symbol.empty()) return;
+  if (context_.schema->code_operators.contains(symbol.back())) {
+    facts_.reads_more = true;
+    facts_.writes_more = facts_.writes_more || context_.schema->volatile_operators.contains(symbol.back());
+  }
   if (context_.schema->volatile_operators.contains(symbol.back())) {
     not_a_read("operator " + symbol.back() + " is volatile");
     set_once(facts_.not_replicable, "operator " + symbol.back());

@@ -22,6 +22,9 @@ struct function_facts {
   bool needs_primary = false;  ///< asks for the server's own identity or state
   bool transaction_dependent = false;
   bool designated = false;  ///< reads the catalog: the designated shard's answer is the one that clients know
+  bool own_setting = false;  ///< set_config() of a setting of pgbraid's own, which no server knows
+  bool reads_more = false;   ///< may read tables that the statement does not name
+  bool writes_more = false;  ///< may write to such
   bool measures_shard = false;  ///< and what it tells may be of that shard's own tables
 };
 

@@ -11,6 +11,7 @@
 #include "router/plan/planner.hpp"
 #include "router/plan/refusals.hpp"
 #include "router/plan/statements.hpp"
+#include "router/plan/table_marks.hpp"
 #include "router/plan/targets.hpp"
 #include "router/sql/parser.hpp"
 
@@ -116,6 +117,7 @@ class statement_planner {
     out.sequence_memory = a.functions.sequence_memory;
     if (leaves_state && out.effect == session_effect::none) out.effect = session_effect::user_code;
     list_tables(a, out);
+    mark_tables(a, context_, out);
     if (one_shard()) {
       out.where = fixed_target{to_shard{0}};
       out.reason = "one shard";
@@ -123,6 +125,10 @@ class statement_planner {
       chosen_target chosen = choose_target(a, context_, concatenate, what);
       out.where = std::move(chosen.where);
       out.reason = std::move(chosen.reason);
+    }
+    if (a.functions.own_setting) {
+      out.where = refusal(protocol::with_hint(refuse_session("set_config() of a setting of pgbraid", "no server knows it"),
+                                              "Use SET, in a statement of its own."));
     }
     out.reason += why.empty() ? "; a read" : "; a write: " + why;
     if (out.mode == access::read && out.needs_primary) out.reason += " that only a primary can answer";
@@ -138,6 +144,7 @@ class statement_planner {
       copy_table(s, out);
     }
     if (!to_client) out.mode = access::write;
+    out.writes_more = out.writes_more || !s.arguments.empty();
     // A file or a program belongs to one server's machine.
     const bool server_side = c.program || !c.file.empty();
     if (server_side && !one_shard()) {
@@ -228,6 +235,7 @@ class statement_planner {
 
   void other(const sql::statement& s, plan& out) {
     out.mode = harmless(s.kind) ? access::read : access::write;
+    out.reads_more = out.writes_more = !changes_no_table(s.kind);
     out.needs_primary = s.kind == kind::show || s.kind == kind::deallocate;
     out.user_code = s.kind == kind::do_ || s.kind == kind::call || s.kind == kind::execute;
     // What was not understood of it cannot be said again on another server.

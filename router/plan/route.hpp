@@ -166,11 +166,17 @@ struct plan {
   std::string inner_text;                  ///< prepare: the prepared statement's own text
   std::uint32_t statement_count = 1;       ///< statements in the text
   std::vector<std::string> reads, writes;  ///< tables, "schema.name"
+  // What consistency among all sessions goes by: table_mark() of the tables whose rows it may see, respectively change.
+  std::vector<std::uint32_t> read_marks, write_marks;
+  bool reads_more = true, writes_more = true;  ///< and those of others, which nobody knows
   std::shared_ptr<const copy_layout> copy;  ///< COPY FROM STDIN whose rows go to their own shards; null for all else
   std::shared_ptr<const merge_order> merge;  ///< a read that is gathered, whose shards' rows may be merged instead; null for all else
   std::string reason;                      ///< one line for `pgbraid route`: why this way
 };
 using plan_ptr = std::shared_ptr<const plan>;
+
+/// A table's name ("schema.name") as a number; two names may share one.
+[[nodiscard]] std::uint32_t table_mark(std::string_view full_name) noexcept;
 
 /// Everything a plan depends on beside the text.
 struct plan_context {

@@ -264,6 +264,20 @@ bool harmless(kind k) noexcept {
   }
 }
 
+bool changes_no_table(kind k) noexcept {
+  switch (k) {
+    case kind::prepare:
+    case kind::listen:
+    case kind::unlisten:
+    case kind::notify:
+    case kind::lock:
+    case kind::checkpoint:
+      return true;
+    default:
+      return harmless(k);
+  }
+}
+
 fixed_target session_target(const sql::statement& s) {
   const std::string tag = tag_of(s);
   switch (s.kind) {

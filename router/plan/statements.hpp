@@ -17,6 +17,9 @@ namespace pgbraid::router {
 /// True for kinds that do not write, whatever they say: transaction control, settings, cursors.
 [[nodiscard]] bool harmless(sql::statement_kind kind) noexcept;
 
+/// True for kinds after which every table's rows are what they were before, triggers and all.
+[[nodiscard]] bool changes_no_table(sql::statement_kind kind) noexcept;
+
 /// Over several shards: where a statement that is no query goes. Statements about the session itself (transactions,
 /// settings, prepared statements) go to any shard: the session carries them out.
 [[nodiscard]] fixed_target session_target(const sql::statement& s);

@@ -2,6 +2,7 @@
 
 import random
 import threading
+import time
 
 import psycopg2
 
@@ -68,9 +69,9 @@ class HistoryClient(threading.Thread):
         except psycopg2.Error:
             self.connection = None
 
-    def note(self, kind, key, value, outcome="ok", server=""):
+    def note(self, kind, key, value, outcome="ok", server="", began=0.0):
         replica = bool(server) and server not in self.primaries
-        self.events.append(Event(self.number, kind, key, value, outcome, server, replica, len(self.events)))
+        self.events.append(Event(self.number, kind, key, value, outcome, server, replica, len(self.events), began, time.monotonic()))
 
     def change(self, kind, key, value, sql, arguments):
         committing = False
@@ -99,12 +100,13 @@ class HistoryClient(threading.Thread):
         self.change("append", key, item, "UPDATE lists SET items = items || %s::bigint WHERE id = %s", (item, key))
 
     def ask(self, kind, key, sql):
+        began = time.monotonic()
         with self.connection.cursor() as cursor:
             cursor.execute(sql, (key,))
             value, server = cursor.fetchone()
         if not self.connection.autocommit:
             self.connection.commit()
-        self.note(kind, key, value, server=server)
+        self.note(kind, key, value, server=server, began=began)
 
     def read_own(self):
         self.ask("read register", self.number, f"SELECT value, {SERVER} FROM registers WHERE id = %s")

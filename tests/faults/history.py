@@ -4,8 +4,10 @@ Two kinds of objects. A register belongs to one client, which writes 1, 2, 3, ..
 everybody appends items that nobody else has; the server orders them. From what was acknowledged, what was read and what is
 there in the end the checker finds: acknowledged writes that are lost, writes that were done twice, reads that do not show
 their own client's last acknowledged write, and reads on a replica that show less than that client has seen before on one.
+Where all clients' writes count (`among_all`), a read that began after anybody's write was acknowledged must show it.
 """
 
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
@@ -22,6 +24,8 @@ class Event:
     server: str = ""  # that a read was answered by
     replica: bool = False  # it was none of those that were ever primary
     number: int = 0  # how many the client had done before
+    began: float = 0.0  # seconds of one clock for all clients
+    ended: float = 0.0
 
 
 @dataclass
@@ -36,9 +40,9 @@ def is_prefix(short, whole):
     return list(whole[:len(short)]) == list(short)
 
 
-def check(events, final):
+def check(events, final, among_all=False):
     """Every violation, as a line of text; none is what is promised."""
-    found = []
+    found = _check_among_all(events) if among_all else []
     by_client = defaultdict(list)
     for event in events:
         by_client[event.client].append(event)
@@ -80,6 +84,26 @@ def _check_client(client, events):
                 found.append(f"non-monotonic read: {where} gave {len(e.value)} items after {len(before)} were seen")
             if e.replica:
                 seen_items[e.key] = max(before, list(e.value), key=len)
+    return found
+
+
+def _check_among_all(events):
+    """What was acknowledged to anybody before a read began is seen by it."""
+    found = []
+    acknowledged = defaultdict(list)  # (kind, key) -> (when, value), in order
+    for e in sorted(events, key=lambda e: e.ended):
+        if e.kind in ("write", "append") and e.outcome == "ok":
+            acknowledged[e.kind, e.key].append((e.ended, e.value))
+    for e in events:
+        if e.outcome != "ok" or not e.kind.startswith("read "):
+            continue
+        register = e.kind == "read register"
+        known = acknowledged["write" if register else "append", e.key]
+        before = [value for _, value in known[:bisect_left(known, (e.began,))]]
+        missing = [value for value in before if value > e.value] if register else sorted(set(before) - set(e.value))
+        if missing:
+            found.append(f"stale read among all: client {e.client}, operation {e.number} on {e.server}: {e.kind} {e.key} gave "
+                         f"{e.value if register else len(e.value)}, without {missing[:3]}, acknowledged before it began")
     return found
 
 

@@ -86,9 +86,10 @@ class Running:
         return total
 
 
-def test_under_faults(servers, start_braid_before):
-    print(f"\nseed {SEED} (PGBRAID_HISTORY_SEED), {SECONDS} s")
-    braid, proxies = start_braid_before(servers)
+@pytest.mark.parametrize("consistency", ["session", "global"])
+def test_under_faults(servers, start_braid_before, consistency):
+    print(f"\nseed {SEED} (PGBRAID_HISTORY_SEED), {SECONDS} s, {consistency}")
+    braid, proxies = start_braid_before(servers, reads={"consistency": consistency, "treat_as_read": ["current_setting"]})
     injector = Injector(servers, proxies, SEED, braid)
     injector.wait_for_replicas()
     with Running(braid, injector.primaries, pause=0.01) as running:
@@ -101,7 +102,7 @@ def test_under_faults(servers, start_braid_before):
         injector.fail_over()
         wait_until(running.advance(), 90, f"seed {SEED}: all go on after the last failover")
     events = running.events()
-    found = check(events, final_state(injector.primary))
+    found = check(events, final_state(injector.primary), among_all=consistency == "global")
     assert not found, f"seed {SEED}, faults {injector.told}: {len(found)} violations of {len(events)} operations: {found[:10]}"
     on_replicas = sum(e.replica for e in events)
     print(f"{len(events)} operations, {on_replicas} reads on servers that were never primary, errors {running.errors()}, faults {injector.told}")
@@ -116,22 +117,23 @@ def test_without_epochs_it_finds_stale_reads(servers, start_braid_before):
         def found():
             running.must_live()
             done = [e for c in running.all for e in list(c.events)]
-            kinds = {line.split(":")[0] for line in check(done, Final())}
-            return {"stale own read", "non-monotonic read"} <= kinds
+            kinds = {line.split(":")[0] for line in check(done, Final(), among_all=True)}
+            return {"stale own read", "non-monotonic read", "stale read among all"} <= kinds
         wait_until(found, 60, "stale and non-monotonic reads are found", every=0.5)
     servers[1].query("SELECT pg_wal_replay_resume()")
 
 
-def test_with_epochs_there_are_none(servers, start_braid_before):
-    """The same with consistency: session, and reads do go to the replicas."""
-    braid, _ = start_braid_before(servers)
+@pytest.mark.parametrize("consistency", ["session", "global"])
+def test_with_epochs_there_are_none(servers, start_braid_before, consistency):
+    """The same with the promise, and reads do go to the replicas."""
+    braid, _ = start_braid_before(servers, reads={"consistency": consistency, "treat_as_read": ["current_setting"]})
     servers[1].query("SELECT pg_wal_replay_pause()")
     with Running(braid, {servers[0].name}, pause=0.02, seed="paused") as running:
         wait_until(lambda: running.must_live() and sum(len(c.events) for c in running.all) > 2000, 60, "enough is done")
         servers[1].query("SELECT pg_wal_replay_resume()")
         wait_until(running.advance(), 30, "all go on")
     events = running.events()
-    assert check(events, final_state(servers[0])) == []
+    assert check(events, final_state(servers[0]), among_all=consistency == "global") == []
     assert sum(e.replica for e in events) > 100
     assert running.errors() == {}
 
@@ -155,6 +157,18 @@ def events_of(*rows):
 ])
 def test_each_violation_is_seen(words, events, final):
     assert [line for line in check(events, final) if line.startswith(words)]
+
+
+def test_reads_that_miss_others_writes_are_seen():
+    """The write of another client was acknowledged before the read began, or after: only the first is a violation."""
+    write = Event(1, "write", 1, 4, began=1.0, ended=2.0)
+    append = Event(1, "append", 7, 40, number=1, began=2.0, ended=3.0)
+    def stale(kind, key, value, began):
+        return check([write, append, Event(2, kind, key, value, began=began, ended=9.0)], Final({1: 4}, {7: [40]}), among_all=True)
+    assert stale("read register", 1, 3, began=2.5)[0].startswith("stale read among all")
+    assert stale("read list", 7, [], began=3.5)[0].startswith("stale read among all")
+    assert stale("read register", 1, 3, began=1.5) == stale("read list", 7, [], began=2.5) == []
+    assert stale("read register", 1, 4, began=2.5) == stale("read list", 7, [40], began=3.5) == []
 
 
 def test_what_is_right_is_not_complained_of():

@@ -19,6 +19,7 @@ class FaultProxy:
         self._paused = False
         self._servers, self._ends_with_answer = set(), False
         self._trap = None
+        self._delay, self._clock = 0, threading.Event()
         self._commands, self._lock = [], threading.Lock()
         self.port = None
         self._listen(0)
@@ -44,6 +45,10 @@ class FaultProxy:
 
     def resume(self):
         self._call(lambda: self._set_paused(False))
+
+    def delay(self, seconds):
+        """Answers take so much longer: a slow network. All connections of this proxy share it."""
+        self._call(lambda: setattr(self, "_delay", seconds))
 
     def cut(self):
         """Resets every open connection."""
@@ -167,6 +172,8 @@ class FaultProxy:
             data = source.recv(65536)
             if data and self._sprung(source, data):
                 return
+            if data and source in self._servers and self._delay:
+                self._clock.wait(self._delay)
             if data and source in self._servers and self._ends_with_answer:
                 self._ends_with_answer = False
                 self._peers[source].setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)

@@ -148,3 +148,37 @@ def test_own_writes_in_default_transactions(shard, start_braid):
         wait_until(on_a_replica, 20, "reads leave the primary when a replica has caught up")
     assert answered[shard.primary.name] > 0
     connection.close()
+
+
+def test_the_own_zone_comes_first(shard, start_braid):
+    """Reads stay in pgbraid's own zone while a replica there will do."""
+    topology = plain_topology(shard.servers, zone="east", reads={"treat_as_read": ["current_setting"], "consistency": "eventual", "choose": "round_robin"})
+    listed = topology["databases"]["shop"]["servers"]
+    for place, (server, zone) in enumerate(zip(shard.replicas, ("west", "east")), 1):
+        listed[place] = {"host": "127.0.0.1", "port": server.port, "zone": zone}
+    braid = start_braid(topology)
+    wait_until(usable(braid, shard), 20, "both replicas are known")
+    connection = braid.connect(autocommit=True)
+    assert {ask(connection) for _ in range(10)} == {shard.replicas[1].name}
+    listed[2]["drain"] = True
+    braid.write(topology)
+    braid.reload()
+    wait_until(lambda: ask(connection) == shard.replicas[0].name, 20, "another zone is better than none")
+    connection.close()
+
+
+def test_a_slow_replica_gets_less(shard, start_braid, fault_proxy):
+    """least_outstanding: a replica that takes much longer to answer is asked when the other has more to do."""
+    proxy = fault_proxy(shard.replicas[0].port)
+    proxy.delay(0.1)
+    braid = start_braid(plain_topology([shard.primary, proxy, shard.replicas[1]], workers=1,
+                                       reads={"treat_as_read": ["current_setting"], "consistency": "eventual"}))
+    both = lambda: all(f"{s.address} is a replica, usable" in braid.log() for s in (proxy, shard.replicas[1]))  # noqa: E731
+    wait_until(both, 20, "both replicas are known")
+    connection = braid.connect(autocommit=True)
+    fast, slow = shard.replicas[1].name, shard.replicas[0].name
+    # The mean of its answers must have come so far first.
+    wait_until(lambda: {ask(connection) for _ in range(8)} == {fast}, 20, "reads go to the fast one")
+    proxy.delay(0)
+    wait_until(lambda: {ask(connection) for _ in range(8)} == {fast, slow}, 20, "both are used again")
+    connection.close()

@@ -372,3 +372,35 @@ def test_a_replica_that_lacks_too_much_is_no_primary(shard, start_braid):
     wait_until(lambda: who(connection) == replica.name, 20, "any loss will do")
     assert re.search(rf"{replica.address} lacks \d+ bytes", braid.log())
     connection.close()
+
+
+def test_a_login_waits_too(start_braid):
+    """A client with settings nobody has used yet comes while no server is there: it is let in when one is."""
+    servers = Cluster(shards=1, replicas=0)
+    try:
+        primary = servers.start().shards[0].primary
+        braid = start_braid(plain_topology([primary], failover={"hold": "60s"}))
+        braid.connect().close()
+        primary.stop("immediate")
+        wait_until(lost(braid, primary), 20, "the primary's end is seen")
+        coming = Later(lambda: braid.connect(autocommit=True, options="-c work_mem=5MB", connect_timeout=60))
+        # It stands in line like a statement of somebody who is there already would; who may not wait is told at once.
+        assert coming.is_alive()
+        primary.start()
+        connection = coming.result()
+        assert who(connection, "SHOW work_mem") == "5MB"
+        connection.close()
+
+        topology = braid.topology
+        topology["failover"]["hold"] = 0
+        braid.write(topology)
+        mark = braid.log_mark()
+        braid.reload()
+        wait_until(lambda: braid.log(mark).rstrip().endswith("reloaded"), 20, "nothing is held any more")
+        mark = braid.log_mark()
+        primary.stop("immediate")
+        wait_until(lambda: "is lost" in braid.log(mark), 20, "its end is seen again")
+        with pytest.raises(psycopg2.OperationalError, match="cannot log in: no primary of shard"):
+            braid.connect(options="-c work_mem=6MB")
+    finally:
+        servers.stop()

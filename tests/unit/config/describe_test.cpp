@@ -70,6 +70,7 @@ databases:
       replicas: prefer
       max_lag: 16MB
       consistency: session
+      wait_for_replica: 0
       choose: least_outstanding
       treat_as_read: []
       treat_as_write: []

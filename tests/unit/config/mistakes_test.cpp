@@ -73,7 +73,6 @@ TEST_CASE("wrong kinds say what was expected and what was found") {
       {"admin: {http: \"9632\", users: postgres}",
        {"t:3:9: warning: admin.http has no effect yet",
         "t:3:15: error: admin.http: expected an address as host:port, found \"9632\"",
-        "t:3:23: warning: admin.users has no effect yet",
         "t:3:30: error: admin.users: expected a list of texts, found \"postgres\""}},
   });
   CHECK(told("[a]") == texts{"t: warning: no users are given, and auth.method is not trust: nobody can log in",

@@ -166,8 +166,8 @@ TEST_CASE("sharding") {
 
 TEST_CASE("reads and pool") {
   check_mistakes({
-      {"{servers: [h], reads: {consistency: global}}",
-       {"t:2:52: error: databases.d.reads.consistency: global is not supported yet"}},
+      {"{servers: [h], reads: {wait_for_replica: 11s}}",
+       {"t:2:57: error: databases.d.reads.wait_for_replica: expected a time from 0 to 10s, found \"11s\""}},
       {"{servers: [h], reads: {max_lag: lots}}",
        {"t:2:48: error: databases.d.reads.max_lag: expected none, a size as 16MB, or a time as 5s, found \"lots\""}},
       {"{servers: [h], reads: {max_lag: 16}}",

@@ -23,14 +23,14 @@ pg_row row(std::vector<const char*> values) {
 catalog_answers small() {
   catalog_answers a;
   a.schemas = {row({"public"}), row({"pg_catalog"})};
-  a.relations = {row({"16400", "public", "orders", "r", "p", "f"}), row({"16410", "public", "scratch", "r", "u", "t"}),
-                 row({"1259", "pg_catalog", "pg_class", "r", "p", "f"})};
+  a.relations = {row({"16400", "public", "orders", "r", "p", "f", "t"}), row({"16410", "public", "scratch", "r", "u", "t", "f"}),
+                 row({"1259", "pg_catalog", "pg_class", "r", "p", "f", "f"})};
   a.columns = {
       row({"16400", "customer_id", "23", "-1", "t", "f", "f", nullptr, "f", "f", "t", "f"}), row({"16400", "state", "16500", "-1", "t", "t", "f", nullptr, "f", "f", "t", "f"}),
       row({"16400", "total", "1700", "655366", "t", "f", "t", "1700", "f", "f", "t", "f"}), row({"99999", "lost", "23", "-1", "t", "f", "f", nullptr, "f", "f", "t", "f"})};
   a.functions = {row({"lower", "f", "f", "f", "f", "f", "f", "t"}), row({"random", "t", "f", "f", "f", "f", "f", "t"}),
                  row({"count", "f", "f", "f", "t", "f", "f", "t"}), row({"mine", "f", "t", "t", "f", "f", "t", "f"})};
-  a.operators = {row({"=~", "t", "t"}), row({"<->", "t", "f"})};
+  a.operators = {row({"=~", "t", "t", "t"}), row({"<->", "t", "f", "f"})};
   a.types = {row({"16500", "public", "mood", nullptr}), row({"16501", "public", "_mood", "16500"})};
   a.collations = {row({"german"})};
   a.user_casts = {row({"f"})};
@@ -304,7 +304,7 @@ TEST_CASE("the shards' catalogs become one") {
   }
   SECTION("an unsharded table is described by the shard where it lives") {
     map.unsharded = {{"public.flags", 1}};
-    second.relations.push_back(row({"17000", "public", "flags", "r", "p", "f"}));
+    second.relations.push_back(row({"17000", "public", "flags", "r", "p", "f", "f"}));
     second.columns.push_back(row({"17000", "on_", "16", "-1", "t", "f", "f", nullptr, "f", "f", "t", "f"}));
     CHECK(merged().content.find_relation("public", "flags")->columns.size() == 1);
   }

@@ -25,6 +25,7 @@ database_state_ptr demo_state(const script_options& options) {
     for (std::size_t i = 0; i < options.shards; ++i) state->shards[i].identity = shard_identity(0x10 + i, "db");
   }
   state->schema = std::move(schema);
+  state->schema_as_of = std::chrono::steady_clock::now();
   return state;
 }
 
@@ -35,6 +36,8 @@ machine_script::machine_script(const script_options& options)
   environment_.max_message_bytes = options.max_message;
   environment_.max_gather = options.max_gather;
   environment_.pool_mode = options.pool_mode;
+  if (options.global) environment_.marks = &marks_;
+  for (const std::string& shard : environment_.state->map->shards) environment_.mark_seeds.push_back(write_marks::seed_of("demo", shard));
   machine_ = std::make_unique<session_machine>(environment_, "app", settings_.none(), 1);
 }
 
@@ -167,7 +170,8 @@ void machine_script::lease(const action& wanted) {
   free->leased = true;
   free->branch = wanted.branch;
   note(wanted.later ? '@' : '+', free->name);
-  machine_->on_lease(step_, wanted.branch, free->facts, replica);
+  floor_ = wanted.floor;
+  machine_->on_lease(step_, wanted.branch, free->facts, replica, shows);
 }
 
 void machine_script::run() {
@@ -230,6 +234,14 @@ void machine_script::perform(const action& a) {
     case action_kind::cancel:
       REQUIRE(side != nullptr);
       note('?', side->name);
+      break;
+    case action_kind::recall:
+      machine_->on_recall(step_, touched, known);
+      break;
+    case action_kind::remember:
+      remembered_ = std::move(step_.token);
+      step_.token.clear();
+      note('m', "");
       break;
     case action_kind::doubt:
       REQUIRE(side != nullptr);

@@ -21,6 +21,7 @@ struct script_options {
   std::size_t max_message = 64u << 20;
   std::size_t max_gather = 64u << 20;
   config::pool_mode pool_mode = config::pool_mode::transaction;
+  bool global = false;  ///< reads.consistency: global, by marks()
   std::size_t client_chunk = 0;  ///< most bytes that the client's side delivers at once; 0: all there are
   std::size_t server_chunk = 0;
   std::size_t client_cut = 0;  ///< the client's stream is also cut at this offset
@@ -63,6 +64,19 @@ class machine_script {
   /// believed to be one.
   [[nodiscard]] std::string leases();
 
+  /// What the driver answers to `recall`: see on_recall(). And what it was last told to remember.
+  std::vector<router::shard_index> touched;
+  consistency_token known;
+  [[nodiscard]] const consistency_token& remembered() const noexcept { return remembered_; }
+  /// What replicas show, as leased from now on; and when what they must show was written, as last asked for.
+  steady_time shows = steady_time::min();
+  [[nodiscard]] steady_time floor() const noexcept { return floor_; }
+  [[nodiscard]] write_marks& marks() noexcept { return marks_; }
+  [[nodiscard]] std::uint64_t mark_seed(std::size_t shard) const { return environment_.mark_seeds[shard]; }
+  /// Another session's statement has made the servers known better.
+  void take_state(database_state_ptr state) { environment_.state = std::move(state); }
+  [[nodiscard]] const database_state& state() const { return *environment_.state; }
+
   [[nodiscard]] session_machine& machine() { return *machine_; }
   [[nodiscard]] settings_registry& settings() { return settings_; }
   [[nodiscard]] const router::topology& map() const { return *environment_.state->map; }
@@ -104,6 +118,9 @@ class machine_script {
   std::size_t input_size_ = 0, input_begin_ = 0, offset_ = 0;
   bool reading_ = true, closed_ = false, delivering_ = false;
   std::string told_, leases_;
+  consistency_token remembered_;
+  steady_time floor_ = steady_time::min();
+  write_marks marks_{steady_time::min()};
 };
 
 }  // namespace pgbraid::proxy::test
