@@ -102,6 +102,7 @@ std::string made_fatal(std::string_view frame) {
 
 asio::awaitable<welcome_result> welcome_of(worker& owner, served_database& database, std::string user, settings_ptr startup) {
   if (welcome_parameters known = database.find_welcome(user, startup.get())) co_return known;
+  const unsigned generation = owner.shared().generation.load();
   p::error_report refusal;
   chosen_server chosen = database.choose(0, false, {}, user, refusal);
   if (chosen.pool == nullptr) {
@@ -129,7 +130,7 @@ asio::awaitable<welcome_result> welcome_of(worker& owner, served_database& datab
     if (passing) chosen = database.choose(0, true, {}, user, refusal);
     if (!passing || !chosen.replica) co_return *failed;
   }
-  collecting->parameters = *chosen.pool->parameters;
+  if (chosen.pool->parameters) collecting->parameters = *chosen.pool->parameters;
   collecting->hold(b);
   b.reset();
   backend_facts& facts = collecting->held().facts;
@@ -162,7 +163,7 @@ asio::awaitable<welcome_result> welcome_of(worker& owner, served_database& datab
     if (name == "in_hot_standby" || (name == "default_transaction_read_only" && chosen.replica)) value = "off";
   }
   auto made = std::make_shared<const p::parameter_list>(std::move(collecting->parameters));
-  database.store_welcome(user, startup, made);
+  if (generation == owner.shared().generation.load()) database.store_welcome(user, startup, made);
   co_return made;
 }
 

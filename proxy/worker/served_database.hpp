@@ -7,6 +7,7 @@
 #include "proxy/session/machine.hpp"
 #include "proxy/session/routing_context.hpp"
 #include "proxy/worker/primary_wait.hpp"
+#include "proxy/worker/shared_listeners.hpp"
 
 #include <map>
 #include <memory>
@@ -48,6 +49,7 @@ class served_database {
   /// What time brings to those that wait for a primary, and to connections of drained servers.
   void tick(steady_time now);
   [[nodiscard]] primary_wait& waiting() noexcept { return waiting_; }
+  [[nodiscard]] shared_listeners& listeners() noexcept { return listeners_; }
   /// limits.* of a new topology.
   void take_limits(const config::limits& limits);
   [[nodiscard]] const database_state& state() const noexcept { return *environment_.state; }
@@ -63,6 +65,7 @@ class served_database {
 
   /// Cached welcome for (user, startup settings); null if nobody with these has logged in yet.
   [[nodiscard]] welcome_parameters find_welcome(const std::string& user, const settings* startup) const;
+  void forget_welcomes() noexcept { welcomes_.clear(); }
   void store_welcome(const std::string& user, settings_ptr startup, welcome_parameters parameters);
 
  private:
@@ -93,6 +96,7 @@ class served_database {
   std::vector<std::vector<std::int64_t>> credits_;  ///< by shard and server: how far each is behind its share
   std::minstd_rand random_{std::random_device{}()};
   primary_wait waiting_;
+  shared_listeners listeners_;
 };
 
 }  // namespace pgbraid::proxy

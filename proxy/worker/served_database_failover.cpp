@@ -76,6 +76,7 @@ bool served_database::same_servers(const database_state& a, const database_state
 
 void served_database::tick(steady_time now) {
   waiting_.tick(now, *environment_.state);
+  listeners_.tick(now);
   const database_state& state = *environment_.state;
   for (std::size_t i = 0; i < state.shards.size(); ++i) {
     for (std::size_t k = 0; k < state.shards[i].servers.size(); ++k) {

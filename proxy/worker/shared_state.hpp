@@ -41,6 +41,7 @@ struct shared_state {
   statement_memory statements;
   client_counts users_clients, databases_clients;
   waiting_counts waiting;
+  std::atomic<unsigned> generation{0};       ///< grows with every change of what new server connections begin with
 
   /// The topology in force. runs on: any thread.
   [[nodiscard]] std::shared_ptr<const config::topology> topology() const;

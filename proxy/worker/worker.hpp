@@ -83,6 +83,8 @@ class worker {
   void cut(server_pool& pool, const std::string& why);
   /// Connections to this pool's server were made while it was a standby, which it is no more.
   void note_promoted(server_pool& pool);
+  /// What new sessions begin with has changed on a server: connections that are open are not given to them.
+  void renew_everywhere();
   /// Now, to a tenth of a second.
   [[nodiscard]] std::chrono::steady_clock::time_point coarse_now() const noexcept { return coarse_now_; }
 
@@ -90,6 +92,7 @@ class worker {
   using session_list = boost::intrusive::list<session, boost::intrusive::constant_time_size<false>>;
 
   void tick();
+  void renew();
   void look_for_ends();
   void look_for_waits();
   template <class Visit>
