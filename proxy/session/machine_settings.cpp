@@ -24,7 +24,8 @@ void session_machine::end_transaction(bool committed) {
     return;
   }
   // AND CHAIN: a new transaction of the same kind has begun on every branch.
-  prologue_entry begin = txn_.prologue.front();
+  // One that was begun in a text of several statements has no prologue of its own.
+  prologue_entry begin = txn_.prologue.empty() ? prologue_entry{} : txn_.prologue.front();
   std::string modes;
   switch (txn_.isolation) {
     case isolation_level::serializable: modes = " ISOLATION LEVEL SERIALIZABLE"; break;

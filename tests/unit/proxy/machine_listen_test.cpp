@@ -373,3 +373,12 @@ TEST_CASE("changed defaults are told before the client hears of them") {
   t.server("s0", "C(COMMIT) Z(I)");
   CHECK(t.leases() == "renew -s0");
 }
+
+TEST_CASE("AND CHAIN behind a transaction that was begun in a text of several statements") {
+  machine_script t;
+  t.client("Q(BEGIN; SELECT 1)");
+  t.server("s0", "C(BEGIN) D(1) C(SELECT 1) Z(T)");
+  t.client("Q(COMMIT AND CHAIN)");
+  t.server("s0", "C(COMMIT) Z(T)");
+  CHECK(t.told() == "C(BEGIN) D(1) C(SELECT 1) Z(T) C(COMMIT) Z(T)");
+}
