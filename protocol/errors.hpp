@@ -37,6 +37,10 @@ enum class severity : std::uint8_t { error, fatal };
   row(idle_in_transaction_timeout, "25P03", fatal, "terminating connection due to idle-in-transaction timeout", "")     \
   row(transaction_timeout, "25P04", fatal, "terminating connection due to transaction timeout", "")                     \
   row(idle_client_timeout, "57P05", fatal, "terminating connection due to idle-session timeout", "")                    \
+  row(listener_lost, "57P01", fatal, "terminating connection: the server connection that listened for it is lost: {}",  \
+      "Notifications may have been missed: connect, LISTEN, and look for what they would have told.")                   \
+  row(listener_too_slow, "53400", fatal, "terminating connection: more than {} bytes of notifications wait for it",     \
+      "Read them sooner, keep transactions short, or raise limits.max_notifications.")                                  \
   row(query_timeout, "57014", fatal, "terminating connection: a statement went on after it was cancelled", "")          \
   row(login_timeout, "57014", fatal, "canceling authentication due to timeout", "{}")                             \
   row(tls_required, "28000", fatal, "connection is not encrypted: TLS is required here",                                \

@@ -92,6 +92,7 @@ struct catalog {
   std::map<std::string, std::string, std::less<>> default_isolation;
   std::map<std::string, bool, std::less<>> default_read_only;
   std::map<std::string, std::string, std::less<>> default_search_path;
+  std::uint64_t defaults = 0;                                ///< changes with anything that a role or a database sets
 
   /// The relation, or nullptr.
   [[nodiscard]] const relation* find_relation(std::string_view schema, std::string_view name) const;

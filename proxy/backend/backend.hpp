@@ -42,6 +42,8 @@ struct lent_state {
   std::int32_t pid = 0, key = 0;
   std::chrono::steady_clock::time_point retire_at;
   bool standby = false;
+  bool written = false;  ///< see backend_facts::writer
+  unsigned generation = 0;
   prepared_set prepared;
   std::unique_ptr<sql_names> names;
 };
@@ -55,6 +57,7 @@ class backend : public boost::intrusive_ref_counter<backend, boost::thread_unsaf
   backend_holder* holder = nullptr;
   branch_index branch = 0;              ///< of the holder's
   std::int32_t pid, key;                ///< as its BackendKeyData told
+  unsigned generation = 0;              ///< shared_state's, when it was opened
   unsigned cancels_under_way = 0;       ///< it is not handed on before they have reached their end
   bool given_back_waiting_for_cancel = false;
   std::chrono::steady_clock::time_point since;  ///< last used; when connected, at first

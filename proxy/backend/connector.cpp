@@ -181,14 +181,24 @@ asio::awaitable<void> connect(login_attempt& attempt) {
 
 asio::awaitable<void> log_in(server_pool& pool, std::uint64_t request) {
   worker& owner = pool.owner();
+  const auto& newest = owner.shared().generation;
+  unsigned generation = newest.load();
   login_attempt attempt{owner, pool.endpoint(), {}, channel{owner.context()}, {}, {}, {}};
   co_await connect(attempt);
+  while (!attempt.failure && generation != newest.load()) {
+    // Its settings may be those from before a change that its client knows of.
+    generation = newest.load();
+    attempt.io.close();
+    attempt.welcome.reset();
+    co_await connect(attempt);
+  }
   if (attempt.failure) {
     pool.connect_failed(request, *attempt.failure);
     co_return;
   }
   p::backend_login::done& welcome = *attempt.welcome;
   backend_ptr made{new backend{pool, std::move(attempt.io), welcome.key.pid, welcome.key.key}};
+  made->generation = generation;
   made->facts.current = owner.settings().none();
   made->retire_at = pool.retirement(std::chrono::steady_clock::now());
   const auto& told = welcome.parameters;

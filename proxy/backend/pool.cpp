@@ -38,6 +38,18 @@ backend_ptr server_pool::take() {
   return b;
 }
 
+backend_ptr server_pool::take_again(std::uint64_t drawer, std::int32_t pid) {
+  const auto found = std::find_if(idle_.begin(), idle_.end(), [&](const backend_ptr& b) {
+    return b->pid == pid && b->facts.drawer == drawer;
+  });
+  if (found == idle_.end()) return nullptr;
+  backend_ptr b = std::move(*found);
+  idle_.erase(found);
+  ++in_use_;
+  note_idle();
+  return b;
+}
+
 lease_request_ptr server_pool::request(lease_callback callback) {
   auto made = std::make_shared<lease_request>();
   made->worker_number = owner_.number();
@@ -72,7 +84,7 @@ void server_pool::give_back(backend_ptr b) {
     return;
   }
   b->since = owner_.coarse_now();
-  if (b->retire_at <= b->since) return discard(*b);
+  if (b->retire_at <= b->since || b->generation != owner_.shared().generation.load(std::memory_order_relaxed)) return discard(*b);
   b->resume();
   idle_.push_back(std::move(b));
   note_idle();
@@ -120,6 +132,8 @@ void server_pool::serve(const lease_request_ptr& request, backend_ptr b) {
     state.key = b->key;
     state.retire_at = b->retire_at;
     state.standby = b->facts.standby;
+    state.written = b->facts.writer != 0;
+    state.generation = b->generation;
     state.prepared = std::move(b->facts.prepared);
     state.names = std::move(b->facts.sql);
     owner_.post_to_pool(request->worker_number, endpoint_,
@@ -151,6 +165,9 @@ void server_pool::adopt(std::uint64_t request, lent_state lent) {
   b->facts.sql = std::move(lent.names);
   b->retire_at = lent.retire_at;
   b->facts.standby = lent.standby;
+  b->facts.writer = lent.written ? writer_elsewhere : 0;
+  b->facts.drawer = lent.written ? several_drawers : 0;
+  b->generation = lent.generation;
   connected(request, std::move(b));
 }
 
@@ -266,6 +283,11 @@ void server_pool::idle_bytes(backend& b) {
 void server_pool::look_for_ends() {
   const std::vector<backend_ptr> all = idle_;
   for (const backend_ptr& b : all) b->look_for_end();
+}
+
+void server_pool::renew() {
+  close_idle();
+  parameters.reset();
 }
 
 void server_pool::close_idle() {

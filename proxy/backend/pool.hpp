@@ -43,6 +43,8 @@ class server_pool final : private backend_holder {
 
   /// An idle backend if there is one and nobody waits; null otherwise.
   [[nodiscard]] backend_ptr take();
+  /// The idle backend with this process, if session `drawer` is the only one that may have drawn from sequences there.
+  [[nodiscard]] backend_ptr take_again(std::uint64_t drawer, std::int32_t pid);
   /// Asks for a backend; `callback` is called later, never from within.
   [[nodiscard]] lease_request_ptr request(lease_callback callback);
   void withdraw(const lease_request_ptr& request);
@@ -69,6 +71,8 @@ class server_pool final : private backend_holder {
   void expire(std::chrono::steady_clock::time_point now);
   void look_for_ends();
   void close_idle();
+  /// Backends that are open now are not handed out any more.
+  void renew();
   /// Whoever waits for a connection to this server is told that there will be none.
   void refuse_all(const protocol::error_report& why);
   /// See worker::note_promoted().

@@ -52,6 +52,7 @@ void server_pool::backend_readable(backend& b) {
     facts.prepared.clear();
     facts.sql.reset();
     facts.unnamed = 0;
+    facts.drawer = 0;
     return give_back(std::move(done));
   }
 }

@@ -58,6 +58,8 @@ void read_settings(router::catalog& content, const catalog_answers& answers) {
                     [&](const pg_row& setting) { return truth(setting[3]) && text(setting[2]).starts_with(prefix); });
     take_setting(content, "", text(row[0]), text(hidden ? row[2] : row[1]));
   }
+  std::string all;
+  for (const pg_row& row : answers.server_settings) all.append(text(row[1])).append(1, '\0');
   for (const bool specific : {false, true}) {
     for (const pg_row& row : answers.role_settings) {
       if (truth(row[1]) != specific) continue;
@@ -65,8 +67,10 @@ void read_settings(router::catalog& content, const catalog_answers& answers) {
       const std::size_t equals = setting.find('=');
       if (equals == std::string_view::npos) continue;
       take_setting(content, text(row[0]), setting.substr(0, equals), std::string{setting.substr(equals + 1)});
+      all.append(text(row[0])).append(1, '\0').append(setting).append(specific ? "\1" : "\2");
     }
   }
+  content.defaults = std::hash<std::string>{}(all);
 }
 
 void read_relations(router::catalog& content, const catalog_answers& answers) {

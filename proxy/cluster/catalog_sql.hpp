@@ -27,8 +27,9 @@ SELECT string_agg(n || ':' || s, ',') FROM (
   UNION ALL SELECT count(*), coalesce(sum(xmin::text::int8), 0) FROM pg_collation
   UNION ALL SELECT count(*), coalesce(sum(xmin::text::int8), 0) FROM pg_namespace WHERE nspname !~ '^pg_(toast_)?temp_'
   UNION ALL SELECT count(*), coalesce(sum(xmin::text::int8), 0) FROM pg_db_role_setting
-  UNION ALL SELECT count(*), coalesce(sum(hashtext(reset_val)), 0) FROM pg_settings
-             WHERE name IN ('default_transaction_isolation', 'default_transaction_read_only', 'search_path')) t)";
+  UNION ALL SELECT count(*), coalesce(sum(hashtext(name || reset_val)), 0) FROM pg_settings
+             WHERE name IN ('default_transaction_isolation', 'default_transaction_read_only', 'search_path', 'DateStyle', 'IntervalStyle',
+                            'TimeZone', 'standard_conforming_strings')) t)";
 
 /// schema
 inline constexpr const char* schemas = R"(
@@ -127,12 +128,14 @@ SELECT coalesce(r.rolname, ''), s.setdatabase <> 0, x.setting, coalesce(r.rolnam
   FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = s.setrole CROSS JOIN unnest(s.setconfig) AS x(setting)
  WHERE s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
    AND (s.setrole = 0 OR r.oid IS NOT NULL)
-   AND split_part(x.setting, '=', 1) IN ('default_transaction_isolation', 'default_transaction_read_only', 'search_path'))";
+ ORDER BY 1, 2, 3)";
 
-/// name, what a RESET on this connection would give, built-in value
+/// name, what a RESET on this connection would give, built-in value; those that clients are told of at their login too
 inline constexpr const char* server_settings = R"(
 SELECT name, reset_val, boot_val FROM pg_settings
- WHERE name IN ('default_transaction_isolation', 'default_transaction_read_only', 'search_path'))";
+ WHERE name IN ('default_transaction_isolation', 'default_transaction_read_only', 'search_path', 'DateStyle', 'IntervalStyle',
+                'TimeZone', 'standard_conforming_strings')
+ ORDER BY name)";
 
 /// oid, definition
 inline constexpr const char* views = R"(

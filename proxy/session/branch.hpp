@@ -32,6 +32,12 @@ inline constexpr char of_names = 'N';
 /// The same where nothing depends on it; expectation::statement is the name's id.
 inline constexpr char of_optional_name = 'O';
 
+/// backend_facts::drawer: sessions that cannot be told apart.
+inline constexpr std::uint64_t several_drawers = ~std::uint64_t{0};
+
+/// backend_facts::writer: a session of another worker's.
+inline constexpr std::uint64_t writer_elsewhere = ~std::uint64_t{0};
+
 /// One answer that a branch still owes.
 struct expectation {
   answer kind = answer::query;
@@ -46,6 +52,8 @@ struct expectation {
 struct backend_facts {
   settings_ptr current;          ///< null: unknown
   std::int32_t pid = 0;          ///< of the server's process, as its BackendKeyData told
+  std::uint64_t writer = 0;      ///< the session of this worker that last may have written through it; 0: nobody yet
+  std::uint64_t drawer = 0;      ///< the only session that may have drawn from sequences through it; 0: nobody has
   bool standby = false;          ///< the server has said that it is one (in_hot_standby, PostgreSQL 14 and later)
   prepared_set prepared;
   std::uint64_t unnamed = 0;     ///< which unnamed statement it holds; 0: none of ours
@@ -63,9 +71,15 @@ struct branch {
   bool in_block = false;         ///< BEGIN has been sent for the session's transaction
   bool flushed = false;          ///< Flush went out behind all that is expected
   bool unsynced = false;         ///< extended-protocol messages went out that no Sync has followed
+  bool notified = false;         ///< NOTIFY went here since the transaction began
   bool wrote = false;            ///< a statement that is no proved read went here since the transaction began
   bool dirty = false;            ///< user code ran here: probe before it goes back
   bool ddl = false;              ///< the schema may have been changed through it
+  bool own_voice = false;        ///< what its server's process notifies from here on is the session's own
+  bool voice_asked = false;      ///< it will be, when the listening backend has caught up
+  bool shows_channels = false;   ///< the statement that comes asks which channels the session listens to
+  bool listens = false;          ///< has been told to listen, for such a statement
+  bool defaults = false;         ///< what a role or a database sets may have been changed through it
   bool failed_quietly = false;   ///< the current cycle's error came from here
   char transaction = 'I';        ///< status byte of its last ReadyForQuery
   std::uint32_t preparing = 0;   ///< answers of disposition `prepare` outstanding

@@ -178,7 +178,20 @@ void session_machine::tell_error(step& s, const protocol::error_report& error) {
   told_ = cycle_failed_ = true;
 }
 
+// Whoever logs in after the client has been told that they are changed must meet the new ones.
+void session_machine::tell_defaults(step& s, branch& b) {
+  if (b.transaction != 'I') return;
+  b.defaults = false;
+  flush_run(s);
+  s.add(action_kind::renew);
+}
+
 void session_machine::tell_ready(step& s) {
+  for (branch& b : branches_) {
+    if (!b.defaults) continue;
+    if (b.transaction == 'I') s.add(action_kind::renew);
+    b.defaults = b.transaction != 'I';
+  }
   const std::size_t from = s.client_bytes.size();
   p::encode_ready_for_query(s.client_bytes, static_cast<p::transaction_status>(client_status()));
   s.own_to_client(from);
@@ -239,6 +252,7 @@ void session_machine::release_branches(step& s) {
       continue;
     }
     b.in_block = false;
+    if (b.listens) unlisten_after_show(s, index);
     if (b.dirty) {
       ask_probe(s, index);
       continue;

@@ -15,6 +15,7 @@
 #include "proxy/session/commit.hpp"
 #include "proxy/session/copy.hpp"
 #include "proxy/session/gather.hpp"
+#include "proxy/session/listening.hpp"
 #include "proxy/session/merge.hpp"
 #include "proxy/session/named_map.hpp"
 #include "proxy/session/routing_context.hpp"
@@ -44,12 +45,14 @@ struct session_environment {
   std::size_t max_statements = 10'000;         ///< prepared statements of one client
   std::size_t max_backend_statements = 500;    ///< prepared statements kept on one backend
   std::size_t max_gather = 64u << 20;          ///< bytes that one statement may gather from several shards
+  std::size_t max_notifications = 512u << 10;  ///< bytes of notifications that wait for one client's transaction to end
   config::pool_mode pool_mode = config::pool_mode::transaction;
   std::string (*random_record)() = nullptr;    ///< a uuid that nobody can guess; null: they are counted
   std::uint64_t records = 0;                   ///< records of commits so far
   write_marks* marks = nullptr;                ///< reads.consistency: global, otherwise null
   std::vector<std::uint64_t> mark_seeds{};     ///< by shard: see write_marks
   steady_time (*now)() = [] { return std::chrono::steady_clock::now(); };
+  bool sequences_asked = false;                ///< somebody asks for currval() or lastval() at times
 
   /// A uuid that no other commit has.
   [[nodiscard]] std::string fresh_record() { return ++records, random_record ? random_record() : fmt::format("{:032x}", records); }
@@ -74,6 +77,19 @@ class session_machine {
   void on_recall(step& s, const std::vector<router::shard_index>& touched, const consistency_token& known);
   /// A cancel request for this session.
   void on_cancel(step& s);
+
+  /// A notification that the listening backend of `shard` has been told: passed on, or kept to the end of the
+  /// transaction, if the session listens to that channel.
+  void on_notification(step& s, router::shard_index shard, const protocol::notification_view& told);
+  /// The answer to `catch_up`.
+  void on_caught_up(step& s);
+  /// What listened for the session is gone, and with it perhaps what it has not told yet.
+  void on_listener_lost(step& s, std::string_view why);
+  [[nodiscard]] bool listens() const noexcept { return listening_ != nullptr; }
+  /// Must be listened to on its behalf.
+  [[nodiscard]] std::vector<std::string> wanted_channels() const;
+  /// The encoding in which its client takes notifications.
+  [[nodiscard]] std::string_view listening_encoding() const noexcept { return listening_ ? std::string_view{listening_->encoding} : std::string_view{}; }
 
   /// The process id that the client's BackendKeyData has: its own notifications bear it.
   void told_pid(std::int32_t pid) noexcept { client_pid_ = pid; }
@@ -101,6 +117,7 @@ class session_machine {
   [[nodiscard]] const std::string& user() const noexcept { return user_; }
   /// A statement that is no proved read has gone to the branch's backend and may be committed there without a word.
   [[nodiscard]] bool may_have_written(branch_index b) const noexcept { return b < branches_.size() && branches_[b].wrote; }
+  [[nodiscard]] std::int32_t drawn_pid() const noexcept { return drawn_pid_; }
   /// Why the session keeps a backend between transactions; "" when it does not.
   [[nodiscard]] std::string_view pinned_because() const noexcept { return pin_reason_; }
 
@@ -177,6 +194,7 @@ class session_machine {
   [[nodiscard]] char client_status() const noexcept;
   void tell_error(step& s, const protocol::error_report& error);
   void tell_ready(step& s);
+  void tell_defaults(step& s, branch& b);
   void protocol_violation(step& s, std::string_view what);
   [[nodiscard]] bool anything_outstanding() const noexcept;
   void adopt_settings();
@@ -190,11 +208,12 @@ class session_machine {
   void end_copy(step& s);
 
   // machine_place.cpp: route -> branches
+  [[nodiscard]] bool find_place(step& s, const router::plan& p, const router::route& r, targets& out, protocol::error_report& refusal);
   [[nodiscard]] bool place(step& s, const router::plan& p, const router::route& r, targets& out, protocol::error_report& refusal);
   [[nodiscard]] bool may_use_replica(const router::plan& p, const router::route& r);
   [[nodiscard]] router::shard_index any_shard(bool write) const;
   [[nodiscard]] bool more_to_bind() const noexcept;
-  [[nodiscard]] branch_index branch_for(step& s, router::shard_index shard, bool replica, steady_time floor = steady_time::min());
+  [[nodiscard]] branch_index branch_for(step& s, router::shard_index shard, bool replica, steady_time floor = steady_time::min(), bool same = false);
   [[nodiscard]] branch_index lease_branch(step& s, router::shard_index shard, bool replica);
   [[nodiscard]] bool keeps_sequences() const noexcept;
   [[nodiscard]] bool holds_nothing() const noexcept;
@@ -254,6 +273,24 @@ class session_machine {
   [[nodiscard]] bool schema_is_old(router::shard_index shard) const noexcept;
   void note_changes(const router::plan& p, const targets& used);
   void publish_changes();
+  // machine_listen.cpp: LISTEN, by a server connection that sessions share
+  [[nodiscard]] bool can_share(const router::plan& p) const noexcept;
+  [[nodiscard]] bool is_for_server(const router::plan& p) const noexcept;
+  void note_listen(branch_index b, const router::plan& p);
+  [[nodiscard]] bool control_listen(step& s);
+  [[nodiscard]] bool awaits_channels(step& s);
+  void end_listens(bool committed);
+  void ask_to_catch_up(step& s);
+  void leave_to_server(step& s, branch_index b, const router::plan& p);
+  [[nodiscard]] bool finds_its_voice(step& s, branch_index b);
+  [[nodiscard]] bool told_everything(step& s);
+  void conclude(step& s);
+  void stop_listening(step& s, const protocol::error_report& why);
+  [[nodiscard]] std::string listen_for_show(branch_index b);
+  void unlisten_after_show(step& s, branch_index b);
+  [[nodiscard]] static protocol::error_report channels_not_shown();
+  [[nodiscard]] bool shows_by_text(branch_index b, const router::plan& p) const noexcept;
+  void tell_held(step& s);
 
   // machine_commit.cpp: transactions that write to several shards
   [[nodiscard]] bool wrote_to_several() const noexcept;
@@ -408,6 +445,7 @@ class session_machine {
   session_environment& env_;
   std::string user_;
   std::int32_t client_pid_ = 0;
+  std::int32_t drawn_pid_ = 0;         ///< the server's process through which it last may have drawn from a sequence
   settings_ptr startup_;               ///< RESET goes back to these
   settings_ptr current_;               ///< what backends must have
   settings_ptr local_;                 ///< current_ plus SET LOCAL: what planning must know
@@ -443,12 +481,14 @@ class session_machine {
   std::vector<branch> branches_;
   int pinned_ = -1;
   std::string pin_reason_;
+  bool asks_sequences_ = false;        ///< it has asked for currval() or lastval()
   bool indelible_ = false;             ///< the pinned backend has state that DISCARD ALL leaves
   targets targets_;                    ///< of the statement being placed
   bool placed_ = false;
   router::route route_;
   router::plan_ptr plan_;
   std::unique_ptr<control_state> control_;
+  std::unique_ptr<listening_state> listening_;  ///< null: the session listens to nothing by way of a shared backend
   std::unique_ptr<gather_state> gather_;
   std::unique_ptr<copy_state> copy_;
   std::unique_ptr<copy_replay> replay_;

@@ -333,6 +333,7 @@ session_machine::verdict session_machine::ready_answer(step& s, branch_index i, 
   b.transaction = frame.body.empty() ? 'I' : frame.body[0];
   b.unsynced = false;
   b.failed_quietly = false;
+  if (b.defaults) tell_defaults(s, b);
   if (copy_in_ == i) end_copy(s);
   b.pop();
   if (env_.pool_mode == config::pool_mode::statement && b.transaction != 'I' && !txn_.active) {
@@ -347,7 +348,7 @@ session_machine::verdict session_machine::ready_answer(step& s, branch_index i, 
   reconcile(s, i);
   if (anything_outstanding()) return verdict::drop;
   // The last one: the client's own state decides what it is told.
-  if (client_status() != b.transaction || txn_.own || (braid_.active && braid_.ahead && !sent_ && cycle_ == cycle_kind::simple)) return verdict::drop;
+  if (client_status() != b.transaction || txn_.own || listening_ || (braid_.active && braid_.ahead && !sent_ && cycle_ == cycle_kind::simple)) return verdict::drop;
   cycle_over_ = true;
   return verdict::keep;
 }

@@ -69,8 +69,7 @@ void session_machine::begin_own() {
 // The cycle is over, but for its ReadyForQuery.
 void session_machine::end_cycle(step& s) {
   if (txn_.own) return end_own(s);
-  tell_ready(s);
-  finish_cycle(s);
+  conclude(s);
 }
 
 void session_machine::end_own(step& s) {
@@ -111,8 +110,9 @@ void session_machine::begin_commit(step& s) {
     const branch& b = branches_[i];
     if (b.state != branch_state::ready || !b.in_block) continue;
     targets_.push_back(static_cast<branch_index>(i));
-    // The shard that was written first decides: its branch goes first.
-    if (b.wrote && (!branches_[targets_.front()].wrote || b.shard == txn_.writer))
+    // The shard that was written first decides: its branch goes first. But what has notified cannot be prepared.
+    const branch& first = branches_[targets_.front()];
+    if (b.wrote && !(first.notified && !b.notified) && (!first.wrote || b.notified || b.shard == txn_.writer))
       std::swap(targets_.front(), targets_.back());
   }
   c.deciding = targets_.front();

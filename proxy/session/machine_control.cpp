@@ -54,6 +54,8 @@ bool session_machine::is_control(const router::plan& plan) noexcept {
     case session_effect::set_constraints:
     case session_effect::discard:
     case session_effect::deallocate:
+    case session_effect::listen:
+    case session_effect::unlisten:
       return true;
     case session_effect::show:
       return names_token(plan);
@@ -85,6 +87,10 @@ bool session_machine::start_control(step& s, const router::plan_ptr& plan, std::
       break;
     case session_effect::deallocate:
       mine = control_deallocate(s);
+      break;
+    case session_effect::listen:
+    case session_effect::unlisten:
+      mine = control_listen(s);
       break;
     default:
       mine = names_token(*plan) ? control_token(s) : control_settings(s);
@@ -136,6 +142,10 @@ void session_machine::merge_modes(const router::sql::transaction_modes& modes) {
 bool session_machine::control_end(step& s) {
   if (!txn_.active) return false;
   const bool failed = client_status() == 'E';
+  if (!failed && control_->plan->effect == session_effect::commit && awaits_channels(s)) {
+    control_->running = true;
+    return true;
+  }
   const bool chain = control_->plan->modes.chain;
   if (failed || control_->plan->effect == session_effect::rollback) control_->sql = chain ? "ROLLBACK AND CHAIN" : "ROLLBACK";
   txn_.chained = chain;
@@ -248,7 +258,7 @@ bool session_machine::control_deallocate(step& s) {
 
 // Sends the statement to the branches that it concerns, leasing one if there is none.
 void session_machine::run_control(step& s) {
-  if (sent_) return;
+  if (sent_ || (listening_ && listening_->waits == listening_state::wait::channels)) return;
   if (control_->token) return run_token(s);
   if (!placed_) {
     targets_.clear();
@@ -317,13 +327,14 @@ void session_machine::finish_control(step& s) {
     }
     return run_batch(s);
   }
-  tell_ready(s);
-  finish_cycle(s);
+  conclude(s);
 }
 
 void session_machine::apply_control(const router::plan& plan, const std::string& sql) {
   if (names_token(plan)) return;
-  const auto note = [&](prologue_entry::kind kind) { txn_.prologue.push_back({kind, statement_text(sql), plan.name, current_, local_}); };
+  const auto note = [&](prologue_entry::kind kind) {
+    txn_.prologue.push_back({kind, statement_text(sql), plan.name, current_, local_, listening_ ? listening_->changes.size() : 0});
+  };
   switch (plan.effect) {
     case session_effect::commit:
       return end_transaction(client_status() != 'E' && sql.find("ROLLBACK") != 0);
@@ -367,8 +378,17 @@ void session_machine::apply_control(const router::plan& plan, const std::string&
         branches_[static_cast<std::size_t>(pinned_)].facts->unnamed = 0;
       }
       return;
+    case session_effect::listen:
+    case session_effect::unlisten:
+      if (sent_) note_listen(targets_.front(), plan);
+      if (!txn_.active && cycle_ == cycle_kind::simple) end_listens(true);
+      return;
     case session_effect::discard:
       if (plan.name.empty() || plan.name == "all") {
+        if (listening_) {
+          listening_->changes.assign(1, {});
+          end_listens(true);
+        }
         statements_.clear();
         sql_.clear();
         unnamed_.reset();

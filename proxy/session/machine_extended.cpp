@@ -128,9 +128,10 @@ bool session_machine::drained(step& s) {
 
 // The usual case, at the cost of a few comparisons: `wanted` is the only branch there is, and it has all that it must.
 bool session_machine::on_its_only_branch(const targets& wanted) const noexcept {
-  if (branches_.size() != 1 || wanted.size() != 1 || braid_.active || braid_.executing > 0) return false;
+  if (branches_.size() != 1 || wanted.size() != 1 || listening_ || braid_.active || braid_.executing > 0) return false;
   const branch& b = branches_.front();
   if (b.state != branch_state::ready || b.preparing > 0) return false;
+  if (env_.sequences_asked) return false;
   return b.in_block || (!txn_.active && b.facts->current == current_ && !b.facts->sql);
 }
 
@@ -236,6 +237,7 @@ bool session_machine::op_cursor(step& s, std::string_view frame, answer kind, st
 
 bool session_machine::op_sync(step& s) {
   if (sync_sent_) return true;
+  if (listening_ && !cycle_failed_ && (!txn_.active || txn_.own) && awaits_channels(s)) return false;
   const auto unsynced = std::count_if(branches_.begin(), branches_.end(), [](const branch& b) { return b.state == branch_state::ready && b.unsynced; });
   const bool wrote = std::any_of(branches_.begin(), branches_.end(), [](const branch& b) { return b.unsynced && b.wrote; });
   // Sync commits: nothing is committed on one branch before all others are known to have succeeded.

@@ -252,7 +252,8 @@ session_machine::verdict session_machine::gather_answer(step& s, branch_index i,
         gather_->row_description.assign(frame.bytes);
         return completes(answer::describe_statement);
       }
-      if (gather_ && same_columns(std::string_view{gather_->row_description}.substr(p::frame_header_size), frame.body)) {
+      if (gather_ && !gather_->row_description.empty() &&
+          same_columns(std::string_view{gather_->row_description}.substr(p::frame_header_size), frame.body)) {
         const std::size_t from = s.client_bytes.size();
         flush_run(s);
         s.client_bytes.append(gather_->row_description);

@@ -35,7 +35,8 @@ bool session_machine::execute_control(step& s, const statement_ptr& st) {
   const router::plan_ptr plan = effective(st->plan);
   const session_effect effect = plan->effect;
   const bool begun = std::any_of(branches_.begin(), branches_.end(), [](const branch& b) { return b.state == branch_state::ready && b.unsynced; });
-  const bool local = (effect == session_effect::begin && !begun) || effect == session_effect::deallocate || (effect == session_effect::discard && pinned_ < 0) ||
+  const bool listens = (effect == session_effect::listen || effect == session_effect::unlisten) && (!is_for_server(*plan) || !context_->context.map->one_shard());
+  const bool local = (effect == session_effect::begin && !begun) || effect == session_effect::deallocate || (effect == session_effect::discard && pinned_ < 0) || listens ||
                      (effect == session_effect::reset && !begun && !startup_->entries.empty()) || names_token(*plan);
   if (!txn_.active && !local) return control_in_batch(s, st);
   if (!drained(s)) return false;
@@ -99,6 +100,7 @@ bool session_machine::control_in_batch(step& s, const statement_ptr& st) {
       batch_base_.reset();
       break;
     case session_effect::rollback:
+      end_listens(false);
       end_implicit_transaction();
       break;
     case session_effect::set:
@@ -111,6 +113,10 @@ bool session_machine::control_in_batch(step& s, const statement_ptr& st) {
       break;
     case session_effect::discard:
       apply_control(plan, st->text);
+      break;
+    case session_effect::listen:
+    case session_effect::unlisten:
+      note_listen(targets_.front(), plan);
       break;
     default:
       break;

@@ -275,6 +275,7 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
   if (!same_shape(s, *st)) return cycle_failed_;
 
   (void)names_in_place(s, targets_.front(), *st->plan, st->text);
+  leave_to_server(s, targets_.front(), *st->plan);
   mark_use(*st->plan, route_, targets_);
   if (prepares(*st->plan)) note_prepare(targets_.front(), *st->plan, st->text);
   if (splits_rows()) {
@@ -282,12 +283,22 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
     if (bound && !cycle_failed_) open_portal(m.portal, shared, targets_);
     return bound;
   }
+  std::string shown;
+  if (shows_by_text(targets_.front(), *st->plan)) {
+    shown = with_channels(st->text, listening_->channels);
+    if (shown.empty()) return op_error(s, channels_not_shown());
+  }
   const std::uint32_t sequence = braid_.active ? braid_.next_sequence++ : 0;
   for (const branch_index i : targets_) {
     branch& b = branches_[i];
     const std::size_t from = s.backend_bytes.size();
-    ensure_prepared(s, i, *st, serial);
-    if (st->id == 0) {
+    if (!shown.empty()) {
+      p::encode_parse(s.backend_bytes, "", shown, st->parameter_types);
+      b.expect({answer::parse, disposition::swallow});
+      b.facts->unnamed = 0;
+      p::encode_bind_renamed(s.backend_bytes, m, "");
+      s.own_to_backend(i, from);
+    } else if (ensure_prepared(s, i, *st, serial); st->id == 0) {
       s.own_to_backend(i, from);
       s.to_backend(i, frame);
     } else {

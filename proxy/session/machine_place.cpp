@@ -22,6 +22,11 @@ bool changes_schema(const router::plan& plan) {
   return plan.tag.starts_with("CREATE") || plan.tag.starts_with("ALTER") || plan.tag.starts_with("DROP");
 }
 
+// What new sessions begin with.
+bool changes_defaults(const router::plan& plan) {
+  return plan.tag.starts_with("ALTER") && (plan.tag == "ALTER ROLE" || plan.tag == "ALTER DATABASE" || plan.tag == "ALTER SYSTEM");
+}
+
 }  // namespace
 
 bool session_machine::may_use_replica(const router::plan& plan, const router::route& r) {
@@ -64,7 +69,7 @@ bool session_machine::holds_nothing() const noexcept {
   return std::all_of(branches_.begin(), branches_.end(), [](const branch& b) { return b.state == branch_state::free; });
 }
 
-branch_index session_machine::branch_for(step& s, router::shard_index shard, bool replica, steady_time floor) {
+branch_index session_machine::branch_for(step& s, router::shard_index shard, bool replica, steady_time floor, bool same) {
   int found = -1;
   for (std::size_t i = 0; i < branches_.size(); ++i) {
     const branch& b = branches_[i];
@@ -76,6 +81,7 @@ branch_index session_machine::branch_for(step& s, router::shard_index shard, boo
   if (found >= 0) return static_cast<branch_index>(found);
   const branch_index made = lease_branch(s, shard, replica);
   s.actions.back().floor = floor;
+  s.actions.back().same = same;
   return made;
 }
 
@@ -95,11 +101,21 @@ branch_index session_machine::lease_branch(step& s, router::shard_index shard, b
   a.replica = replica;
   a.may_wait = may_wait_for_primary();
   a.later = begun_anew_ > 0;
+  a.same = same;
   s.actions.push_back(a);
   return static_cast<branch_index>(free_slot);
 }
 
 bool session_machine::place(step& s, const router::plan& plan, const router::route& r, targets& out, protocol::error_report& refusal) {
+  if (!find_place(s, plan, r, out, refusal)) return false;
+  if (!plan.listening_channels || !listening_ || listening_->channels.empty()) return true;
+  // The server must have the session's channels for a moment: LISTEN takes effect with its transaction only.
+  branch& b = branches_[out.front()];
+  b.shows_channels = !b.in_block;
+  return true;
+}
+
+bool session_machine::find_place(step& s, const router::plan& plan, const router::route& r, targets& out, protocol::error_report& refusal) {
   out.clear();
   const router::topology& map = *context_->context.map;
   if (plan.effect == router::session_effect::use_cursor) {
@@ -114,7 +130,9 @@ bool session_machine::place(step& s, const router::plan& plan, const router::rou
     refusal = refused->error();
     return false;
   }
-  if (plan.sequence_memory && plan.statement_count == 1 && !keeps_sequences()) {
+  const bool remembers = plan.sequence_memory && plan.statement_count == 1 && !keeps_sequences();
+  if (plan.sequence_memory) env_.sequences_asked = asks_sequences_ = true;
+  if (remembers && (!holds_nothing() || drawn_pid_ == 0)) {
     refusal = p::make_error(error_id::sequence_memory);
     return false;
   }
@@ -169,7 +187,7 @@ bool session_machine::place(step& s, const router::plan& plan, const router::rou
     }
   }
   const bool replica = may_use_replica(plan, r);
-  if (replica && env_.marks != nullptr) {
+  if (replica && !remembers && env_.marks != nullptr) {
     const auto place_on = [&](router::shard_index each) {
       const bool enough = shows_enough(plan, each);
       out.push_back(branch_for(s, each, enough, enough ? floor_of(plan, each) : steady_time::min()));
@@ -185,7 +203,7 @@ bool session_machine::place(step& s, const router::plan& plan, const router::rou
     for (const router::shard_index each : *many) out.push_back(branch_for(s, each, replica));
     return true;
   }
-  out.push_back(branch_for(s, shard, replica));
+  out.push_back(branch_for(s, shard, replica && !remembers, steady_time::min(), remembers));
   return true;
 }
 
@@ -196,6 +214,12 @@ void session_machine::mark_use(const router::plan& plan, const router::route& r,
     if (!b.replica && (r.mode != router::access::read || plan.effect != router::session_effect::none)) again_ = false;
     if (r.mode == router::access::write) {
       b.wrote = true;
+      b.facts->writer = serial_;
+      if (b.facts->drawer != serial_) b.facts->drawer = b.facts->drawer == 0 ? serial_ : several_drawers;
+      drawn_pid_ = b.facts->pid;
+      // Who asks for currval() once will ask again: what it draws from here on stays within its reach.
+      if (asks_sequences_) pin(i, "currval() or lastval()");
+      b.defaults = b.defaults || changes_defaults(plan);
       b.ddl = b.ddl || changes_schema(plan);
     }
     switch (plan.effect) {
@@ -209,6 +233,9 @@ void session_machine::mark_use(const router::plan& plan, const router::route& r,
         break;
       case router::session_effect::listen:
         pin(i, "LISTEN");
+        break;
+      case router::session_effect::notify:
+        b.notified = true;
         break;
       case router::session_effect::prepare:
         if (!prepares(plan)) b.dirty = true;
@@ -281,11 +308,17 @@ bool session_machine::prepare(step& s, branch_index i) {
   branch& b = branches_[i];
   if (b.state != branch_state::ready) return false;
   if (b.preparing > 0) return false;
+  if (listening_ && !finds_its_voice(s, i)) return false;
   if (b.in_block) return true;
   const settings_ptr& wanted = txn_.active ? txn_.base : current_;
   const std::size_t from = s.backend_bytes.size();
-  if (b.facts->current != wanted || b.facts->sql) {
-    std::string sql = deallocate_foreign(i);
+  // What others have drawn must not pass for this session's, once anybody asks.
+  const bool forgets_sequences = env_.sequences_asked && !b.replica && !b.wrote && b.facts->drawer != 0 && b.facts->drawer != serial_;
+  if (b.facts->current != wanted || b.facts->sql || b.shows_channels || forgets_sequences) {
+    std::string sql = forgets_sequences ? "DISCARD SEQUENCES" : "";
+    if (forgets_sequences) b.facts->drawer = 0;
+    if (const std::string listen = listen_for_show(i); !listen.empty()) sql.append(sql.empty() ? "" : "; ").append(listen);
+    if (const std::string deallocate = deallocate_foreign(i); !deallocate.empty()) sql.append(sql.empty() ? "" : "; ").append(deallocate);
     const std::string difference = b.facts->current == wanted ? std::string{} : settings_difference(b.facts->current.get(), *wanted);
     if (!sql.empty() && !difference.empty()) sql.append("; ");
     sql.append(difference);

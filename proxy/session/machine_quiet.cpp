@@ -12,7 +12,12 @@ namespace from_server = protocol::backend;
 session_machine::verdict session_machine::asynchronous(step& s, branch_index i, const p::frame_view& frame) {
   const branch& b = branches_[i];
   const disposition what = b.outstanding() ? b.expected[b.next].what : disposition::forward;
-  if (what == disposition::swallow || what == disposition::prepare || what == disposition::probe || what == disposition::gather) return verdict::drop;
+  p::notification_view notification;
+  const bool notified = frame.type == from_server::notification_response && p::decode(frame.body, notification);
+  if (notified && listening_ && listening_->hears(notification.channel)) return verdict::drop;  // told by another way
+  // What was notified meanwhile has nothing to do with what pgbraid asks for itself.
+  const bool unseen = what == disposition::swallow || what == disposition::prepare || what == disposition::probe || what == disposition::gather;
+  if (unseen && !notified) return verdict::drop;
   // What the one that speaks for all says too.
   if (braid_.active && echoes(i) && frame.type == from_server::notice_response) return verdict::drop;
   if (copy_ && copy_->of(i) != nullptr && frame.type == from_server::notice_response && what == disposition::forward) {
@@ -29,8 +34,7 @@ session_machine::verdict session_machine::asynchronous(step& s, branch_index i, 
     // A replica says of itself what the one server that the client sees would not.
     if (p::decode(frame.body, status) && (status.name == "in_hot_standby" || status.name == "default_transaction_read_only")) return verdict::drop;
   }
-  p::notification_view notification;
-  const bool own = frame.type == from_server::notification_response && p::decode(frame.body, notification) && notification.pid == b.facts->pid;
+  const bool own = notified && notification.pid == b.facts->pid;
   if (own && what != disposition::control) {
     flush_run(s);
     const std::size_t from = s.client_bytes.size();

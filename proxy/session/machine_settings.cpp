@@ -7,6 +7,7 @@ using router::session_effect;
 using router::sql::isolation_level;
 
 void session_machine::end_transaction(bool committed) {
+  end_listens(committed);
   settings_ptr base = txn_.base;
   for (branch& b : branches_) {
     if (!b.in_block || b.facts == nullptr) continue;
@@ -24,7 +25,8 @@ void session_machine::end_transaction(bool committed) {
     return;
   }
   // AND CHAIN: a new transaction of the same kind has begun on every branch.
-  prologue_entry begin = txn_.prologue.front();
+  // One that was begun in a text of several statements has no prologue of its own.
+  prologue_entry begin = txn_.prologue.empty() ? prologue_entry{} : txn_.prologue.front();
   std::string modes;
   switch (txn_.isolation) {
     case isolation_level::serializable: modes = " ISOLATION LEVEL SERIALIZABLE"; break;
@@ -44,6 +46,7 @@ void session_machine::roll_back_to(int savepoint) {
   txn_.failed = false;
   if (savepoint < 0) return;
   const prologue_entry& entry = txn_.prologue[static_cast<std::size_t>(savepoint)];
+  if (listening_ && listening_->changes.size() > entry.listens) listening_->changes.resize(entry.listens);
   for (branch& b : branches_) {
     if (b.in_block && b.facts != nullptr && b.facts->current == current_) b.facts->current = entry.settings_before;
   }

@@ -35,8 +35,7 @@ void session_machine::start_simple(step& s, const p::frame_view& frame) {
     const std::size_t from = s.client_bytes.size();
     p::encode_empty_query_response(s.client_bytes);
     s.own_to_client(from);
-    tell_ready(s);
-    return finish_cycle(s);
+    return conclude(s);
   }
   if (txn_.untold && plan_->effect != session_effect::rollback) {
     // A server was lost behind the client's back: it is told now, and COMMIT must not look as if it had succeeded.
@@ -86,6 +85,13 @@ void session_machine::run_simple(step& s) {
   p::query_view query;
   if (cycle_ == cycle_kind::simple) (void)p::decode(frame.substr(p::frame_header_size), query);
   if (cycle_ == cycle_kind::simple && !names_in_place(s, targets_.front(), *plan_, query.text)) return;
+  leave_to_server(s, targets_.front(), *plan_);
+  std::string shown;
+  if (cycle_ == cycle_kind::simple && shows_by_text(targets_.front(), *plan_)) {
+    const std::string text = with_channels(query.text, listening_->channels);
+    if (text.empty()) return refuse_simple(s, channels_not_shown());
+    p::encode_query(shown, text);
+  }
   const bool ahead = mirrors() && !braid_.ahead;
   sent_ = !ahead;
   if (!mirrors() || ahead) mark_use(*plan_, route_, targets_);
@@ -108,7 +114,13 @@ void session_machine::run_simple(step& s) {
     branch& b = branches_[i];
     b.facts->unnamed = 0;
     b.expect({cycle_ == cycle_kind::call ? answer::function_call : answer::query, disposition::forward});
-    s.to_backend(i, frame);
+    if (shown.empty()) {
+      s.to_backend(i, frame);
+    } else {
+      const std::size_t from = s.backend_bytes.size();
+      s.backend_bytes.append(shown);
+      s.own_to_backend(i, from);
+    }
   }
 }
 

@@ -171,6 +171,15 @@ void session::perform(step& s) {
         note_past().demanded = std::move(s.token);
         s.token.clear();
         break;
+      case action_kind::hear:
+        database_->listeners().hear(*this, machine_->user(), machine_->listening_encoding(), machine_->wanted_channels());
+        break;
+      case action_kind::catch_up:
+        database_->listeners().catch_up(*this);
+        break;
+      case action_kind::renew:
+        worker_.renew_everywhere();
+        break;
       case action_kind::doubt:
         if (a.branch < leases_.size() && leases_[a.branch].held) database_->server_trouble(leases_[a.branch].held->pool());
         break;
@@ -419,6 +428,7 @@ void session::close() {
 }
 
 void session::leave() {
+  if (machine_ && machine_->listens()) database_->listeners().leave(*this);
   for (std::size_t i = 0; i < leases_.size(); ++i) {
     const auto branch = static_cast<branch_index>(i);
     if (leases_[i].held && machine_ && machine_->leaves_clean(branch)) {

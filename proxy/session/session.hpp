@@ -71,6 +71,11 @@ class session final : public boost::intrusive_ref_counter<session, boost::thread
   /// see read_operation.
   void look_for_ends();
 
+  // Called by the listening backends that it shares with others.
+  void notified(router::shard_index shard, const protocol::notification_view& told);
+  void caught_up();
+  void listener_lost(std::string_view why);
+
   /// The server of this pool is not to be talked to any more: whatever is under way there is lost.
   void lose_backends_of(server_pool& pool, std::string_view why);
   void note_promoted(const server_pool& pool) noexcept;
@@ -118,6 +123,7 @@ class session final : public boost::intrusive_ref_counter<session, boost::thread
     primary,  ///< nor is the primary that is known the right one: it has just been lost
   };
   void ask_for_backend(step& s, branch_index branch, patience wait);
+  void take_again(step& s, branch_index branch);
   void take_lease(step& s, branch_index branch, backend_ptr b);
   void leased(branch_index branch, backend_ptr b, const protocol::error_report* error);
   void fail_lease(step& s, branch_index branch, const protocol::error_report& why);

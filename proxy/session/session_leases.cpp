@@ -19,7 +19,21 @@ void session::acquire(step& s, const action& a) {
   l.may_wait = a.may_wait;
   l.floor = a.floor;
   l.asked_at = steady_time::min();
+  if (a.same) return take_again(s, a.branch);
   ask_for_backend(s, a.branch, a.later ? patience::primary : patience::all);
+}
+
+// The connection through which it last drew from a sequence, if it is free and nobody has drawn through it since.
+void session::take_again(step& s, branch_index branch) {
+  lease& l = leases_[branch];
+  p::error_report why;
+  const chosen_server chosen = database_->choose(l.shard, false, must_see(l), machine_->user(), why);
+  backend_ptr b = chosen.pool == nullptr ? nullptr : chosen.pool->take_again(id_, machine_->drawn_pid());
+  if (!b) return fail_lease(s, branch, p::make_error(error_id::sequence_memory));
+  l.pool = chosen.pool;
+  b->holder = this;
+  b->branch = branch;
+  take_lease(s, branch, std::move(b));
 }
 
 void session::ask_for_backend(step& s, branch_index branch, patience wait) {

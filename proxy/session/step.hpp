@@ -25,6 +25,9 @@ enum class action_kind : std::uint8_t {
   cancel,      ///< ask the branch's server to cancel what it runs for us
   recall,      ///< tell what the session has written and must see; answered by on_recall
   remember,    ///< from now on the session must see what step::token demands; an empty one: nothing any more
+  hear,        ///< what the session listens to has changed: see session_machine::wanted_channels()
+  catch_up,    ///< answered by on_caught_up when it has been told all that was notified before
+  renew,       ///< new sessions need connections that are opened from now on: defaults of roles or databases have changed
   doubt,       ///< the branch's server, taken for a primary, has refused a write as a standby does: have it asked who it is
   close        ///< close the client's connection once everything is sent
 };
@@ -35,6 +38,7 @@ struct action {
   bool own = false;            ///< bytes stand in step::client_bytes / step::backend_bytes at `offset`
   bool replica = false;        ///< acquire: a replica may be given
   bool may_wait = false;       ///< acquire: nobody is kept waiting by locks of the session while there is no primary
+  bool same = false;           ///< acquire: the backend that the session last wrote through, unless others have since
   bool later = false;          ///< acquire: a primary has just been lost, so the servers are asked first who they are
   bool wrote = false;          ///< release, discard: the transaction that ends here may have written
   bool ddl = false;            ///< release: the schema may have changed

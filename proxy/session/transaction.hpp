@@ -23,6 +23,7 @@ struct prologue_entry {
   std::string name;             ///< savepoint
   settings_ptr settings_before; ///< savepoint: what ROLLBACK TO goes back to
   settings_ptr local_before;
+  std::size_t listens = 0;      ///< savepoint: how many LISTENs and UNLISTENs were said before
 };
 
 struct transaction {

@@ -115,6 +115,7 @@ chosen_server server_for(served_database& database, const std::string& user, boo
 // One server's answer.
 asio::awaitable<welcome_result> ask_server(worker& owner, served_database& database, const std::string& user,
                                            settings_ptr startup, steady_time latest) {
+  const unsigned generation = owner.shared().generation.load();
   auto collecting = std::make_shared<collector>(owner.context());
   asio::steady_timer pause{owner.context()};
   chosen_server chosen;
@@ -144,7 +145,7 @@ asio::awaitable<welcome_result> ask_server(worker& owner, served_database& datab
     boost::system::error_code ignored;
     co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
   }
-  collecting->parameters = *chosen.pool->parameters;
+  if (chosen.pool->parameters) collecting->parameters = *chosen.pool->parameters;
   collecting->hold(b);
   b.reset();
   backend_facts& facts = collecting->held().facts;
@@ -177,7 +178,7 @@ asio::awaitable<welcome_result> ask_server(worker& owner, served_database& datab
     if (name == "in_hot_standby" || (name == "default_transaction_read_only" && chosen.replica)) value = "off";
   }
   auto made = std::make_shared<const p::parameter_list>(std::move(collecting->parameters));
-  database.store_welcome(user, startup, made);
+  if (generation == owner.shared().generation.load()) database.store_welcome(user, startup, made);
   co_return made;
 }
 

@@ -32,7 +32,9 @@ served_database::served_database(worker& owner, database_state_ptr state)
       environment_{owner.settings(), owner.statements(), contexts_, std::move(state), owner.options().limits.max_message, owner.options().limits.max_statements,
                    500, owner.options().limits.max_gather},
       waiting_{owner, owner.shared().waiting},
-      waiting_for_replicas_{owner} {
+      waiting_for_replicas_{owner},
+      listeners_{owner, *this} {
+  environment_.max_notifications = owner.options().limits.max_notifications;
   environment_.random_record = &random_record;
   take_pool_options();
   take_pauses();
@@ -63,12 +65,15 @@ void served_database::update(database_state_ptr state) {
     welcomes_.clear();
   }
   if (state->schema != environment_.state->schema) owner_.statements().schema_changed();
+  const auto& schema = environment_.state->schema;
+  if (schema && state->schema && schema->defaults != state->schema->defaults) owner_.renew_everywhere();
   const database_state_ptr before = std::exchange(environment_.state, std::move(state));
   take_pool_options();
   take_pauses();
   contexts_.update(environment_.state);
   if (before->config != environment_.state->config) take_over_pools(users);
   if (same_servers(*before, *environment_.state)) fence(*before);
+  listeners_.look_at_primaries();
   const database_state_ptr now = environment_.state;
   for (std::size_t i = 0; now->served && i < now->shards.size(); ++i) {
     if (now->shards[i].primary >= 0) waiting_.release(static_cast<router::shard_index>(i));
@@ -89,6 +94,7 @@ void served_database::look_at_servers(router::shard_index shard) {
 void served_database::take_limits(const config::limits& limits) {
   environment_.max_message_bytes = limits.max_message;
   environment_.max_statements = limits.max_statements;
+  environment_.max_notifications = limits.max_notifications;
   contexts_.set_max_parse(limits.max_parse);
   if (!environment_.state->config) return;
   for (const auto& [user, shards] : pools_) {

@@ -8,6 +8,7 @@
 #include "proxy/session/routing_context.hpp"
 #include "proxy/worker/primary_wait.hpp"
 #include "proxy/worker/replica_wait.hpp"
+#include "proxy/worker/shared_listeners.hpp"
 
 #include <map>
 #include <memory>
@@ -61,6 +62,7 @@ class served_database {
   void take_pauses();
   /// Connections to this shard's primary that are in use here.
   [[nodiscard]] unsigned primary_in_use(const std::string& shard) const;
+  [[nodiscard]] shared_listeners& listeners() noexcept { return listeners_; }
   /// limits.* of a new topology.
   void take_limits(const config::limits& limits);
   [[nodiscard]] const database_state& state() const noexcept { return *environment_.state; }
@@ -76,6 +78,7 @@ class served_database {
 
   /// Cached welcome for (user, startup settings); null if nobody with these has logged in yet.
   [[nodiscard]] welcome_parameters find_welcome(const std::string& user, const settings* startup) const;
+  void forget_welcomes() noexcept { welcomes_.clear(); }
   void store_welcome(const std::string& user, settings_ptr startup, welcome_parameters parameters);
 
  private:
@@ -110,6 +113,7 @@ class served_database {
   std::minstd_rand random_{std::random_device{}()};
   primary_wait waiting_;
   replica_wait waiting_for_replicas_;
+  shared_listeners listeners_;
 };
 
 }  // namespace pgbraid::proxy

@@ -45,6 +45,7 @@ struct shared_state {
   waiting_counts waiting;
   pauses paused;
   write_marks marks{std::chrono::steady_clock::now()};
+  std::atomic<unsigned> generation{0};       ///< grows with every change of what new server connections begin with
 
   /// The topology in force. runs on: any thread.
   [[nodiscard]] std::shared_ptr<const config::topology> topology() const;

@@ -213,6 +213,20 @@ void worker::cut(server_pool& pool, const std::string& why) {
   pool.refuse_all(protocol::make_error(protocol::error_id::server_unreachable, fmt::format("{}: {}", pool.endpoint().label, why)));
 }
 
+// Others hear of it before anybody can log in who knows of it: their queues keep the order.
+void worker::renew_everywhere() {
+  shared_.generation.fetch_add(1, std::memory_order_relaxed);
+  for (worker* each : shared_.workers) {
+    if (each != this) asio::post(each->io_, [each] { each->renew(); });
+  }
+  renew();
+}
+
+void worker::renew() {
+  for (auto& [key, pool] : pools_) pool->renew();
+  for (auto& [name, database] : databases_) database->forget_welcomes();
+}
+
 void worker::note_promoted(server_pool& pool) {
   pool.note_promoted();
   for (session& s : sessions_) s.note_promoted(pool);

@@ -89,6 +89,8 @@ class worker {
   void for_each_session(Visit visit) const {
     for (const session& s : sessions_) visit(s);
   }
+  /// What new sessions begin with has changed on a server: connections that are open are not given to them.
+  void renew_everywhere();
   /// Now, to a tenth of a second.
   [[nodiscard]] std::chrono::steady_clock::time_point coarse_now() const noexcept { return coarse_now_; }
 
@@ -96,6 +98,7 @@ class worker {
   using session_list = boost::intrusive::list<session, boost::intrusive::constant_time_size<false>>;
 
   void tick();
+  void renew();
   void look_for_ends();
   void look_for_waits();
   template <class Visit>

@@ -129,6 +129,7 @@ plan combine(std::vector<plan> plans, const plan_context& context) {
     out.needs_primary = out.needs_primary || p.needs_primary;
     out.transaction_dependent = out.transaction_dependent || p.transaction_dependent;
     out.user_code = out.user_code || p.user_code;
+    out.listening_channels = out.listening_channels || p.listening_channels;
     if (out.pins.empty()) out.pins = p.pins;
     out.opaque = out.opaque || p.opaque;
     // A setting or a transaction in front of a statement may change what the statement means.

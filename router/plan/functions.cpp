@@ -50,7 +50,7 @@ constexpr std::array<std::string_view, 3> transaction_time{"now", "transaction_t
 
 constexpr std::array<std::string_view, 4> sequence_functions{"nextval", "setval", "currval", "lastval"};
 
-constexpr std::array<std::string_view, 4> session_functions{"set_config", "setseed", "pg_notify", "pg_export_snapshot"};
+constexpr std::array<std::string_view, 3> session_functions{"set_config", "setseed", "pg_export_snapshot"};
 constexpr std::array<std::string_view, 4> session_prefixes{"pg_advisory_", "pg_try_advisory_", "lo_", "dblink"};
 
 /// Stable only because of settings, which are the same on every shard of one session.
@@ -208,6 +208,8 @@ void function_reader::note_call(const sql::expr& call) {
     facts_.measures_shard = facts_.measures_shard || !listed(tells_of_no_table, name);
   }
   if (name == "currval" || name == "lastval") facts_.sequence_memory = true;
+  if (name == "pg_notify") facts_.notifies = true;
+  if (name == "pg_listening_channels") facts_.listening_channels = true;
   if (name == "setseed") set_once(facts_.pins, "setseed()");
   if (name == "set_config" && !call.children.empty() && call.children[0] != nullptr && call.children[0]->text.starts_with("pgbraid.")) facts_.own_setting = true;
   if (name == "set_config" && !shows_in_settings(call)) set_once(facts_.pins, "set_config() of a custom setting");

@@ -19,6 +19,8 @@ struct function_facts {
   std::string sequence;        ///< nextval, setval, currval, lastval
   std::string pins;            ///< a function whose effect on the session nothing can show: the backend must be kept
   bool sequence_memory = false;  ///< currval, lastval: what one backend remembers
+  bool notifies = false;       ///< pg_notify
+  bool listening_channels = false;  ///< pg_listening_channels
   bool needs_primary = false;  ///< asks for the server's own identity or state
   bool transaction_dependent = false;
   bool designated = false;  ///< reads the catalog: the designated shard's answer is the one that clients know

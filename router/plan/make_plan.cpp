@@ -115,7 +115,9 @@ class statement_planner {
     out.user_code = leaves_state;
     out.pins = a.functions.pins;
     out.sequence_memory = a.functions.sequence_memory;
+    out.listening_channels = a.functions.listening_channels;
     if (leaves_state && out.effect == session_effect::none) out.effect = session_effect::user_code;
+    if (a.functions.notifies && out.effect == session_effect::none) out.effect = session_effect::notify;
     list_tables(a, out);
     mark_tables(a, context_, out);
     if (one_shard()) {

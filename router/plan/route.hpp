@@ -155,6 +155,7 @@ struct plan {
       false;               ///< calls now(), txid_current()...: inside a transaction it belongs on the primary
   bool user_code = false;  ///< reaches user code or functions with session state, whatever the effect
   bool sequence_memory = false;  ///< calls currval() or lastval(): right only where nextval() was called
+  bool listening_channels = false;  ///< calls pg_listening_channels()
   std::string pins;        ///< the session must keep its backend from here on: why; "" for most
   bool opaque = false;     ///< not understood by the grammar: forwarded as it is (one shard only)
   std::variant<fixed_target, keyed_target> where = fixed_target{};

@@ -287,10 +287,8 @@ fixed_target session_target(const sql::statement& s) {
     case kind::commit_prepared:
     case kind::rollback_prepared:
       return refusal(refuse_session(tag, "a transaction over several shards is committed by pgbraid itself"));
-    case kind::listen:
-    case kind::unlisten:
     case kind::notify:
-      return refusal(refuse_session(tag, "notifications do not cross shards"));
+      return {to_shard{designated_shard}};  // in one order for all
     case kind::load:
       return refusal(refuse_session(tag, "it changes one server's session"));
     case kind::lock:

@@ -80,6 +80,7 @@ chosen_target without_sharded(const analysis& a, const other_tables& others) {
   if (others.system || a.functions.designated) {
     return {fixed_target{to_shard{designated_shard}}, "the designated shard answers for the catalog"};
   }
+  if (a.functions.notifies) return {fixed_target{to_shard{designated_shard}}, "notified by the designated shard"};
   if (!a.functions.session_state.empty() || a.locking) {
     return {fixed_target{to_shard{designated_shard}}, "locks are taken on the designated shard"};
   }

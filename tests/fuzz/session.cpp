@@ -32,8 +32,18 @@ constexpr std::string_view statements[] = {
     "RESET ALL", "DISCARD ALL", "DEALLOCATE ALL", "DEALLOCATE a", "PREPARE q AS SELECT 1", "LISTEN x",
     "CREATE TEMP TABLE t (a int)", "DO 'BEGIN END'", "SELECT 1; SELECT 2", "BEGIN; SELECT 1", "COPY customers FROM STDIN",
     "COPY (SELECT name FROM customers) TO STDOUT", "DECLARE c CURSOR WITH HOLD FOR SELECT 1", "", "SELECT",
-    "BEGIN ISOLATION LEVEL SERIALIZABLE", "SET TRANSACTION READ ONLY", "SELECT set_config('a.b', 'c', true)"};
+    "BEGIN ISOLATION LEVEL SERIALIZABLE", "SET TRANSACTION READ ONLY", "SELECT set_config('a.b', 'c', true)",
+    // Several shards: rows and copies that are split, rows that are gathered, commits on all of them.
+    "UPDATE customers SET name = 'x' WHERE id = 1", "UPDATE customers SET name = 'x' WHERE id = 3",
+    "INSERT INTO customers (id, name) VALUES (1, 'a'), (2, 'b'), (3, 'c') RETURNING id", "UPDATE customers SET name = 'y'",
+    "UPDATE countries SET name = 'z'", "SELECT count(*) FROM orders", "SELECT name FROM customers ORDER BY name LIMIT 1",
+    "COPY customers (id, name) FROM STDIN WITH (FORMAT csv)", "COPY customers FROM STDIN (FORMAT binary)",
+    "COPY countries FROM STDIN", "COMMIT AND CHAIN", "PREPARE TRANSACTION 'p'",
+    // What the session shares with others, and what it cannot.
+    "LISTEN y", "UNLISTEN x", "UNLISTEN *", "NOTIFY x, 'z'", "SELECT pg_notify('x', 'z')", "LISTEN x; LISTEN y",
+    "SELECT * FROM pg_listening_channels()", "SELECT lastval()", "EXECUTE q", "ALTER ROLE app SET work_mem = '1MB'"};
 constexpr std::string_view names[] = {"", "a", "b"};
+constexpr std::string_view channels[] = {"x", "y", "z"};
 constexpr char server_types[] = "123TDCZENASGHWnsItVdc";
 constexpr char client_types[] = "QPBDECSHFdcfXp";
 constexpr std::size_t max_events = 400;
@@ -73,6 +83,16 @@ std::string error(std::string_view sqlstate) {
   return frame('E', std::string{"SERROR"} + '\0' + "VERROR" + '\0' + "C" + std::string{sqlstate} + '\0' + "Mno" + '\0' + '\0');
 }
 
+// A server's answer to a statement: its tag, or what COPY begins with.
+std::string result_of(std::string_view text, bool rows) {
+  const auto has = [&](std::string_view part) { return text.find(part) != std::string_view::npos; };
+  if (has("FROM STDIN")) return frame('G', std::string_view{"\0\0\0", 3});
+  std::string out;
+  if (rows) out = frame('D', std::string_view{"\0\1\0\0\0\2[]", 8});
+  std::string tag = has("PREPARE TRANSACTION") ? "PREPARE TRANSACTION" : text.starts_with("COMMIT") ? "COMMIT" : "SELECT 1";
+  return out + frame('C', tag.append(1, '\0'));
+}
+
 struct server {
   router::shard_index shard = 0;
   branch_index branch = 0;
@@ -81,29 +101,38 @@ struct server {
   std::string asked, pending;
 };
 
-database_state_ptr make_state(std::size_t shards, bool replicas) {
+database_state_ptr make_state(std::size_t shards, bool replicas, bool several_writers) {
   auto state = std::make_shared<database_state>();
   auto map = std::make_shared<router::topology>(router::test::demo_topology(shards));
   map->replicas = replicas ? router::replica_use::prefer : router::replica_use::off;
   state->name = map->database;
   state->served = true;
   state->map = std::move(map);
-  state->schema = std::make_shared<router::catalog>(router::test::demo_catalog());
+  auto schema = std::make_shared<router::catalog>(router::test::demo_catalog());
   state->shards.resize(shards);
+  if (several_writers) {
+    schema->single_writer.clear();
+    for (std::size_t i = 0; i < shards; ++i) state->shards[i].identity = shard_identity(0x10 + i, "db");
+  }
+  state->schema = std::move(schema);
   return state;
 }
 
 // Made once: it never changes, and to make it takes longer than a whole script.
-database_state_ptr demo_state(std::size_t shards, bool replicas) {
-  static const database_state_ptr made[] = {make_state(1, false), make_state(1, true), make_state(2, false), make_state(2, true)};
-  return made[(shards - 1) * 2 + (replicas ? 1 : 0)];
+database_state_ptr demo_state(std::size_t shards, bool replicas, bool several_writers) {
+  static const database_state_ptr made[] = {make_state(1, false, false), make_state(1, true, false), make_state(2, false, false),
+                                            make_state(2, true, false),  make_state(2, false, true), make_state(2, true, true)};
+  return made[shards == 1 ? replicas : (several_writers ? 4U : 2U) + replicas];
 }
 
 /// Carries out what the machine wants, as the driver of sockets would.
 class driver {
  public:
   explicit driver(std::uint8_t options) : hold_leases_{(options & 4) != 0}, replicas_{(options & 2) != 0} {
-    environment_.state = demo_state(1 + (options & 1), replicas_);
+    environment_.state = demo_state(1 + (options & 1), replicas_, (options & 8) != 0);
+    if ((options & 16) != 0) environment_.pool_mode = pgbraid::config::pool_mode::session;
+    if ((options & 32) != 0) environment_.pool_mode = pgbraid::config::pool_mode::statement;
+    environment_.max_notifications = 256;
     environment_.max_message_bytes = 4096;
     environment_.max_backend_statements = 2;
     machine_ = std::make_unique<session_machine>(environment_, "app", settings_.none(), 1);
@@ -129,12 +158,13 @@ class driver {
   }
 
   // What a server would answer to all that it has been asked.
-  void answer_honestly(server& from, char status, bool fail) {
+  void answer_honestly(server& from, char status, bool fail, bool rows) {
     std::string out;
     bool skipping = false;
     p::frame_view f;
     while (p::next_frame(from.asked, std::size_t{1} << 20, f) == p::frame_status::complete) {
       const char type = f.type;
+      const std::string body{f.body};
       from.asked.erase(0, f.total);
       if (type == 'S') skipping = false;
       if (skipping) continue;
@@ -145,11 +175,20 @@ class driver {
         continue;
       }
       switch (type) {
-        case 'Q': out += frame('C', std::string_view{"SELECT 1\0", 9}) + ready; break;
+        case 'Q': {
+          const std::string result = result_of(std::string_view{body}.substr(0, body.size() - 1), rows);
+          out += result.front() == 'G' ? result : result + ready;
+          break;
+        }
+        case 'c': out += frame('C', std::string_view{"COPY 1\0", 7}) + ready; break;
+        case 'f': out += error("57014") + ready; break;
         case 'P': out += frame('1', {}); break;
         case 'B': out += frame('2', {}); break;
-        case 'D': out += frame('n', {}); break;
-        case 'E': out += frame('C', std::string_view{"SELECT 1\0", 9}); break;
+        case 'D':
+          if (body.starts_with('S')) out += frame('t', std::string_view{"\0\0", 2});
+          out += rows ? frame('T', std::string_view{"\0\1a\0\0\0\0\0\0\0\0\0\0\27\0\4\377\377\377\377\0\0", 22}) : frame('n', {});
+          break;
+        case 'E': out += result_of({}, rows); break;
         case 'C': out += frame('3', {}); break;
         case 'S': out += ready; break;
         default: break;
@@ -179,6 +218,42 @@ class driver {
     } else {
       lease(wanted);
     }
+    run();
+    deliver();
+  }
+
+  void notified(std::int32_t pid, std::string_view channel, std::string_view payload) {
+    p::notification_view told;
+    told.pid = pid;
+    told.channel = channel;
+    told.payload = payload;
+    step_.clear();
+    machine_->on_notification(step_, 0, told);
+    run();
+    deliver();
+  }
+
+  void catch_up() {
+    if (behind_ == 0) return;
+    --behind_;
+    step_.clear();
+    machine_->on_caught_up(step_);
+    run();
+    deliver();
+  }
+
+  void lose_listener() {
+    // Nobody answers any more.
+    behind_ = 0;
+    step_.clear();
+    machine_->on_listener_lost(step_, "gone");
+    run();
+    deliver();
+  }
+
+  void deadlock() {
+    step_.clear();
+    machine_->on_deadlock(step_);
     run();
     deliver();
   }
@@ -239,6 +314,7 @@ class driver {
   }
 
   void lease(const action& wanted) {
+    if (wanted.same) return machine_->on_lease_failed(step_, wanted.branch, p::make_error(p::error_id::sequence_memory));
     const bool replica = wanted.replica && replicas_;
     server* found = nullptr;
     for (const auto& s : servers_) {
@@ -316,6 +392,16 @@ class driver {
       case action_kind::doubt:
         require(side != nullptr);
         break;
+      case action_kind::hear:
+        require(machine_->wanted_channels().size() <= std::size(channels));
+        break;
+      case action_kind::catch_up:
+        // One at a time.
+        require(behind_ == 0 && machine_->listens());
+        ++behind_;
+        break;
+      case action_kind::renew:
+        break;
       case action_kind::close:
         closed_ = true;
         break;
@@ -334,7 +420,7 @@ class driver {
   std::deque<branch_index> resumed_;
   std::string unread_;
   std::unique_ptr<char[]> input_;
-  std::size_t begin_ = 0, size_ = 0, told_ = 0;
+  std::size_t begin_ = 0, size_ = 0, told_ = 0, behind_ = 0;
   bool hold_leases_, replicas_, reading_ = true, delivering_ = false, closed_ = false;
 };
 
@@ -360,7 +446,7 @@ std::string honest_message(script& in) {
 
 void play(driver& d, script& in) {
   constexpr char statuses[] = {'I', 'T', 'E'};
-  switch (in.byte() % 12) {
+  switch (in.byte() % 16) {
     case 0: {
       std::string out;
       p::encode_query(out, in.one_of(statements));
@@ -377,7 +463,8 @@ void play(driver& d, script& in) {
     case 6: {
       server* const from = d.some_server(in.byte());
       const char status = in.one_of(statuses);
-      if (from != nullptr) d.answer_honestly(*from, status, in.byte() % 8 == 0);
+      const std::uint8_t how = in.byte();
+      if (from != nullptr) d.answer_honestly(*from, status, how % 8 == 0, how % 4 == 2);
       return;
     }
     case 7: {
@@ -397,6 +484,14 @@ void play(driver& d, script& in) {
       return;
     }
     case 10: return d.cancel();
+    case 12: {
+      const std::uint8_t pid = in.byte();
+      const std::string_view channel = in.one_of(channels);
+      return d.notified(pid % 4, channel, in.bytes());
+    }
+    case 13: return d.catch_up();
+    case 14: return in.byte() % 8 == 0 ? d.lose_listener() : d.catch_up();
+    case 15: return d.deadlock();
     default: return d.grant(in.byte() % 4 == 0);
   }
 }

@@ -110,6 +110,11 @@ std::string server_text(char type, std::string_view body) {
       p::parameter_status_view m;
       return p::decode(body, m) ? std::string{m.name} + " " + std::string{m.value} : "?";
     }
+    case p::backend::notification_response: {
+      p::notification_view m;
+      if (!p::decode(body, m)) return "?";
+      return std::to_string(m.pid) + " " + std::string{m.channel} + (m.payload.empty() ? "" : " ") + std::string{m.payload};
+    }
     default:
       return {};
   }
@@ -234,6 +239,11 @@ std::string server_frames(std::string_view line) {
       case 'S':
         p::encode_parameter_status(out, first, rest);
         break;
+      case 'A': {
+        const auto [channel, payload] = cut(rest, ' ');
+        p::encode_notification(out, std::stoi(std::string{first}), channel, payload);
+        break;
+      }
       case 't':
         p::encode_parameter_description(out, {});
         break;

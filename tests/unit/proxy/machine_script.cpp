@@ -39,6 +39,7 @@ machine_script::machine_script(const script_options& options)
   if (options.global) environment_.marks = &marks_;
   for (const std::string& shard : environment_.state->map->shards) environment_.mark_seeds.push_back(write_marks::seed_of("demo", shard));
   machine_ = std::make_unique<session_machine>(environment_, "app", settings_.none(), 1);
+  machine_->told_pid(777);
 }
 
 machine_script::server_side& machine_script::of(std::string_view name) {
@@ -145,6 +146,31 @@ void machine_script::cancel() {
   deliver_client();
 }
 
+void machine_script::notified(std::int32_t pid, std::string_view channel, std::string_view payload) {
+  protocol::notification_view told;
+  told.pid = pid;
+  told.channel = channel;
+  told.payload = payload;
+  step_.clear();
+  machine_->on_notification(step_, 0, told);
+  run();
+  deliver_client();
+}
+
+void machine_script::caught_up() {
+  step_.clear();
+  machine_->on_caught_up(step_);
+  run();
+  deliver_client();
+}
+
+void machine_script::listener_lost() {
+  step_.clear();
+  machine_->on_listener_lost(step_, "gone");
+  run();
+  deliver_client();
+}
+
 void machine_script::deadlock() {
   step_.clear();
   machine_->on_deadlock(step_);
@@ -153,6 +179,12 @@ void machine_script::deadlock() {
 }
 
 void machine_script::lease(const action& wanted) {
+  if (wanted.same) {
+    const auto its = [&](const auto& s) { return s->open && !s->leased && s->shard == wanted.shard && s->facts.pid == machine_->drawn_pid() && s->facts.drawer == 1; };
+    if (std::none_of(servers_.begin(), servers_.end(), its)) {
+      return machine_->on_lease_failed(step_, wanted.branch, protocol::make_error(protocol::error_id::sequence_memory));
+    }
+  }
   const bool replica = wanted.replica && options_.replicas;
   server_side* free = nullptr;
   for (const auto& s : servers_) {
@@ -164,6 +196,7 @@ void machine_script::lease(const action& wanted) {
     made->shard = wanted.shard;
     made->replica = replica;
     made->facts.current = settings_.none();
+    made->facts.pid = static_cast<std::int32_t>(1000 + servers_.size());
     free = made.get();
     servers_.push_back(std::move(made));
   }
@@ -242,6 +275,18 @@ void machine_script::perform(const action& a) {
       remembered_ = std::move(step_.token);
       step_.token.clear();
       note('m', "");
+      break;
+    case action_kind::hear: {
+      std::string channels;
+      for (const std::string& name : machine_->wanted_channels()) channels.append(channels.empty() ? "" : ",").append(name);
+      note('h', "ear(" + channels + ")");
+      break;
+    }
+    case action_kind::catch_up:
+      note('c', "atch_up");
+      break;
+    case action_kind::renew:
+      note('r', "enew");
       break;
     case action_kind::doubt:
       REQUIRE(side != nullptr);

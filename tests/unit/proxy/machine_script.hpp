@@ -43,6 +43,16 @@ class machine_script {
   /// Answers the longest waiting `acquire`.
   void grant();
   void cancel();
+  /// The listening backend that the session shares says that `pid` has notified; has caught up; is lost.
+  void notified(std::int32_t pid, std::string_view channel, std::string_view payload = "");
+  void caught_up();
+  void listener_lost();
+  /// The process that serves the session on `name`.
+  void set_pid(std::string_view name, std::int32_t pid) { of(name).facts.pid = pid; }
+  /// As if another session had written through it last.
+  void other_wrote(std::string_view name) { of(name).facts.writer = writer_elsewhere; }
+  /// As if sessions that cannot be told apart had drawn from sequences through it.
+  void other_drew(std::string_view name) { of(name).facts.drawer = several_drawers; }
   /// The session's transaction must give way to others that wait for it.
   void deadlock();
   /// As if another session had used the server last.
@@ -61,7 +71,7 @@ class machine_script {
   [[nodiscard]] std::string raw_asked(std::string_view name);
   /// Leases since this was last asked: "+s0" taken, "-s0" given back, "!s0" discarded, "?s0" cancelled, "*" client
   /// closed, "~s0" waiting ("at once": may not wait for a primary), "@s0" taken after a primary was lost, "ds0" no longer
-  /// believed to be one.
+  /// believed to be one. And what is asked of the listening backend: "hear(a,b)" channels, "catch_up".
   [[nodiscard]] std::string leases();
 
   /// What the driver answers to `recall`: see on_recall(). And what it was last told to remember.

@@ -53,6 +53,7 @@ void add_functions(catalog& c) {
              "pg_is_in_recovery",
              "inet_server_addr",
              "inet_server_port",
+             "pg_listening_channels",
              "txid_current_snapshot",
              "pg_get_viewdef",
              "to_regclass",
