@@ -13,6 +13,9 @@
 
 namespace pgbraid::proxy {
 
+/// Marks the answers to the question for the time (machine_stage.cpp) among those that are not the client's.
+inline constexpr std::uint32_t asking_moments = 2;
+
 struct gather_state {
   std::shared_ptr<const router::gather_plan> plan;
   bool fetching = false;         ///< the fragments have been asked for

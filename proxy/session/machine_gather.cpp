@@ -42,7 +42,7 @@ bool same_columns(std::string_view left, std::string_view right) {
 }  // namespace
 
 // What would change values on their way through text, or could not be told as JSON.
-std::optional<p::error_report> session_machine::begin_gather(std::string_view text) {
+std::optional<p::error_report> session_machine::cannot_gather() const {
   if (context_->context.multibyte_unsafe) return refuse("rows cannot be gathered under this client_encoding", "Use client_encoding UTF8.");
   const std::string_view digits = local_->value_of("extra_float_digits", "1");
   int value = 0;
@@ -50,6 +50,11 @@ std::optional<p::error_report> session_machine::begin_gather(std::string_view te
   if (value < 1 || !begins_with(local_->value_of("datestyle", "iso"), "iso") || begins_with(local_->value_of("intervalstyle", ""), "sql_standard")) {
     return refuse("rows cannot be gathered under these settings", "RESET extra_float_digits, DateStyle and IntervalStyle.");
   }
+  return std::nullopt;
+}
+
+std::optional<p::error_report> session_machine::begin_gather(std::string_view text) {
+  if (auto error = cannot_gather()) return error;
   auto plan = router::plan_gather(text, context_->context);
   if (plan == nullptr) return refuse("its tables have changed", "Run the statement again.");
   gather_ = std::make_unique<gather_state>(std::move(plan));
@@ -62,6 +67,9 @@ void session_machine::fetch_fragments(step& s, std::string_view whole) {
   gather_state& g = *gather_;
   g.fetching = true;
   g.combiner = targets_[serial_ % targets_.size()];
+  // now() is one value in a transaction: that of the server which has been in it for longest.
+  const auto in_transaction = [&](branch_index i) { return branches_[i].in_block; };
+  if (txn_.active && std::any_of(targets_.begin(), targets_.end(), in_transaction)) g.combiner = *std::min_element(targets_.begin(), targets_.end());
   for (const branch_index i : targets_) {
     if (g.plan->combiner && branches_[i].shard == *g.plan->combiner) g.combiner = i;
   }
@@ -217,7 +225,8 @@ session_machine::verdict session_machine::gather_answer(step& s, branch_index i,
   };
   switch (frame.type) {
     case from_server::data_row:
-      if (cycle_failed_ || !gather_) return verdict::drop;
+      if (e.sequence == asking_moments && stage_ && !cycle_failed_) take_moments(s, frame.body);
+      if (e.sequence == asking_moments || cycle_failed_ || !gather_) return verdict::drop;
       if (!gather_->add_row(frame.body)) {
         fail_statement(s, p::make_error(error_id::server_results_differ, "a gathered row has other columns than were asked for"));
       } else if (gather_->bytes > env_.max_gather) {

@@ -58,7 +58,9 @@ class analyzer {
   // writes.cpp
   void judge_conflict_action(const sql::insert_query& q, std::size_t use);
   void look_at_defaults(const sql::insert_query& q, const table_use& use);
-  [[nodiscard]] bool rows_stand_alone(const sql::insert_query& q, const table_use& use) const;
+  [[nodiscard]] bool rows_stand_alone(const sql::insert_query& q, const table_use& use);
+  [[nodiscard]] std::vector<const column*> left_to_default(const sql::insert_query& q, const table_use& use) const;
+  void set_to_default(const std::string& name, std::size_t use);
   void read_rows(const sql::insert_query& q, std::size_t use);
   [[nodiscard]] std::size_t key_position(const sql::insert_query& q, const table_use& use) const;
 

@@ -49,6 +49,7 @@ std::string relation_name(const gather_table& table) {
 /// The query's condition, where it may be put into the fragment: one table, one query level, nothing that could come out
 /// otherwise when it is asked twice.
 std::string_view condition_of(const gather_query& query, const analysis& a, const gather_set& set) {
+  if (query.statement->select == nullptr) return {};
   const sql::select_query& q = *query.statement->select;
   if (a.levels.size() != 1 || a.uses.size() != 1 || set.tables.size() != 1 || set.sources.size() != 1 || q.where == nullptr) return {};
   if (q.from.size() != 1 || q.from.front().kind != sql::from_kind::relation) return {};
@@ -122,6 +123,14 @@ std::optional<std::string> view_entry(const gather_source& source, const gather_
   return quote_identifier(source.entry) + "(" + columns + ") AS NOT MATERIALIZED (" + edited(source.text, source.begin, source.end, std::move(*edits)) + ")";
 }
 
+/// The WITH of a statement that may be answered over gathered rows, or nullptr.
+const sql::with_clause* with_of(const sql::statement& s) {
+  if (s.kind == sql::statement_kind::select && s.select != nullptr) return &s.select->with;
+  if (s.kind == sql::statement_kind::update && s.update != nullptr) return &s.update->with;
+  if (s.kind == sql::statement_kind::delete_ && s.delete_ != nullptr) return &s.delete_->with;
+  return nullptr;
+}
+
 /// Takes the marks out of the text and notes where they stood.
 void place_literals(gather_plan& plan) {
   std::string out;
@@ -155,7 +164,8 @@ bool choose_combiner(const gather_set& set, std::optional<shard_index>& combiner
 }  // namespace
 
 std::shared_ptr<const gather_plan> make_gather(const gather_query& query, const analysis& a, const plan_context& context) {
-  if (query.statement->kind != sql::statement_kind::select || query.statement->select == nullptr) return nullptr;
+  const sql::with_clause* with = with_of(*query.statement);
+  if (with == nullptr) return nullptr;
   const auto set = gather_sources(query, a, context);
   auto out = std::make_shared<gather_plan>();
   if (!set || !choose_combiner(*set, out->combiner)) return nullptr;
@@ -183,7 +193,8 @@ std::shared_ptr<const gather_plan> make_gather(const gather_query& query, const 
     entries += ", " + *entry;
   }
   const std::string_view own = query.text.substr(query.begin, query.end - query.begin);
-  const bool has_with = !query.statement->select->with.tables.empty();
+  const bool has_with = !with->tables.empty();
+  edits->insert(edits->end(), query.edits.begin(), query.edits.end());
   edits->push_back({query.begin + with_position(own), 0, has_with ? " " + entries + "," : "WITH " + entries + " "});
   out->combine_sql = edited(query.text, 0, query.text.size(), std::move(*edits));
   out->described_sql = query.literals ? own : query.text;

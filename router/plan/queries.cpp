@@ -80,6 +80,8 @@ void analyzer::read_select(const sql::select_query& q, std::size_t parent, bool 
     if (q.right != nullptr) read_select(*q.right, parent, false);
     // ORDER BY and LIMIT of the whole see the result's columns only.
     const std::size_t level = add_level(parent);
+    out_.levels[level].ordered = !q.order_by.empty();
+    out_.levels[level].limited = q.limit != nullptr || q.offset != nullptr;
     read_sort_keys(q.order_by, level);
     read_expr(q.limit, level, literal::pinned);
     read_expr(q.offset, level, literal::pinned);
@@ -163,7 +165,11 @@ void analyzer::read_from_item(const sql::from_item& item, std::size_t level) {
       out_.not_understood = true;
       break;
   }
+  // What FROM calls is called once for the whole statement, and so on each shard anew.
+  std::string by_row = std::exchange(out_.levels[level].by_row, {});
   for (const sql::expr_ptr& e : item.functions) read_expr(e, level, literal::free);
+  if (!out_.levels[level].by_row.empty() && out_.functions.differs.empty()) out_.functions.differs = "function \"" + out_.levels[level].by_row + "\" in FROM";
+  out_.levels[level].by_row = std::move(by_row);
 }
 
 void analyzer::read_join(const sql::from_item& item, std::size_t level) {

@@ -291,9 +291,15 @@ error_report problem_of(const key_group& group, const source_result& result) {
   return make_error(error_id::key_not_provable, group.key, group.table);
 }
 
+/// The rows that it reads are gathered, and it is answered over them or, a write, carried out on every shard.
+route over_gathered(const plan& p, const keyed_target& keyed) {
+  if (p.staged) return {to_many{keyed.gather}, p.mode, p.needs_primary};
+  return {to_gather{keyed.gather}, p.mode, p.needs_primary};
+}
+
 /// An array whose elements are not known: as if it were no condition on the key.
 route not_told_apart(const plan& p, const keyed_target& keyed, const topology& map, const key_group& group) {
-  if (!keyed.gather.empty()) return {to_gather{keyed.gather}, p.mode, p.needs_primary};
+  if (!keyed.gather.empty()) return over_gathered(p, keyed);
   if (!keyed.scatter_allowed) return refused(p, make_error(error_id::key_not_provable, group.key, group.table));
   std::vector<shard_index> owners = owning_shards(map);
   if (owners.size() == 1) return {to_shard{owners.front()}, p.mode, p.needs_primary};
@@ -314,7 +320,7 @@ route resolve_keyed(const plan& p, const keyed_target& keyed, const topology& ma
         shards.add(result.shard);
         if (keyed.split_allowed) rows.push_back(result.shard);
       } else if (result.what == outcome::unknown && !keyed.gather.empty()) {
-        return {to_gather{keyed.gather}, p.mode, p.needs_primary};
+        return over_gathered(p, keyed);
       } else if (result.what != outcome::null || group.insert_row) {
         return refused(p, problem_of(group, result));
       }
@@ -327,7 +333,7 @@ route resolve_keyed(const plan& p, const keyed_target& keyed, const topology& ma
   if (count == 1) return {to_shard{shards.first()}, p.mode, p.needs_primary};
   if (keyed.scatter_allowed) return {to_many{shards.all()}, p.mode, p.needs_primary};
   if (keyed.split_allowed) return {to_many{shards.all(), std::move(rows), false}, p.mode, p.needs_primary};
-  if (!keyed.gather.empty()) return {to_gather{keyed.gather}, p.mode, p.needs_primary};
+  if (!keyed.gather.empty()) return over_gathered(p, keyed);
   return refused(p, keyed.several_refusal);
 }
 

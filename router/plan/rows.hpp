@@ -3,6 +3,7 @@
 
 #include "router/topology.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -10,6 +11,16 @@
 #include <vector>
 
 namespace pgbraid::router {
+
+/// Where a row of VALUES stands in a text, its parentheses included.
+struct row_extent {
+  std::size_t begin = 0, end = 0;
+};
+
+/// The rows behind the VALUES that stands outside parentheses.
+[[nodiscard]] std::vector<row_extent> rows_of(std::string_view text);
+/// Where that VALUES stands; npos without one.
+[[nodiscard]] std::size_t values_keyword(std::string_view text);
 
 /// One shard's part of an INSERT.
 struct insert_part {

@@ -17,6 +17,7 @@ class Statement:
     ordered: bool = False     # the order of the rows is part of the answer
     count_only: bool = False  # which rows come is left open by SQL: only their number is compared
     writes: bool = False
+    extended: bool = False    # by the extended protocol, even without values
 
 
 class Generator:

@@ -1,0 +1,29 @@
+// Writes over several shards of which something must be known before any shard gets its part: the time, which must be
+// the same on all of them, or rows of other tables that the statement reads. First that is asked for, then every shard
+// gets the statement with it as constants.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "router/plan/analysis.hpp"
+#include "router/plan/gather.hpp"
+
+namespace pgbraid::router {
+
+struct staged_write {
+  std::string moments_sql;                   ///< asked of one server: a row of texts. "" where no time is asked for
+  std::shared_ptr<const gather_plan> rows;   ///< whose rows are fetched from all shards; null for none
+  std::string text;                          ///< the statement, with marks where values belong
+};
+
+/// How the statement is carried out over several shards; null if it cannot be. `text` is all that was parsed.
+[[nodiscard]] std::shared_ptr<const staged_write> make_staged(const sql::statement& statement, std::string_view text,
+                                                              const analysis& found, const plan_context& context);
+
+/// The same for a text that a plan of that kind was made from.
+[[nodiscard]] std::shared_ptr<const staged_write> plan_staged(std::string_view text, const plan_context& context);
+
+}  // namespace pgbraid::router
