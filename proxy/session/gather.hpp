@@ -15,6 +15,8 @@ namespace pgbraid::proxy {
 
 /// Marks the answers to the question for the time (machine_stage.cpp) among those that are not the client's.
 inline constexpr std::uint32_t asking_moments = 2;
+/// The same for the rows of an INSERT.
+inline constexpr std::uint32_t asking_source = 3;
 
 struct gather_state {
   std::shared_ptr<const router::gather_plan> plan;

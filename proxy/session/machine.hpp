@@ -299,7 +299,11 @@ class session_machine {
   // machine_stage.cpp: writes over several shards of which something must be known first
   [[nodiscard]] bool stages(const router::plan& p) const;
   [[nodiscard]] std::optional<protocol::error_report> begin_stage(step& s, const router::plan& p, std::string_view text);
-  [[nodiscard]] bool stage_over();
+  [[nodiscard]] bool stage_over(step& s, const protocol::bind_view* m, const statement* st);
+  [[nodiscard]] bool ask_source(step& s, const protocol::bind_view* m, const statement* st);
+  void take_source_columns(step& s, std::string_view description);
+  void take_source_row(step& s, std::string_view row);
+  [[nodiscard]] bool spread_source();
   void ask_moments(step& s);
   void take_moments(step& s, std::string_view row);
   [[nodiscard]] bool bind_staged(step& s, const protocol::bind_view& m, const statement_ptr& st);

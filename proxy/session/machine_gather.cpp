@@ -226,7 +226,8 @@ session_machine::verdict session_machine::gather_answer(step& s, branch_index i,
   switch (frame.type) {
     case from_server::data_row:
       if (e.sequence == asking_moments && stage_ && !cycle_failed_) take_moments(s, frame.body);
-      if (e.sequence == asking_moments || cycle_failed_ || !gather_) return verdict::drop;
+      if (e.sequence == asking_source && stage_ && !cycle_failed_) take_source_row(s, frame.body);
+      if (e.sequence >= asking_moments || cycle_failed_ || !gather_) return verdict::drop;
       if (!gather_->add_row(frame.body)) {
         fail_statement(s, p::make_error(error_id::server_results_differ, "a gathered row has other columns than were asked for"));
       } else if (gather_->bytes > env_.max_gather) {
@@ -240,10 +241,14 @@ session_machine::verdict session_machine::gather_answer(step& s, branch_index i,
     case from_server::command_complete:
       return completes(answer::execute);
     case from_server::no_data:
-      return completes(e.sequence == combining ? answer::describe_portal : answer::describe_statement);
+      return completes(e.sequence == combining || e.sequence == asking_source ? answer::describe_portal : answer::describe_statement);
     case from_server::row_description:
+      if (e.sequence == asking_source) {
+        if (stage_ && !cycle_failed_) take_source_columns(s, frame.body);
+        return completes(answer::describe_portal);
+      }
       if (e.sequence != combining) {
-        gather_->row_description.assign(frame.bytes);
+        if (gather_) gather_->row_description.assign(frame.bytes);
         return completes(answer::describe_statement);
       }
       if (gather_ && same_columns(std::string_view{gather_->row_description}.substr(p::frame_header_size), frame.body)) {

@@ -26,6 +26,9 @@ bool session_machine::mirrors() const {
 
 session_machine::targets session_machine::order_of_rows() const {
   targets order;
+  if (stage_) {
+    for (const std::size_t target : stage_->source.order) order.push_back(targets_[target]);
+  }
   for (const router::shard_index shard : rows_of_insert()) {
     const auto home =
         std::find_if(targets_.begin(), targets_.end(), [&](branch_index i) { return branches_[i].shard == shard; });
@@ -37,9 +40,13 @@ session_machine::targets session_machine::order_of_rows() const {
 // One for each of the targets; none if the text has other rows than its route, and nothing may be sent.
 std::vector<router::insert_part> session_machine::parts_of_insert(std::string_view text, std::size_t parameters) const {
   std::vector<router::insert_part> parts;
-  for (const branch_index i : targets_) {
+  const bool each_its_own = stage_ && !stage_->texts.empty();
+  if (stage_ && !each_its_own) text = stage_->text;
+  for (std::size_t k = 0; k < targets_.size(); ++k) {
     if (splits_rows()) {
-      parts.push_back(router::part_of_insert(text, rows_of_insert(), branches_[i].shard));
+      parts.push_back(router::part_of_insert(text, rows_of_insert(), branches_[targets_[k]].shard));
+    } else if (each_its_own) {
+      parts.push_back(router::renumbered(stage_->texts[k]));
     } else {
       parts.push_back({std::string{text}, {}});
       for (std::size_t n = 0; n < parameters; ++n) parts.back().parameters.push_back(static_cast<std::uint16_t>(n));

@@ -89,7 +89,7 @@ void session_machine::run_simple(step& s) {
     if (!stage_) {
       if (auto error = begin_stage(s, *plan_, query.text)) return refuse_simple(s, *error);
     }
-    if (!stage_over()) return;
+    if (!stage_over(s, nullptr, nullptr)) return;
   }
   const bool ahead = mirrors() && !braid_.ahead;
   sent_ = !ahead;
@@ -100,14 +100,14 @@ void session_machine::run_simple(step& s) {
     braid_.active = targets_.size() > 1;
     braid_.executing = static_cast<std::uint32_t>(targets_.size());
   }
-  if (splits_rows()) return send_parts(s, stage_ ? stage_->text : query.text, false);
+  if (splits_rows()) return send_parts(s, query.text, false);
   if (plan_->copy && targets_.size() > 1) begin_copy(plan_->copy, targets_);
   if (ahead) {
     braid_.speaker = targets_.front();
     braid_.ahead = true;
     if (plan_->effect == session_effect::copy_in) replay_ = std::make_unique<copy_replay>(copy_replay{std::string{frame}});
   }
-  if (stage_) return send_parts(s, stage_->text, ahead);
+  if (stage_) return send_parts(s, query.text, ahead);
   for (const branch_index i : targets_) {
     if (mirrors() && (ahead == echoes(i))) continue;
     branch& b = branches_[i];

@@ -5,6 +5,8 @@
 #include "protocol/backend.hpp"
 #include "protocol/frontend.hpp"
 #include "router/plan/moments.hpp"
+#include "router/plan/planner.hpp"
+#include "router/plan/staged_source.hpp"
 
 #include <algorithm>
 
@@ -73,10 +75,139 @@ void session_machine::take_moments(step& s, std::string_view body) {
   if (!understood) fail_statement(s, p::make_error(error_id::internal, "the time could not be read"));
 }
 
-// True: stage_->text is what the branches get. False: answers are still to come.
-bool session_machine::stage_over() {
+// The source's query goes to the server that has the fragments, or to the one that it belongs on.
+bool session_machine::ask_source(step& s, const p::bind_view* m, const statement* st) {
+  const router::staged_source& source = *stage_->plan->source;
+  stage_->asked = true;
+  stage_->source.json.assign(targets_.size(), {});
+  std::string sql = source.sql;
+  branch_index asked = *std::min_element(targets_.begin(), targets_.end());
+  if (gather_) {
+    std::vector<p::optional_value> none;
+    add_fragments(none);
+    sql = with_literals(*gather_);
+    asked = gather_->combiner;
+    gather_.reset();
+  } else if (source.only) {
+    const auto home = std::find_if(targets_.begin(), targets_.end(), [&](branch_index i) { return branches_[i].shard == *source.only; });
+    if (home == targets_.end()) return false;
+    asked = *home;
+  }
+  const router::insert_part part = router::renumbered(sql);
+  std::vector<std::uint32_t> types;
+  std::vector<std::int16_t> formats;
+  std::vector<p::optional_value> values;
+  if (m != nullptr) {
+    std::vector<p::optional_value> all;
+    auto given = m->parameters.values();
+    p::wire_value value;
+    while (given.next(value)) all.push_back(value.null ? p::optional_value{} : p::optional_value{value.bytes});
+    for (const std::uint16_t index : part.parameters) {
+      types.push_back(index < st->parameter_types.size() ? st->parameter_types[index] : 0);
+      formats.push_back(m->formats.of(index));
+      // What the whole statement would take it for need not be what the query by itself takes it for.
+      if (types.back() == 0 && formats.back() != p::text_format) return false;
+      values.push_back(index < all.size() ? all[index] : p::optional_value{});
+    }
+  } else if (!part.parameters.empty()) {
+    return false;
+  }
+  branch& b = branches_[asked];
+  const std::size_t from = s.backend_bytes.size();
+  const auto ask = [&](answer kind) { b.expect({kind, disposition::gather, 0, asking_source}); };
+  if (cycle_ == cycle_kind::simple) {
+    // For errors of the statement in the server's own words.
+    p::encode_parse(s.backend_bytes, "", source.shown);
+    ask(answer::parse);
+  }
+  p::encode_parse(s.backend_bytes, "", part.sql, types);
+  p::encode_bind(s.backend_bytes, "", "", formats, values, {});
+  p::encode_describe(s.backend_bytes, p::object_kind::portal, "");
+  p::encode_execute(s.backend_bytes, "");
+  for (const answer kind : {answer::parse, answer::bind, answer::describe_portal, answer::execute}) ask(kind);
+  if (cycle_ == cycle_kind::simple) {
+    p::encode_sync(s.backend_bytes);
+    ask(answer::sync);
+  } else {
+    p::encode_flush(s.backend_bytes);
+    b.unsynced = b.flushed = true;
+  }
+  b.facts->unnamed = 0;
+  s.own_to_backend(asked, from);
+  return true;
+}
+
+void session_machine::take_source_columns(step& s, std::string_view body) {
+  p::row_description described;
+  if (!p::decode(body, described)) return fail_statement(s, p::make_error(error_id::internal, "the rows to insert could not be read"));
+  for (const p::field_description& field : described.fields) stage_->source.types.push_back(field.type);
+}
+
+// A row goes to the shard of its key.
+void session_machine::take_source_row(step& s, std::string_view body) {
+  const router::staged_source& source = *stage_->plan->source;
+  source_rows& rows = stage_->source;
+  p::data_row_view row;
+  if (!p::decode(body, row)) return fail_statement(s, p::make_error(error_id::internal, "the rows to insert could not be read"));
+  std::vector<std::optional<std::string_view>> values;
+  auto given = row.columns.values();
+  p::wire_value value;
+  while (given.next(value)) values.push_back(value.null ? std::nullopt : std::optional{value.bytes});
+  if (source.key_at >= values.size() || !values[source.key_at]) {
+    return fail_statement(s, p::make_error(error_id::null_key, source.key, source.table));
+  }
+  const router::oid from = source.columns[source.key_at].untyped ? 0 : rows.types[source.key_at];
+  const auto shard = router::shard_of_value(*context_->context.map, source.key_type, source.modifier, from, *values[source.key_at], context_->literals);
+  const auto home = !shard ? targets_.end() : std::find_if(targets_.begin(), targets_.end(), [&](branch_index i) { return branches_[i].shard == *shard; });
+  if (home == targets_.end()) return fail_statement(s, p::make_error(error_id::key_not_provable, source.key, source.table));
+  if (!rows.any) {
+    for (const auto& each : values) rows.constants.push_back(each ? std::optional{std::string{*each}} : std::nullopt);
+    rows.any = true;
+  }
+  const auto at = static_cast<std::size_t>(home - targets_.begin());
+  const std::size_t before = rows.json[at].size();
+  add_source_row(rows.json[at], values);
+  rows.bytes += rows.json[at].size() - before;
+  if (source.in_order) rows.order.push_back(at);
+  if (rows.bytes > env_.max_gather) {
+    fail_statement(s, p::make_error(error_id::gather_too_large, env_.max_gather, source.table));
+    rows.json.assign(targets_.size(), {});
+  }
+}
+
+// What each of the targets gets of an INSERT whose rows are there. False: they cannot be said as text.
+bool session_machine::spread_source() {
+  const router::staged_source& source = *stage_->plan->source;
+  for (std::string& json : stage_->source.json) {
+    json.append(json.empty() ? "[]" : "]");
+    const std::string select = router::source_select(source, stage_->source.types, stage_->source.constants, json);
+    if (select.empty()) return false;
+    json.clear();
+    stage_->texts.push_back(router::with_moments(source.before, stage_->moments) + router::with_moments(select, stage_->moments) +
+                            router::with_moments(source.after, stage_->moments));
+  }
+  return true;
+}
+
+// True: what the branches get is known. False: answers are still to come, or it has failed.
+bool session_machine::stage_over(step& s, const p::bind_view* m, const statement* st) {
   if (stage_->done) return true;
   if (anything_outstanding() || cycle_failed_) return false;
+  const auto fail = [&](std::string_view why) {
+    auto error = p::with_hint(p::make_error(error_id::cross_shard_write, why), "Select the rows first and insert them with VALUES, tied to their keys.");
+    if (cycle_ == cycle_kind::simple) {
+      refuse_simple(s, error);
+    } else {
+      (void)op_error(s, error);
+    }
+    return false;
+  };
+  if (stage_->plan->source) {
+    if (!stage_->asked) return ask_source(s, m, st) ? false : fail("the rows to insert cannot be selected first");
+    if (!spread_source()) return fail("a column of the rows to insert has a type that is not known to all shards alike");
+    stage_->done = true;
+    return true;
+  }
   stage_->text = stage_->plan->text;
   if (gather_) {
     std::vector<p::optional_value> none;
@@ -95,11 +226,10 @@ bool session_machine::bind_staged(step& s, const p::bind_view& m, const statemen
     if (!drained(s)) return false;
     if (auto error = begin_stage(s, *st->plan, st->text)) return op_error(s, *error);
   }
-  if (!stage_over()) return false;
-  const std::string text = std::move(stage_->text);
-  stage_.reset();
-  const bool bound = bind_parts(s, m, *st, text);
+  if (!stage_over(s, &m, st.get())) return cycle_failed_;
+  const bool bound = bind_parts(s, m, *st, st->text);
   if (bound && !cycle_failed_) open_portal(m.portal, st, targets_);
+  stage_.reset();
   return bound;
 }
 

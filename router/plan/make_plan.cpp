@@ -99,10 +99,13 @@ class statement_planner {
       }
       return;
     }
-    if (s.kind != kind::update && s.kind != kind::delete_) return;
     if (keyed == nullptr) {
       const auto* refused = std::get_if<to_refusal>(&fixed->target);
-      if (refused == nullptr || refused->error().id != error_id::cross_shard_write) return;
+      if (refused == nullptr) return;
+      const error_id why = refused->error().id;
+      if (why != error_id::cross_shard_write && (why != error_id::key_not_provable || !a.key_unknown)) return;
+    } else if (keyed->groups.size() == 1 && keyed->groups.front().sources.size() == 1 && !keyed->groups.front().sources.front().array) {
+      return;
     }
     if (make_staged(s, text_, a, context_) == nullptr) return;
     out.staged = true;
@@ -111,7 +114,7 @@ class statement_planner {
       keyed->gather = std::move(shards);
       return;
     }
-    out.reason = "all shards, which get the rows that are read (" + out.reason + ")";
+    out.reason = s.kind == kind::insert ? "its rows are selected first and go to their shards" : "all shards, which get the rows that are read (" + out.reason + ")";
     out.where = shards.size() == 1 ? fixed_target{to_shard{shards.front()}} : fixed_target{to_many{std::move(shards)}};
   }
 

@@ -66,11 +66,12 @@ std::string as_query(std::string_view expression) { return "SELECT (" + std::str
 
 }  // namespace
 
-bool moment_list::replace(std::string_view text, const analysis& found, std::vector<text_edit>& edits) {
+bool moment_list::replace(std::string_view text, const analysis& found, std::vector<text_edit>& edits, std::size_t from, std::size_t to) {
   for (const sql::expr* call : found.moments) {
     const auto end = end_of_call(text, *call);
     if (!end) return false;
     const auto begin = static_cast<std::size_t>(call->location);
+    if (begin >= from && begin < to) continue;
     const std::string written{text.substr(begin, *end - begin)};
     const auto known = std::find(calls_.begin(), calls_.end(), written);
     const auto index = static_cast<std::size_t>(known - calls_.begin());

@@ -359,4 +359,14 @@ route resolve(const plan& p, const topology& map, std::string_view text,
   return out;
 }
 
+std::optional<shard_index> shard_of_value(const topology& map, oid key_type, std::int32_t modifier, oid from, std::string_view text,
+                                          const literal_context& literals) {
+  if (map.buckets.owner.empty() || (from != 0 && !ties_key(key_type, from))) return std::nullopt;
+  if (!literals.utf8 && has_high_byte(text)) return std::nullopt;
+  if (!literals.iso_ymd && date_or_time(key_type)) return std::nullopt;
+  const auto hash = partition_hash_text(key_type, modifier, from, text, literals.time_zone);
+  if (!hash) return std::nullopt;
+  return map.buckets.shard_of(bucket_of(*hash, static_cast<std::uint32_t>(map.buckets.owner.size())));
+}
+
 }  // namespace pgbraid::router

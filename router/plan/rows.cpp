@@ -90,6 +90,12 @@ std::vector<row_extent> rows_of(std::string_view text) {
   return rows;
 }
 
+insert_part renumbered(std::string_view text) {
+  insert_part out;
+  append_renumbered(out, text);
+  return out;
+}
+
 insert_part part_of_insert(std::string_view text, std::span<const shard_index> rows, shard_index shard) {
   const std::vector<row_extent> found = rows_of(text);
   insert_part out;

@@ -28,6 +28,9 @@ struct insert_part {
   std::vector<std::uint16_t> parameters;  ///< of each of them: n-1 of the $n that the whole statement had
 };
 
+/// `text` with its parameters numbered anew by where they first stand.
+[[nodiscard]] insert_part renumbered(std::string_view text);
+
 /// The part of `text` for `shard`, `rows` being the shard of each row of VALUES, in order. An empty `sql` if the text
 /// has not that many rows, which cannot be for a text that the route was resolved from. runs on: any thread.
 [[nodiscard]] insert_part part_of_insert(std::string_view text, std::span<const shard_index> rows, shard_index shard);

@@ -110,6 +110,16 @@ std::optional<std::string> problem_beside(const query_level& level) {
 
 }  // namespace
 
+std::optional<std::string> problem_of_nested(const analysis& a, std::size_t level) {
+  return reads_own_shard(a, level) ? problem_beside(a.levels[level]) : problem_below_write(a.levels[level]);
+}
+
+bool keeps_partition(const analysis& a, const std::vector<sql::from_item>& from) {
+  spread all = spread::replicated;
+  for (const sql::from_item& item : from) all = beside(all, spread_of(a, item));
+  return all == spread::partitioned;
+}
+
 bool writes_spread(const analysis& a, const plan_context& context) {
   if (!context.schema->single_writer.empty()) return false;
   const auto written = [](const table_use& use) { return use.role == table_role::update || use.role == table_role::delete_; };

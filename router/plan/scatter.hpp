@@ -23,6 +23,12 @@ struct scatter_problem {
 /// True for one UPDATE or DELETE whose rows may be on several shards, where a transaction may write to several.
 [[nodiscard]] bool writes_spread(const analysis& a, const plan_context& context);
 
+/// Why a query level inside a write may not come to the same on every shard; nothing if it does.
+[[nodiscard]] std::optional<std::string> problem_of_nested(const analysis& a, std::size_t level);
+
+/// True if what a FROM list gives is partitioned: each of its rows comes from exactly one shard.
+[[nodiscard]] bool keeps_partition(const analysis& a, const std::vector<sql::from_item>& from);
+
 [[nodiscard]] std::optional<scatter_problem> judge_scatter(const analysis& a, const plan_context& context);
 
 }  // namespace pgbraid::router

@@ -12,6 +12,7 @@
 #include "router/plan/planner.hpp"
 #include "router/plan/rows.hpp"
 #include "router/plan/scatter.hpp"
+#include "router/plan/staged_source.hpp"
 #include "router/plan/words.hpp"
 #include "router/sql/parser.hpp"
 
@@ -24,6 +25,13 @@ bool chooses_none(const query_level& level) {
   return !some && (level.query == nullptr || level.query->distinct_on.empty());
 }
 
+/// Copies of a reference table need not have their rows in the same order.
+bool orders_copies(const analysis& a, std::size_t level) {
+  return !a.levels[level].exact && std::any_of(a.uses.begin(), a.uses.end(), [&](const table_use& use) {
+    return use.level == level && use.table.where == placement::reference;
+  });
+}
+
 bool may_read_gathered(const analysis& a, const plan_context& context) {
   if (!writes_spread(a, context) || a.locking || a.into || a.not_understood || a.refusal || a.types_differ) return false;
   if (!a.functions.differs.empty() || !a.functions.user_code.empty() || a.functions.measures_shard) return false;
@@ -31,6 +39,9 @@ bool may_read_gathered(const analysis& a, const plan_context& context) {
     const bool here = use.table.where == placement::sharded || use.table.where == placement::spread_view || use.table.where == placement::reference;
     if (!here) return false;
     if (use.role != table_role::read && (use.table.where != placement::sharded || use.key == nullptr || use.level >= a.levels.size())) return false;
+  }
+  for (std::size_t i = 0; i < a.levels.size(); ++i) {
+    if (!a.levels[i].top && orders_copies(a, i)) return false;
   }
   return std::all_of(a.levels.begin(), a.levels.end(), [](const query_level& level) {
     if (level.tablesample || level.row_value || !level.system_column.empty()) return false;
@@ -126,11 +137,15 @@ bool write_defaults(const sql::statement& s, std::string_view text, const analys
 
 std::shared_ptr<const staged_write> make_staged(const sql::statement& s, std::string_view text, const analysis& a, const plan_context& context) {
   if (text.find(moment_mark) != std::string_view::npos) return nullptr;
+  auto out = std::make_shared<staged_write>();
+  if (s.insert != nullptr && (a.key_unknown || (a.insert_source != nullptr && (!a.moment_defaults.empty() || judge_insert_select(a, context))))) {
+    out->source = make_source(*s.insert, text, a, context, *out);
+    return out->source == nullptr ? nullptr : out;
+  }
   moment_list moments;
   std::vector<text_edit> edits;
-  if (!moments.replace(text, a, edits)) return nullptr;
+  if (a.default_differs || !moments.replace(text, a, edits)) return nullptr;
   if (!write_defaults(s, text, a, context, moments, edits)) return nullptr;
-  auto out = std::make_shared<staged_write>();
   out->moments_sql = moments.sql();
   const bool changes = s.kind == sql::statement_kind::update || s.kind == sql::statement_kind::delete_;
   if (changes && !a.mirrored && judge_scatter(a, context)) {

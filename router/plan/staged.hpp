@@ -10,13 +10,15 @@
 
 #include "router/plan/analysis.hpp"
 #include "router/plan/gather.hpp"
+#include "router/plan/insert_select.hpp"
 
 namespace pgbraid::router {
 
 struct staged_write {
   std::string moments_sql;                   ///< asked of one server: a row of texts. "" where no time is asked for
   std::shared_ptr<const gather_plan> rows;   ///< whose rows are fetched from all shards; null for none
-  std::string text;                          ///< the statement, with marks where values belong
+  std::string text;                          ///< the statement, with marks where values belong; "" with a source
+  std::shared_ptr<const staged_source> source;  ///< INSERT whose rows are selected first, then given to their shards
 };
 
 /// How the statement is carried out over several shards; null if it cannot be. `text` is all that was parsed.

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "router/plan/analyzer.hpp"
+#include "router/plan/insert_select.hpp"
 #include "router/plan/moments.hpp"
 #include "router/plan/refusals.hpp"
 
@@ -63,10 +64,7 @@ void analyzer::read_rows(const sql::insert_query& q, std::size_t index) {
   // With ORDER BY, LIMIT or WITH the rows are a query: its columns get types of their own before they are stored.
   const bool rows = !source.values.empty() && source.set_op == sql::set_operation::none && source.limit == nullptr &&
                     source.offset == nullptr && source.order_by.empty() && source.with.tables.empty();
-  if (!rows) {
-    return out_.refuse(protocol::with_hint(refuse_write("INSERT ... SELECT into a sharded table"),
-                                           "Select the rows first and insert them with VALUES, tied to their keys."));
-  }
+  if (!rows) return tie_to_source(q, index, context_, marks_, out_);
   const std::size_t position = key_position(q, use);
   if (position == nowhere) return missing();
   // OVERRIDING USER VALUE stores another value than the one that stands there.
@@ -77,6 +75,11 @@ void analyzer::read_rows(const sql::insert_query& q, std::size_t index) {
     const sql::expr& value = *row[position];
     if (value.kind == sql::expr_kind::default_) return missing();
     auto found = read_key_value(value, use.key->type, *context_.schema, marks_);
+    // A row by itself may be evaluated first.
+    if (!found && source.values.size() == 1) {
+      out_.key_unknown = true;
+      return;
+    }
     if (!found) return not_provable();
     if (found->null) return out_.refuse(make_error(error_id::null_key, key, table));
     if (found->from == key_source::origin::parameter) {
@@ -139,8 +142,10 @@ std::vector<const column*> analyzer::left_to_default(const sql::insert_query& q,
   }
   std::vector<const column*> out;
   std::size_t position = 0;
-  const std::size_t given_without_names =
-      q.source == nullptr ? 0 : q.source->values.empty() ? q.source->targets.size() : q.source->values.front().size();
+  std::size_t given_without_names = 0;
+  if (q.source != nullptr) given_without_names = q.source->values.empty() ? q.source->targets.size() : q.source->values.front().size();
+  const auto star = [](const sql::target& t) { return t.value != nullptr && t.value->kind == sql::expr_kind::column && t.value->star; };
+  if (q.source != nullptr && std::any_of(q.source->targets.begin(), q.source->targets.end(), star)) given_without_names = columns_behind_stars(*q.source, out_);
   for (const column& c : use.table.described->columns) {
     const bool given = q.columns.empty() ? position < given_without_names
                                          : std::any_of(q.columns.begin(), q.columns.end(), [&](const sql::target& t) { return t.name == c.name; });
@@ -151,21 +156,25 @@ std::vector<const column*> analyzer::left_to_default(const sql::insert_query& q,
 }
 
 // A row of its own statement is what it was among others: nothing that is one value for the whole statement, and with
-// RETURNING each row gives one, so that they can be put back in order.
+// RETURNING each row gives one, so that they can be put back in order. Notes the defaults that are one value.
 bool analyzer::rows_stand_alone(const sql::insert_query& q, const table_use& use) {
-  if (out_.uses.size() != 1 || out_.common_tables || use.table.described == nullptr || q.source == nullptr) return false;
-  if (!out_.functions.differs.empty()) return false;
+  if (use.table.described == nullptr || q.source == nullptr) return false;
+  bool alone = !q.source->values.empty() && out_.uses.size() == 1 && !out_.common_tables && out_.functions.differs.empty();
   for (const query_level& level : out_.levels) {
     const bool own = level.query == q.source.get() || level.target != nowhere;
-    if (!own && !level.by_row.empty()) return false;
+    alone = alone && (own || level.by_row.empty());
   }
   for (const column* c : left_to_default(q, use)) {
     if (!c->default_of_moment) continue;
     const default_facts facts = facts_of_default(*c, context_);
-    if (facts.differs || (facts.by_row && facts.by_moment)) return false;
-    if (facts.by_moment) out_.moment_defaults.push_back(c->name);
+    if (facts.differs || (facts.by_row && facts.by_moment)) {
+      out_.default_differs = true;
+      alone = false;
+    } else if (facts.by_moment) {
+      out_.moment_defaults.push_back(c->name);
+    }
   }
-  return true;
+  return alone;
 }
 
 void analyzer::read_update(const sql::update_query& q, std::size_t parent) {

@@ -89,6 +89,47 @@ GROUPS = {
         UPDATE accounts SET balance = 1 / (n - n) FROM events WHERE events.account_id = accounts.id
         UPDATE accounts SET owner = NULL WHERE id IN (SELECT account_id FROM events WHERE n > 290)
     """,
+    "INSERT ... SELECT, shard by shard": """
+        INSERT INTO archive (account_id, id, amount, note, moved) SELECT account_id, id, amount, note, at FROM entries WHERE amount > 150
+        INSERT INTO archive (account_id, id, amount, note, moved) SELECT account_id, id, amount, note, at FROM entries WHERE account_id = 5
+        INSERT INTO archive (moved, account_id, amount) SELECT now(), account_id, sum(amount) FROM entries GROUP BY account_id HAVING sum(amount) > 900 RETURNING account_id, amount, moved = now()
+        INSERT INTO archive (account_id, id, moved) SELECT DISTINCT e.account_id, a.id, NULL::timestamptz FROM entries e JOIN accounts a ON a.id = e.account_id WHERE a.state = 'new'
+        INSERT INTO archive SELECT e.account_id, e.id, r.rate, r.code, NULL FROM entries e JOIN rates r ON r.code = 'r' || e.id
+        INSERT INTO archive SELECT *  FROM archive WHERE id < 9
+        INSERT INTO entries (account_id, id, amount, day, at) SELECT a.id, 9000 + a.id, a.balance, NULL, NULL FROM accounts a ON CONFLICT (account_id, id) DO UPDATE SET note = 'again'
+        INSERT INTO archive (account_id, id, amount, note, moved) SELECT account_id, id, random() * 0, 'x', NULL FROM entries ORDER BY id
+    """,
+    "INSERT ... SELECT, rows that go to other shards": """
+        INSERT INTO accounts (id, owner) SELECT 1001, 'x' RETURNING id, owner, state
+        INSERT INTO accounts (id, owner) SELECT id + 1000, owner FROM accounts WHERE id < 40
+        INSERT INTO accounts (id, owner, balance, opened) SELECT 1000 + n, 'n' || n, n / 3.0, '2024-05-06' FROM generate_series(1, 30) AS n RETURNING id, owner, balance, opened
+        INSERT INTO archive SELECT account_id, id, amount, note FROM entries WHERE id < 200
+        INSERT INTO archive SELECT * FROM entries
+        INSERT INTO archive (account_id, amount) SELECT id, sum(n) FROM (SELECT account_id AS id, n FROM events) q GROUP BY id HAVING id IS NOT NULL ORDER BY id
+        INSERT INTO archive (account_id, id, note, moved) SELECT account_id, n, name, at FROM events ORDER BY n DESC LIMIT 25 RETURNING *
+        INSERT INTO archive (account_id, id, note, moved) SELECT account_id, id, 'u', NULL FROM entries WHERE id < 50 UNION ALL SELECT account_id, n, name, at FROM events WHERE n < 50
+        WITH best AS (SELECT account_id, max(amount) AS amount FROM entries GROUP BY account_id) INSERT INTO archive (account_id, amount) SELECT account_id, amount FROM best WHERE amount > 220 RETURNING account_id, moved = now(), amount
+        INSERT INTO archive (account_id, moved) WITH b AS (SELECT id FROM accounts WHERE balance > 200) SELECT id * 10, now() FROM b
+        INSERT INTO archive (account_id, id, note, moved) SELECT a.id, e.n, e.name, now() FROM accounts a LEFT JOIN events e ON e.account_id = a.id
+        INSERT INTO archive (account_id, id, note, moved) SELECT e.account_id, e.id, NULL, NULL FROM accounts a LEFT JOIN entries e ON e.account_id = a.id AND e.amount > 200
+        INSERT INTO accounts (id, owner, info, token) SELECT id + 1000, owner, info, gen_random_uuid() FROM accounts WHERE state = 'open'
+        INSERT INTO accounts (id, owner) SELECT id, 'twice' FROM accounts WHERE id < 5 ON CONFLICT (id) DO UPDATE SET owner = excluded.owner, changed = now() RETURNING accounts.id, accounts.owner
+        INSERT INTO accounts (id, owner) SELECT account_id, name FROM events ORDER BY id ON CONFLICT DO NOTHING
+        INSERT INTO accounts (id, owner) SELECT account_id, min(name) FROM events GROUP BY account_id ON CONFLICT DO NOTHING RETURNING id
+        INSERT INTO accounts (id, owner) SELECT id, owner FROM accounts WHERE id = 7
+        INSERT INTO accounts (id, owner, state) SELECT id + 1000, owner, 'much longer than that' FROM accounts
+        INSERT INTO accounts (id, owner, balance) SELECT id + 1000, owner, id / (id - id) FROM accounts
+        INSERT INTO accounts (id, owner) SELECT NULL, 'x' FROM accounts
+        INSERT INTO accounts (id, owner, opened) SELECT id + 1000, owner, 'no time' FROM accounts
+        INSERT INTO accounts (id, owner, opened) SELECT id + 1000, owner, owner FROM accounts
+        INSERT INTO accounts (id, owner) SELECT id + 1000, owner, balance FROM accounts
+        INSERT INTO accounts (owner) SELECT name FROM events
+        INSERT INTO events (id, name, account_id) SELECT row_number() OVER (ORDER BY code) + 1000, code, 1 FROM rates
+        INSERT INTO accounts (id, owner) VALUES ((SELECT max(id) + 1 FROM accounts), 'one more') RETURNING id
+        INSERT INTO accounts (id, owner, balance) VALUES (1000 + 1, 'a', (SELECT avg(amount) FROM entries)) RETURNING id, balance
+        INSERT INTO entries (account_id, id, amount, note) TABLE archive
+        INSERT INTO entries (account_id, id, amount, note) (SELECT account_id, id + 90000, coalesce(amount, 0), note FROM archive)
+    """,
     "rows of VALUES": """
         INSERT INTO accounts (id, owner) VALUES (1, 'a'), (2, 'b'), (1001, 'c'), (1002, 'd') ON CONFLICT DO NOTHING RETURNING id, owner
         INSERT INTO accounts (id, owner) VALUES (1, 'a'), (2, 'b'), (1001, 'c') ON CONFLICT (id) DO UPDATE SET owner = excluded.owner WHERE accounts.balance > 50 RETURNING id, owner
