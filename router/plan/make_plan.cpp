@@ -99,6 +99,7 @@ class statement_planner {
       }
       return;
     }
+    if (s.kind != kind::insert && s.kind != kind::update && s.kind != kind::delete_) return;
     if (keyed == nullptr) {
       const auto* refused = std::get_if<to_refusal>(&fixed->target);
       if (refused == nullptr) return;
@@ -107,7 +108,8 @@ class statement_planner {
     } else if (keyed->groups.size() == 1 && keyed->groups.front().sources.size() == 1 && !keyed->groups.front().sources.front().array) {
       return;
     }
-    if (make_staged(s, text_, a, context_) == nullptr) return;
+    const auto made = make_staged(s, text_, a, context_);
+    if (made == nullptr || (made->rows == nullptr && made->source == nullptr)) return;
     out.staged = true;
     std::vector<shard_index> shards = owning_shards(*context_.map);
     if (keyed != nullptr) {

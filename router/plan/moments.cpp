@@ -102,7 +102,7 @@ std::string moment_list::sql() const {
 
 default_facts facts_of_default(const column& c, const plan_context& context) {
   default_facts out;
-  if (!c.default_varies) return out;
+  if (!c.default_varies && !c.default_of_moment) return out;
   parsed_default found;
   if (c.default_text.empty() || !read_default(as_query(c.default_text), context, found)) {
     out.differs = true;

@@ -54,7 +54,9 @@ void analyzer::read_with(const sql::with_clause& with, std::size_t parent) {
   const auto read_body = [&](const sql::common_table& table) {
     out_.common_tables = true;
     out_.common_names.push_back(table.name);
+    ++with_depth_;
     if (table.query != nullptr) read_statement(*table.query, parent, false);
+    --with_depth_;
   };
   if (with.recursive) {
     for (const sql::common_table& table : with.tables) common_tables_.push_back(table.name);

@@ -135,8 +135,10 @@ std::optional<scatter_problem> judge_scatter(const analysis& a, const plan_conte
 
   if (a.writes && !writes_spread(a, context)) return problem("a write");
   if (a.locking) return problem("row locks (FOR UPDATE, FOR SHARE) on several shards");
-  if (a.common_tables && !a.writes) return problem("WITH over several shards");
-  if (a.set_operation && !a.writes) return problem("UNION, INTERSECT or EXCEPT over several shards");
+  // What a write reads beside its own table may have any shape, if it is the same everywhere.
+  const bool write_on_top = std::any_of(a.levels.begin(), a.levels.end(), [](const query_level& level) { return level.top && level.target != nowhere; });
+  if (a.common_tables && !write_on_top) return problem("WITH over several shards");
+  if (a.set_operation && !write_on_top) return problem("UNION, INTERSECT or EXCEPT over several shards");
   const auto top = std::find_if(a.levels.begin(), a.levels.end(), [](const query_level& level) { return level.top; });
   if (top == a.levels.end()) return problem("this kind of statement");
   const auto top_index = static_cast<std::size_t>(top - a.levels.begin());

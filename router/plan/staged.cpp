@@ -133,12 +133,28 @@ bool write_defaults(const sql::statement& s, std::string_view text, const analys
   return s.update != nullptr && write_defaults(*s.update, a, context, moments, edits);
 }
 
+/// Its rows must be there before it is known where they go: they are those of a query, or a row whose values are.
+bool selects_first(const sql::insert_query& q, const analysis& a, const plan_context& context) {
+  if (a.insert_source != nullptr) return !a.moment_defaults.empty() || judge_insert_select(a, context);
+  if (a.key_unknown) return true;
+  const auto reads = [](const table_use& use) { return use.role == table_role::read && use.table.where != placement::reference; };
+  return q.source != nullptr && q.source->values.size() == 1 && std::any_of(a.uses.begin(), a.uses.end(), reads);
+}
+
+/// Each shard may be given the statement, or its own rows of it, once the time is in its text.
+bool every_shard_may(const sql::statement& s, const analysis& a, const plan_context& context) {
+  const auto by_row = [](const query_level& level) { return !level.by_row.empty(); };
+  if (a.mirrored) return !judge_mirror(a, true) && std::none_of(a.levels.begin(), a.levels.end(), by_row);
+  if (s.kind == sql::statement_kind::insert) return a.insert_source != nullptr ? !judge_insert_select(a, context) : a.rows_may_split;
+  return (s.kind == sql::statement_kind::update || s.kind == sql::statement_kind::delete_) && !judge_scatter(a, context);
+}
+
 }  // namespace
 
 std::shared_ptr<const staged_write> make_staged(const sql::statement& s, std::string_view text, const analysis& a, const plan_context& context) {
-  if (text.find(moment_mark) != std::string_view::npos) return nullptr;
+  if (text.find(moment_mark) != std::string_view::npos || !context.schema->single_writer.empty()) return nullptr;
   auto out = std::make_shared<staged_write>();
-  if (s.insert != nullptr && (a.key_unknown || (a.insert_source != nullptr && (!a.moment_defaults.empty() || judge_insert_select(a, context))))) {
+  if (s.kind == sql::statement_kind::insert && !a.mirrored && selects_first(*s.insert, a, context)) {
     out->source = make_source(*s.insert, text, a, context, *out);
     return out->source == nullptr ? nullptr : out;
   }
@@ -160,6 +176,7 @@ std::shared_ptr<const staged_write> make_staged(const sql::statement& s, std::st
     if (out->rows == nullptr) return nullptr;
     out->text = out->rows->combine_sql;
   } else {
+    if (!every_shard_may(s, a, context)) return nullptr;
     out->text = edited(text, 0, text.size(), std::move(edits));
   }
   return out;

@@ -115,7 +115,7 @@ void analyzer::read_insert(const sql::insert_query& q, std::size_t parent) {
   read_targets(q.returning, level);
   common_tables_.resize(outer_tables);
   if (out_.mirrored) look_at_defaults(q, out_.uses[use]);
-  out_.rows_may_split = several() && parent == nowhere && out_.uses[use].key != nullptr && rows_stand_alone(q, out_.uses[use]);
+  out_.rows_may_split = several() && parent == nowhere && with_depth_ == 0 && out_.uses[use].key != nullptr && rows_stand_alone(q, out_.uses[use]);
 }
 
 // A default that is not a constant would give each shard another value, but for the time, which is evaluated once.
@@ -150,7 +150,7 @@ std::vector<const column*> analyzer::left_to_default(const sql::insert_query& q,
     const bool given = q.columns.empty() ? position < given_without_names
                                          : std::any_of(q.columns.begin(), q.columns.end(), [&](const sql::target& t) { return t.name == c.name; });
     ++position;
-    if (c.default_varies && (!given || defaults)) out.push_back(&c);
+    if ((c.default_varies || c.default_of_moment) && (!given || defaults)) out.push_back(&c);
   }
   return out;
 }
@@ -183,7 +183,7 @@ void analyzer::read_update(const sql::update_query& q, std::size_t parent) {
   const std::size_t level = add_level(parent);
   const std::size_t use = add_use(q.table, q.alias, level, table_role::update);
   out_.levels[level].target = use;
-  out_.levels[level].top = parent == nowhere;
+  out_.levels[level].top = parent == nowhere && with_depth_ == 0;
   out_.levels[level].from = &q.from;
   judge_write(use);
   read_from(q.from, level);
@@ -221,7 +221,7 @@ void analyzer::read_delete(const sql::delete_query& q, std::size_t parent) {
   const std::size_t level = add_level(parent);
   const std::size_t use = add_use(q.table, q.alias, level, table_role::delete_);
   out_.levels[level].target = use;
-  out_.levels[level].top = parent == nowhere;
+  out_.levels[level].top = parent == nowhere && with_depth_ == 0;
   out_.levels[level].from = &q.using_;
   judge_write(use);
   read_from(q.using_, level);

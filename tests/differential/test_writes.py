@@ -52,7 +52,7 @@ GROUPS = {
         UPDATE accounts SET balance = floor(random()), token = DEFAULT WHERE random() < 2
         INSERT INTO accounts (id, owner, token) VALUES (1001, 'a', gen_random_uuid()), (1002, 'b', gen_random_uuid()), (1003, 'c', gen_random_uuid())
         DELETE FROM entries WHERE random() < 0
-        UPDATE entries SET at = clock_timestamp(), day = NULL WHERE id % 50 = 0
+        UPDATE entries SET note = left(random()::text, 0), day = NULL WHERE id % 50 = 0
         UPDATE accounts SET balance = (SELECT random()) WHERE id < 50
         UPDATE accounts SET balance = r.r FROM (SELECT random() AS r) r
     """,
