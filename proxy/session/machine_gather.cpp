@@ -235,6 +235,7 @@ session_machine::verdict session_machine::gather_answer(step& s, branch_index i,
       }
       return verdict::drop;
     case from_server::parse_complete:
+      if (e.sequence == asking_source && stage_) stage_->source.parsed = true;
       return completes(answer::parse);
     case from_server::bind_complete:
       return completes(answer::bind);
@@ -262,7 +263,9 @@ session_machine::verdict session_machine::gather_answer(step& s, branch_index i,
       }
       return completes(answer::describe_portal);
     case from_server::error_response: {
-      if (e.sequence != combining) return error_answer(s, i, frame);
+      const bool subquery = e.sequence == asking_source && stage_ && !stage_->plan->source && e.kind != answer::execute &&
+                            (cycle_ == cycle_kind::batch || stage_->source.parsed);
+      if (e.sequence != combining && !subquery) return error_answer(s, i, frame);
       // The statement itself is right, or its own description would have failed: it means more than its rows.
       p::error_fields_view fields;
       (void)p::decode(frame.body, fields);

@@ -47,6 +47,8 @@ std::vector<router::insert_part> session_machine::parts_of_insert(std::string_vi
       parts.push_back(router::part_of_insert(text, rows_of_insert(), branches_[targets_[k]].shard));
     } else if (each_its_own) {
       parts.push_back(router::renumbered(stage_->texts[k]));
+    } else if (stage_) {
+      parts.push_back(router::renumbered(text));
     } else {
       parts.push_back({std::string{text}, {}});
       for (std::size_t n = 0; n < parameters; ++n) parts.back().parameters.push_back(static_cast<std::uint16_t>(n));

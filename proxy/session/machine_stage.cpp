@@ -26,8 +26,10 @@ std::optional<p::error_report> session_machine::begin_stage(step& s, const route
   if (made == nullptr) {
     return p::with_hint(p::make_error(error_id::cross_shard_write, "its tables have changed"), "Run the statement again.");
   }
-  if (made->rows) {
+  if (made->rows || made->query) {
     if (auto error = cannot_gather()) return error;
+  }
+  if (made->rows) {
     gather_ = std::make_unique<gather_state>(made->rows);
   }
   mark_use(plan, route_, targets_);
@@ -77,10 +79,10 @@ void session_machine::take_moments(step& s, std::string_view body) {
 
 // The source's query goes to the server that has the fragments, or to the one that it belongs on.
 bool session_machine::ask_source(step& s, const p::bind_view* m, const statement* st) {
-  const router::staged_source& source = *stage_->plan->source;
+  const router::staged_query& query = *stage_->plan->query;
   stage_->asked = true;
   stage_->source.json.assign(targets_.size(), {});
-  std::string sql = source.sql;
+  std::string sql = query.sql;
   branch_index asked = *std::min_element(targets_.begin(), targets_.end());
   if (gather_) {
     std::vector<p::optional_value> none;
@@ -88,8 +90,8 @@ bool session_machine::ask_source(step& s, const p::bind_view* m, const statement
     sql = with_literals(*gather_);
     asked = gather_->combiner;
     gather_.reset();
-  } else if (source.only) {
-    const auto home = std::find_if(targets_.begin(), targets_.end(), [&](branch_index i) { return branches_[i].shard == *source.only; });
+  } else if (query.only) {
+    const auto home = std::find_if(targets_.begin(), targets_.end(), [&](branch_index i) { return branches_[i].shard == *query.only; });
     if (home == targets_.end()) return false;
     asked = *home;
   }
@@ -117,7 +119,7 @@ bool session_machine::ask_source(step& s, const p::bind_view* m, const statement
   const auto ask = [&](answer kind) { b.expect({kind, disposition::gather, 0, asking_source}); };
   if (cycle_ == cycle_kind::simple) {
     // For errors of the statement in the server's own words.
-    p::encode_parse(s.backend_bytes, "", source.shown);
+    p::encode_parse(s.backend_bytes, "", query.shown);
     ask(answer::parse);
   }
   p::encode_parse(s.backend_bytes, "", part.sql, types);
@@ -145,7 +147,6 @@ void session_machine::take_source_columns(step& s, std::string_view body) {
 
 // A row goes to the shard of its key.
 void session_machine::take_source_row(step& s, std::string_view body) {
-  const router::staged_source& source = *stage_->plan->source;
   source_rows& rows = stage_->source;
   p::data_row_view row;
   if (!p::decode(body, row)) return fail_statement(s, p::make_error(error_id::internal, "the rows to insert could not be read"));
@@ -153,6 +154,16 @@ void session_machine::take_source_row(step& s, std::string_view body) {
   auto given = row.columns.values();
   p::wire_value value;
   while (given.next(value)) values.push_back(value.null ? std::nullopt : std::optional{value.bytes});
+  const auto keep = [&](std::size_t at) {
+    const std::size_t before = rows.json[at].size();
+    add_source_row(rows.json[at], values);
+    rows.bytes += rows.json[at].size() - before;
+    if (rows.bytes <= env_.max_gather) return;
+    fail_statement(s, p::make_error(error_id::gather_too_large, env_.max_gather, stage_->plan->source ? stage_->plan->source->table : "of a subquery"));
+    rows.json.assign(targets_.size(), {});
+  };
+  if (!stage_->plan->source) return keep(0);
+  const router::staged_source& source = *stage_->plan->source;
   if (source.key_at >= values.size() || !values[source.key_at]) {
     return fail_statement(s, p::make_error(error_id::null_key, source.key, source.table));
   }
@@ -165,14 +176,8 @@ void session_machine::take_source_row(step& s, std::string_view body) {
     rows.any = true;
   }
   const auto at = static_cast<std::size_t>(home - targets_.begin());
-  const std::size_t before = rows.json[at].size();
-  add_source_row(rows.json[at], values);
-  rows.bytes += rows.json[at].size() - before;
   if (source.in_order) rows.order.push_back(at);
-  if (rows.bytes > env_.max_gather) {
-    fail_statement(s, p::make_error(error_id::gather_too_large, env_.max_gather, source.table));
-    rows.json.assign(targets_.size(), {});
-  }
+  keep(at);
 }
 
 // What each of the targets gets of an INSERT whose rows are there. False: they cannot be said as text.
@@ -202,13 +207,23 @@ bool session_machine::stage_over(step& s, const p::bind_view* m, const statement
     }
     return false;
   };
+  if (stage_->plan->query && !stage_->asked) {
+    return ask_source(s, m, st) ? false : fail("its rows cannot be selected first");
+  }
   if (stage_->plan->source) {
-    if (!stage_->asked) return ask_source(s, m, st) ? false : fail("the rows to insert cannot be selected first");
     if (!spread_source()) return fail("a column of the rows to insert has a type that is not known to all shards alike");
     stage_->done = true;
     return true;
   }
   stage_->text = stage_->plan->text;
+  if (stage_->plan->query) {
+    std::string& json = stage_->source.json.front();
+    json.append(json.empty() ? "[]" : "]");
+    router::staged_source shape;
+    shape.columns.resize(stage_->source.types.size());
+    stage_->moments.push_back(router::source_select(shape, stage_->source.types, {}, json));
+    if (stage_->moments.back().empty()) return fail("a column of a subquery has a type that is not known to all shards alike");
+  }
   if (gather_) {
     std::vector<p::optional_value> none;
     add_fragments(none);

@@ -22,6 +22,7 @@ struct source_rows {
   std::vector<std::size_t> order;                      ///< the target of each row
   std::size_t bytes = 0;
   bool any = false;
+  bool parsed = false;                                 ///< the statement itself has been taken: it is the query that has not
 };
 
 struct stage_state {

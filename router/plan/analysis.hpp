@@ -83,6 +83,7 @@ struct analysis {
   std::vector<std::string> moment_defaults;  ///< columns of rows to insert that are left to a default of that kind
   function_facts functions;
   bool locking = false, into = false, writes = false;
+  bool locking_below = false;  ///< in a subquery or a part of a set operation
   bool common_tables = false, set_operation = false;
   bool mirrored = false;        ///< writes to a reference table
   const sql::select_query* insert_source = nullptr;  ///< INSERT ... SELECT into a sharded table: the SELECT

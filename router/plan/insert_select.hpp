@@ -31,10 +31,8 @@ struct source_column {
   bool untyped = false;   ///< the statement has a constant there that takes the column's own type
 };
 
-/// The rows of an INSERT as a query of its own, and what stands around it.
+/// An INSERT whose rows are selected first: what stands around the query.
 struct staged_source {
-  std::string sql;             ///< asked of one server where no rows of several shards are needed; else see staged_write::rows
-  std::string shown;           ///< the statement itself, for a server's own errors
   std::string before, after;   ///< of the statement, without the query
   std::vector<source_column> columns;
   std::string more_columns;    ///< values of columns that are left to a default of the moment, as SQL, each behind a comma
@@ -44,7 +42,6 @@ struct staged_source {
   oid key_type = 0;
   std::int32_t modifier = -1;
   bool in_order = false;       ///< every row gives one of RETURNING
-  std::optional<shard_index> only;  ///< the query belongs on this shard
 };
 
 /// Where INSERT, its query and what is behind that begin in a text.

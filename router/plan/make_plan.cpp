@@ -77,7 +77,7 @@ class statement_planner {
     analyze(s, context_, marks_, a);
     finish(a, concatenate, what, out);
     if (one_shard()) return;
-    if (a.writes && concatenate && &s == statement_) return stage(s, a, out);
+    if ((a.writes || a.locking) && concatenate && &s == statement_) return stage(s, a, out);
     if (const auto whole = query_of(*statement_, text_)) gather_instead(*whole, a, out);
   }
 
@@ -109,7 +109,7 @@ class statement_planner {
       return;
     }
     const auto made = make_staged(s, text_, a, context_);
-    if (made == nullptr || (made->rows == nullptr && made->source == nullptr)) return;
+    if (made == nullptr || (made->rows == nullptr && made->query == nullptr)) return;
     out.staged = true;
     std::vector<shard_index> shards = owning_shards(*context_.map);
     if (keyed != nullptr) {

@@ -73,6 +73,7 @@ void analyzer::read_select(const sql::select_query& q, std::size_t parent, bool 
   const std::size_t outer_tables = common_tables_.size();
   read_with(q.with, parent);
   out_.locking = out_.locking || q.locking;
+  out_.locking_below = out_.locking_below || (q.locking && !(top && q.set_op == sql::set_operation::none));
   out_.into = out_.into || q.into;
   if (q.set_op == sql::set_operation::none) {
     read_core(q, parent, top);

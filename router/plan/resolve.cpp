@@ -319,8 +319,8 @@ route resolve_keyed(const plan& p, const keyed_target& keyed, const topology& ma
       if (result.what == outcome::shard) {
         shards.add(result.shard);
         if (keyed.split_allowed) rows.push_back(result.shard);
-      } else if (result.what == outcome::unknown && !keyed.gather.empty()) {
-        return over_gathered(p, keyed);
+      } else if (result.what == outcome::unknown && !group.insert_row && (keyed.scatter_allowed || !keyed.gather.empty())) {
+        return not_told_apart(p, keyed, map, group);
       } else if (result.what != outcome::null || group.insert_row) {
         return refused(p, problem_of(group, result));
       }

@@ -110,6 +110,11 @@ std::optional<std::string> problem_beside(const query_level& level) {
 
 }  // namespace
 
+bool chooses_none(const query_level& level) {
+  const bool some = level.limited || !level.window.empty() || !level.by_row.empty();
+  return !some && (level.query == nullptr || level.query->distinct_on.empty());
+}
+
 std::optional<std::string> problem_of_nested(const analysis& a, std::size_t level) {
   return reads_own_shard(a, level) ? problem_beside(a.levels[level]) : problem_below_write(a.levels[level]);
 }
@@ -134,7 +139,9 @@ std::optional<scatter_problem> judge_scatter(const analysis& a, const plan_conte
   const auto problem = [&](std::string reason) { return scatter_problem{std::move(reason), hint}; };
 
   if (a.writes && !writes_spread(a, context)) return problem("a write");
-  if (a.locking) return problem("row locks (FOR UPDATE, FOR SHARE) on several shards");
+  if (a.locking && (a.writes || a.locking_below || !context.schema->single_writer.empty())) {
+    return problem("row locks (FOR UPDATE, FOR SHARE) on several shards");
+  }
   // What a write reads beside its own table may have any shape, if it is the same everywhere.
   const bool write_on_top = std::any_of(a.levels.begin(), a.levels.end(), [](const query_level& level) { return level.top && level.target != nowhere; });
   if (a.common_tables && !write_on_top) return problem("WITH over several shards");
@@ -156,9 +163,9 @@ std::optional<scatter_problem> judge_scatter(const analysis& a, const plan_conte
                                                   : problem_below(level);
     if (reason) return problem(std::move(*reason));
     // In the rows that are written it is another value anyway.
-    if (a.writes && i != top_index && !level.by_row.empty()) return problem("function \"" + level.by_row + "\" may give another value on each shard");
+    if ((a.writes || a.locking) && i != top_index && !level.by_row.empty()) return problem("function \"" + level.by_row + "\" may give another value on each shard");
   }
-  const std::string& varying = a.writes ? a.functions.differs : a.functions.not_replicable;
+  const std::string& varying = a.writes || a.locking ? a.functions.differs : a.functions.not_replicable;
   if (!varying.empty()) return problem(varying + " may give another value on each shard");
   if (!joined_by_key(a)) {
     return scatter_problem{"a join of sharded tables that is not on their sharding keys",

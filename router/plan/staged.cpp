@@ -19,12 +19,6 @@
 namespace pgbraid::router {
 namespace {
 
-/// The rows that every shard reads must mean the same there: nothing in it may choose some of them.
-bool chooses_none(const query_level& level) {
-  const bool some = level.limited || !level.window.empty() || !level.by_row.empty();
-  return !some && (level.query == nullptr || level.query->distinct_on.empty());
-}
-
 /// Copies of a reference table need not have their rows in the same order.
 bool orders_copies(const analysis& a, std::size_t level) {
   return !a.levels[level].exact && std::any_of(a.uses.begin(), a.uses.end(), [&](const table_use& use) {
@@ -146,7 +140,8 @@ bool every_shard_may(const sql::statement& s, const analysis& a, const plan_cont
   const auto by_row = [](const query_level& level) { return !level.by_row.empty(); };
   if (a.mirrored) return !judge_mirror(a, true) && std::none_of(a.levels.begin(), a.levels.end(), by_row);
   if (s.kind == sql::statement_kind::insert) return a.insert_source != nullptr ? !judge_insert_select(a, context) : a.rows_may_split;
-  return (s.kind == sql::statement_kind::update || s.kind == sql::statement_kind::delete_) && !judge_scatter(a, context);
+  const bool locks = s.kind == sql::statement_kind::select && a.locking && !a.writes;
+  return (locks || s.kind == sql::statement_kind::update || s.kind == sql::statement_kind::delete_) && !judge_scatter(a, context);
 }
 
 }  // namespace
@@ -165,7 +160,10 @@ std::shared_ptr<const staged_write> make_staged(const sql::statement& s, std::st
   out->moments_sql = moments.sql();
   const bool changes = s.kind == sql::statement_kind::update || s.kind == sql::statement_kind::delete_;
   if (changes && !a.mirrored && judge_scatter(a, context)) {
-    if (!may_read_gathered(a, context)) return nullptr;
+    if (!may_read_gathered(a, context)) {
+      auto once = std::make_shared<staged_write>();
+      return make_once(s, text, context, *once) ? once : nullptr;
+    }
     gather_query query;
     query.statement = &s;
     query.text = text;

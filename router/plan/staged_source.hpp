@@ -1,6 +1,8 @@
 // INSERT whose rows are selected first: the query, and the statement around it. See insert_select.hpp.
 #pragma once
 
+#include "router/plan/insert_select.hpp"
+#include "router/plan/moments.hpp"
 #include "router/plan/staged.hpp"
 
 namespace pgbraid::router {
@@ -9,6 +11,10 @@ namespace pgbraid::router {
 /// rows that the query reads.
 [[nodiscard]] std::shared_ptr<const staged_source> make_source(const sql::insert_query& q, std::string_view text, const analysis& found,
                                                                const plan_context& context, staged_write& out);
+
+/// A subquery in WHERE that chooses some rows (LIMIT, a window) and might choose others on each shard is answered once.
+/// Fills `out`; false where there is none, or the rest still needs rows of other shards.
+[[nodiscard]] bool make_once(const sql::statement& s, std::string_view text, const plan_context& context, staged_write& out);
 
 /// The name of one of pg_catalog's types whose text says all of a value, as SQL; "" for any other.
 [[nodiscard]] std::string_view plain_type_name(oid type) noexcept;

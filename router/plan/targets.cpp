@@ -186,7 +186,7 @@ chosen_target choose_target(const analysis& a, const plan_context& context, bool
     return {std::move(keyed), std::move(reason)};
   }
   const table_use& use = a.uses[free_use];
-  const bool spreads = a.writes && concatenate && !problem;
+  const bool spreads = (a.writes || a.locking) && concatenate && !problem;
   if (a.writes && concatenate && problem && context.schema->single_writer.empty() && problem->reason != "a write") {
     return refused(protocol::with_hint(refuse_write(problem->reason), problem->hint));
   }

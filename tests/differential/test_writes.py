@@ -89,6 +89,23 @@ GROUPS = {
         UPDATE accounts SET balance = 1 / (n - n) FROM events WHERE events.account_id = accounts.id
         UPDATE accounts SET owner = NULL WHERE id IN (SELECT account_id FROM events WHERE n > 290)
     """,
+    "subqueries that choose": """
+        DELETE FROM entries WHERE (account_id, id) IN (SELECT account_id, id FROM entries ORDER BY amount DESC, id LIMIT 10) RETURNING account_id, id
+        DELETE FROM accounts WHERE id IN (SELECT account_id FROM events ORDER BY n LIMIT 5 OFFSET 2)
+        UPDATE accounts SET state = 'top', changed = now() WHERE id = (SELECT account_id FROM entries WHERE amount < 200 ORDER BY amount DESC, id LIMIT 1) RETURNING id, state
+        UPDATE accounts SET balance = 0 WHERE state = 'new' AND id = ANY (ARRAY(SELECT id FROM accounts ORDER BY opened DESC LIMIT 20))
+        DELETE FROM entries WHERE id IN (SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY note ORDER BY at, id) AS n FROM entries) AS ranked WHERE n > 2)
+        DELETE FROM archive WHERE note NOT IN (SELECT DISTINCT ON (note) note FROM entries WHERE note IS NOT NULL ORDER BY note, id)
+        UPDATE entries SET note = 'x' WHERE day = (SELECT day FROM entries ORDER BY day DESC, id LIMIT 1) OR id IN (SELECT n FROM events WHERE n < 10)
+        DELETE FROM accounts a WHERE EXISTS (SELECT FROM entries e WHERE e.account_id = a.id AND e.amount > 200 LIMIT 1)
+        DELETE FROM accounts WHERE balance = (SELECT balance / (balance - balance) FROM accounts ORDER BY id LIMIT 1)
+        DELETE FROM accounts WHERE id IN (SELECT nonsense FROM events LIMIT 1)
+    """,
+    "row locks": """
+        SELECT id, owner FROM accounts WHERE state = 'new' FOR UPDATE
+        SELECT id, owner, opened < now() FROM accounts WHERE id IN (1, 2, 3, 4) AND opened < now() FOR NO KEY UPDATE SKIP LOCKED
+        SELECT a.id, e.id FROM accounts a JOIN entries e ON e.account_id = a.id WHERE e.amount > 200 FOR SHARE OF e NOWAIT
+    """,
     "INSERT ... SELECT, shard by shard": """
         INSERT INTO archive (account_id, id, amount, note, moved) SELECT account_id, id, amount, note, at FROM entries WHERE amount > 150
         INSERT INTO archive (account_id, id, amount, note, moved) SELECT account_id, id, amount, note, at FROM entries WHERE account_id = 5
@@ -144,7 +161,8 @@ def statements():
     return [(group, line.strip()) for group, lines in GROUPS.items() for line in lines.strip().splitlines()]
 
 
-REFUSED = {"UPDATE accounts SET balance = (SELECT random()) WHERE id < 50", "UPDATE accounts SET balance = r.r FROM (SELECT random() AS r) r"}
+REFUSED = {"UPDATE accounts SET balance = (SELECT random()) WHERE id < 50",
+           "UPDATE accounts SET balance = r.r FROM (SELECT random() AS r) r"}
 
 
 @pytest.fixture(scope="module")

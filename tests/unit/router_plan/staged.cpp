@@ -75,7 +75,15 @@ TEST_CASE("rows of other tables come with the statement", "[staged]") {
   // What chooses rows might choose others on each shard.
   for (const char* text : {"DELETE FROM customers WHERE id IN (SELECT customer_id FROM orders ORDER BY id LIMIT 2)",
                            "DELETE FROM customers WHERE id IN (SELECT DISTINCT ON (item) customer_id FROM orders)",
-                           "DELETE FROM customers WHERE id IN (SELECT customer_id FROM orders UNION SELECT 1 LIMIT 2)",
+                           "DELETE FROM customers WHERE id IN (SELECT customer_id FROM orders UNION SELECT 1 LIMIT 2)"}) {
+    INFO(text);
+    const auto once = w.staged(text);
+    REQUIRE(once);
+    CHECK(once->query != nullptr);
+    CHECK(once->text == "DELETE FROM customers WHERE id IN (\1" "0\1)");
+  }
+  for (const char* text : {"DELETE FROM customers WHERE id IN (SELECT customer_id FROM orders LIMIT 2) AND name IN (SELECT item FROM orders)",
+                           "DELETE FROM customers WHERE id IN (SELECT customer_id FROM orders LIMIT 2 FOR UPDATE)",
                            "UPDATE customers SET name = o.item FROM (SELECT item, row_number() OVER () AS n FROM orders) o WHERE o.n = id",
                            "UPDATE customers SET name = (SELECT max(item) || random() FROM orders)",
                            "WITH d AS (DELETE FROM orders RETURNING *) DELETE FROM customers USING d WHERE d.customer_id = id"}) {
