@@ -31,6 +31,7 @@ struct column {
   oid base_type = 0;           ///< of a domain: the type below it and all domains between; 0 for any other type
   bool default_varies = false;     ///< its default is no constant
   bool default_of_moment = false;  ///< its default is one value in all rows of a statement, another in the next: now()
+  bool default_collation = true;   ///< its collation is the database's own (or it has none)
   std::string default_text{};      ///< of a default that varies: the expression, "" for an identity
   friend bool operator==(const column&, const column&) = default;
 };

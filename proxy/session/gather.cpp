@@ -3,6 +3,7 @@
 #include "proxy/session/stage.hpp"
 
 #include "protocol/backend.hpp"
+#include "router/plan/written_type.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -45,6 +46,18 @@ void add_source_row(std::string& json, const std::vector<std::optional<std::stri
   json.push_back('}');
 }
 
+bound_values::bound_values(const p::bind_view& m, std::span<const router::oid> declared, const std::vector<bool>& used) {
+  types.assign(declared.begin(), declared.end());
+  types.resize(used.size(), 0);
+  auto given = m.parameters.values();
+  p::wire_value value;
+  for (std::size_t i = 0; i < used.size() && given.next(value); ++i) {
+    formats.push_back(used[i] ? m.formats.of(i) : p::text_format);
+    if (!used[i]) types[i] = router::type_oid::text;
+    values.push_back(value.null || !used[i] ? p::optional_value{} : p::optional_value{value.bytes});
+  }
+}
+
 bool gather_state::add_row(std::string_view body) {
   p::data_row_view row;
   if (!p::decode(body, row)) return false;
@@ -80,18 +93,34 @@ bool gather_state::add_row(std::string_view body) {
   return true;
 }
 
-std::string with_literals(const gather_state& g) {
+void gather_state::read_types(std::string_view body) {
+  p::row_description description;
+  if (!p::decode(body, description)) return;
+  // In front stands the fragment's number.
+  for (std::size_t i = 1; i < description.fields.size(); ++i) {
+    auto name = router::written_type(description.fields[i].type, description.fields[i].type_modifier);
+    if (!name) return types.clear();
+    types.push_back(std::move(*name));
+  }
+}
+
+std::string combining_text(const gather_state& g) {
   const std::string_view text = g.plan->combine_sql;
   std::string out;
   std::size_t from = 0;
-  for (const auto& [at, fragment] : g.plan->literals) {
-    out.append(text.substr(from, at - from)).append("E'");
-    for (const char c : g.json[fragment]) {
+  for (const router::gather_gap& gap : g.plan->gaps) {
+    out.append(text.substr(from, gap.at - from));
+    from = gap.at;
+    if (gap.kind == router::gap_kind::type) {
+      out.append(g.types[gap.index]);
+      continue;
+    }
+    out.append("E'");
+    for (const char c : g.json[gap.index]) {
       if (c == '\'' || c == '\\') out.push_back(c);
       out.push_back(c);
     }
     out.push_back('\'');
-    from = at;
   }
   return out.append(text.substr(from));
 }

@@ -289,16 +289,18 @@ class session_machine {
   // machine_gather.cpp: reads over gathered rows
   [[nodiscard]] std::optional<protocol::error_report> cannot_gather() const;
   [[nodiscard]] std::optional<protocol::error_report> begin_gather(std::string_view text);
-  void fetch_fragments(step& s, std::string_view whole);
-  void add_fragments(std::vector<protocol::optional_value>& values) const;
-  void ask_combiner(step& s, const std::vector<std::uint32_t>& types, std::string_view portal, const std::vector<std::int16_t>& formats,
-                    const std::vector<protocol::optional_value>& values, const std::vector<std::int16_t>& result_formats);
+  void fetch_fragments(step& s, std::string_view whole, const bound_values& given);
+  void fetch_whole_rows();
+  void add_fragments(bound_values& given) const;
+  void ask_combiner(step& s, const bound_values& given, std::string_view portal, const std::vector<std::int16_t>& result_formats);
   void run_gather(step& s);
   [[nodiscard]] bool bind_gather(step& s, const protocol::bind_view& m, const statement& st);
 
   // machine_stage.cpp: writes over several shards of which something must be known first
   [[nodiscard]] bool stages(const router::plan& p) const;
-  [[nodiscard]] std::optional<protocol::error_report> begin_stage(step& s, const router::plan& p, std::string_view text);
+  [[nodiscard]] std::optional<protocol::error_report> begin_stage(step& s, const router::plan& p, std::string_view text,
+                                                                 const protocol::bind_view* m, const statement* st);
+  void fetch_staged(step& s, std::string_view text, const protocol::bind_view* m, const statement* st);
   [[nodiscard]] bool stage_over(step& s, const protocol::bind_view* m, const statement* st);
   [[nodiscard]] bool ask_source(step& s, const protocol::bind_view* m, const statement* st);
   void take_source_columns(step& s, std::string_view description);

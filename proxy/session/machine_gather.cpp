@@ -17,8 +17,8 @@ using protocol::error_id;
 namespace {
 
 constexpr std::uint32_t json_type = 114;
-// Marks the answers to the combining statement among those that are not the client's.
-constexpr std::uint32_t combining = 1;
+// Marks the answers to the combining statement, and those about the fragments' columns, among those that are not the client's.
+constexpr std::uint32_t combining = 1, typing = 2;
 
 p::error_report refuse(std::string_view reason, std::string hint) {
   return p::with_hint(p::make_error(error_id::cross_shard_read, reason), std::move(hint));
@@ -63,7 +63,7 @@ std::optional<p::error_report> session_machine::begin_gather(std::string_view te
 
 // Asks the placed branches for their rows. `whole`: each request ends with a Sync, and the combiner describes the
 // statement first, so that its errors and its columns are the server's own.
-void session_machine::fetch_fragments(step& s, std::string_view whole) {
+void session_machine::fetch_fragments(step& s, std::string_view whole, const bound_values& given) {
   gather_state& g = *gather_;
   g.fetching = true;
   g.combiner = targets_[serial_ % targets_.size()];
@@ -83,10 +83,14 @@ void session_machine::fetch_fragments(step& s, std::string_view whole) {
       ask(answer::parse);
       ask(answer::describe_statement);
     }
-    p::encode_parse(s.backend_bytes, "", g.plan->fragment_sql);
-    p::encode_bind(s.backend_bytes, "", "", {}, {}, {});
-    p::encode_execute(s.backend_bytes, "");
+    p::encode_parse(s.backend_bytes, "", g.plan->fragment_sql, given.types);
     ask(answer::parse);
+    if (g.plan->types_in_text && i == g.combiner) {
+      p::encode_describe(s.backend_bytes, p::object_kind::statement, "");
+      b.expect({answer::describe_statement, disposition::gather, 0, typing});
+    }
+    p::encode_bind(s.backend_bytes, "", "", given.formats, given.values, {});
+    p::encode_execute(s.backend_bytes, "");
     ask(answer::bind);
     ask(answer::execute);
     if (whole.empty()) {
@@ -101,24 +105,31 @@ void session_machine::fetch_fragments(step& s, std::string_view whole) {
   }
 }
 
-// The rows as parameters: what follows `values` in the combining statement's Bind.
-void session_machine::add_fragments(std::vector<p::optional_value>& values) const {
+// Where the columns of the shards' parts have types that cannot be written, all rows are fetched instead.
+void session_machine::fetch_whole_rows() {
+  if (gather_->fetching && !anything_outstanding() && gather_->lacks_types()) gather_ = std::make_unique<gather_state>(gather_->plan->otherwise);
+}
+
+// The rows as parameters: what follows the statement's own in the combining statement's Bind.
+void session_machine::add_fragments(bound_values& given) const {
   for (std::string& json : gather_->json) {
     json.append(json.empty() ? "[]" : "]");
-    if (gather_->plan->literals.empty()) values.emplace_back(json);
+    if (gather_->plan->rows_in_text) continue;
+    given.types.push_back(json_type);
+    given.values.emplace_back(json);
+    if (!given.formats.empty()) given.formats.push_back(p::text_format);
   }
 }
 
-void session_machine::ask_combiner(step& s, const std::vector<std::uint32_t>& types, std::string_view portal, const std::vector<std::int16_t>& formats,
-                                   const std::vector<p::optional_value>& values, const std::vector<std::int16_t>& result_formats) {
+void session_machine::ask_combiner(step& s, const bound_values& given, std::string_view portal, const std::vector<std::int16_t>& result_formats) {
   branch& b = branches_[gather_->combiner];
   const std::size_t from = s.backend_bytes.size();
-  if (gather_->plan->literals.empty()) {
-    p::encode_parse(s.backend_bytes, "", gather_->plan->combine_sql, types);
+  if (gather_->plan->gaps.empty()) {
+    p::encode_parse(s.backend_bytes, "", gather_->plan->combine_sql, given.types);
   } else {
-    p::encode_parse(s.backend_bytes, "", with_literals(*gather_), {});
+    p::encode_parse(s.backend_bytes, "", combining_text(*gather_), given.types);
   }
-  p::encode_bind(s.backend_bytes, portal, "", formats, values, result_formats);
+  p::encode_bind(s.backend_bytes, portal, "", given.formats, given.values, result_formats);
   b.facts->unnamed = 0;
   b.unsynced = true;
   b.expect({answer::parse, disposition::gather, 0, combining});
@@ -140,21 +151,22 @@ void session_machine::run_gather(step& s) {
     if (!place(s, *plan_, route_, targets_, refusal)) return refuse_simple(s, refusal);
     placed_ = true;
   }
+  fetch_whole_rows();
   if (!gather_->fetching) {
     if (!ready(s, targets_)) return;
     mark_use(*plan_, route_, targets_);
     braid_ = braid_state{};
-    fetch_fragments(s, gather_->plan->described_sql);
+    fetch_fragments(s, gather_->plan->described_sql, {});
     if (plan_->effect == router::session_effect::declare_cursor) cursors_.set(plan_->name, gather_->combiner);
     return;
   }
   if (anything_outstanding()) return;
   sent_ = true;
   again_ = false;
-  std::vector<p::optional_value> values;
-  add_fragments(values);
+  bound_values given;
+  add_fragments(given);
   const branch_index i = gather_->combiner;
-  ask_combiner(s, std::vector<std::uint32_t>(values.size(), json_type), "", {}, values, {});
+  ask_combiner(s, given, "", {});
   gather_->json.clear();
   branch& b = branches_[i];
   const std::size_t from = s.backend_bytes.size();
@@ -173,12 +185,14 @@ bool session_machine::bind_gather(step& s, const p::bind_view& m, const statemen
   if (!gather_) {
     if (!drained(s)) return false;
     if (auto error = begin_gather(st.text)) return op_error(s, *error);
-    if (m.parameters.size() != gather_->plan->parameters) {
-      const std::size_t wanted = gather_->plan->parameters;
+    // Types may have been declared for more than the text names.
+    const std::size_t wanted = std::max<std::size_t>(gather_->plan->parameters, st.parameter_types.size());
+    if (m.parameters.size() != wanted) {
       gather_.reset();
       return op_error(s, p::make_error(error_id::parameter_count, m.parameters.size(), m.statement, wanted));
     }
   }
+  fetch_whole_rows();
   if (!gather_->fetching) {
     p::error_report refusal;
     if (!placed_ && !place(s, *st.plan, route_, targets_, refusal)) {
@@ -189,24 +203,16 @@ bool session_machine::bind_gather(step& s, const p::bind_view& m, const statemen
     if (placed_ || !ready(s, targets_)) return false;
     mark_use(*st.plan, route_, targets_);
     braid_ = braid_state{};
-    fetch_fragments(s, {});
+    fetch_fragments(s, {}, {m, st.parameter_types, gather_->plan->fragment_parameters});
     return false;
   }
   if (anything_outstanding()) return false;
 
-  std::vector<std::uint32_t> types{st.parameter_types.begin(), st.parameter_types.end()};
-  types.resize(gather_->plan->parameters, 0);
-  if (gather_->plan->literals.empty()) types.resize(types.size() + gather_->json.size(), json_type);
-  std::vector<std::int16_t> formats, result_formats;
-  for (std::size_t i = 0; i < m.parameters.size(); ++i) formats.push_back(m.formats.of(i));
-  formats.resize(types.size(), p::text_format);
+  bound_values given{m, st.parameter_types, gather_->plan->combine_parameters};
+  add_fragments(given);
+  std::vector<std::int16_t> result_formats;
   for (std::size_t i = 0; i < m.result_formats.size(); ++i) result_formats.push_back(m.result_formats.of(i));
-  std::vector<p::optional_value> values;
-  auto given = m.parameters.values();
-  p::wire_value value;
-  while (given.next(value)) values.push_back(value.null ? p::optional_value{} : p::optional_value{value.bytes});
-  add_fragments(values);
-  ask_combiner(s, types, m.portal, formats, values, result_formats);
+  ask_combiner(s, given, m.portal, result_formats);
   if (st.plan->effect == router::session_effect::declare_cursor) cursors_.set(st.plan->name, gather_->combiner);
   const targets home{gather_->combiner};
   gather_.reset();
@@ -244,6 +250,10 @@ session_machine::verdict session_machine::gather_answer(step& s, branch_index i,
     case from_server::no_data:
       return completes(e.sequence == combining || e.sequence == asking_source ? answer::describe_portal : answer::describe_statement);
     case from_server::row_description:
+      if (e.sequence == typing) {
+        if (gather_) gather_->read_types(frame.body);
+        return completes(answer::describe_statement);
+      }
       if (e.sequence == asking_source) {
         if (stage_ && !cycle_failed_) take_source_columns(s, frame.body);
         return completes(answer::describe_portal);

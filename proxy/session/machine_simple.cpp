@@ -87,7 +87,7 @@ void session_machine::run_simple(step& s) {
   if (cycle_ == cycle_kind::simple && !names_in_place(s, targets_.front(), *plan_, query.text)) return;
   if (stages(*plan_)) {
     if (!stage_) {
-      if (auto error = begin_stage(s, *plan_, query.text)) return refuse_simple(s, *error);
+      if (auto error = begin_stage(s, *plan_, query.text, nullptr, nullptr)) return refuse_simple(s, *error);
     }
     if (!stage_over(s, nullptr, nullptr)) return;
   }

@@ -20,8 +20,10 @@ bool session_machine::stages(const router::plan& plan) const {
   return plan.staged && std::holds_alternative<router::to_many>(route_.target);
 }
 
-// Asks the placed branches, which are ready, for what must be known.
-std::optional<p::error_report> session_machine::begin_stage(step& s, const router::plan& plan, std::string_view text) {
+// Asks the placed branches, which are ready, for what must be known. In the extended protocol `m` and `st` are the Bind and
+// its statement.
+std::optional<p::error_report> session_machine::begin_stage(step& s, const router::plan& plan, std::string_view text, const p::bind_view* m,
+                                                            const statement* st) {
   auto made = router::plan_staged(text, context_->context);
   if (made == nullptr) {
     return p::with_hint(p::make_error(error_id::cross_shard_write, "its tables have changed"), "Run the statement again.");
@@ -35,9 +37,14 @@ std::optional<p::error_report> session_machine::begin_stage(step& s, const route
   mark_use(plan, route_, targets_);
   stage_ = std::make_unique<stage_state>(std::move(made));
   if (!stage_->plan->moments_sql.empty()) ask_moments(s);
-  // In the simple protocol one server is shown the statement itself too, for errors in its own words.
-  if (gather_) fetch_fragments(s, cycle_ == cycle_kind::simple ? text : std::string_view{});
+  if (gather_) fetch_staged(s, text, m, st);
   return std::nullopt;
+}
+
+// In the simple protocol one server is shown the statement itself too, for errors in its own words.
+void session_machine::fetch_staged(step& s, std::string_view text, const p::bind_view* m, const statement* st) {
+  if (m == nullptr) return fetch_fragments(s, text, {});
+  fetch_fragments(s, {}, {*m, st->parameter_types, gather_->plan->fragment_parameters});
 }
 
 // A transaction has one time: that of the server which has been in it for longest.
@@ -85,9 +92,9 @@ bool session_machine::ask_source(step& s, const p::bind_view* m, const statement
   std::string sql = query.sql;
   branch_index asked = *std::min_element(targets_.begin(), targets_.end());
   if (gather_) {
-    std::vector<p::optional_value> none;
+    bound_values none;
     add_fragments(none);
-    sql = with_literals(*gather_);
+    sql = combining_text(*gather_);
     asked = gather_->combiner;
     gather_.reset();
   } else if (query.only) {
@@ -207,6 +214,13 @@ bool session_machine::stage_over(step& s, const p::bind_view* m, const statement
     }
     return false;
   };
+  if (gather_) {
+    fetch_whole_rows();
+    if (!gather_->fetching) {
+      fetch_staged(s, stage_->plan->query ? std::string_view{stage_->plan->query->shown} : std::string_view{}, m, st);
+      return false;
+    }
+  }
   if (stage_->plan->query && !stage_->asked) {
     return ask_source(s, m, st) ? false : fail("its rows cannot be selected first");
   }
@@ -225,9 +239,9 @@ bool session_machine::stage_over(step& s, const p::bind_view* m, const statement
     if (stage_->moments.back().empty()) return fail("a column of a subquery has a type that is not known to all shards alike");
   }
   if (gather_) {
-    std::vector<p::optional_value> none;
+    bound_values none;
     add_fragments(none);
-    stage_->text = with_literals(*gather_);
+    stage_->text = combining_text(*gather_);
     gather_.reset();
   }
   stage_->text = router::with_moments(stage_->text, stage_->moments);
@@ -239,7 +253,7 @@ bool session_machine::stage_over(step& s, const p::bind_view* m, const statement
 bool session_machine::bind_staged(step& s, const p::bind_view& m, const statement_ptr& st) {
   if (!stage_) {
     if (!drained(s)) return false;
-    if (auto error = begin_stage(s, *st->plan, st->text)) return op_error(s, *error);
+    if (auto error = begin_stage(s, *st->plan, st->text, &m, st.get())) return op_error(s, *error);
   }
   if (!stage_over(s, &m, st.get())) return cycle_failed_;
   const bool bound = bind_parts(s, m, *st, st->text);

@@ -110,6 +110,10 @@ void analyze(const sql::statement& statement, const plan_context& context, const
 /// Notes one table that a statement names outside any query (COPY orders TO ...), as a level of its own.
 std::size_t analyze_table(const sql::qualified_name& name, table_role role, const plan_context& context, analysis& out);
 
+/// True if each $n in a part of the statement's text stands nowhere else in it: its type is then the same wherever the part is
+/// put.
+[[nodiscard]] bool names_parameters_once(std::string_view part, const analysis& a);
+
 /// Adds what a column's catalog entry says about the key: fills key and key_name of a sharded use.
 void describe_key(table_use& use);
 

@@ -3,10 +3,14 @@
 #include "router/plan/gather.hpp"
 
 #include <algorithm>
+#include <charconv>
 
 #include "router/plan/analysis.hpp"
+#include "router/plan/clauses.hpp"
 #include "router/plan/gather_sources.hpp"
 #include "router/plan/gather_text.hpp"
+#include "router/plan/partial.hpp"
+#include "router/plan/same_expression.hpp"
 #include "router/plan/words.hpp"
 
 namespace pgbraid::router {
@@ -36,7 +40,9 @@ std::string_view json_type_name(oid type) {
 }
 
 /// What a JSON column is called on its way.
-std::string text_name(std::size_t column) { return "pgbraid " + std::to_string(column); }
+std::string text_name(std::size_t column) {
+  return "pgbraid " + std::to_string(column);
+}
 
 std::string relation_name(const std::string& schema, const std::string& name) {
   return quote_identifier(schema) + "." + quote_identifier(name);
@@ -46,26 +52,76 @@ std::string relation_name(const gather_table& table) {
   return relation_name(table.table->schema, table.table->name);
 }
 
-/// The query's condition, where it may be put into the fragment: one table, one query level, nothing that could come out
+/// Whether parts of the query may be put into the fragment: one table, one query level, nothing that could come out
 /// otherwise when it is asked twice.
-std::string_view condition_of(const gather_query& query, const analysis& a, const gather_set& set) {
-  if (query.statement->select == nullptr) return {};
+bool asks_one_table(const gather_query& query, const analysis& a, const gather_set& set) {
+  if (query.statement->select == nullptr) return false;
   const sql::select_query& q = *query.statement->select;
-  if (a.levels.size() != 1 || a.uses.size() != 1 || set.tables.size() != 1 || set.sources.size() != 1 || q.where == nullptr) return {};
-  if (q.from.size() != 1 || q.from.front().kind != sql::from_kind::relation) return {};
-  if (!a.uses.front().column_aliases.empty() || a.common_tables || a.set_operation || !a.schema_columns.empty()) return {};
-  if (!a.functions.write.empty() || a.functions.transaction_dependent || a.functions.needs_primary || a.functions.designated) return {};
-  const std::string_view condition = where_clause(query.text.substr(query.begin, query.end - query.begin));
-  return condition.find('$') == std::string_view::npos ? condition : std::string_view{};
+  if (a.levels.size() != 1 || a.uses.size() != 1 || set.tables.size() != 1 || set.sources.size() != 1) return false;
+  if (q.from.size() != 1 || q.from.front().kind != sql::from_kind::relation) return false;
+  if (!a.uses.front().column_aliases.empty() || a.common_tables || a.set_operation || !a.schema_columns.empty())
+    return false;
+  return a.functions.write.empty() && !a.functions.transaction_dependent && !a.functions.needs_primary &&
+         !a.functions.designated;
 }
 
-std::string fragment_sql(const gather_set& set, std::string_view condition) {
+std::string_view condition_of(const gather_query& query, const select_clauses& clauses, const analysis& a) {
+  const std::string_view condition = clauses.where.of(query.text);
+  // What a parameter's type is follows from the first place where it stands.
+  return names_parameters_once(condition, a) ? condition : std::string_view{};
+}
+
+std::optional<std::uint64_t> count_in(const sql::expr_ptr& e) {
+  if (e == nullptr || e->kind != sql::expr_kind::constant || e->constant != sql::constant_kind::integer)
+    return std::nullopt;
+  std::uint64_t value = 0;
+  const auto read = std::from_chars(e->text.data(), e->text.data() + e->text.size(), value);
+  return read.ec == std::errc{} ? std::optional{value} : std::nullopt;
+}
+
+/// Whether an item of ORDER BY is, or may be, the name of a SELECT item that is something else than the column of that
+/// name.
+bool names_result(const sql::expr& item, const sql::select_query& q, const analysis& a) {
+  if (item.kind != sql::expr_kind::column || item.name.size() != 1) return false;
+  return !column_of(a, 0, item) || std::any_of(q.targets.begin(), q.targets.end(), [&](const sql::target& t) {
+    if (t.value == nullptr || (t.value->kind == sql::expr_kind::column && t.value->star)) return false;
+    const auto name = t.name.empty() ? result_name(*t.value) : std::optional{t.name};
+    return !name || (*name == item.name[0] && !same_expression(a, 0, *t.value, item));
+  });
+}
+
+/// ORDER BY and LIMIT of a query over one table's rows, for every shard: its first rows are among theirs. "" where more
+/// than these must be known.
+std::string first_rows(const gather_query& query, const select_clauses& clauses, const analysis& a) {
+  const sql::select_query& q = *query.statement->select;
+  const query_level& level = a.levels.front();
+  if (!level.aggregate.empty() || !level.window.empty() || level.grouped || level.having || level.distinct ||
+      q.limit_with_ties)
+    return {};
+  const auto limit = count_in(q.limit),
+             offset = q.offset == nullptr ? std::optional<std::uint64_t>{0} : count_in(q.offset);
+  constexpr std::uint64_t many = 1'000'000'000;
+  if (!limit || !offset || *limit > many || *offset > many) return {};
+  if (clauses.order_by.size() != q.order_by.size() || clauses.limit.empty()) return {};
+  std::string out;
+  for (std::size_t i = 0; i < q.order_by.size(); ++i) {
+    const sql::sort_key& key = q.order_by[i];
+    // A number, or a name of the SELECT list, means what is not in the fragment.
+    if (key.value == nullptr || key.value->kind == sql::expr_kind::constant) return {};
+    if (names_result(*key.value, q, a)) return {};
+    if (!names_parameters_once(clauses.order_by[i].of(query.text), a)) return {};
+    out.append(i == 0 ? " ORDER BY " : ", ").append(clauses.order_by[i].of(query.text));
+  }
+  return out + " LIMIT " + std::to_string(*limit + *offset);
+}
+
+std::string fragment_sql(const gather_set& set, std::string_view condition, std::string_view rows) {
   const std::vector<gather_table>& tables = set.tables;
   std::string out;
   for (std::size_t i = 0; i < tables.size(); ++i) {
     if (i > 0) out += " UNION ALL ";
     out += "SELECT " + std::to_string(i);
-    const std::string alias = condition.empty() ? "f" : quote_identifier(tables[i].alias);
+    const std::string alias = condition.empty() && rows.empty() ? "f" : quote_identifier(tables[i].alias);
     for (std::size_t k = 0; k < tables.size(); ++k) {
       for (const column* c : tables[k].columns) {
         out += ", ";
@@ -77,13 +133,15 @@ std::string fragment_sql(const gather_set& set, std::string_view condition) {
     out += tables[i].only ? " FROM ONLY " : " FROM ";
     out += relation_name(tables[i]) + " AS " + alias;
     if (!condition.empty()) out.append(" WHERE ").append(condition);
+    out.append(rows);
   }
   // No rows of a view are asked for, only whether it may be read.
   for (const gather_source& source : set.sources) {
     if (source.view == nullptr) continue;
     out += " UNION ALL SELECT 0";
     for (const gather_table& table : tables) {
-      for (const column* c : table.columns) out += ", (NULL::" + relation_name(table) + ")." + quote_identifier(c->name);
+      for (const column* c : table.columns)
+        out += ", (NULL::" + relation_name(table) + ")." + quote_identifier(c->name);
     }
     out += " FROM " + relation_name(source.view->schema, source.view->name) + " AS f WHERE false";
   }
@@ -120,7 +178,8 @@ std::optional<std::string> view_entry(const gather_source& source, const gather_
   if (!edits) return std::nullopt;
   std::string columns;
   for (const column& c : source.view->columns) columns += (columns.empty() ? "" : ", ") + quote_identifier(c.name);
-  return quote_identifier(source.entry) + "(" + columns + ") AS NOT MATERIALIZED (" + edited(source.text, source.begin, source.end, std::move(*edits)) + ")";
+  return quote_identifier(source.entry) + "(" + columns + ") AS NOT MATERIALIZED (" +
+         edited(source.text, source.begin, source.end, std::move(*edits)) + ")";
 }
 
 /// The WITH of a statement that may be answered over gathered rows, or nullptr.
@@ -140,7 +199,7 @@ void place_literals(gather_plan& plan) {
     out.append(text.substr(at, mark - at));
     if (mark == std::string_view::npos) break;
     const std::size_t end = text.find('\0', mark + 1);
-    plan.literals.emplace_back(out.size(), std::stoul(std::string{text.substr(mark + 1, end - mark - 1)}));
+    plan.gaps.push_back({out.size(), gap_kind::rows, std::stoul(std::string{text.substr(mark + 1, end - mark - 1)})});
     at = end + 1;
   }
   plan.combine_sql = std::move(out);
@@ -148,7 +207,9 @@ void place_literals(gather_plan& plan) {
 
 /// The shard that has what cannot be fetched, or whose types clients know; false if no single one has.
 bool choose_combiner(const gather_set& set, std::optional<shard_index>& combiner) {
-  const auto known_there = [](const gather_source& source) { return source.found->types_differ || source.found->functions.designated; };
+  const auto known_there = [](const gather_source& source) {
+    return source.found->types_differ || source.found->functions.designated;
+  };
   if (std::any_of(set.sources.begin(), set.sources.end(), known_there)) combiner = designated_shard;
   for (const gather_source& source : set.sources) {
     for (const table_use& use : source.found->uses) {
@@ -161,9 +222,21 @@ bool choose_combiner(const gather_set& set, std::optional<shard_index>& combiner
   return true;
 }
 
+void note_parameters(gather_plan& plan) {
+  plan.fragment_parameters.resize(plan.parameters);
+  plan.combine_parameters.resize(plan.parameters);
+  for (const std::size_t n : parameters_in(plan.fragment_sql)) {
+    if (n <= plan.parameters) plan.fragment_parameters[n - 1] = true;
+  }
+  for (const std::size_t n : parameters_in(plan.combine_sql)) {
+    if (n <= plan.parameters) plan.combine_parameters[n - 1] = true;
+  }
+}
+
 }  // namespace
 
-std::shared_ptr<const gather_plan> make_gather(const gather_query& query, const analysis& a, const plan_context& context) {
+std::shared_ptr<const gather_plan> make_gather(const gather_query& query, const analysis& a,
+                                               const plan_context& context) {
   const sql::with_clause* with = with_of(*query.statement);
   if (with == nullptr) return nullptr;
   const auto set = gather_sources(query, a, context);
@@ -173,7 +246,10 @@ std::shared_ptr<const gather_plan> make_gather(const gather_query& query, const 
   if (!edits) return nullptr;
 
   out->parameters = static_cast<std::uint32_t>(a.parameter_uses.size());
-  out->fragment_sql = fragment_sql(*set, condition_of(query, a, *set));
+  const auto clauses = asks_one_table(query, a, *set) ? clauses_of(query.text, query.begin, query.end) : std::nullopt;
+  const std::string_view condition = clauses ? condition_of(query, *clauses, a) : std::string_view{};
+  const bool all_rows = clauses && query.statement->select->where != nullptr && condition.empty();
+  out->fragment_sql = fragment_sql(*set, condition, clauses && !all_rows ? first_rows(query, *clauses, a) : "");
   std::string entries;
   for (std::size_t i = 0; i < set->tables.size(); ++i) {
     const gather_table& table = set->tables[i];
@@ -198,8 +274,18 @@ std::shared_ptr<const gather_plan> make_gather(const gather_query& query, const 
   edits->push_back({query.begin + with_position(own), 0, has_with ? " " + entries + "," : "WITH " + entries + " "});
   out->combine_sql = edited(query.text, 0, query.text.size(), std::move(*edits));
   out->described_sql = query.literals ? own : query.text;
+  out->rows_in_text = query.literals;
   if (query.literals) place_literals(*out);
-  return out;
+  note_parameters(*out);
+  if (query.statement->kind != sql::statement_kind::select) return out;
+  auto partial = make_partial(query, a, context);
+  if (partial == nullptr) return out;
+  partial->parameters = out->parameters;
+  partial->combiner = out->combiner;
+  partial->described_sql = out->described_sql;
+  note_parameters(*partial);
+  partial->otherwise = std::move(out);
+  return partial;
 }
 
 }  // namespace pgbraid::router

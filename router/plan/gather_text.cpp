@@ -163,6 +163,11 @@ std::optional<text_edit> group_dependent(const query_level& level, std::size_t i
 
 }  // namespace
 
+std::size_t end_of_name(std::string_view text, std::size_t at, const sql::qualified_name& name) {
+  const auto found = read_name(text, at, name.size());
+  return found && found->parts == name ? found->end : at;
+}
+
 std::string quote_identifier(std::string_view name) {
   std::string out{'"'};
   for (const char c : name) {

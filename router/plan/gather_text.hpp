@@ -29,6 +29,10 @@ namespace pgbraid::router {
 /// `text` from `begin` to `end`, edited. Edits must not overlap.
 [[nodiscard]] std::string edited(std::string_view text, std::size_t begin, std::size_t end, std::vector<text_edit> edits);
 
+/// Past the name of these parts that begins at `at`; `at` itself where another stands there, or one that only the server
+/// decodes (U&"...").
+[[nodiscard]] std::size_t end_of_name(std::string_view text, std::size_t at, const sql::qualified_name& name);
+
 /// A name as an identifier in double quotes.
 [[nodiscard]] std::string quote_identifier(std::string_view name);
 

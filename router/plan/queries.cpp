@@ -4,6 +4,7 @@
 
 #include "router/plan/analyzer.hpp"
 #include "router/plan/refusals.hpp"
+#include "router/plan/words.hpp"
 #include "router/shard/hash.hpp"
 
 namespace pgbraid::router {
@@ -301,6 +302,11 @@ void analyzer::judge_readable(const resolved_table& table) {
     default:
       return not_a_read("\"" + table.full_name + "\" is no ordinary table");
   }
+}
+
+bool names_parameters_once(std::string_view part, const analysis& a) {
+  const std::vector<std::size_t> named = parameters_in(part);
+  return std::all_of(named.begin(), named.end(), [&](std::size_t n) { return n <= a.parameter_uses.size() && a.parameter_uses[n - 1] == 1; });
 }
 
 std::size_t analyze_table(const sql::qualified_name& name, table_role role, const plan_context& context,

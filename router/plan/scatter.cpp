@@ -57,6 +57,13 @@ spread spread_of(const analysis& a, const sql::from_item& item) {
   return spread::neither;
 }
 
+std::optional<std::string> problem_of_rows(const query_level& level) {
+  if (level.tablesample) return "TABLESAMPLE over several shards";
+  if (!level.system_column.empty()) return "system column \"" + level.system_column + "\" over several shards";
+  if (level.whole_row) return "a whole row as one value over several shards";
+  return std::nullopt;
+}
+
 std::optional<std::string> problem_of_level(const query_level& level) {
   if (!level.window.empty()) return "a window function (" + level.window + ") over all shards";
   if (!level.aggregate.empty()) return "an aggregate (" + level.aggregate + ") over all shards";
@@ -65,10 +72,7 @@ std::optional<std::string> problem_of_level(const query_level& level) {
   if (level.distinct) return "DISTINCT over several shards";
   if (level.ordered) return "ORDER BY over several shards";
   if (level.limited) return "LIMIT or OFFSET over several shards";
-  if (level.tablesample) return "TABLESAMPLE over several shards";
-  if (!level.system_column.empty()) return "system column \"" + level.system_column + "\" over several shards";
-  if (level.whole_row) return "a whole row as one value over several shards";
-  return std::nullopt;
+  return problem_of_rows(level);
 }
 
 /// Subqueries may only read what every shard has, and must come to the same everywhere.
@@ -80,10 +84,7 @@ std::optional<std::string> problem_below(const query_level& level) {
   if (level.limited) return "LIMIT or OFFSET in a subquery over several shards";
   if (level.distinct && level.ordered) return "DISTINCT in a subquery over several shards";
   if (level.grouped || level.having) return "GROUP BY in a subquery over several shards";
-  if (level.tablesample) return "TABLESAMPLE over several shards";
-  if (!level.system_column.empty()) return "system column \"" + level.system_column + "\" over several shards";
-  if (level.whole_row) return "a whole row as one value over several shards";
-  return std::nullopt;
+  return problem_of_rows(level);
 }
 
 /// Nested levels of a write: what they read of sharded tables is on the shard of the row that is written.
@@ -100,14 +101,6 @@ std::optional<std::string> problem_below_write(const query_level& level) {
   return std::nullopt;
 }
 
-/// What is wrong with nested levels that only read what is on the written row's own shard.
-std::optional<std::string> problem_beside(const query_level& level) {
-  if (level.tablesample) return "TABLESAMPLE over several shards";
-  if (!level.system_column.empty()) return "system column \"" + level.system_column + "\" over several shards";
-  if (level.whole_row) return "a whole row as one value over several shards";
-  return std::nullopt;
-}
-
 }  // namespace
 
 bool chooses_none(const query_level& level) {
@@ -116,7 +109,7 @@ bool chooses_none(const query_level& level) {
 }
 
 std::optional<std::string> problem_of_nested(const analysis& a, std::size_t level) {
-  return reads_own_shard(a, level) ? problem_beside(a.levels[level]) : problem_below_write(a.levels[level]);
+  return reads_own_shard(a, level) ? problem_of_rows(a.levels[level]) : problem_below_write(a.levels[level]);
 }
 
 bool keeps_partition(const analysis& a, const std::vector<sql::from_item>& from) {
@@ -132,7 +125,9 @@ bool writes_spread(const analysis& a, const plan_context& context) {
   return std::count_if(a.uses.begin(), a.uses.end(), written) == 1 && std::none_of(a.uses.begin(), a.uses.end(), other);
 }
 
-std::optional<scatter_problem> judge_scatter(const analysis& a, const plan_context& context) {
+namespace {
+
+std::optional<scatter_problem> judge(const analysis& a, const plan_context& context, bool rows_only) {
   const auto first = std::find_if(a.uses.begin(), a.uses.end(),
                                   [](const table_use& use) { return use.table.where == placement::sharded; });
   const std::string hint = first == a.uses.end() ? "" : key_hint(*first) + ".";
@@ -158,9 +153,14 @@ std::optional<scatter_problem> judge_scatter(const analysis& a, const plan_conte
   }
   for (std::size_t i = 0; i < a.levels.size(); ++i) {
     const query_level& level = a.levels[i];
-    auto reason = i == top_index ? problem_of_level(level) : own_shard && reads_own_shard(a, i) ? problem_beside(level)
-                                       : a.writes ? problem_below_write(level)
-                                                  : problem_below(level);
+    std::optional<std::string> reason;
+    if (i == top_index) {
+      reason = rows_only ? problem_of_rows(level) : problem_of_level(level);
+    } else if (own_shard && reads_own_shard(a, i)) {
+      reason = problem_of_rows(level);
+    } else {
+      reason = a.writes ? problem_below_write(level) : problem_below(level);
+    }
     if (reason) return problem(std::move(*reason));
     // In the rows that are written it is another value anyway.
     if ((a.writes || a.locking) && i != top_index && !level.by_row.empty()) return problem("function \"" + level.by_row + "\" may give another value on each shard");
@@ -182,6 +182,12 @@ std::optional<scatter_problem> judge_scatter(const analysis& a, const plan_conte
   }
   return std::nullopt;
 }
+
+}  // namespace
+
+std::optional<scatter_problem> judge_scatter(const analysis& a, const plan_context& context) { return judge(a, context, false); }
+
+std::optional<scatter_problem> judge_rows(const analysis& a, const plan_context& context) { return judge(a, context, true); }
 
 std::optional<protocol::error_report> judge_mirror(const analysis& a, bool by_itself) {
   const table_use* written = nullptr;

@@ -17,6 +17,11 @@ struct scatter_problem {
 /// Judges a SELECT that reads sharded tables. It is right if each result row comes from rows of one shard, and each
 /// such combination is found on exactly one shard: one query level over sharded tables joined key = key, reference
 /// tables beside them or on the nullable side, and nothing that looks at more than one result row.
+[[nodiscard]] std::optional<scatter_problem> judge_scatter(const analysis& a, const plan_context& context);
+
+/// The same of the rows that FROM and WHERE make, whatever is then made of them.
+[[nodiscard]] std::optional<scatter_problem> judge_rows(const analysis& a, const plan_context& context);
+
 /// Why a write to a reference table would not come to the same on every shard; nothing if it does.
 [[nodiscard]] std::optional<protocol::error_report> judge_mirror(const analysis& a, bool by_itself);
 
@@ -31,7 +36,5 @@ struct scatter_problem {
 
 /// True if what a FROM list gives is partitioned: each of its rows comes from exactly one shard.
 [[nodiscard]] bool keeps_partition(const analysis& a, const std::vector<sql::from_item>& from);
-
-[[nodiscard]] std::optional<scatter_problem> judge_scatter(const analysis& a, const plan_context& context);
 
 }  // namespace pgbraid::router

@@ -1,8 +1,7 @@
 // Words of a statement's text; see words.hpp.
 #include "router/plan/words.hpp"
 
-#include <algorithm>
-#include <array>
+#include <charconv>
 
 namespace pgbraid::router {
 namespace {
@@ -89,6 +88,24 @@ std::size_t skip_quoted(std::string_view text, std::size_t at) {
   return skip_comment(text, at);
 }
 
+std::vector<std::size_t> parameters_in(std::string_view text) {
+  std::vector<std::size_t> out;
+  for (std::size_t i = 0; i < text.size();) {
+    if (const std::size_t past = skip_quoted(text, i); past != i) {
+      i = past;
+    } else if (is_word_start(text[i])) {
+      i = end_of_word(text, i);
+    } else if (std::size_t number = 0; text[i] == '$') {
+      const auto read = std::from_chars(text.data() + i + 1, text.data() + text.size(), number);
+      if (read.ec == std::errc{} && number > 0) out.push_back(number);
+      i = static_cast<std::size_t>(read.ptr - text.data());
+    } else {
+      ++i;
+    }
+  }
+  return out;
+}
+
 std::size_t with_position(std::string_view text) {
   const std::size_t at = skip_blanks(text, 0);
   std::size_t end = end_of_word(text, at);
@@ -97,43 +114,6 @@ std::size_t with_position(std::string_view text) {
   const std::size_t next_end = end_of_word(text, next);
   if (lower_word(text.substr(next, next_end - next)) == "recursive") end = next_end;
   return end;
-}
-
-std::string_view where_clause(std::string_view text) {
-  constexpr std::array<std::string_view, 10> clauses{"group", "having", "window", "union", "intersect",
-                                                     "except", "order", "limit", "offset", "fetch"};
-  std::size_t begin = std::string_view::npos;
-  int depth = 0;
-  char before = ' ';
-  for (std::size_t i = 0; i < text.size();) {
-    if (const std::size_t past = skip_quoted(text, i); past != i) {
-      i = past;
-      before = '"';
-      continue;
-    }
-    const char c = text[i];
-    if (is_word_start(c)) {
-      const std::size_t end = end_of_word(text, i);
-      const std::string word = lower_word(text.substr(i, end - i));
-      // Behind a dot every word is a name.
-      if (depth == 0 && before != '.') {
-        if (begin == std::string_view::npos && word == "where") {
-          begin = end;
-        } else if (begin != std::string_view::npos && std::find(clauses.begin(), clauses.end(), word) != clauses.end()) {
-          return text.substr(begin, i - begin);
-        }
-      }
-      before = 'a';
-      i = end;
-      continue;
-    }
-    if (c == '(' || c == '[') ++depth;
-    if (c == ')' || c == ']') --depth;
-    if (c == ';' && depth == 0) return begin == std::string_view::npos ? std::string_view{} : text.substr(begin, i - begin);
-    if (!is_blank(c)) before = c;
-    ++i;
-  }
-  return begin == std::string_view::npos ? std::string_view{} : text.substr(begin);
 }
 
 }  // namespace pgbraid::router

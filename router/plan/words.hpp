@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace pgbraid::router {
 
@@ -25,13 +26,13 @@ namespace pgbraid::router {
 /// begins with E'...' begins at its quote: backslashes are looked after by what stands before.
 [[nodiscard]] std::size_t skip_quoted(std::string_view text, std::size_t at);
 
+/// The numbers n of all $n in a text, in their order.
+[[nodiscard]] std::vector<std::size_t> parameters_in(std::string_view text);
+
 /// Past blanks and comments that begin at `at`.
 [[nodiscard]] std::size_t skip_blanks(std::string_view text, std::size_t at);
 
 /// Where WITH entries may be put into a query's text: behind its WITH [RECURSIVE], or before its first word.
 [[nodiscard]] std::size_t with_position(std::string_view text);
-
-/// What stands behind the outermost WHERE of a query without set operations, up to the next clause; "" without one.
-[[nodiscard]] std::string_view where_clause(std::string_view text);
 
 }  // namespace pgbraid::router

@@ -105,6 +105,66 @@ GROUPS = {
         SELECT lag(amount) OVER w, amount, first_value(day) OVER w FROM sales WHERE shop_id < 4 WINDOW w AS (PARTITION BY shop_id ORDER BY id) ORDER BY id
         SELECT count(*), n.name FROM customers c JOIN countries n ON n.code = c.country GROUP BY n.code ORDER BY 2
     """,
+    "aggregates in two steps": """
+        SELECT count(*) FROM sales
+        SELECT count(*), count(seller), sum(amount), avg(amount), min(amount), max(amount), min(seller), max(day) FROM sales
+        SELECT count(*), sum(amount), avg(amount), min(seller), bool_and(amount > 1) FROM sales WHERE day > '2030-01-01'
+        SELECT seller, count(*) FROM sales GROUP BY seller ORDER BY count(*) DESC, seller NULLS FIRST LIMIT 3 OFFSET 1
+        SELECT seller AS who, Sum ( amount ) AS total, AVG(amount)::numeric(10,3) "the ""mean"" x" FROM sales GROUP BY who HAVING count(*) > 100 AND max(amount) < 713 ORDER BY 2 DESC, 1
+        SELECT date_trunc('month', day) AS month, count(*) * 2 + 1, sum(amount) / count(*) FROM sales GROUP BY 1 ORDER BY month
+        SELECT extract(month FROM day), avg(extract(day FROM day)), sum(id), avg(id), sum(id::int), avg(id::int), sum(id::int2), avg(id::float8) FROM sales GROUP BY extract(month FROM day) ORDER BY 1
+        SELECT day, seller, count(*) FILTER (WHERE amount > 300), avg(amount) FILTER (WHERE amount > 700) FROM sales GROUP BY day, sales.seller ORDER BY sales.day DESC, public.sales.seller NULLS LAST LIMIT 20
+        SELECT s.name, count(x.id), sum(x.amount), max(x.day) - min(x.day) FROM shops s LEFT JOIN sales x ON x.shop_id = s.id AND x.id % 3 = 0 GROUP BY s.name ORDER BY s.name
+        SELECT n.name, count(*) FROM customers c JOIN countries n ON n.code = c.country GROUP BY n.name ORDER BY 1
+        SELECT case when amount > 400 then 'big' when amount > 100 then 'middle' else 'small' end AS size, count(*), min(id) FROM sales GROUP BY 1 ORDER BY size
+        SELECT amount > 400, every(id > 0), bool_or(seller IS NULL), bit_and(id), bit_or(id) FROM sales GROUP BY amount > 400 ORDER BY 1
+        SELECT DISTINCT count(*) FROM sales GROUP BY seller ORDER BY 1
+        SELECT upper(seller), lower(seller), count(*) FROM sales GROUP BY seller ORDER BY seller DESC NULLS FIRST
+        SELECT coalesce(seller, 'nobody') AS seller, count(*) FROM sales GROUP BY coalesce(seller, 'nobody') ORDER BY 1
+        SELECT coalesce(seller, 'nobody') AS seller, count(*) FROM sales GROUP BY seller ORDER BY 1
+        SELECT count(*) FROM sales GROUP BY seller, day HAVING sum(amount) > 700 ORDER BY sum(amount), 1
+        SELECT count(*) AS n FROM sales HAVING count(*) > 5000
+        SELECT 1 FROM sales GROUP BY day
+        SELECT mood, count(*), max(tags), min(spot) FROM shops GROUP BY mood ORDER BY mood
+        SELECT max(visitor), min(visitor), count(*) FROM visits
+        SELECT visitor, count(*), min(at) FROM visits GROUP BY visitor ORDER BY visitor
+        SELECT shop_id % 7 AS k, sum(amount), count(*) FROM sales WHERE seller IN (SELECT name FROM countries) OR amount > 200 GROUP BY 1 ORDER BY 1
+        SELECT sum(rent), avg(rent), max(rent), rent IS NULL FROM shops GROUP BY rent IS NULL ORDER BY 4
+        SELECT sum(rent::float4), avg(rent::float4) > 0, count(*) FROM shops WHERE rent < 300
+        SELECT sum(id - 1000), -sum(id), sum(-id), count(id) = count(*) FROM sales
+        SELECT avg(at - '2024-01-01'), sum(at - '2024-01-01'), min(at::time), max(at::date) FROM visits
+        SELECT count(*) / (count(*) - count(*)) FROM sales
+        SELECT sum(amount / (id - 77)) FROM sales
+        SELECT sum(9223372036854775807::bigint - id) FROM sales
+        SELECT sum(nonsense), count(*) FROM sales
+        SELECT seller, amount, count(*) FROM sales GROUP BY seller
+        SELECT count(*) FROM sales WHERE day = '2024-01-05' ORDER BY day
+        SELECT count(DISTINCT seller), max(DISTINCT amount), sum(amount) FROM sales
+        SELECT day::text, count(*) FROM sales GROUP BY day ORDER BY day LIMIT 4
+        SELECT count(*), /* FROM shops */ max(seller) AS "FROM" FROM sales GROUP BY 'x' || seller ORDER BY 2
+        SELECT seller, count(*) FROM sales x (a, b, day, c, seller) GROUP BY x.seller ORDER BY 1
+        SELECT shop_id, day, count(*), sum(sales.amount) FROM sales JOIN visits USING (shop_id) GROUP BY shop_id, day ORDER BY 1, 2 LIMIT 30
+        SELECT q.n, count(*) FROM sales, generate_series(1, 2) AS q(n) WHERE id % 2 = q.n - 1 GROUP BY q.n ORDER BY 1
+        SELECT greatest(count(*), 5), nullif(count(*), 0), count(*) BETWEEN 1 AND 9999, count(*) IN (1, 2000), count(*) IS DISTINCT FROM 3, NOT bool_and(id > 0) FROM sales
+    """,
+    "first rows of each shard": """
+        SELECT * FROM sales ORDER BY amount DESC, shop_id, id LIMIT 10
+        SELECT id, amount FROM sales WHERE seller IS NOT NULL ORDER BY seller DESC, id LIMIT 5 OFFSET 7
+        SELECT s.id AS amount, s.seller FROM sales s ORDER BY amount, seller LIMIT 4
+        SELECT id, day + 1 AS day FROM sales ORDER BY day DESC, id LIMIT 4
+        SELECT upper(seller), id FROM sales ORDER BY upper, id LIMIT 4
+        SELECT id, length(name) FROM shops ORDER BY length(name) DESC, name, id FETCH FIRST 6 ROWS ONLY
+        SELECT amount FROM sales ORDER BY 1 LIMIT 3
+        SELECT visitor, at FROM visits ORDER BY visitor NULLS FIRST, at OFFSET 590
+        SELECT visitor FROM visits ORDER BY visitor FETCH FIRST 4 ROWS WITH TIES
+        SELECT id FROM shops ORDER BY id LIMIT 0
+        SELECT id FROM shops ORDER BY id LIMIT NULL
+        SELECT id FROM shops ORDER BY id LIMIT -1
+        SELECT id, rank() OVER (ORDER BY rent, id) FROM shops ORDER BY id LIMIT 3
+        SELECT DISTINCT seller FROM sales ORDER BY seller LIMIT 3
+        SELECT tags FROM shops ORDER BY tags, id LIMIT 3
+        SELECT s.spot FROM shops s ORDER BY (s.spot).number DESC LIMIT 3
+    """,
     "functions": """
         SELECT twice(sum(amount)), thrice(max(amount)) FROM sales
         SELECT label(id, name), count(*) FROM shops WHERE id < 30 GROUP BY 1 ORDER BY 1
@@ -166,6 +226,10 @@ def test_read(two_sides, sql):
     "SELECT s.id, s.name, count(*) FROM shops s JOIN sales x ON x.shop_id = s.id WHERE s.id < $1 GROUP BY s.id ORDER BY s.id",
     "SELECT shop_id, count(*) FROM public.sales WHERE shop_id IN ($1, $2, $3) GROUP BY 1 ORDER BY 1",
     "SELECT * FROM sales WHERE shop_id IN ($1, $2, $3)", "SELECT * FROM good_shops WHERE shop > $1 ORDER BY 1",
+    "SELECT count(*), sum(amount), $1 + count(*) FROM sales", "SELECT seller, count(*) FROM sales WHERE id < $1 * 100 AND amount > $2 GROUP BY 1 ORDER BY 1",
+    "SELECT count(*) FILTER (WHERE id > $2) FROM sales WHERE id > $1 HAVING count(*) > $3", "SELECT count(*) FROM sales WHERE id > $1 AND amount > $1",
+    "SELECT id FROM sales WHERE id > $1 ORDER BY amount, id LIMIT $2", "SELECT id FROM sales WHERE id > $1 AND amount < $2 * 50 ORDER BY amount, id LIMIT 4",
+    "SELECT max(id + $1), $2 FROM sales GROUP BY seller ORDER BY 1", "SELECT sum(amount) FROM sales LIMIT $1",
     "SELECT row_to_json(s) FROM shops s WHERE id < $1 ORDER BY id", "SELECT count(*) FROM sales WHERE shop_id = $1 + $2"])
 def test_read_with_parameters(two_sides, sql):
     values = tuple(range(5, 5 + sql.count("$")))
@@ -183,7 +247,7 @@ def test_refused(two_sides, sql):
 
 
 @pytest.mark.parametrize("sql,lines", [
-    ("EXPLAIN SELECT count(*) FROM sales", ["Aggregate", "CTE sales"]), ("EXPLAIN (ANALYZE, COSTS OFF) SELECT id FROM shops ORDER BY id", ["Sort"]),
+    ("EXPLAIN SELECT count(*) FROM sales", ["Aggregate", "CTE pgbraid rows"]), ("EXPLAIN (ANALYZE, COSTS OFF) SELECT id FROM shops ORDER BY id", ["Sort"]),
     ("EXPLAIN VERBOSE (SELECT max(id) FROM sales)", ["Aggregate"]), ("EXPLAIN (FORMAT yaml) WITH a AS (SELECT id FROM shops) SELECT count(*) FROM a", ["Aggregate"]),
     ("EXPLAIN SELECT day FROM visits JOIN sales USING (shop_id)", ["Join"])])
 def test_explain(two_sides, sql, lines):

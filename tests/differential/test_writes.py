@@ -161,8 +161,9 @@ def statements():
     return [(group, line.strip()) for group, lines in GROUPS.items() for line in lines.strip().splitlines()]
 
 
-REFUSED = {"UPDATE accounts SET balance = (SELECT random()) WHERE id < 50",
-           "UPDATE accounts SET balance = r.r FROM (SELECT random() AS r) r"}
+REFUSED = {
+    "UPDATE accounts SET balance = (SELECT random()) WHERE id < 50", "UPDATE accounts SET balance = r.r FROM (SELECT random() AS r) r",
+    "UPDATE entries SET note = 'x' WHERE day = (SELECT day FROM entries ORDER BY day DESC, id LIMIT 1) OR id IN (SELECT n FROM events WHERE n < 10)"}
 
 
 @pytest.fixture(scope="module")

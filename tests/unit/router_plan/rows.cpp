@@ -58,10 +58,11 @@ TEST_CASE("writes over several shards, where transactions may do that", "[rows]"
                 "shards s0, s1, s2, s3 together (primary)"},
                {"DELETE FROM customers USING orders WHERE orders.note = customers.name", all},
                {"UPDATE customers SET name = 'x' WHERE id IN (SELECT customer_id FROM orders)", all},
-               {"UPDATE customers SET name = 'x' WHERE id IN (SELECT customer_id FROM orders LIMIT 3)", refused},
+               {"UPDATE customers SET name = 'x' WHERE id IN (SELECT customer_id FROM orders LIMIT 3)", all},
                {"WITH d AS (DELETE FROM orders RETURNING *) SELECT * FROM d", refused},
                {"WITH d AS (DELETE FROM orders RETURNING *) DELETE FROM customers USING d WHERE d.customer_id = id", refused},
-               {"SELECT * FROM customers FOR UPDATE", refused},
+               {"SELECT * FROM customers FOR UPDATE", all},
+               {"SELECT * FROM customers ORDER BY id FOR UPDATE", refused},
            });
   for (column& c : w.schema.relations["public.customers"].columns) c.default_of_moment = c.name == "name";
   CHECK(w.told("INSERT INTO customers (id) VALUES " + rows).starts_with("refused:"));
