@@ -41,8 +41,8 @@ SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, c.relrowsecurit
  WHERE n.nspname <> 'pg_toast' AND n.nspname !~ '^pg_(toast_)?temp_' AND c.relkind NOT IN ('t', 'c')
    AND (c.oid >= 16384 OR c.relkind NOT IN ('i', 'I')))";
 
-/// relation's oid, name, type, modifier, deterministic, has default, generated, a domain's base type, default varies, default of
-/// the moment, default collation, default; by relation and position
+/// relation's oid, name, type, modifier, deterministic, has default, generated, a domain's base type, default varies,
+/// default of the moment, default collation, default; by relation and position
 inline constexpr const char* columns = R"(
 SELECT a.attrelid, a.attname, a.atttypid, a.atttypmod, coalesce(k.collisdeterministic, true),
        a.atthasdef OR a.attidentity <> '' OR t.typdefault IS NOT NULL, a.attgenerated <> '' OR a.attidentity = 'a',

@@ -299,7 +299,7 @@ class session_machine {
   // machine_stage.cpp: writes over several shards of which something must be known first
   [[nodiscard]] bool stages(const router::plan& p) const;
   [[nodiscard]] std::optional<protocol::error_report> begin_stage(step& s, const router::plan& p, std::string_view text,
-                                                                 const protocol::bind_view* m, const statement* st);
+                                                                  const protocol::bind_view* m, const statement* st);
   void fetch_staged(step& s, std::string_view text, const protocol::bind_view* m, const statement* st);
   [[nodiscard]] bool stage_over(step& s, const protocol::bind_view* m, const statement* st);
   [[nodiscard]] bool ask_source(step& s, const protocol::bind_view* m, const statement* st);

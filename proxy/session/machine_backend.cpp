@@ -285,7 +285,8 @@ session_machine::verdict session_machine::error_answer(step& s, branch_index i, 
   if (b.state != branch_state::ready) return verdict::over;
   if (replay_ && replay_->too_large && !cycle_failed_) {
     p::error_report error = p::make_error(error_id::returned_too_large, env_.max_gather);
-    error.message = fmt::format("COPY into a reference table is kept until the first shard has taken it, up to {} bytes", env_.max_gather);
+    error.message = fmt::format(
+        "COPY into a reference table is kept until the first shard has taken it, up to {} bytes", env_.max_gather);
     error.hint = "Copy the data in smaller parts, or raise limits.max_gather.";
     fail_statement(s, error);
     return verdict::drop;

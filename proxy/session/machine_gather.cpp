@@ -43,12 +43,15 @@ bool same_columns(std::string_view left, std::string_view right) {
 
 // What would change values on their way through text, or could not be told as JSON.
 std::optional<p::error_report> session_machine::cannot_gather() const {
-  if (context_->context.multibyte_unsafe) return refuse("rows cannot be gathered under this client_encoding", "Use client_encoding UTF8.");
+  if (context_->context.multibyte_unsafe)
+    return refuse("rows cannot be gathered under this client_encoding", "Use client_encoding UTF8.");
   const std::string_view digits = local_->value_of("extra_float_digits", "1");
   int value = 0;
   std::from_chars(digits.data(), digits.data() + digits.size(), value);
-  if (value < 1 || !begins_with(local_->value_of("datestyle", "iso"), "iso") || begins_with(local_->value_of("intervalstyle", ""), "sql_standard")) {
-    return refuse("rows cannot be gathered under these settings", "RESET extra_float_digits, DateStyle and IntervalStyle.");
+  if (value < 1 || !begins_with(local_->value_of("datestyle", "iso"), "iso") ||
+      begins_with(local_->value_of("intervalstyle", ""), "sql_standard")) {
+    return refuse("rows cannot be gathered under these settings",
+                  "RESET extra_float_digits, DateStyle and IntervalStyle.");
   }
   return std::nullopt;
 }
@@ -69,7 +72,8 @@ void session_machine::fetch_fragments(step& s, std::string_view whole, const bou
   g.combiner = targets_[serial_ % targets_.size()];
   // now() is one value in a transaction: that of the server which has been in it for longest.
   const auto in_transaction = [&](branch_index i) { return branches_[i].in_block; };
-  if (txn_.active && std::any_of(targets_.begin(), targets_.end(), in_transaction)) g.combiner = *std::min_element(targets_.begin(), targets_.end());
+  if (txn_.active && std::any_of(targets_.begin(), targets_.end(), in_transaction))
+    g.combiner = *std::min_element(targets_.begin(), targets_.end());
   for (const branch_index i : targets_) {
     if (g.plan->combiner && branches_[i].shard == *g.plan->combiner) g.combiner = i;
   }
@@ -248,7 +252,8 @@ session_machine::verdict session_machine::gather_answer(step& s, branch_index i,
     case from_server::command_complete:
       return completes(answer::execute);
     case from_server::no_data:
-      return completes(e.sequence == combining || e.sequence == asking_source ? answer::describe_portal : answer::describe_statement);
+      return completes(e.sequence == combining || e.sequence == asking_source ? answer::describe_portal
+                                                                              : answer::describe_statement);
     case from_server::row_description:
       if (e.sequence == typing) {
         if (gather_) gather_->read_types(frame.body);
@@ -273,8 +278,8 @@ session_machine::verdict session_machine::gather_answer(step& s, branch_index i,
       }
       return completes(answer::describe_portal);
     case from_server::error_response: {
-      const bool subquery = e.sequence == asking_source && stage_ && !stage_->plan->source && e.kind != answer::execute &&
-                            (cycle_ == cycle_kind::batch || stage_->source.parsed);
+      const bool subquery = e.sequence == asking_source && stage_ && !stage_->plan->source &&
+                            e.kind != answer::execute && (cycle_ == cycle_kind::batch || stage_->source.parsed);
       if (e.sequence != combining && !subquery) return error_answer(s, i, frame);
       // The statement itself is right, or its own description would have failed: it means more than its rows.
       p::error_fields_view fields;

@@ -308,7 +308,8 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
 void session_machine::open_portal(std::string_view name, const statement_ptr& st, const targets& home) {
   const bool several = home.size() > 1 && st != nullptr;
   auto copy = several ? st->plan->copy : nullptr;
-  if (!name.empty()) return portals_.set(name, {st, home, several && mirrors(), several ? order_of_rows() : targets{}, std::move(copy)});
+  if (!name.empty())
+    return portals_.set(name, {st, home, several && mirrors(), several ? order_of_rows() : targets{}, std::move(copy)});
   unnamed_portal_.branches.assign(home.begin(), home.end());
   unnamed_portal_.mirrored = several && mirrors();
   unnamed_portal_.copy = std::move(copy);

@@ -20,13 +20,14 @@ bool session_machine::stages(const router::plan& plan) const {
   return plan.staged && std::holds_alternative<router::to_many>(route_.target);
 }
 
-// Asks the placed branches, which are ready, for what must be known. In the extended protocol `m` and `st` are the Bind and
-// its statement.
-std::optional<p::error_report> session_machine::begin_stage(step& s, const router::plan& plan, std::string_view text, const p::bind_view* m,
-                                                            const statement* st) {
+// Asks the placed branches, which are ready, for what must be known. In the extended protocol `m` and `st` are the Bind
+// and its statement.
+std::optional<p::error_report> session_machine::begin_stage(step& s, const router::plan& plan, std::string_view text,
+                                                            const p::bind_view* m, const statement* st) {
   auto made = router::plan_staged(text, context_->context);
   if (made == nullptr) {
-    return p::with_hint(p::make_error(error_id::cross_shard_write, "its tables have changed"), "Run the statement again.");
+    return p::with_hint(p::make_error(error_id::cross_shard_write, "its tables have changed"),
+                        "Run the statement again.");
   }
   if (made->rows || made->query) {
     if (auto error = cannot_gather()) return error;
@@ -60,7 +61,8 @@ void session_machine::ask_moments(step& s) {
   p::encode_parse(s.backend_bytes, "", stage_->plan->moments_sql);
   p::encode_bind(s.backend_bytes, "", "", {}, {}, {});
   p::encode_execute(s.backend_bytes, "");
-  for (const answer kind : {answer::parse, answer::bind, answer::execute}) b.expect({kind, disposition::gather, 0, asking_moments});
+  for (const answer kind : {answer::parse, answer::bind, answer::execute})
+    b.expect({kind, disposition::gather, 0, asking_moments});
   if (cycle_ == cycle_kind::simple) {
     p::encode_sync(s.backend_bytes);
     b.expect({answer::sync, disposition::gather, 0, asking_moments});
@@ -98,7 +100,8 @@ bool session_machine::ask_source(step& s, const p::bind_view* m, const statement
     asked = gather_->combiner;
     gather_.reset();
   } else if (query.only) {
-    const auto home = std::find_if(targets_.begin(), targets_.end(), [&](branch_index i) { return branches_[i].shard == *query.only; });
+    const auto home = std::find_if(targets_.begin(), targets_.end(),
+                                   [&](branch_index i) { return branches_[i].shard == *query.only; });
     if (home == targets_.end()) return false;
     asked = *home;
   }
@@ -148,7 +151,8 @@ bool session_machine::ask_source(step& s, const p::bind_view* m, const statement
 
 void session_machine::take_source_columns(step& s, std::string_view body) {
   p::row_description described;
-  if (!p::decode(body, described)) return fail_statement(s, p::make_error(error_id::internal, "the rows to insert could not be read"));
+  if (!p::decode(body, described))
+    return fail_statement(s, p::make_error(error_id::internal, "the rows to insert could not be read"));
   for (const p::field_description& field : described.fields) stage_->source.types.push_back(field.type);
 }
 
@@ -156,7 +160,8 @@ void session_machine::take_source_columns(step& s, std::string_view body) {
 void session_machine::take_source_row(step& s, std::string_view body) {
   source_rows& rows = stage_->source;
   p::data_row_view row;
-  if (!p::decode(body, row)) return fail_statement(s, p::make_error(error_id::internal, "the rows to insert could not be read"));
+  if (!p::decode(body, row))
+    return fail_statement(s, p::make_error(error_id::internal, "the rows to insert could not be read"));
   std::vector<std::optional<std::string_view>> values;
   auto given = row.columns.values();
   p::wire_value value;
@@ -166,7 +171,8 @@ void session_machine::take_source_row(step& s, std::string_view body) {
     add_source_row(rows.json[at], values);
     rows.bytes += rows.json[at].size() - before;
     if (rows.bytes <= env_.max_gather) return;
-    fail_statement(s, p::make_error(error_id::gather_too_large, env_.max_gather, stage_->plan->source ? stage_->plan->source->table : "of a subquery"));
+    fail_statement(s, p::make_error(error_id::gather_too_large, env_.max_gather,
+                                    stage_->plan->source ? stage_->plan->source->table : "of a subquery"));
     rows.json.assign(targets_.size(), {});
   };
   if (!stage_->plan->source) return keep(0);
@@ -175,9 +181,13 @@ void session_machine::take_source_row(step& s, std::string_view body) {
     return fail_statement(s, p::make_error(error_id::null_key, source.key, source.table));
   }
   const router::oid from = source.columns[source.key_at].untyped ? 0 : rows.types[source.key_at];
-  const auto shard = router::shard_of_value(*context_->context.map, source.key_type, source.modifier, from, *values[source.key_at], context_->literals);
-  const auto home = !shard ? targets_.end() : std::find_if(targets_.begin(), targets_.end(), [&](branch_index i) { return branches_[i].shard == *shard; });
-  if (home == targets_.end()) return fail_statement(s, p::make_error(error_id::key_not_provable, source.key, source.table));
+  const auto shard = router::shard_of_value(*context_->context.map, source.key_type, source.modifier, from,
+                                            *values[source.key_at], context_->literals);
+  const auto home = !shard ? targets_.end() : std::find_if(targets_.begin(), targets_.end(), [&](branch_index i) {
+    return branches_[i].shard == *shard;
+  });
+  if (home == targets_.end())
+    return fail_statement(s, p::make_error(error_id::key_not_provable, source.key, source.table));
   if (!rows.any) {
     for (const auto& each : values) rows.constants.push_back(each ? std::optional{std::string{*each}} : std::nullopt);
     rows.any = true;
@@ -195,7 +205,8 @@ bool session_machine::spread_source() {
     const std::string select = router::source_select(source, stage_->source.types, stage_->source.constants, json);
     if (select.empty()) return false;
     json.clear();
-    stage_->texts.push_back(router::with_moments(source.before, stage_->moments) + router::with_moments(select, stage_->moments) +
+    stage_->texts.push_back(router::with_moments(source.before, stage_->moments) +
+                            router::with_moments(select, stage_->moments) +
                             router::with_moments(source.after, stage_->moments));
   }
   return true;
@@ -206,7 +217,8 @@ bool session_machine::stage_over(step& s, const p::bind_view* m, const statement
   if (stage_->done) return true;
   if (anything_outstanding() || cycle_failed_) return false;
   const auto fail = [&](std::string_view why) {
-    auto error = p::with_hint(p::make_error(error_id::cross_shard_write, why), "Select the rows first and insert them with VALUES, tied to their keys.");
+    auto error = p::with_hint(p::make_error(error_id::cross_shard_write, why),
+                              "Select the rows first and insert them with VALUES, tied to their keys.");
     if (cycle_ == cycle_kind::simple) {
       refuse_simple(s, error);
     } else {
@@ -225,7 +237,8 @@ bool session_machine::stage_over(step& s, const p::bind_view* m, const statement
     return ask_source(s, m, st) ? false : fail("its rows cannot be selected first");
   }
   if (stage_->plan->source) {
-    if (!spread_source()) return fail("a column of the rows to insert has a type that is not known to all shards alike");
+    if (!spread_source())
+      return fail("a column of the rows to insert has a type that is not known to all shards alike");
     stage_->done = true;
     return true;
   }
@@ -236,7 +249,8 @@ bool session_machine::stage_over(step& s, const p::bind_view* m, const statement
     router::staged_source shape;
     shape.columns.resize(stage_->source.types.size());
     stage_->moments.push_back(router::source_select(shape, stage_->source.types, {}, json));
-    if (stage_->moments.back().empty()) return fail("a column of a subquery has a type that is not known to all shards alike");
+    if (stage_->moments.back().empty())
+      return fail("a column of a subquery has a type that is not known to all shards alike");
   }
   if (gather_) {
     bound_values none;

@@ -20,8 +20,8 @@ enum class action_kind : std::uint8_t {
   discard,     ///< close the branch's backend: its state is not known to be clean
   resume,      ///< hand the branch's held-back bytes to on_backend again
   cancel,      ///< ask the branch's server to cancel what it runs for us
-  doubt,       ///< the branch's server, taken for a primary, has refused a write as a standby does: have it asked who it is
-  close        ///< close the client's connection once everything is sent
+  doubt,  ///< the branch's server, taken for a primary, has refused a write as a standby does: have it asked who it is
+  close   ///< close the client's connection once everything is sent
 };
 
 struct action {

@@ -74,7 +74,7 @@ class analyzer {
   function_reader functions_;
   std::size_t on_level_ = nowhere;           ///< the level whose ON condition is being read
   const sql::from_item* on_join_ = nullptr;  ///< and the join it belongs to
-  std::size_t with_depth_ = 0;  ///< how many WITH entries the statement being read stands in
+  std::size_t with_depth_ = 0;               ///< how many WITH entries the statement being read stands in
   bool row_is_read_ = false;  ///< the column that is being read may be a whole row, and its type does not count
   std::vector<std::string> common_tables_;   ///< names of the WITH entries in scope, innermost last
 };

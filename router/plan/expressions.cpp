@@ -34,19 +34,26 @@ bool reads_row(const sql::expr& e) {
 }
 
 /// Aggregates that come to the same in whatever order rows are met; sums of floating point numbers do not.
-constexpr std::array<std::string_view, 9> exact_aggregates{"count", "min", "max", "bool_and", "bool_or", "every", "bit_and", "bit_or", "bit_xor"};
+constexpr std::array<std::string_view, 9> exact_aggregates{"count", "min",     "max",    "bool_and", "bool_or",
+                                                           "every", "bit_and", "bit_or", "bit_xor"};
 
 bool in_any_order(const analysis& a, std::size_t level, const sql::expr& call) {
   if (call.name.empty() || call.within_group || call.children.size() > 1) return false;
-  if (std::find(exact_aggregates.begin(), exact_aggregates.end(), call.name.back()) != exact_aggregates.end()) return true;
-  if ((call.name.back() != "sum" && call.name.back() != "avg") || call.children.size() != 1 || call.children[0] == nullptr) return false;
+  if (std::find(exact_aggregates.begin(), exact_aggregates.end(), call.name.back()) != exact_aggregates.end())
+    return true;
+  if ((call.name.back() != "sum" && call.name.back() != "avg") || call.children.size() != 1 ||
+      call.children[0] == nullptr)
+    return false;
   const sql::expr& value = *call.children[0];
-  const std::size_t use = value.kind == sql::expr_kind::column && !value.star ? use_of_column(a, {level, nullptr}, value) : nowhere;
+  const std::size_t use =
+      value.kind == sql::expr_kind::column && !value.star ? use_of_column(a, {level, nullptr}, value) : nowhere;
   if (use == nowhere || a.uses[use].table.described == nullptr || !a.uses[use].column_aliases.empty()) return false;
   const std::vector<column>& columns = a.uses[use].table.described->columns;
-  const auto c = std::find_if(columns.begin(), columns.end(), [&](const column& each) { return each.name == value.name.back(); });
+  const auto c =
+      std::find_if(columns.begin(), columns.end(), [&](const column& each) { return each.name == value.name.back(); });
   if (c == columns.end()) return false;
-  return c->type == type_oid::int2 || c->type == type_oid::int4 || c->type == type_oid::int8 || c->type == type_oid::numeric;
+  return c->type == type_oid::int2 || c->type == type_oid::int4 || c->type == type_oid::int8 ||
+         c->type == type_oid::numeric;
 }
 
 }  // namespace

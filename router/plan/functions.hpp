@@ -29,9 +29,9 @@ struct function_facts {
 
 /// When a call gives another value.
 enum class varies : std::uint8_t {
-  no,       ///< or it is noted in function_facts::differs
-  by_row,   ///< at every call: random(), gen_random_uuid()
-  by_moment ///< never within a transaction or a statement: now()
+  no,        ///< or it is noted in function_facts::differs
+  by_row,    ///< at every call: random(), gen_random_uuid()
+  by_moment  ///< never within a transaction or a statement: now()
 };
 
 /// Notes what calls, operators and casts mean. Cheap to make; refers to the context, which must outlive it.

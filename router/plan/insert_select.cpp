@@ -68,13 +68,15 @@ std::size_t key_of_source(const given_value& given, std::size_t level, const sql
   } else {
     if (given.value->kind != sql::expr_kind::column || given.value->star || given.value->name.empty()) return nowhere;
     use = use_of_column(a, {level, nullptr}, *given.value);
-    if (use == nowhere || a.uses[use].key == nullptr || a.uses[use].key_name != given.value->name.back()) return nowhere;
+    if (use == nowhere || a.uses[use].key == nullptr || a.uses[use].key_name != given.value->name.back())
+      return nowhere;
   }
   if (a.uses[use].level != level || a.uses[use].table.where != placement::sharded) return nowhere;
   for (const auto& [item, each] : a.use_of) {
     if (each != use) continue;
     const sql::from_item* wanted = item;
-    const bool there = std::any_of(q.from.begin(), q.from.end(), [&](const sql::from_item& f) { return always_there(f, wanted); });
+    const bool there =
+        std::any_of(q.from.begin(), q.from.end(), [&](const sql::from_item& f) { return always_there(f, wanted); });
     return there ? use : nowhere;
   }
   return nowhere;
@@ -83,7 +85,9 @@ std::size_t key_of_source(const given_value& given, std::size_t level, const sql
 /// A value of the one is stored as it is by the other, and has the same hash there.
 bool stored_alike(const column& from, const column& to) {
   if (from.type == to.type) return from.modifier == to.modifier || to.modifier < 0;
-  const auto integer = [](oid type) { return type == type_oid::int2 || type == type_oid::int4 || type == type_oid::int8; };
+  const auto integer = [](oid type) {
+    return type == type_oid::int2 || type == type_oid::int4 || type == type_oid::int8;
+  };
   return integer(from.type) && integer(to.type);
 }
 
@@ -91,8 +95,8 @@ bool groups_by_key(const sql::select_query& q, std::size_t level, const analysis
   return std::any_of(q.group_by.begin(), q.group_by.end(), [&](const sql::expr_ptr& e) {
     if (e == nullptr || e->kind != sql::expr_kind::column || e->star || e->name.empty()) return false;
     const std::size_t use = use_of_column(a, {level, nullptr}, *e);
-    return use != nowhere && a.uses[use].level == level && a.uses[use].key != nullptr && a.uses[use].table.where == placement::sharded &&
-           a.uses[use].key_name == e->name.back();
+    return use != nowhere && a.uses[use].level == level && a.uses[use].key != nullptr &&
+           a.uses[use].table.where == placement::sharded && a.uses[use].key_name == e->name.back();
   });
 }
 
@@ -105,7 +109,8 @@ std::size_t level_of(const analysis& a, const sql::select_query* q) {
 
 }  // namespace
 
-void tie_to_source(const sql::insert_query& q, std::size_t use, const plan_context& context, constant_marks& marks, analysis& out) {
+void tie_to_source(const sql::insert_query& q, std::size_t use, const plan_context& context, constant_marks& marks,
+                   analysis& out) {
   out.insert_source = q.source.get();
   const table_use& written = out.uses[use];
   const std::vector<column>& columns = written.table.described->columns;
@@ -116,8 +121,9 @@ void tie_to_source(const sql::insert_query& q, std::size_t use, const plan_conte
   }
   const std::size_t level = level_of(out, q.source.get());
   if (position == nowhere) {
-    out.refuse(protocol::make_error(written.key->has_default ? protocol::error_id::missing_key : protocol::error_id::null_key, written.key->name,
-                                    written.table.full_name));
+    out.refuse(
+        protocol::make_error(written.key->has_default ? protocol::error_id::missing_key : protocol::error_id::null_key,
+                             written.key->name, written.table.full_name));
     return;
   }
   if (level == nowhere || q.source->set_op != sql::set_operation::none || !q.source->values.empty()) return;
@@ -143,19 +149,25 @@ void tie_to_source(const sql::insert_query& q, std::size_t use, const plan_conte
 }
 
 std::optional<scatter_problem> judge_insert_select(const analysis& a, const plan_context& context) {
-  const auto problem = [](std::string reason) { return scatter_problem{std::move(reason), "Select the rows first and insert them with VALUES, tied to their keys."}; };
+  const auto problem = [](std::string reason) {
+    return scatter_problem{std::move(reason), "Select the rows first and insert them with VALUES, tied to their keys."};
+  };
   if (!context.schema->single_writer.empty()) return problem("a write");
-  const auto writes = std::count_if(a.uses.begin(), a.uses.end(), [](const table_use& use) { return use.role != table_role::read; });
+  const auto writes =
+      std::count_if(a.uses.begin(), a.uses.end(), [](const table_use& use) { return use.role != table_role::read; });
   if (writes != 1 || a.key_source_use == nowhere) return problem("INSERT ... SELECT into a sharded table");
   if (a.default_differs) return problem("the default of a column may be another value on each shard");
-  if (a.locking || a.common_tables || a.set_operation) return problem("INSERT of a query with WITH, UNION or row locks");
+  if (a.locking || a.common_tables || a.set_operation)
+    return problem("INSERT of a query with WITH, UNION or row locks");
   const std::size_t level = level_of(a, a.insert_source);
   if (level == nowhere) return problem("INSERT ... SELECT into a sharded table");
   const query_level& source = a.levels[level];
-  if (!joined_by_key(a, a.key_source_use)) return problem("a join of sharded tables that is not on their sharding keys");
+  if (!joined_by_key(a, a.key_source_use))
+    return problem("a join of sharded tables that is not on their sharding keys");
   const bool grouped = source.grouped && !source.query->grouping_sets && groups_by_key(*source.query, level, a);
-  if (source.limited || !source.window.empty() || !source.query->distinct_on.empty() || source.tablesample || !source.system_column.empty() ||
-      source.whole_row || ((source.grouped || source.having || !source.aggregate.empty()) && !grouped)) {
+  if (source.limited || !source.window.empty() || !source.query->distinct_on.empty() || source.tablesample ||
+      !source.system_column.empty() || source.whole_row ||
+      ((source.grouped || source.having || !source.aggregate.empty()) && !grouped)) {
     return problem("INSERT of rows that depend on those of other shards");
   }
   if (!a.functions.differs.empty()) return problem(a.functions.differs + " may give another value on each shard");
@@ -165,7 +177,8 @@ std::optional<scatter_problem> judge_insert_select(const analysis& a, const plan
     if (!each.by_row.empty()) return problem("function \"" + each.by_row + "\" may give another value on each shard");
     if (auto reason = problem_of_nested(a, i)) return problem(std::move(*reason));
   }
-  if (source.query->from.empty() || !keeps_partition(a, source.query->from)) return problem("an outer join that keeps rows of a reference table without a partner");
+  if (source.query->from.empty() || !keeps_partition(a, source.query->from))
+    return problem("an outer join that keeps rows of a reference table without a partner");
   return std::nullopt;
 }
 
@@ -230,7 +243,8 @@ std::optional<insert_text> parts_of_text(std::string_view text) {
       // The query itself may stand in parentheses; a list of columns is a list of names.
       if (depth == 0 && inserted && into && !sourced) {
         const std::size_t inside = text.find_first_not_of("( \t\r\n", at);
-        const std::string word = inside == std::string_view::npos ? "" : lower_word(text.substr(inside, end_of_word(text, inside) - inside));
+        const std::string word =
+            inside == std::string_view::npos ? "" : lower_word(text.substr(inside, end_of_word(text, inside) - inside));
         if (word == "select" || word == "with" || word == "values" || word == "table") {
           sourced = true;
           out.source = at;

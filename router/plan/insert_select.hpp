@@ -16,7 +16,8 @@ namespace pgbraid::router {
 
 /// Notes what the SELECT of an INSERT gives the key of the written use: a constant ties it, a source table's key joins
 /// it to that table.
-void tie_to_source(const sql::insert_query& q, std::size_t use, const plan_context& context, constant_marks& marks, analysis& out);
+void tie_to_source(const sql::insert_query& q, std::size_t use, const plan_context& context, constant_marks& marks,
+                   analysis& out);
 
 /// How many columns a query with stars gives; 0 where that cannot be seen.
 [[nodiscard]] std::size_t columns_behind_stars(const sql::select_query& q, const analysis& a);
@@ -26,22 +27,23 @@ void tie_to_source(const sql::insert_query& q, std::size_t use, const plan_conte
 
 /// A column of the rows to insert.
 struct source_column {
-  std::string name;       ///< of the table
-  oid type = 0;           ///< of the table's column
-  bool untyped = false;   ///< the statement has a constant there that takes the column's own type
+  std::string name;      ///< of the table
+  oid type = 0;          ///< of the table's column
+  bool untyped = false;  ///< the statement has a constant there that takes the column's own type
 };
 
 /// An INSERT whose rows are selected first: what stands around the query.
 struct staged_source {
-  std::string before, after;   ///< of the statement, without the query
+  std::string before, after;  ///< of the statement, without the query
   std::vector<source_column> columns;
-  std::string more_columns;    ///< values of columns that are left to a default of the moment, as SQL, each behind a comma
-  std::string relation;        ///< the table, as SQL
-  std::string table, key;      ///< for messages
-  std::size_t key_at = 0;      ///< among the query's columns
+  std::string
+      more_columns;        ///< values of columns that are left to a default of the moment, as SQL, each behind a comma
+  std::string relation;    ///< the table, as SQL
+  std::string table, key;  ///< for messages
+  std::size_t key_at = 0;  ///< among the query's columns
   oid key_type = 0;
   std::int32_t modifier = -1;
-  bool in_order = false;       ///< every row gives one of RETURNING
+  bool in_order = false;  ///< every row gives one of RETURNING
 };
 
 /// Where INSERT, its query and what is behind that begin in a text.

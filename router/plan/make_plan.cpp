@@ -85,12 +85,14 @@ class statement_planner {
   void stage(const sql::statement& s, const analysis& a, plan& out) {
     auto* keyed = std::get_if<keyed_target>(&out.where);
     const auto* fixed = std::get_if<fixed_target>(&out.where);
-    const bool spreads = keyed != nullptr ? keyed->scatter_allowed || keyed->split_allowed : std::holds_alternative<to_many>(fixed->target);
+    const bool spreads = keyed != nullptr ? keyed->scatter_allowed || keyed->split_allowed
+                                          : std::holds_alternative<to_many>(fixed->target);
     if (spreads) {
       if (a.moments.empty() && a.moment_defaults.empty()) return;
       out.staged = make_staged(s, text_, a, context_) != nullptr;
       if (out.staged) return;
-      const auto error = refuse_write(a.moments.empty() ? "the time in a column's default" : "the time in this statement");
+      const auto error =
+          refuse_write(a.moments.empty() ? "the time in a column's default" : "the time in this statement");
       if (keyed == nullptr) {
         out.where = refusal(error);
       } else {
@@ -105,7 +107,8 @@ class statement_planner {
       if (refused == nullptr) return;
       const error_id why = refused->error().id;
       if (why != error_id::cross_shard_write && (why != error_id::key_not_provable || !a.key_unknown)) return;
-    } else if (keyed->groups.size() == 1 && keyed->groups.front().sources.size() == 1 && !keyed->groups.front().sources.front().array) {
+    } else if (keyed->groups.size() == 1 && keyed->groups.front().sources.size() == 1 &&
+               !keyed->groups.front().sources.front().array) {
       return;
     }
     const auto made = make_staged(s, text_, a, context_);
@@ -116,7 +119,8 @@ class statement_planner {
       keyed->gather = std::move(shards);
       return;
     }
-    out.reason = s.kind == kind::insert ? "its rows are selected first and go to their shards" : "all shards, which get the rows that are read (" + out.reason + ")";
+    out.reason = s.kind == kind::insert ? "its rows are selected first and go to their shards"
+                                        : "all shards, which get the rows that are read (" + out.reason + ")";
     out.where = shards.size() == 1 ? fixed_target{to_shard{shards.front()}} : fixed_target{to_many{std::move(shards)}};
   }
 

@@ -55,18 +55,22 @@ struct parsed_default {
 bool read_default(const std::string& text, const plan_context& context, parsed_default& out) {
   out.parsed = sql::parse(text);
   const auto* statements = std::get_if<std::vector<sql::statement>>(&out.parsed);
-  if (statements == nullptr || statements->size() != 1 || statements->front().kind != sql::statement_kind::select) return false;
+  if (statements == nullptr || statements->size() != 1 || statements->front().kind != sql::statement_kind::select)
+    return false;
   const sql::token_scan none;
   constant_marks unused{{}, none};
   analyze(statements->front(), context, unused, out.found);
   return !out.found.not_understood && !out.found.refusal && out.found.uses.empty();
 }
 
-std::string as_query(std::string_view expression) { return "SELECT (" + std::string{expression} + ")"; }
+std::string as_query(std::string_view expression) {
+  return "SELECT (" + std::string{expression} + ")";
+}
 
 }  // namespace
 
-bool moment_list::replace(std::string_view text, const analysis& found, std::vector<text_edit>& edits, std::size_t from, std::size_t to) {
+bool moment_list::replace(std::string_view text, const analysis& found, std::vector<text_edit>& edits, std::size_t from,
+                          std::size_t to) {
   for (const sql::expr* call : found.moments) {
     const auto end = end_of_call(text, *call);
     if (!end) return false;
@@ -78,8 +82,8 @@ bool moment_list::replace(std::string_view text, const analysis& found, std::vec
     if (known == calls_.end()) calls_.push_back(written);
     // A subquery, since its column gives the name that the call would give to a column of the result.
     edits.push_back({begin, *end - begin,
-                     "(SELECT '" + std::string(1, moment_mark) + std::to_string(index) + std::string(1, moment_mark) + "'::pg_catalog." +
-                         type_of(*call) + " AS " + call->name.back() + ")"});
+                     "(SELECT '" + std::string(1, moment_mark) + std::to_string(index) + std::string(1, moment_mark) +
+                         "'::pg_catalog." + type_of(*call) + " AS " + call->name.back() + ")"});
   }
   return true;
 }
@@ -96,7 +100,8 @@ std::optional<std::string> moment_list::replace_in_default(std::string_view expr
 std::string moment_list::sql() const {
   std::string out;
   // JSON has one form for each of these types, whatever the session's DateStyle.
-  for (const std::string& call : calls_) out += (out.empty() ? "SELECT " : ", ") + ("pg_catalog.to_json(" + call) + ") OPERATOR(pg_catalog.#>>) '{}'";
+  for (const std::string& call : calls_)
+    out += (out.empty() ? "SELECT " : ", ") + ("pg_catalog.to_json(" + call) + ") OPERATOR(pg_catalog.#>>) '{}'";
   return out;
 }
 
@@ -111,7 +116,8 @@ default_facts facts_of_default(const column& c, const plan_context& context) {
   const function_facts& f = found.found.functions;
   out.differs = !f.differs.empty() || !f.user_code.empty() || !f.sequence.empty() || !f.session_state.empty();
   out.by_moment = !found.found.moments.empty();
-  out.by_row = std::any_of(found.found.levels.begin(), found.found.levels.end(), [](const query_level& level) { return !level.by_row.empty(); });
+  out.by_row = std::any_of(found.found.levels.begin(), found.found.levels.end(),
+                           [](const query_level& level) { return !level.by_row.empty(); });
   return out;
 }
 

@@ -20,7 +20,8 @@ class moment_list {
  public:
   /// Adds the calls that `found` has noted in `text` to the edits. False: one of them cannot be found in the text.
   /// Those between `from` and `to` are left as they are.
-  [[nodiscard]] bool replace(std::string_view text, const analysis& found, std::vector<text_edit>& edits, std::size_t from = 0, std::size_t to = 0);
+  [[nodiscard]] bool replace(std::string_view text, const analysis& found, std::vector<text_edit>& edits,
+                             std::size_t from = 0, std::size_t to = 0);
   /// An expression of the catalog (a column's default) with its calls replaced; nothing where it does not come to the
   /// same on each shard of a statement.
   [[nodiscard]] std::optional<std::string> replace_in_default(std::string_view expression, const plan_context& context);

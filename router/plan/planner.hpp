@@ -36,9 +36,10 @@ struct planned {
                             std::span<const sql::constant_position> constants,
                             std::span<const bound_parameter> parameters, const literal_context& literals);
 
-/// The shard of a value of a key that is stored; nothing where it cannot be told beyond doubt. `from` is the value's own
-/// type, 0 for the key's; `modifier` the column's atttypmod.
-[[nodiscard]] std::optional<shard_index> shard_of_value(const topology& map, oid key_type, std::int32_t modifier, oid from, std::string_view text,
+/// The shard of a value of a key that is stored; nothing where it cannot be told beyond doubt. `from` is the value's
+/// own type, 0 for the key's; `modifier` the column's atttypmod.
+[[nodiscard]] std::optional<shard_index> shard_of_value(const topology& map, oid key_type, std::int32_t modifier,
+                                                        oid from, std::string_view text,
                                                         const literal_context& literals);
 
 }  // namespace pgbraid::router

@@ -319,7 +319,8 @@ route resolve_keyed(const plan& p, const keyed_target& keyed, const topology& ma
       if (result.what == outcome::shard) {
         shards.add(result.shard);
         if (keyed.split_allowed) rows.push_back(result.shard);
-      } else if (result.what == outcome::unknown && !group.insert_row && (keyed.scatter_allowed || !keyed.gather.empty())) {
+      } else if (result.what == outcome::unknown && !group.insert_row &&
+                 (keyed.scatter_allowed || !keyed.gather.empty())) {
         return not_told_apart(p, keyed, map, group);
       } else if (result.what != outcome::null || group.insert_row) {
         return refused(p, problem_of(group, result));
@@ -359,8 +360,8 @@ route resolve(const plan& p, const topology& map, std::string_view text,
   return out;
 }
 
-std::optional<shard_index> shard_of_value(const topology& map, oid key_type, std::int32_t modifier, oid from, std::string_view text,
-                                          const literal_context& literals) {
+std::optional<shard_index> shard_of_value(const topology& map, oid key_type, std::int32_t modifier, oid from,
+                                          std::string_view text, const literal_context& literals) {
   if (map.buckets.owner.empty() || (from != 0 && !ties_key(key_type, from))) return std::nullopt;
   if (!literals.utf8 && has_high_byte(text)) return std::nullopt;
   if (!literals.iso_ymd && date_or_time(key_type)) return std::nullopt;

@@ -164,7 +164,7 @@ struct plan {
   std::string inner_text;                  ///< prepare: the prepared statement's own text
   std::uint32_t statement_count = 1;       ///< statements in the text
   std::vector<std::string> reads, writes;  ///< tables, "schema.name"
-  bool staged = false;  ///< over several shards something must be known first: see staged.hpp
+  bool staged = false;                     ///< over several shards something must be known first: see staged.hpp
   std::shared_ptr<const copy_layout> copy;  ///< COPY FROM STDIN whose rows go to their own shards; null for all else
   std::string reason;                      ///< one line for `pgbraid route`: why this way
 };

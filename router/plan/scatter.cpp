@@ -89,14 +89,16 @@ std::optional<std::string> problem_below(const query_level& level) {
 
 /// Nested levels of a write: what they read of sharded tables is on the shard of the row that is written.
 bool reads_own_shard(const analysis& a, std::size_t level) {
-  return std::any_of(a.uses.begin(), a.uses.end(), [&](const table_use& use) { return use.level == level && use.table.where == placement::sharded; });
+  return std::any_of(a.uses.begin(), a.uses.end(),
+                     [&](const table_use& use) { return use.level == level && use.table.where == placement::sharded; });
 }
 
 /// As problem_below(), where aggregates over copies of the same rows come to the same.
 std::optional<std::string> problem_below_write(const query_level& level) {
   if (level.query == nullptr && level.limited) return "LIMIT or OFFSET in a subquery over several shards";
   if (!level.exact || level.limited || !level.window.empty()) return problem_below(level);
-  if (level.query != nullptr && !level.query->distinct_on.empty()) return "DISTINCT ON in a subquery over several shards";
+  if (level.query != nullptr && !level.query->distinct_on.empty())
+    return "DISTINCT ON in a subquery over several shards";
   if (level.tablesample || !level.system_column.empty() || level.whole_row) return problem_below(level);
   return std::nullopt;
 }
@@ -138,7 +140,8 @@ std::optional<scatter_problem> judge(const analysis& a, const plan_context& cont
     return problem("row locks (FOR UPDATE, FOR SHARE) on several shards");
   }
   // What a write reads beside its own table may have any shape, if it is the same everywhere.
-  const bool write_on_top = std::any_of(a.levels.begin(), a.levels.end(), [](const query_level& level) { return level.top && level.target != nowhere; });
+  const bool write_on_top = std::any_of(a.levels.begin(), a.levels.end(),
+                                        [](const query_level& level) { return level.top && level.target != nowhere; });
   if (a.common_tables && !write_on_top) return problem("WITH over several shards");
   if (a.set_operation && !write_on_top) return problem("UNION, INTERSECT or EXCEPT over several shards");
   const auto top = std::find_if(a.levels.begin(), a.levels.end(), [](const query_level& level) { return level.top; });
@@ -163,7 +166,8 @@ std::optional<scatter_problem> judge(const analysis& a, const plan_context& cont
     }
     if (reason) return problem(std::move(*reason));
     // In the rows that are written it is another value anyway.
-    if ((a.writes || a.locking) && i != top_index && !level.by_row.empty()) return problem("function \"" + level.by_row + "\" may give another value on each shard");
+    if ((a.writes || a.locking) && i != top_index && !level.by_row.empty())
+      return problem("function \"" + level.by_row + "\" may give another value on each shard");
   }
   const std::string& varying = a.writes || a.locking ? a.functions.differs : a.functions.not_replicable;
   if (!varying.empty()) return problem(varying + " may give another value on each shard");

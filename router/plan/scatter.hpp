@@ -28,7 +28,8 @@ struct scatter_problem {
 /// True for one UPDATE or DELETE whose rows may be on several shards, where a transaction may write to several.
 [[nodiscard]] bool writes_spread(const analysis& a, const plan_context& context);
 
-/// The rows that a query level gives are all there are: nothing in it chooses some of them, in an order that may differ.
+/// The rows that a query level gives are all there are: nothing in it chooses some of them, in an order that may
+/// differ.
 [[nodiscard]] bool chooses_none(const query_level& level);
 
 /// Why a query level inside a write may not come to the same on every shard; nothing if it does.

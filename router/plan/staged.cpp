@@ -27,12 +27,16 @@ bool orders_copies(const analysis& a, std::size_t level) {
 }
 
 bool may_read_gathered(const analysis& a, const plan_context& context) {
-  if (!writes_spread(a, context) || a.locking || a.into || a.not_understood || a.refusal || a.types_differ) return false;
+  if (!writes_spread(a, context) || a.locking || a.into || a.not_understood || a.refusal || a.types_differ)
+    return false;
   if (!a.functions.differs.empty() || !a.functions.user_code.empty() || a.functions.measures_shard) return false;
   for (const table_use& use : a.uses) {
-    const bool here = use.table.where == placement::sharded || use.table.where == placement::spread_view || use.table.where == placement::reference;
+    const bool here = use.table.where == placement::sharded || use.table.where == placement::spread_view ||
+                      use.table.where == placement::reference;
     if (!here) return false;
-    if (use.role != table_role::read && (use.table.where != placement::sharded || use.key == nullptr || use.level >= a.levels.size())) return false;
+    if (use.role != table_role::read &&
+        (use.table.where != placement::sharded || use.key == nullptr || use.level >= a.levels.size()))
+      return false;
   }
   for (std::size_t i = 0; i < a.levels.size(); ++i) {
     if (!a.levels[i].top && orders_copies(a, i)) return false;
@@ -44,10 +48,12 @@ bool may_read_gathered(const analysis& a, const plan_context& context) {
 }
 
 /// Adds the columns of moment_defaults to an INSERT: behind its columns, and behind each row's values.
-bool write_defaults(const sql::insert_query& q, std::string_view text, const analysis& a, const plan_context& context, moment_list& moments,
-                    std::vector<text_edit>& edits) {
-  const auto written = std::find_if(a.uses.begin(), a.uses.end(), [](const table_use& use) { return use.role == table_role::insert; });
-  if (written == a.uses.end() || written->table.described == nullptr || q.source == nullptr || q.source->values.empty()) return false;
+bool write_defaults(const sql::insert_query& q, std::string_view text, const analysis& a, const plan_context& context,
+                    moment_list& moments, std::vector<text_edit>& edits) {
+  const auto written =
+      std::find_if(a.uses.begin(), a.uses.end(), [](const table_use& use) { return use.role == table_role::insert; });
+  if (written == a.uses.end() || written->table.described == nullptr || q.source == nullptr || q.source->values.empty())
+    return false;
   const std::vector<row_extent> rows = rows_of(text);
   const std::vector<std::vector<sql::expr_ptr>>& values = q.source->values;
   if (rows.size() != values.size()) return false;
@@ -104,14 +110,17 @@ bool write_defaults(const sql::insert_query& q, std::string_view text, const ana
 }
 
 /// The same for UPDATE ... SET column = DEFAULT.
-bool write_defaults(const sql::update_query& q, const analysis& a, const plan_context& context, moment_list& moments, std::vector<text_edit>& edits) {
-  const auto written = std::find_if(a.uses.begin(), a.uses.end(), [](const table_use& use) { return use.role == table_role::update; });
+bool write_defaults(const sql::update_query& q, const analysis& a, const plan_context& context, moment_list& moments,
+                    std::vector<text_edit>& edits) {
+  const auto written =
+      std::find_if(a.uses.begin(), a.uses.end(), [](const table_use& use) { return use.role == table_role::update; });
   if (written == a.uses.end() || written->table.described == nullptr) return false;
   for (const sql::target& set : q.set) {
     if (set.value == nullptr || set.value->kind != sql::expr_kind::default_) continue;
     if (std::find(a.moment_defaults.begin(), a.moment_defaults.end(), set.name) == a.moment_defaults.end()) continue;
     const std::vector<column>& columns = written->table.described->columns;
-    const auto c = std::find_if(columns.begin(), columns.end(), [&](const column& each) { return each.name == set.name; });
+    const auto c =
+        std::find_if(columns.begin(), columns.end(), [&](const column& each) { return each.name == set.name; });
     if (c == columns.end() || set.value->location < 0) return false;
     const auto value = moments.replace_in_default(c->default_text, context);
     if (!value) return false;
@@ -120,8 +129,8 @@ bool write_defaults(const sql::update_query& q, const analysis& a, const plan_co
   return true;
 }
 
-bool write_defaults(const sql::statement& s, std::string_view text, const analysis& a, const plan_context& context, moment_list& moments,
-                    std::vector<text_edit>& edits) {
+bool write_defaults(const sql::statement& s, std::string_view text, const analysis& a, const plan_context& context,
+                    moment_list& moments, std::vector<text_edit>& edits) {
   if (a.moment_defaults.empty()) return true;
   if (s.insert != nullptr) return write_defaults(*s.insert, text, a, context, moments, edits);
   return s.update != nullptr && write_defaults(*s.update, a, context, moments, edits);
@@ -131,7 +140,9 @@ bool write_defaults(const sql::statement& s, std::string_view text, const analys
 bool selects_first(const sql::insert_query& q, const analysis& a, const plan_context& context) {
   if (a.insert_source != nullptr) return !a.moment_defaults.empty() || judge_insert_select(a, context);
   if (a.key_unknown) return true;
-  const auto reads = [](const table_use& use) { return use.role == table_role::read && use.table.where != placement::reference; };
+  const auto reads = [](const table_use& use) {
+    return use.role == table_role::read && use.table.where != placement::reference;
+  };
   return q.source != nullptr && q.source->values.size() == 1 && std::any_of(a.uses.begin(), a.uses.end(), reads);
 }
 
@@ -139,14 +150,17 @@ bool selects_first(const sql::insert_query& q, const analysis& a, const plan_con
 bool every_shard_may(const sql::statement& s, const analysis& a, const plan_context& context) {
   const auto by_row = [](const query_level& level) { return !level.by_row.empty(); };
   if (a.mirrored) return !judge_mirror(a, true) && std::none_of(a.levels.begin(), a.levels.end(), by_row);
-  if (s.kind == sql::statement_kind::insert) return a.insert_source != nullptr ? !judge_insert_select(a, context) : a.rows_may_split;
+  if (s.kind == sql::statement_kind::insert)
+    return a.insert_source != nullptr ? !judge_insert_select(a, context) : a.rows_may_split;
   const bool locks = s.kind == sql::statement_kind::select && a.locking && !a.writes;
-  return (locks || s.kind == sql::statement_kind::update || s.kind == sql::statement_kind::delete_) && !judge_scatter(a, context);
+  return (locks || s.kind == sql::statement_kind::update || s.kind == sql::statement_kind::delete_) &&
+         !judge_scatter(a, context);
 }
 
 }  // namespace
 
-std::shared_ptr<const staged_write> make_staged(const sql::statement& s, std::string_view text, const analysis& a, const plan_context& context) {
+std::shared_ptr<const staged_write> make_staged(const sql::statement& s, std::string_view text, const analysis& a,
+                                                const plan_context& context) {
   if (text.find(moment_mark) != std::string_view::npos || !context.schema->single_writer.empty()) return nullptr;
   auto out = std::make_shared<staged_write>();
   if (s.kind == sql::statement_kind::insert && !a.mirrored && selects_first(*s.insert, a, context)) {

@@ -18,16 +18,17 @@ struct staged_source;
 
 /// A query that is asked of one server, for its rows.
 struct staged_query {
-  std::string sql;                    ///< where no rows of several shards are needed; else see staged_write::rows
-  std::string shown;                  ///< the statement itself, for a server's own errors
-  std::optional<shard_index> only;    ///< the shard that it belongs on
+  std::string sql;                  ///< where no rows of several shards are needed; else see staged_write::rows
+  std::string shown;                ///< the statement itself, for a server's own errors
+  std::optional<shard_index> only;  ///< the shard that it belongs on
 };
 
 struct staged_write {
-  std::string moments_sql;                   ///< asked of one server: a row of texts. "" where no time is asked for
-  std::shared_ptr<const gather_plan> rows;   ///< whose rows are fetched from all shards; null for none
-  std::string text;                          ///< the statement, with marks where values belong; "" with a source
-  std::shared_ptr<const staged_query> query;  ///< asked of one server: what `source` inserts, or else a subquery, for which `text` has a mark
+  std::string moments_sql;                  ///< asked of one server: a row of texts. "" where no time is asked for
+  std::shared_ptr<const gather_plan> rows;  ///< whose rows are fetched from all shards; null for none
+  std::string text;                         ///< the statement, with marks where values belong; "" with a source
+  std::shared_ptr<const staged_query>
+      query;  ///< asked of one server: what `source` inserts, or else a subquery, for which `text` has a mark
   std::shared_ptr<const staged_source> source;  ///< INSERT whose rows are selected first, then given to their shards
 };
 

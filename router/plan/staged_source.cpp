@@ -7,8 +7,8 @@
 #include <variant>
 
 #include "router/plan/gather_text.hpp"
-#include "router/plan/rows.hpp"
 #include "router/plan/moments.hpp"
+#include "router/plan/rows.hpp"
 #include "router/plan/words.hpp"
 #include "router/sql/parser.hpp"
 
@@ -21,14 +21,64 @@ struct named_type {
 };
 
 constexpr std::array<named_type, 58> plain_types{{
-    {16, "bool"}, {17, "bytea"}, {18, "\"char\""}, {19, "name"}, {20, "int8"}, {21, "int2"}, {23, "int4"}, {25, "text"}, {26, "oid"}, {114, "json"},
-    {142, "xml"}, {600, "point"}, {601, "lseg"}, {602, "path"}, {603, "box"}, {604, "polygon"}, {628, "line"}, {650, "cidr"}, {700, "float4"},
-    {701, "float8"}, {718, "circle"}, {774, "macaddr8"}, {829, "macaddr"}, {869, "inet"}, {1042, "bpchar"}, {1043, "\"varchar\""}, {1082, "date"},
-    {1083, "\"time\""}, {1114, "\"timestamp\""}, {1184, "timestamptz"}, {1186, "\"interval\""}, {1266, "timetz"}, {1560, "\"bit\""}, {1562, "varbit"},
-    {1700, "\"numeric\""}, {2950, "uuid"}, {3614, "tsvector"}, {3615, "tsquery"}, {3802, "jsonb"}, {3904, "int4range"}, {3906, "numrange"},
-    {3908, "tsrange"}, {3910, "tstzrange"}, {3912, "daterange"}, {3926, "int8range"}, {1000, "_bool"}, {1005, "_int2"}, {1007, "_int4"},
-    {1009, "_text"}, {1015, "_varchar"}, {1016, "_int8"}, {1021, "_float4"}, {1022, "_float8"}, {1115, "_timestamp"}, {1182, "_date"},
-    {1185, "_timestamptz"}, {1231, "_numeric"}, {2951, "_uuid"},
+    {16, "bool"},
+    {17, "bytea"},
+    {18, "\"char\""},
+    {19, "name"},
+    {20, "int8"},
+    {21, "int2"},
+    {23, "int4"},
+    {25, "text"},
+    {26, "oid"},
+    {114, "json"},
+    {142, "xml"},
+    {600, "point"},
+    {601, "lseg"},
+    {602, "path"},
+    {603, "box"},
+    {604, "polygon"},
+    {628, "line"},
+    {650, "cidr"},
+    {700, "float4"},
+    {701, "float8"},
+    {718, "circle"},
+    {774, "macaddr8"},
+    {829, "macaddr"},
+    {869, "inet"},
+    {1042, "bpchar"},
+    {1043, "\"varchar\""},
+    {1082, "date"},
+    {1083, "\"time\""},
+    {1114, "\"timestamp\""},
+    {1184, "timestamptz"},
+    {1186, "\"interval\""},
+    {1266, "timetz"},
+    {1560, "\"bit\""},
+    {1562, "varbit"},
+    {1700, "\"numeric\""},
+    {2950, "uuid"},
+    {3614, "tsvector"},
+    {3615, "tsquery"},
+    {3802, "jsonb"},
+    {3904, "int4range"},
+    {3906, "numrange"},
+    {3908, "tsrange"},
+    {3910, "tstzrange"},
+    {3912, "daterange"},
+    {3926, "int8range"},
+    {1000, "_bool"},
+    {1005, "_int2"},
+    {1007, "_int4"},
+    {1009, "_text"},
+    {1015, "_varchar"},
+    {1016, "_int8"},
+    {1021, "_float4"},
+    {1022, "_float8"},
+    {1115, "_timestamp"},
+    {1182, "_date"},
+    {1185, "_timestamptz"},
+    {1231, "_numeric"},
+    {2951, "_uuid"},
 }};
 
 bool has_word(std::string_view text, std::string_view wanted) {
@@ -46,12 +96,15 @@ bool has_word(std::string_view text, std::string_view wanted) {
   return false;
 }
 
-bool is_star(const sql::expr& e) { return e.kind == sql::expr_kind::column && e.star; }
+bool is_star(const sql::expr& e) {
+  return e.kind == sql::expr_kind::column && e.star;
+}
 
 /// Takes the type of the column that it is stored in.
 bool takes_type(const sql::expr& e) {
   if (e.kind == sql::expr_kind::parameter) return true;
-  return e.kind == sql::expr_kind::constant && (e.constant == sql::constant_kind::string || e.constant == sql::constant_kind::null);
+  return e.kind == sql::expr_kind::constant &&
+         (e.constant == sql::constant_kind::string || e.constant == sql::constant_kind::null);
 }
 
 /// The expressions that give the columns, as far as they are written.
@@ -68,7 +121,8 @@ std::vector<const sql::expr*> values_of(const sql::select_query& q) {
 
 bool describe_columns(const sql::insert_query& q, const relation& table, staged_source& out) {
   for (const sql::target& t : q.columns) {
-    const auto c = std::find_if(table.columns.begin(), table.columns.end(), [&](const column& each) { return each.name == t.name; });
+    const auto c = std::find_if(table.columns.begin(), table.columns.end(),
+                                [&](const column& each) { return each.name == t.name; });
     if (t.indirection || c == table.columns.end()) return false;
     out.columns.push_back({c->name, c->type, false});
   }
@@ -90,17 +144,23 @@ bool describe_columns(const sql::insert_query& q, const relation& table, staged_
 }
 
 /// The query as a statement of its own: which server answers it, or whose rows it needs.
-bool plan_query(const std::string& sql, const plan_context& context, staged_query& source, staged_write& out, bool choosing) {
+bool plan_query(const std::string& sql, const plan_context& context, staged_query& source, staged_write& out,
+                bool choosing) {
   const sql::parse_result parsed = sql::parse(sql);
   const auto* statements = std::get_if<std::vector<sql::statement>>(&parsed);
-  if (statements == nullptr || statements->size() != 1 || statements->front().kind != sql::statement_kind::select) return false;
+  if (statements == nullptr || statements->size() != 1 || statements->front().kind != sql::statement_kind::select)
+    return false;
   analysis found;
   const sql::token_scan none;
   constant_marks unused{{}, none};
   analyze(statements->front(), context, unused, found);
-  if (found.writes || found.locking || found.into || found.not_understood || found.refusal || !found.functions.user_code.empty()) return false;
+  if (found.writes || found.locking || found.into || found.not_understood || found.refusal ||
+      !found.functions.user_code.empty())
+    return false;
   if (choosing && std::all_of(found.levels.begin(), found.levels.end(), chooses_none)) return false;
-  const auto spreads = [](const table_use& use) { return use.table.where == placement::sharded || use.table.where == placement::spread_view; };
+  const auto spreads = [](const table_use& use) {
+    return use.table.where == placement::sharded || use.table.where == placement::spread_view;
+  };
   if (std::any_of(found.uses.begin(), found.uses.end(), spreads)) {
     gather_query query;
     query.statement = &statements->front();
@@ -125,11 +185,13 @@ bool plan_query(const std::string& sql, const plan_context& context, staged_quer
 }
 
 /// Adds the columns of moment_defaults to the list of columns that stands at the end of `before`.
-bool add_defaults(const sql::insert_query& q, const analysis& a, const relation& table, const plan_context& context, moment_list& moments,
-                  std::size_t insert, std::vector<text_edit>& edits, std::string_view text, std::string& list, staged_source& out) {
+bool add_defaults(const sql::insert_query& q, const analysis& a, const relation& table, const plan_context& context,
+                  moment_list& moments, std::size_t insert, std::vector<text_edit>& edits, std::string_view text,
+                  std::string& list, staged_source& out) {
   std::string more;
   for (const std::string& name : a.moment_defaults) {
-    const auto c = std::find_if(table.columns.begin(), table.columns.end(), [&](const column& each) { return each.name == name; });
+    const auto c =
+        std::find_if(table.columns.begin(), table.columns.end(), [&](const column& each) { return each.name == name; });
     if (c == table.columns.end()) return false;
     const auto value = moments.replace_in_default(c->default_text, context);
     if (!value) return false;
@@ -148,7 +210,8 @@ bool add_defaults(const sql::insert_query& q, const analysis& a, const relation&
     return true;
   }
   const std::vector<const sql::expr*> values = values_of(*q.source);
-  const bool stars = std::any_of(values.begin(), values.end(), [](const sql::expr* e) { return e == nullptr || is_star(*e); });
+  const bool stars =
+      std::any_of(values.begin(), values.end(), [](const sql::expr* e) { return e == nullptr || is_star(*e); });
   const std::size_t given = stars ? columns_behind_stars(*q.source, a) : values.size();
   if (given == 0 || given > table.columns.size()) return false;
   for (std::size_t i = 0; i < given; ++i) list += (list.empty() ? "(" : ", ") + quote_identifier(table.columns[i].name);
@@ -159,15 +222,20 @@ bool add_defaults(const sql::insert_query& q, const analysis& a, const relation&
 }  // namespace
 
 std::string_view plain_type_name(oid type) noexcept {
-  const auto found = std::find_if(plain_types.begin(), plain_types.end(), [&](const named_type& t) { return t.type == type; });
+  const auto found =
+      std::find_if(plain_types.begin(), plain_types.end(), [&](const named_type& t) { return t.type == type; });
   return found == plain_types.end() ? std::string_view{} : found->name;
 }
 
-std::shared_ptr<const staged_source> make_source(const sql::insert_query& q, std::string_view text, const analysis& a, const plan_context& context,
-                                                 staged_write& staged) {
-  const auto written = std::find_if(a.uses.begin(), a.uses.end(), [](const table_use& use) { return use.role == table_role::insert; });
-  const auto writes = std::count_if(a.uses.begin(), a.uses.end(), [](const table_use& use) { return use.role != table_role::read; });
-  if (writes != 1 || written == a.uses.end() || written->key == nullptr || q.source == nullptr || !context.schema->single_writer.empty()) return nullptr;
+std::shared_ptr<const staged_source> make_source(const sql::insert_query& q, std::string_view text, const analysis& a,
+                                                 const plan_context& context, staged_write& staged) {
+  const auto written =
+      std::find_if(a.uses.begin(), a.uses.end(), [](const table_use& use) { return use.role == table_role::insert; });
+  const auto writes =
+      std::count_if(a.uses.begin(), a.uses.end(), [](const table_use& use) { return use.role != table_role::read; });
+  if (writes != 1 || written == a.uses.end() || written->key == nullptr || q.source == nullptr ||
+      !context.schema->single_writer.empty())
+    return nullptr;
   if (a.refusal || a.types_differ || a.locking || a.into || a.not_understood || a.default_differs) return nullptr;
   const query_level& own = a.levels[written->level];
   if (own.row_value || !own.system_column.empty()) return nullptr;
@@ -205,7 +273,8 @@ std::shared_ptr<const staged_source> make_source(const sql::insert_query& q, std
   out->key = written->key->name;
   out->key_type = written->key->type;
   out->modifier = written->key->modifier;
-  const auto key = std::find_if(out->columns.begin(), out->columns.end(), [&](const source_column& c) { return c.name == out->key; });
+  const auto key = std::find_if(out->columns.begin(), out->columns.end(),
+                                [&](const source_column& c) { return c.name == out->key; });
   if (key == out->columns.end()) return nullptr;
   out->key_at = static_cast<std::size_t>(key - out->columns.begin());
   out->in_order = !q.returning.empty() && !q.on_conflict;
@@ -257,7 +326,8 @@ bool make_once(const sql::statement& s, std::string_view text, const plan_contex
     const auto place = inside_parentheses(text, each->location);
     if (!place) continue;
     const auto query = std::make_shared<staged_query>();
-    if (!plan_query(std::string{text.substr(place->begin, place->end - place->begin)}, context, *query, out, true)) continue;
+    if (!plan_query(std::string{text.substr(place->begin, place->end - place->begin)}, context, *query, out, true))
+      continue;
     // The rest must be what every shard may carry out by itself.
     std::string rest{text.substr(0, place->begin)};
     rest.append(placeholder).append(text.substr(place->end));
@@ -268,11 +338,14 @@ bool make_once(const sql::statement& s, std::string_view text, const plan_contex
     const sql::token_scan none;
     constant_marks unused{{}, none};
     analyze(statements->front(), context, unused, found);
-    if (found.refusal || found.not_understood || found.types_differ || found.mirrored || found.default_differs || judge_scatter(found, context)) return false;
+    if (found.refusal || found.not_understood || found.types_differ || found.mirrored || found.default_differs ||
+        judge_scatter(found, context))
+      return false;
     moment_list moments;
     std::vector<text_edit> edits;
     if (!found.moment_defaults.empty() || !moments.replace(rest, found, edits)) return false;
-    edits.push_back({place->begin, placeholder.size(), std::string(1, moment_mark) + std::to_string(moments.size()) + std::string(1, moment_mark)});
+    edits.push_back({place->begin, placeholder.size(),
+                     std::string(1, moment_mark) + std::to_string(moments.size()) + std::string(1, moment_mark)});
     out.moments_sql = moments.sql();
     out.text = edited(rest, 0, rest.size(), std::move(edits));
     query->shown = text;
@@ -283,8 +356,8 @@ bool make_once(const sql::statement& s, std::string_view text, const plan_contex
   return false;
 }
 
-std::string source_select(const staged_source& source, const std::vector<oid>& types, const std::vector<std::optional<std::string>>& constants,
-                          std::string_view json) {
+std::string source_select(const staged_source& source, const std::vector<oid>& types,
+                          const std::vector<std::optional<std::string>>& constants, std::string_view json) {
   constexpr oid first_user_oid = 16384;
   const auto literal = [](std::string_view value) {
     std::string out{"E'"};
@@ -306,13 +379,15 @@ std::string source_select(const staged_source& source, const std::vector<oid>& t
     } else if (const std::string_view type = plain_type_name(types[i]); !type.empty()) {
       list.append("f." + name + "::pg_catalog.").append(type);
     } else if (types[i] >= first_user_oid && types[i] == c.type) {
-      list += "(pg_catalog.json_populate_record(NULL::" + source.relation + ", pg_catalog.json_build_object(" + literal(c.name) + ", f." + name + "))).";
+      list += "(pg_catalog.json_populate_record(NULL::" + source.relation + ", pg_catalog.json_build_object(" +
+              literal(c.name) + ", f." + name + "))).";
       list += quote_identifier(c.name);
     } else {
       return {};
     }
   }
-  return "SELECT " + list + source.more_columns + " FROM pg_catalog.json_to_recordset(" + literal(json) + "::pg_catalog.json) AS f(" + names + ") ";
+  return "SELECT " + list + source.more_columns + " FROM pg_catalog.json_to_recordset(" + literal(json) +
+         "::pg_catalog.json) AS f(" + names + ") ";
 }
 
 }  // namespace pgbraid::router

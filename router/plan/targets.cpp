@@ -151,8 +151,11 @@ chosen_target choose_target(const analysis& a, const plan_context& context, bool
   if (auto error = judge_functions(a, context, any_table)) return refused(std::move(*error));
 
   if (a.key_unknown) {
-    const auto written = std::find_if(a.uses.begin(), a.uses.end(), [](const table_use& use) { return use.role == table_role::insert && use.key != nullptr; });
-    if (written != a.uses.end()) return refused(make_error(error_id::key_not_provable, written->key->name, written->table.full_name));
+    const auto written = std::find_if(a.uses.begin(), a.uses.end(), [](const table_use& use) {
+      return use.role == table_role::insert && use.key != nullptr;
+    });
+    if (written != a.uses.end())
+      return refused(make_error(error_id::key_not_provable, written->key->name, written->table.full_name));
   }
   if (a.mirrored) {
     if (auto error = judge_mirror(a, concatenate)) return refused(std::move(*error));
@@ -174,7 +177,8 @@ chosen_target choose_target(const analysis& a, const plan_context& context, bool
 
   std::size_t free_use = nowhere;
   auto groups = tie_all(a, free_use);
-  const std::optional<scatter_problem> problem = a.insert_source != nullptr ? judge_insert_select(a, context) : judge_scatter(a, context);
+  const std::optional<scatter_problem> problem =
+      a.insert_source != nullptr ? judge_insert_select(a, context) : judge_scatter(a, context);
   if (groups) {
     keyed_target keyed;
     keyed.scatter_allowed = concatenate && groups->size() == 1 && !problem;

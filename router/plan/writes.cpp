@@ -58,7 +58,9 @@ void analyzer::read_rows(const sql::insert_query& q, std::size_t index) {
   const std::string& key = use.key->name;
   const auto not_provable = [&] { out_.refuse(make_error(error_id::key_not_provable, key, table)); };
   // Without a default it would be NULL, and a row without a key belongs to no shard.
-  const auto missing = [&] { out_.refuse(make_error(use.key->has_default ? error_id::missing_key : error_id::null_key, key, table)); };
+  const auto missing = [&] {
+    out_.refuse(make_error(use.key->has_default ? error_id::missing_key : error_id::null_key, key, table));
+  };
   if (q.source == nullptr) return missing();
   const sql::select_query& source = *q.source;
   // With ORDER BY, LIMIT or WITH the rows are a query: its columns get types of their own before they are stored.
@@ -115,7 +117,8 @@ void analyzer::read_insert(const sql::insert_query& q, std::size_t parent) {
   read_targets(q.returning, level);
   common_tables_.resize(outer_tables);
   if (out_.mirrored) look_at_defaults(q, out_.uses[use]);
-  out_.rows_may_split = several() && parent == nowhere && with_depth_ == 0 && out_.uses[use].key != nullptr && rows_stand_alone(q, out_.uses[use]);
+  out_.rows_may_split = several() && parent == nowhere && with_depth_ == 0 && out_.uses[use].key != nullptr &&
+                        rows_stand_alone(q, out_.uses[use]);
 }
 
 // A default that is not a constant would give each shard another value, but for the time, which is evaluated once.
@@ -143,9 +146,13 @@ std::vector<const column*> analyzer::left_to_default(const sql::insert_query& q,
   std::vector<const column*> out;
   std::size_t position = 0;
   std::size_t given_without_names = 0;
-  if (q.source != nullptr) given_without_names = q.source->values.empty() ? q.source->targets.size() : q.source->values.front().size();
-  const auto star = [](const sql::target& t) { return t.value != nullptr && t.value->kind == sql::expr_kind::column && t.value->star; };
-  if (q.source != nullptr && std::any_of(q.source->targets.begin(), q.source->targets.end(), star)) given_without_names = columns_behind_stars(*q.source, out_);
+  if (q.source != nullptr)
+    given_without_names = q.source->values.empty() ? q.source->targets.size() : q.source->values.front().size();
+  const auto star = [](const sql::target& t) {
+    return t.value != nullptr && t.value->kind == sql::expr_kind::column && t.value->star;
+  };
+  if (q.source != nullptr && std::any_of(q.source->targets.begin(), q.source->targets.end(), star))
+    given_without_names = columns_behind_stars(*q.source, out_);
   for (const column& c : use.table.described->columns) {
     const bool given = q.columns.empty() ? position < given_without_names
                                          : std::any_of(q.columns.begin(), q.columns.end(), [&](const sql::target& t) { return t.name == c.name; });
@@ -159,7 +166,8 @@ std::vector<const column*> analyzer::left_to_default(const sql::insert_query& q,
 // RETURNING each row gives one, so that they can be put back in order. Notes the defaults that are one value.
 bool analyzer::rows_stand_alone(const sql::insert_query& q, const table_use& use) {
   if (use.table.described == nullptr || q.source == nullptr) return false;
-  bool alone = !q.source->values.empty() && out_.uses.size() == 1 && !out_.common_tables && out_.functions.differs.empty();
+  bool alone =
+      !q.source->values.empty() && out_.uses.size() == 1 && !out_.common_tables && out_.functions.differs.empty();
   for (const query_level& level : out_.levels) {
     const bool own = level.query == q.source.get() || level.target != nowhere;
     alone = alone && (own || level.by_row.empty());
@@ -207,7 +215,8 @@ void analyzer::set_to_default(const std::string& name, std::size_t use) {
     if (out_.functions.differs.empty()) out_.functions.differs = "the default of column \"" + name + "\"";
   };
   if (described == nullptr) return differs();
-  const auto found = std::find_if(described->columns.begin(), described->columns.end(), [&](const column& c) { return c.name == name; });
+  const auto found = std::find_if(described->columns.begin(), described->columns.end(),
+                                  [&](const column& c) { return c.name == name; });
   if (found == described->columns.end() || !found->default_varies) return;
   const default_facts facts = facts_of_default(*found, context_);
   if (facts.differs || (facts.by_moment && facts.by_row)) return differs();

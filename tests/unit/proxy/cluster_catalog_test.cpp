@@ -25,9 +25,10 @@ catalog_answers small() {
   a.schemas = {row({"public"}), row({"pg_catalog"})};
   a.relations = {row({"16400", "public", "orders", "r", "p", "f"}), row({"16410", "public", "scratch", "r", "u", "t"}),
                  row({"1259", "pg_catalog", "pg_class", "r", "p", "f"})};
-  a.columns = {
-      row({"16400", "customer_id", "23", "-1", "t", "f", "f", nullptr, "f", "f", "t"}), row({"16400", "state", "16500", "-1", "t", "t", "f", nullptr, "t", "f", "t", "lower('NEW')"}),
-      row({"16400", "total", "1700", "655366", "t", "f", "t", "1700", "f", "f", "t"}), row({"99999", "lost", "23", "-1", "t", "f", "f", nullptr, "f", "f", "t"})};
+  a.columns = {row({"16400", "customer_id", "23", "-1", "t", "f", "f", nullptr, "f", "f", "t"}),
+               row({"16400", "state", "16500", "-1", "t", "t", "f", nullptr, "t", "f", "t", "lower('NEW')"}),
+               row({"16400", "total", "1700", "655366", "t", "f", "t", "1700", "f", "f", "t"}),
+               row({"99999", "lost", "23", "-1", "t", "f", "f", nullptr, "f", "f", "t"})};
   a.functions = {row({"lower", "f", "f", "f", "f", "f", "f", "t"}), row({"random", "t", "f", "f", "f", "f", "f", "t"}),
                  row({"count", "f", "f", "f", "t", "f", "f", "t"}), row({"mine", "f", "t", "t", "f", "f", "t", "f"})};
   a.operators = {row({"=~", "t", "t"}), row({"<->", "t", "f"})};
@@ -275,7 +276,8 @@ TEST_CASE("the shards' catalogs become one") {
   }
   SECTION("a type inside a type") {
     catalog_answers first = small();
-    first.columns[1] = second.columns[1] = row({"16400", "state", "16501", "-1", "t", "t", "f", nullptr, "f", "f", "t"});
+    first.columns[1] = second.columns[1] =
+        row({"16400", "state", "16501", "-1", "t", "t", "f", nullptr, "f", "f", "t"});
     second.types = {row({"16600", "public", "mood", nullptr}), row({"16501", "public", "_mood", "16600"})};
     const auto m = merge_catalogs(
         {std::make_shared<shard_catalog>(read_catalog(first)), std::make_shared<shard_catalog>(read_catalog(second))},

@@ -20,14 +20,6 @@ const std::string ask_time = "P(/SELECT pg_catalog.to_json(now()) OPERATOR(pg_ca
 const std::string with_time = "UPDATE customers SET created_at = (SELECT '2024-01-02'::pg_catalog.timestamptz AS now)";
 constexpr const char* set_time = "UPDATE customers SET created_at = now()";
 
-/// The prologue of a transaction, which both servers get.
-void begin(machine_script& t) {
-  for (const char* name : {"s0", "s1"}) {
-    CHECK(t.asked(name).starts_with("Q(BEGIN"));
-    t.server(name, "C(BEGIN) Z(T)");
-  }
-}
-
 }  // namespace
 
 TEST_CASE("the time is asked of one server, and all get it", "[stage]") {
