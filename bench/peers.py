@@ -111,7 +111,7 @@ class Peers:
         self.server_port = free_port()
         settings = {
             "listen_addresses": "127.0.0.1", "port": self.server_port, "unix_socket_directories": self.folder,
-            "max_connections": 120, "shared_buffers": "512MB", "max_wal_size": "8GB", "checkpoint_timeout": "1h",
+            "max_connections": 120, "max_prepared_transactions": 64, "shared_buffers": "512MB", "max_wal_size": "8GB", "checkpoint_timeout": "1h",
             # The disk is not what is compared.
             "fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "autovacuum": "off",
         }

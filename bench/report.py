@@ -162,11 +162,17 @@ def as_markdown(r):
     return out
 
 
+def replace_part(path, begin, end, introduction, text):
+    """Replaces a generated part of the page, or adds it; what people wrote around it stays."""
+    page = path.read_text() if path.exists() else ""
+    if begin not in page:
+        page += f"{introduction}{begin}{end}\n"
+    block = f"{begin}\n{text}{end}"
+    path.write_text(re.sub(re.escape(begin) + ".*?" + re.escape(end), lambda _: block, page, count=1, flags=re.S))
+
+
 def write_markdown(r, path):
-    """Replaces the generated part of the page; what people wrote around it stays."""
-    block = f"{BEGIN}\n{as_markdown(r)}{END}"
-    page = path.read_text() if path.exists() else INTRODUCTION + BEGIN + END + "\n"
-    path.write_text(re.sub(re.escape(BEGIN) + ".*?" + re.escape(END), lambda _: block, page, count=1, flags=re.S))
+    replace_part(path, BEGIN, END, INTRODUCTION, as_markdown(r))
 
 
 def write_plot(r, path):

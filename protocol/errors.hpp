@@ -95,6 +95,11 @@ enum class severity : std::uint8_t { error, fatal };
   row(returned_too_large, "53400", error,                                                                               \
       "this statement returns more than {} bytes, which must be put in order before they are told",                     \
       "Write fewer rows at once, return less of them, or raise limits.max_gather.")                                     \
+  row(row_too_large, "53400", error, "a row is larger than the {} bytes that may wait for rows of other shards",         \
+      "Select less of it, leave out ORDER BY, or raise limits.max_gather.")                                             \
+  row(copy_too_large, "53400", error,                                                                                   \
+      "COPY into a reference table is kept until the first shard has taken it, up to {} bytes",                         \
+      "Copy the data in smaller parts, or raise limits.max_gather.")                                                    \
   row(cross_shard_write, "0A000", error, "a write to more than one shard is not supported: {}",                         \
       "Tie the statement to one value of the sharding key.")                                                            \
   row(transaction_second_writer, "0A000", error,                                                                        \

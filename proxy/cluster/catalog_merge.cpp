@@ -63,6 +63,15 @@ void compare_columns(const router::relation& a, const shard_catalog& first, cons
   }
 }
 
+// What holds of a column's order on one shard only is not relied on.
+void agree_on_order(router::relation& a, const router::relation& b) {
+  if (a.columns.size() != b.columns.size()) return;
+  for (std::size_t i = 0; i < a.columns.size(); ++i) {
+    a.columns[i].default_collation = a.columns[i].default_collation && b.columns[i].default_collation;
+    a.columns[i].byte_order = a.columns[i].byte_order && b.columns[i].byte_order;
+  }
+}
+
 // What a relation of one shard needs to be described alike by another: every type it is made of under the same OID.
 void compare_types(router::relation& relation, const shard_catalog& owner, const std::string& owner_name,
                    const shard_catalog& other, const std::string& other_name) {
@@ -97,6 +106,7 @@ void compare_shard(router::catalog& content, const shard_catalog& first, const s
       return;
     }
     compare_columns(own->second, first, found->second, other, where, warnings);
+    agree_on_order(own->second, found->second);
     compare_types(own->second, first, map.shards.front(), other, where);
   };
   for (const auto& [table, key] : map.tables) compare(table);

@@ -15,6 +15,7 @@
 #include "proxy/session/commit.hpp"
 #include "proxy/session/copy.hpp"
 #include "proxy/session/gather.hpp"
+#include "proxy/session/merge.hpp"
 #include "proxy/session/named_map.hpp"
 #include "proxy/session/routing_context.hpp"
 #include "proxy/session/settings.hpp"
@@ -111,7 +112,9 @@ class session_machine {
     bool mirrored = false;   ///< see router::to_many
     targets order{};         ///< see braid_state::order
     std::shared_ptr<const router::copy_layout> copy{};  ///< see router::plan
+    std::shared_ptr<const merge_request> merge{};       ///< its rows are merged in their order
   };
+  using merge_ptr = std::shared_ptr<const merge_request>;
   /// Statement of transaction control or of settings, sent to every branch as a simple query; one answer is made of theirs.
   struct control_state {
     router::plan_ptr plan;
@@ -141,6 +144,7 @@ class session_machine {
     targets order;                       ///< the branch of each row that RETURNING gives; empty: rows come as they come
     std::vector<std::string> rows_of;    ///< with `order`: DataRow messages, by branch
     std::size_t kept = 0;                ///< bytes in rows_of
+    std::unique_ptr<sorted_merge> merge;  ///< the rows come in an order, and are told in it
   };
 
   // machine.cpp: cycles
@@ -283,7 +287,7 @@ class session_machine {
   void make_room(step& s, branch_index b);
   [[nodiscard]] router::route resolve_bind(const statement& st, const protocol::bind_view& bind);
   [[nodiscard]] portal* find_portal(std::string_view name);
-  void open_portal(std::string_view name, const statement_ptr& st, const targets& home);
+  void open_portal(std::string_view name, const statement_ptr& st, const targets& home, merge_ptr merge = nullptr);
   [[nodiscard]] std::uint64_t next_unnamed_serial() noexcept { return ++unnamed_count_ | serial_ << 32; }
 
   // machine_gather.cpp: reads over gathered rows
@@ -291,6 +295,7 @@ class session_machine {
   [[nodiscard]] std::optional<protocol::error_report> begin_gather(std::string_view text);
   void fetch_fragments(step& s, std::string_view whole, const bound_values& given);
   void fetch_whole_rows();
+  [[nodiscard]] bool text_is_exact() const;
   void add_fragments(bound_values& given) const;
   void ask_combiner(step& s, const bound_values& given, std::string_view portal, const std::vector<std::int16_t>& result_formats);
   void run_gather(step& s);
@@ -357,6 +362,14 @@ class session_machine {
   [[nodiscard]] bool mirrors() const;
   [[nodiscard]] bool echoes(branch_index b) const noexcept { return braid_.speaker >= 0 && braid_.speaker != b; }
   [[nodiscard]] std::vector<router::insert_part> parts_of_insert(std::string_view text, std::size_t parameters) const;
+  // machine_merge.cpp: sorted rows of several branches
+  void merge_instead(const router::plan& plan);
+  [[nodiscard]] bool fetches_all(std::string_view portal) const;
+  [[nodiscard]] merge_ptr merge_of(const router::plan& plan, const protocol::bind_view& m) const;
+  [[nodiscard]] bool ahead_of_others(branch_index i);
+  void keep_sorted_row(step& s, branch_index i, std::string_view frame);
+  void tell_sorted_rows(step& s);
+
   void keep_ordered_row(step& s, branch_index b, std::string_view frame);
   void tell_ordered_rows(step& s);
   void send_parts(step& s, std::string_view text, bool ahead);

@@ -48,6 +48,11 @@ std::size_t session_machine::on_backend(step& s, branch_index i, std::string_vie
     branch& b = branches_[i];
     if (braid_.active && braid_.bulk_owner >= 0 && braid_.bulk_owner != i) {
       if (std::find(braid_.held.begin(), braid_.held.end(), i) == braid_.held.end()) braid_.held.push_back(i);
+      s.add(action_kind::hold, i);
+      break;
+    }
+    if (braid_.merge && ahead_of_others(i)) {
+      s.add(action_kind::hold, i);
       break;
     }
     if (b.bulk > 0) {
@@ -108,6 +113,7 @@ std::size_t session_machine::on_backend(step& s, branch_index i, std::string_vie
     }
   }
   flush_run(s);
+  if (braid_.merge) tell_sorted_rows(s);
   return at_;
 }
 
@@ -195,7 +201,11 @@ session_machine::verdict session_machine::forward_answer(step& s, branch_index i
       if (braid_.active) return braid_.heard == 0 && !braid_.failed ? (braid_.heard = 1, verdict::keep) : verdict::drop;
       return verdict::keep;
     case from_server::data_row:
-      keep_ordered_row(s, i, frame.bytes);
+      if (braid_.merge) {
+        keep_sorted_row(s, i, frame.bytes);
+      } else {
+        keep_ordered_row(s, i, frame.bytes);
+      }
       return verdict::drop;
     case from_server::no_data:
       if (e.kind == answer::describe_portal || e.kind == answer::describe_statement) {
@@ -284,11 +294,7 @@ session_machine::verdict session_machine::error_answer(step& s, branch_index i, 
   if (copy_in_ == i) end_copy(s);
   if (b.state != branch_state::ready) return verdict::over;
   if (replay_ && replay_->too_large && !cycle_failed_) {
-    p::error_report error = p::make_error(error_id::returned_too_large, env_.max_gather);
-    error.message = fmt::format(
-        "COPY into a reference table is kept until the first shard has taken it, up to {} bytes", env_.max_gather);
-    error.hint = "Copy the data in smaller parts, or raise limits.max_gather.";
-    fail_statement(s, error);
+    fail_statement(s, p::make_error(error_id::copy_too_large, env_.max_gather));
     return verdict::drop;
   }
   const bool first = !(braid_.active && braid_.failed) && !cycle_failed_;

@@ -16,6 +16,7 @@ using protocol::error_id;
 bool session_machine::row_descriptions_agree(std::string_view body) {
   p::row_description description;
   if (!p::decode(body, description)) return false;
+  if (braid_.merge && !braid_.merge->fits(description)) return false;
   std::string text;
   for (p::field_description& field : description.fields) {
     text.append(field.name).push_back('\0');
@@ -45,8 +46,14 @@ session_machine::verdict session_machine::braid_complete(step& s, branch_index i
     }
   }
   if (braid_.executing > 0) --braid_.executing;
+  if (braid_.merge) braid_.merge->end(i);
   if (braid_.executing > 0 || braid_.failed) return verdict::drop;
   flush_run(s);
+  if (braid_.merge) {
+    tell_sorted_rows(s);
+    braid_.rows = braid_.merge->taken();
+    braid_.merge.reset();
+  }
   tell_ordered_rows(s);
   const std::size_t from = s.client_bytes.size();
   const std::string tag = counted ? fmt::format("{} {}", braid_.tag, braid_.rows) : braid_.tag;
@@ -103,6 +110,8 @@ void session_machine::keeps_too_much(step& s) {
   if (gather_) {
     fail_statement(s, p::make_error(error_id::gather_too_large, env_.max_gather, gather_->biggest()));
     gather_->json.assign(gather_->json.size(), {});
+  } else if (braid_.merge) {
+    fail_statement(s, p::make_error(error_id::row_too_large, env_.max_gather));
   } else {
     fail_statement(s, p::make_error(error_id::returned_too_large, env_.max_gather));
     braid_.order.clear();
@@ -114,7 +123,7 @@ void session_machine::keeps_too_much(step& s) {
 bool session_machine::is_kept(step& s, branch_index i, std::size_t bytes) {
   const disposition what = branches_[i].expected[branches_[i].next].what;
   const bool gathered = what == disposition::gather;
-  if (!gathered && (what != disposition::forward || braid_.order.empty())) return false;
+  if (!gathered && (what != disposition::forward || (braid_.order.empty() && !braid_.merge))) return false;
   const bool over = gathered ? cycle_failed_ : braid_.failed;
   // A row of that size is not waited for either.
   if (!over && bytes > env_.max_gather) keeps_too_much(s);
@@ -145,6 +154,7 @@ void session_machine::lose_branch(step& s, branch_index i, const p::error_report
     copy_lost(s, i, error);
   }
   if (braid_.active) braid_.failed = true;
+  if (braid_.merge) tell_sorted_rows(s);
   drop_branch(i);
   if (control_ && control_->running && control_->commit) return commit_lost(s, i, error);
   if (in_block && txn_.active) txn_.failed = txn_.broken = true;

@@ -41,15 +41,21 @@ bool same_columns(std::string_view left, std::string_view right) {
 
 }  // namespace
 
-// What would change values on their way through text, or could not be told as JSON.
-std::optional<p::error_report> session_machine::cannot_gather() const {
-  if (context_->context.multibyte_unsafe)
-    return refuse("rows cannot be gathered under this client_encoding", "Use client_encoding UTF8.");
+// Whether numbers and times are told in full, and in one way.
+bool session_machine::text_is_exact() const {
   const std::string_view digits = local_->value_of("extra_float_digits", "1");
   int value = 0;
   std::from_chars(digits.data(), digits.data() + digits.size(), value);
-  if (value < 1 || !begins_with(local_->value_of("datestyle", "iso"), "iso") ||
-      begins_with(local_->value_of("intervalstyle", ""), "sql_standard")) {
+  return value >= 1 && begins_with(local_->value_of("datestyle", "iso"), "iso") &&
+         !begins_with(local_->value_of("intervalstyle", ""), "sql_standard");
+}
+
+// What would change values on their way through text, or could not be told as JSON.
+std::optional<p::error_report> session_machine::cannot_gather() const {
+  if (context_->context.multibyte_unsafe) {
+    return refuse("rows cannot be gathered under this client_encoding", "Use client_encoding UTF8.");
+  }
+  if (!text_is_exact()) {
     return refuse("rows cannot be gathered under these settings",
                   "RESET extra_float_digits, DateStyle and IntervalStyle.");
   }

@@ -261,6 +261,7 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
   // Called again when the lease that it waited for is there: the place is the one that was asked for.
   if (!std::exchange(placed_, false)) {
     route_ = resolve_bind(*st, m);
+    if (st->plan->merge && fetches_all(m.portal)) merge_instead(*st->plan);
     if (std::holds_alternative<router::to_gather>(route_.target)) return bind_gather(s, m, *st);
     p::error_report refusal;
     if (!place(s, *st->plan, route_, targets_, refusal)) return op_error(s, refusal);
@@ -301,18 +302,18 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
     e.statement = st->id;
     b.expect(e);
   }
-  open_portal(m.portal, shared, targets_);
+  open_portal(m.portal, shared, targets_, merge_of(*st->plan, m));
   return true;
 }
 
-void session_machine::open_portal(std::string_view name, const statement_ptr& st, const targets& home) {
+void session_machine::open_portal(std::string_view name, const statement_ptr& st, const targets& home, merge_ptr merge) {
   const bool several = home.size() > 1 && st != nullptr;
   auto copy = several ? st->plan->copy : nullptr;
-  if (!name.empty())
-    return portals_.set(name, {st, home, several && mirrors(), several ? order_of_rows() : targets{}, std::move(copy)});
+  if (!name.empty()) return portals_.set(name, {st, home, several && mirrors(), several ? order_of_rows() : targets{}, std::move(copy), std::move(merge)});
   unnamed_portal_.branches.assign(home.begin(), home.end());
   unnamed_portal_.mirrored = several && mirrors();
   unnamed_portal_.copy = std::move(copy);
+  unnamed_portal_.merge = std::move(merge);
   unnamed_portal_.order.clear();
   if (several) unnamed_portal_.order = order_of_rows();
   // Which statement it is matters only until its shape is known.
@@ -427,6 +428,7 @@ bool session_machine::op_execute(step& s, std::string_view frame) {
     if (!braid_.order.empty()) braid_.rows_of.assign(branches_.size(), {});
     braid_.executing = static_cast<std::uint32_t>(found->branches.size());
     braid_.rows = 0;
+    braid_.merge = found->merge ? std::make_unique<sorted_merge>(*found->merge, found->branches) : nullptr;
   }
   if (mirrored && !braid_.ahead) {
     braid_.speaker = found->branches.front();

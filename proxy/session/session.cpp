@@ -150,14 +150,15 @@ void session::perform(step& s) {
       case action_kind::discard:
         discard(a.branch);
         break;
+      case action_kind::hold:
+        if (a.branch < leases_.size() && leases_[a.branch].held) {
+          leases_[a.branch].held_back = true;
+          leases_[a.branch].held->pause();
+        }
+        break;
       case action_kind::resume:
         if (a.branch < leases_.size() && leases_[a.branch].held) {
-          boost::asio::post(worker_.context(), [self = session_ptr{this}, b = leases_[a.branch].held] {
-            if (b->holder == self.get()) {
-              self->backend_readable(*b);
-              if (b->holder == self.get()) b->resume();
-            }
-          });
+          boost::asio::post(worker_.context(), [self = session_ptr{this}, b = leases_[a.branch].held] { self->read_on(*b); });
         }
         break;
       case action_kind::cancel:
@@ -256,14 +257,23 @@ void session::on_writable(const boost::system::error_code& error) {
   drained();
 }
 
+// With what has come from a backend, and then with what comes, unless it must wait.
+void session::read_on(backend& b) {
+  const backend_ptr keep{&b};
+  if (b.holder != this) return;
+  leases_[b.branch].held_back = false;
+  if (!b.pending().empty()) backend_readable(b);
+  if (b.holder == this && !leases_[b.branch].held_back && unsent_.empty()) b.resume();
+}
+
 void session::drained() {
   const session_ptr keep{this};
   for (std::size_t i = 0; i < leases_.size(); ++i) {
     const backend_ptr b = leases_[i].held;
     if (!b) continue;
-    if (!b->pending().empty()) backend_readable(*b);
+    if (leases_[i].held_back) continue;
+    read_on(*b);
     if (!unsent_.empty() || closing_) return;
-    if (b->holder == this) b->resume();
   }
   if (wants_input_ && unsent_.empty()) {
     wants_input_ = false;

@@ -85,6 +85,7 @@ class session final : public boost::intrusive_ref_counter<session, boost::thread
     bool replica = false;
     bool wants_replica = false, may_wait = false;  ///< as asked for
     bool waits = false;                            ///< stands in the database's primary_wait
+    bool held_back = false;                        ///< nothing is read from it until the machine goes on with it
   };
 
   void begin(served_database& database, const std::string& user, settings_ptr startup);
@@ -118,6 +119,7 @@ class session final : public boost::intrusive_ref_counter<session, boost::thread
   void note_outcome_known(router::shard_index shard, const server_pool& primary);
   void on_writable(const boost::system::error_code& error);
   void drained();
+  void read_on(backend& b);
   void close();
   void leave();
   void send_away(const protocol::error_report& why);

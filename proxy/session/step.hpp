@@ -18,7 +18,8 @@ enum class action_kind : std::uint8_t {
   acquire,     ///< lease a backend for the branch; answered by on_lease or on_lease_failed
   release,     ///< give the branch's backend back to the pool: it is idle and clean
   discard,     ///< close the branch's backend: its state is not known to be clean
-  resume,      ///< hand the branch's held-back bytes to on_backend again
+  hold,        ///< nothing more is read from the branch's backend until `resume`: what has come of it must wait
+  resume,      ///< hand the branch's held-back bytes to on_backend again, and read on
   cancel,      ///< ask the branch's server to cancel what it runs for us
   doubt,  ///< the branch's server, taken for a primary, has refused a write as a standby does: have it asked who it is
   close   ///< close the client's connection once everything is sent

@@ -7,6 +7,7 @@
 #include "router/plan/copies.hpp"
 #include "router/plan/definitions.hpp"
 #include "router/plan/gather_text.hpp"
+#include "router/plan/merge.hpp"
 #include "router/plan/planner.hpp"
 #include "router/plan/refusals.hpp"
 #include "router/plan/staged.hpp"
@@ -140,12 +141,13 @@ class statement_planner {
     const auto made = make_gather(query, a, context_);
     if (made == nullptr) return;
     std::vector<shard_index> shards = owning_shards(*context_.map);
+    if (query.begin == 0 && !query.literals) out.merge = make_merge(*query.statement, a, context_);
     if (keyed != nullptr) {
       keyed->gather = std::move(shards);
       return;
     }
-    out.reason = "rows of all shards are gathered (" + out.reason + ")";
-    out.where = fixed_target{to_gather{std::move(shards), made->combiner.value_or(designated_shard)}};
+    out.reason = (out.merge != nullptr ? "sorted rows of all shards are merged (" : "rows of all shards are gathered (") + out.reason + ")";
+    out.where = fixed_target{to_gather{std::move(shards), made->combiner.value_or(designated_shard), out.merge != nullptr}};
   }
 
   void finish(const analysis& a, bool concatenate, const std::string& what, plan& out) {

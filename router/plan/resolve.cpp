@@ -294,7 +294,7 @@ error_report problem_of(const key_group& group, const source_result& result) {
 /// The rows that it reads are gathered, and it is answered over them or, a write, carried out on every shard.
 route over_gathered(const plan& p, const keyed_target& keyed) {
   if (p.staged) return {to_many{keyed.gather}, p.mode, p.needs_primary};
-  return {to_gather{keyed.gather}, p.mode, p.needs_primary};
+  return {to_gather{keyed.gather, 0, p.merge != nullptr}, p.mode, p.needs_primary};
 }
 
 /// An array whose elements are not known: as if it were no condition on the key.

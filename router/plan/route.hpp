@@ -43,6 +43,7 @@ struct to_many {
 struct to_gather {
   std::vector<shard_index> shards;  ///< ascending, two or more
   shard_index described_on = 0;     ///< where it is prepared and described
+  bool merged = false;              ///< their answers may be merged in their order instead, see merge.hpp
   friend bool operator==(const to_gather&, const to_gather&) = default;
 };
 /// Not at all: the client gets this error.
@@ -143,6 +144,7 @@ struct keyed_target {
 };
 
 struct copy_layout;  // copy_splitter.hpp
+struct merge_order;  // merge.hpp
 
 /// What the planner works out once for a statement; immutable, shared by sessions of one worker through the cache.
 struct plan {
@@ -166,6 +168,7 @@ struct plan {
   std::vector<std::string> reads, writes;  ///< tables, "schema.name"
   bool staged = false;                     ///< over several shards something must be known first: see staged.hpp
   std::shared_ptr<const copy_layout> copy;  ///< COPY FROM STDIN whose rows go to their own shards; null for all else
+  std::shared_ptr<const merge_order> merge;  ///< a read that is gathered, whose shards' rows may be merged instead; null for all else
   std::string reason;                      ///< one line for `pgbraid route`: why this way
 };
 using plan_ptr = std::shared_ptr<const plan>;

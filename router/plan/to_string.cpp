@@ -37,7 +37,7 @@ std::string to_string(const route& r, const topology& t) {
     if (i > 0) out += ", ";
     out += name_of(t, shards[i]);
   }
-  if (gathered != nullptr) return out + " gathered" + servers(r, t);
+  if (gathered != nullptr) return out + (gathered->merged ? " merged in their order" : " gathered") + servers(r, t);
   if (r.mode == access::read) return out + " concatenated" + servers(r, t);
   const bool split = !std::get<to_many>(r.target).rows.empty();
   return out + (split ? ", each with its own rows" : " together") + servers(r, t);

@@ -165,6 +165,25 @@ GROUPS = {
         SELECT tags FROM shops ORDER BY tags, id LIMIT 3
         SELECT s.spot FROM shops s ORDER BY (s.spot).number DESC LIMIT 3
     """,
+    "merged in their order": """
+        SELECT * FROM sales ORDER BY id
+        SELECT shop_id, id, amount FROM sales ORDER BY amount DESC, id
+        SELECT id, rent FROM shops ORDER BY rent DESC, id DESC
+        SELECT id, rent FROM shops ORDER BY rent NULLS FIRST, 1 LIMIT 30
+        SELECT id, day AS d FROM sales ORDER BY d DESC, id LIMIT 100
+        SELECT visitor, at, shop_id FROM visits ORDER BY visitor, at
+        SELECT visitor, at FROM visits ORDER BY visitor DESC NULLS LAST, at DESC LIMIT 150
+        SELECT at FROM visits ORDER BY at
+        SELECT seller, id FROM sales ORDER BY seller, id
+        SELECT s.id, x.id AS x, x.amount FROM shops s LEFT JOIN sales x ON x.shop_id = s.id AND x.id % 2 = 0 ORDER BY x.id, s.id
+        SELECT id FROM sales WHERE shop_id IN (1, 2, 3, 4, 5) ORDER BY id DESC
+        SELECT id FROM sales WHERE false ORDER BY id
+        SELECT id FROM sales ORDER BY id LIMIT 0
+        SELECT s.name, s.id, repeat('x', 3000) FROM shops s ORDER BY id DESC
+        SELECT id, amount FROM sales WHERE 1 / (id - 1500) = 0 ORDER BY id
+        SELECT nonsense FROM sales ORDER BY id
+        SELECT id FROM sales ORDER BY nonsense
+    """,
     "functions": """
         SELECT twice(sum(amount)), thrice(max(amount)) FROM sales
         SELECT label(id, name), count(*) FROM shops WHERE id < 30 GROUP BY 1 ORDER BY 1
@@ -230,6 +249,7 @@ def test_read(two_sides, sql):
     "SELECT count(*) FILTER (WHERE id > $2) FROM sales WHERE id > $1 HAVING count(*) > $3", "SELECT count(*) FROM sales WHERE id > $1 AND amount > $1",
     "SELECT id FROM sales WHERE id > $1 ORDER BY amount, id LIMIT $2", "SELECT id FROM sales WHERE id > $1 AND amount < $2 * 50 ORDER BY amount, id LIMIT 4",
     "SELECT max(id + $1), $2 FROM sales GROUP BY seller ORDER BY 1", "SELECT sum(amount) FROM sales LIMIT $1",
+    "SELECT id, amount FROM sales WHERE id > $1 ORDER BY amount DESC, id", "SELECT id FROM sales WHERE id % $1 = 0 ORDER BY 1 DESC LIMIT 9",
     "SELECT row_to_json(s) FROM shops s WHERE id < $1 ORDER BY id", "SELECT count(*) FROM sales WHERE shop_id = $1 + $2"])
 def test_read_with_parameters(two_sides, sql):
     values = tuple(range(5, 5 + sql.count("$")))

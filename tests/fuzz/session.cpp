@@ -307,6 +307,8 @@ class driver {
         side->pending.clear();
         side->asked.clear();
         break;
+      case action_kind::hold:
+        break;
       case action_kind::resume:
         resumed_.push_back(a.branch);
         break;

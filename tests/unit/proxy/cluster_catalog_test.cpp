@@ -25,10 +25,10 @@ catalog_answers small() {
   a.schemas = {row({"public"}), row({"pg_catalog"})};
   a.relations = {row({"16400", "public", "orders", "r", "p", "f"}), row({"16410", "public", "scratch", "r", "u", "t"}),
                  row({"1259", "pg_catalog", "pg_class", "r", "p", "f"})};
-  a.columns = {row({"16400", "customer_id", "23", "-1", "t", "f", "f", nullptr, "f", "f", "t"}),
-               row({"16400", "state", "16500", "-1", "t", "t", "f", nullptr, "t", "f", "t", "lower('NEW')"}),
-               row({"16400", "total", "1700", "655366", "t", "f", "t", "1700", "f", "f", "t"}),
-               row({"99999", "lost", "23", "-1", "t", "f", "f", nullptr, "f", "f", "t"})};
+  a.columns = {row({"16400", "customer_id", "23", "-1", "t", "f", "f", nullptr, "f", "f", "t", "f"}),
+               row({"16400", "state", "16500", "-1", "t", "t", "f", nullptr, "t", "f", "t", "f", "lower('NEW')"}),
+               row({"16400", "total", "1700", "655366", "t", "f", "t", "1700", "f", "f", "t", "f"}),
+               row({"99999", "lost", "23", "-1", "t", "f", "f", nullptr, "f", "f", "t", "f"})};
   a.functions = {row({"lower", "f", "f", "f", "f", "f", "f", "t"}), row({"random", "t", "f", "f", "f", "f", "f", "t"}),
                  row({"count", "f", "f", "f", "t", "f", "f", "t"}), row({"mine", "f", "t", "t", "f", "f", "t", "f"})};
   a.operators = {row({"=~", "t", "t"}), row({"<->", "t", "f"})};
@@ -264,20 +264,19 @@ TEST_CASE("the shards' catalogs become one") {
     CHECK(warned(merged(), "public.orders does not exist on shard s1"));
   }
   SECTION("other columns") {
-    second.columns[0] = row({"16400", "customer_id", "20", "-1", "t", "f", "f", nullptr, "f", "f", "t"});
+    second.columns[0] = row({"16400", "customer_id", "20", "-1", "t", "f", "f", nullptr, "f", "f", "t", "f"});
     CHECK(warned(merged(), "columns of public.orders"));
   }
   SECTION("types of other OIDs") {
     second.types = {row({"16600", "public", "mood", nullptr}), row({"16501", "public", "_mood", "16600"})};
-    second.columns[1] = row({"16400", "state", "16600", "-1", "t", "t", "f", nullptr, "f", "f", "t"});
+    second.columns[1] = row({"16400", "state", "16600", "-1", "t", "t", "f", nullptr, "f", "f", "t", "f"});
     const auto m = merged();
     CHECK(m.warnings.empty());  // the column's type has the same name
     CHECK(m.content.find_relation("public", "orders")->types_differ);
   }
   SECTION("a type inside a type") {
     catalog_answers first = small();
-    first.columns[1] = second.columns[1] =
-        row({"16400", "state", "16501", "-1", "t", "t", "f", nullptr, "f", "f", "t"});
+    first.columns[1] = second.columns[1] = row({"16400", "state", "16501", "-1", "t", "t", "f", nullptr, "f", "f", "t", "f"});
     second.types = {row({"16600", "public", "mood", nullptr}), row({"16501", "public", "_mood", "16600"})};
     const auto m = merge_catalogs(
         {std::make_shared<shard_catalog>(read_catalog(first)), std::make_shared<shard_catalog>(read_catalog(second))},
@@ -287,7 +286,7 @@ TEST_CASE("the shards' catalogs become one") {
   }
   SECTION("a domain is described as its base type") {
     catalog_answers first = small();
-    first.columns[1] = second.columns[1] = row({"16400", "state", "16500", "-1", "t", "t", "f", "1700", "f", "f", "t"});
+    first.columns[1] = second.columns[1] = row({"16400", "state", "16500", "-1", "t", "t", "f", "1700", "f", "f", "t", "f"});
     second.types = {row({"16600", "public", "mood", nullptr})};
     const auto m = merge_catalogs(
         {std::make_shared<shard_catalog>(read_catalog(first)), std::make_shared<shard_catalog>(read_catalog(second))},
@@ -309,7 +308,7 @@ TEST_CASE("the shards' catalogs become one") {
   SECTION("an unsharded table is described by the shard where it lives") {
     map.unsharded = {{"public.flags", 1}};
     second.relations.push_back(row({"17000", "public", "flags", "r", "p", "f"}));
-    second.columns.push_back(row({"17000", "on_", "16", "-1", "t", "f", "f", nullptr, "f", "f", "t"}));
+    second.columns.push_back(row({"17000", "on_", "16", "-1", "t", "f", "f", nullptr, "f", "f", "t", "f"}));
     CHECK(merged().content.find_relation("public", "flags")->columns.size() == 1);
   }
 }

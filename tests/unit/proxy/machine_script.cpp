@@ -222,6 +222,8 @@ void machine_script::perform(const action& a) {
       side->leased = side->open = false;
       note('!', side->name);
       break;
+    case action_kind::hold:
+      break;
     case action_kind::resume:
       resumed_.push_back(a.branch);
       break;

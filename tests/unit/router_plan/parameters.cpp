@@ -167,9 +167,8 @@ TEST_CASE("arrays", "[parameters]") {
   // Where rows cannot be put one behind the other, one shard still can be asked alone.
   const std::string sorted = sql + " ORDER BY 1";
   CHECK(w.told(sorted, {text_parameter("{" + a + "}")}) == one);
-  CHECK(w.told(sorted, {text_parameter("{" + a + "," + b + "}")}) ==
-        "shards s0, s1, s2, s3 gathered (replica allowed)");
-  CHECK(w.told(sorted, {text_parameter("{x}")}) == "shards s0, s1, s2, s3 gathered (replica allowed)");
+  CHECK(w.told(sorted, {text_parameter("{" + a + "," + b + "}")}) == "shards s0, s1, s2, s3 merged in their order (replica allowed)");
+  CHECK(w.told(sorted, {text_parameter("{x}")}) == "shards s0, s1, s2, s3 merged in their order (replica allowed)");
   w.schema.single_writer.clear();
   CHECK(w.told("DELETE FROM orders WHERE customer_id = ANY ($1)", {text_parameter("{" + a + "," + b + "}")}) == "shards s1, s2 together (primary)");
 }

@@ -263,13 +263,14 @@ TEST_CASE("aggregates, windows, DISTINCT, GROUP BY, HAVING", "[wrong_answers]") 
 
 TEST_CASE("ORDER BY and OFFSET", "[wrong_answers]") {
   const two w;
-  check(w, {
-               {"SELECT * FROM orders ORDER BY id", gathered},
-               {"SELECT item FROM orders ORDER BY amount DESC NULLS FIRST", gathered},
-               {"SELECT item FROM orders ORDER BY lower(item)", gathered},
-               {"SELECT * FROM orders OFFSET 5", gathered},
-               {"SELECT * FROM orders WHERE customer_id = 5 ORDER BY id OFFSET 5", "shard {5} (replica allowed)"},
-           });
+  check(w,
+        {
+            {"SELECT * FROM orders ORDER BY id", "shards s0, s1 merged in their order (replica allowed)"},
+            {"SELECT item FROM orders ORDER BY amount DESC NULLS FIRST", gathered},
+            {"SELECT item FROM orders ORDER BY lower(item)", gathered},
+            {"SELECT * FROM orders OFFSET 5", gathered},
+            {"SELECT * FROM orders WHERE customer_id = 5 ORDER BY id OFFSET 5", "shard {5} (replica allowed)"},
+        });
 }
 
 TEST_CASE("joins that are not on the key", "[wrong_answers]") {

@@ -1,0 +1,75 @@
+// Sorted reads over several shards whose rows are merged as they come. See proxy/session/merge.hpp.
+#include "proxy/session/machine.hpp"
+
+#include "protocol/backend.hpp"
+#include "protocol/frontend.hpp"
+
+#include <algorithm>
+
+namespace pgbraid::proxy {
+
+namespace p = protocol;
+using protocol::error_id;
+
+// A statement that would be gathered is asked of all shards instead, where the order of its rows can be told from what the
+// client is sent.
+void session_machine::merge_instead(const router::plan& plan) {
+  auto* const gathered = std::get_if<router::to_gather>(&route_.target);
+  if (gathered == nullptr || plan.merge == nullptr) return;
+  if (plan.merge->of_settings && !text_is_exact()) return;
+  if (plan.merge->of_characters && !context_->literals.utf8) return;
+  route_.target = router::to_many{std::move(gathered->shards)};
+}
+
+// An Execute of all rows is here already: a portal with a row limit is answered by one server.
+bool session_machine::fetches_all(std::string_view portal) const {
+  for (std::size_t k = operation_ + 1; k < operations_.size(); ++k) {
+    const operation& o = operations_[k];
+    if (o.type == p::frontend::describe) continue;
+    const std::string_view body = input_.substr(o.offset, o.length).substr(p::frame_header_size);
+    p::execute_view m;
+    return o.type == p::frontend::execute && p::decode(body, m) && m.portal == portal && m.max_rows == 0;
+  }
+  return false;
+}
+
+// How the rows of a portal are merged, in the formats that its Bind asks for.
+session_machine::merge_ptr session_machine::merge_of(const router::plan& plan, const p::bind_view& m) const {
+  if (plan.merge == nullptr || targets_.size() < 2) return nullptr;
+  auto made = std::make_shared<merge_request>(merge_request{plan.merge, {}});
+  for (const router::merge_key& key : plan.merge->keys) made->binary.push_back(m.result_formats.of(key.column) == p::binary_format);
+  return made;
+}
+
+// Whether rows of branch `i` must wait until the others' have come.
+bool session_machine::ahead_of_others(branch_index i) {
+  if (braid_.failed || !braid_.merge->full(i)) return false;
+  std::vector<branch_index>& held = braid_.merge->held;
+  if (std::find(held.begin(), held.end(), i) == held.end()) held.push_back(i);
+  return true;
+}
+
+void session_machine::keep_sorted_row(step& s, branch_index i, std::string_view frame) {
+  if (braid_.merge->add(i, frame)) return;
+  fail_statement(s, p::make_error(error_id::server_results_differ, "a value to sort by is none of its column's type"));
+}
+
+// Tells the client the rows whose turn it is, and goes on with branches that have been held for them.
+void session_machine::tell_sorted_rows(step& s) {
+  sorted_merge& merge = *braid_.merge;
+  if (!braid_.failed) {
+    const std::size_t from = s.client_bytes.size();
+    merge.take(s.client_bytes);
+    if (s.client_bytes.size() > from) {
+      s.own_to_client(from);
+      told_ = true;
+    }
+  }
+  std::erase_if(merge.held, [&](branch_index i) {
+    if (!braid_.failed && merge.full(i)) return false;
+    s.add(action_kind::resume, i);
+    return true;
+  });
+}
+
+}  // namespace pgbraid::proxy
