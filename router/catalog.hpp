@@ -33,6 +33,7 @@ struct column {
   bool default_of_moment = false;  ///< its default is one value in all rows of a statement, another in the next: now()
   bool default_collation = true;   ///< its collation is the database's own (or it has none)
   bool byte_order = false;         ///< it has a collation, and that compares the bytes of UTF-8
+  std::string default_text{};      ///< of a default that varies: the expression, "" for an identity
   friend bool operator==(const column&, const column&) = default;
 };
 

@@ -1,5 +1,7 @@
 #include "proxy/session/gather.hpp"
 
+#include "proxy/session/stage.hpp"
+
 #include "protocol/backend.hpp"
 #include "router/plan/written_type.hpp"
 
@@ -26,6 +28,22 @@ void append_json_text(std::string& out, std::string_view text) {
     }
     text.remove_prefix(end + 1);
   }
+}
+
+void add_source_row(std::string& json, const std::vector<std::optional<std::string_view>>& values) {
+  json.append(json.empty() ? "[{" : ",{");
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (i > 0) json.push_back(',');
+    json.append("\"c").append(std::to_string(i)).append("\":");
+    if (!values[i]) {
+      json.append("null");
+      continue;
+    }
+    json.push_back('"');
+    append_json_text(json, *values[i]);
+    json.push_back('"');
+  }
+  json.push_back('}');
 }
 
 bound_values::bound_values(const p::bind_view& m, std::span<const router::oid> declared, const std::vector<bool>& used) {

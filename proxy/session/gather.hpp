@@ -15,6 +15,11 @@
 
 namespace pgbraid::proxy {
 
+/// Marks the answers to the question for the time (machine_stage.cpp) among those that are not the client's.
+inline constexpr std::uint32_t asking_moments = 10;
+/// The same for the rows of an INSERT or a subquery.
+inline constexpr std::uint32_t asking_source = 11;
+
 /// What a Parse and a Bind of ours carry.
 struct bound_values {
   std::vector<std::uint32_t> types;

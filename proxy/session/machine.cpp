@@ -214,6 +214,7 @@ void session_machine::finish_cycle(step& s) {
   deadlocked_ = false;
   plan_.reset();
   gather_.reset();
+  stage_.reset();
   copy_.reset();
   replay_.reset();
   if (braid_.active) braid_ = braid_state{};

@@ -20,6 +20,7 @@
 #include "proxy/session/named_map.hpp"
 #include "proxy/session/routing_context.hpp"
 #include "proxy/session/settings.hpp"
+#include "proxy/session/stage.hpp"
 #include "proxy/session/statement.hpp"
 #include "proxy/session/step.hpp"
 #include "proxy/session/transaction.hpp"
@@ -362,6 +363,7 @@ class session_machine {
   [[nodiscard]] std::uint64_t next_unnamed_serial() noexcept { return ++unnamed_count_ | serial_ << 32; }
 
   // machine_gather.cpp: reads over gathered rows
+  [[nodiscard]] std::optional<protocol::error_report> cannot_gather() const;
   [[nodiscard]] std::optional<protocol::error_report> begin_gather(std::string_view text);
   void fetch_fragments(step& s, std::string_view whole, const bound_values& given);
   void fetch_whole_rows();
@@ -370,6 +372,20 @@ class session_machine {
   void ask_combiner(step& s, const bound_values& given, std::string_view portal, const std::vector<std::int16_t>& result_formats);
   void run_gather(step& s);
   [[nodiscard]] bool bind_gather(step& s, const protocol::bind_view& m, const statement& st);
+
+  // machine_stage.cpp: writes over several shards of which something must be known first
+  [[nodiscard]] bool stages(const router::plan& p) const;
+  [[nodiscard]] std::optional<protocol::error_report> begin_stage(step& s, const router::plan& p, std::string_view text,
+                                                                  const protocol::bind_view* m, const statement* st);
+  void fetch_staged(step& s, std::string_view text, const protocol::bind_view* m, const statement* st);
+  [[nodiscard]] bool stage_over(step& s, const protocol::bind_view* m, const statement* st);
+  [[nodiscard]] bool ask_source(step& s, const protocol::bind_view* m, const statement* st);
+  void take_source_columns(step& s, std::string_view description);
+  void take_source_row(step& s, std::string_view row);
+  [[nodiscard]] bool spread_source();
+  void ask_moments(step& s);
+  void take_moments(step& s, std::string_view row);
+  [[nodiscard]] bool bind_staged(step& s, const protocol::bind_view& m, const statement_ptr& st);
 
   // machine_backend.cpp, machine_copy.cpp: answers
   enum class verdict : std::uint8_t {
@@ -417,7 +433,7 @@ class session_machine {
   [[nodiscard]] targets order_of_rows() const;
   [[nodiscard]] bool mirrors() const;
   [[nodiscard]] bool echoes(branch_index b) const noexcept { return braid_.speaker >= 0 && braid_.speaker != b; }
-  [[nodiscard]] std::vector<router::insert_part> parts_of_insert(std::string_view text) const;
+  [[nodiscard]] std::vector<router::insert_part> parts_of_insert(std::string_view text, std::size_t parameters) const;
   // machine_merge.cpp: sorted rows of several branches
   void merge_instead(const router::plan& plan);
   [[nodiscard]] bool fetches_all(std::string_view portal) const;
@@ -428,8 +444,8 @@ class session_machine {
 
   void keep_ordered_row(step& s, branch_index b, std::string_view frame);
   void tell_ordered_rows(step& s);
-  void send_rows(step& s, std::string_view text);
-  [[nodiscard]] bool bind_rows(step& s, const protocol::bind_view& m, const statement& st);
+  void send_parts(step& s, std::string_view text, bool ahead);
+  [[nodiscard]] bool bind_parts(step& s, const protocol::bind_view& m, const statement& st, std::string_view text);
   void fail_statement(step& s, const protocol::error_report& error);
   void keeps_too_much(step& s);
   [[nodiscard]] bool is_kept(step& s, branch_index b, std::size_t bytes);
@@ -490,6 +506,7 @@ class session_machine {
   std::unique_ptr<control_state> control_;
   std::unique_ptr<listening_state> listening_;  ///< null: the session listens to nothing by way of a shared backend
   std::unique_ptr<gather_state> gather_;
+  std::unique_ptr<stage_state> stage_;
   std::unique_ptr<copy_state> copy_;
   std::unique_ptr<copy_replay> replay_;
   std::unique_ptr<changed_tables> changed_;  ///< null: nothing, or nobody needs to know

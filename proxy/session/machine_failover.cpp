@@ -58,6 +58,7 @@ void session_machine::begin_anew(step& s, branch_index failed, bool lost) {
   placed_ = sent_ = sync_sent_ = draining_ = cycle_failed_ = false;
   operation_ = 0;
   gather_.reset();
+  stage_.reset();
   braid_ = braid_state{};
   run_ = at_;
   if (cycle_ == cycle_kind::simple) {

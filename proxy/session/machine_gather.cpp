@@ -46,15 +46,24 @@ bool session_machine::text_is_exact() const {
   const std::string_view digits = local_->value_of("extra_float_digits", "1");
   int value = 0;
   std::from_chars(digits.data(), digits.data() + digits.size(), value);
-  return value >= 1 && begins_with(local_->value_of("datestyle", "iso"), "iso") && !begins_with(local_->value_of("intervalstyle", ""), "sql_standard");
+  return value >= 1 && begins_with(local_->value_of("datestyle", "iso"), "iso") &&
+         !begins_with(local_->value_of("intervalstyle", ""), "sql_standard");
 }
 
 // What would change values on their way through text, or could not be told as JSON.
-std::optional<p::error_report> session_machine::begin_gather(std::string_view text) {
-  if (context_->context.multibyte_unsafe) return refuse("rows cannot be gathered under this client_encoding", "Use client_encoding UTF8.");
-  if (!text_is_exact()) {
-    return refuse("rows cannot be gathered under these settings", "RESET extra_float_digits, DateStyle and IntervalStyle.");
+std::optional<p::error_report> session_machine::cannot_gather() const {
+  if (context_->context.multibyte_unsafe) {
+    return refuse("rows cannot be gathered under this client_encoding", "Use client_encoding UTF8.");
   }
+  if (!text_is_exact()) {
+    return refuse("rows cannot be gathered under these settings",
+                  "RESET extra_float_digits, DateStyle and IntervalStyle.");
+  }
+  return std::nullopt;
+}
+
+std::optional<p::error_report> session_machine::begin_gather(std::string_view text) {
+  if (auto error = cannot_gather()) return error;
   auto plan = router::plan_gather(text, context_->context);
   if (plan == nullptr) return refuse("its tables have changed", "Run the statement again.");
   gather_ = std::make_unique<gather_state>(std::move(plan));
@@ -67,6 +76,10 @@ void session_machine::fetch_fragments(step& s, std::string_view whole, const bou
   gather_state& g = *gather_;
   g.fetching = true;
   g.combiner = targets_[serial_ % targets_.size()];
+  // now() is one value in a transaction: that of the server which has been in it for longest.
+  const auto in_transaction = [&](branch_index i) { return branches_[i].in_block; };
+  if (txn_.active && std::any_of(targets_.begin(), targets_.end(), in_transaction))
+    g.combiner = *std::min_element(targets_.begin(), targets_.end());
   for (const branch_index i : targets_) {
     if (g.plan->combiner && branches_[i].shard == *g.plan->combiner) g.combiner = i;
   }
@@ -228,7 +241,9 @@ session_machine::verdict session_machine::gather_answer(step& s, branch_index i,
   };
   switch (frame.type) {
     case from_server::data_row:
-      if (cycle_failed_ || !gather_) return verdict::drop;
+      if (e.sequence == asking_moments && stage_ && !cycle_failed_) take_moments(s, frame.body);
+      if (e.sequence == asking_source && stage_ && !cycle_failed_) take_source_row(s, frame.body);
+      if (e.sequence >= asking_moments || cycle_failed_ || !gather_) return verdict::drop;
       if (!gather_->add_row(frame.body)) {
         fail_statement(s, p::make_error(error_id::server_results_differ, "a gathered row has other columns than were asked for"));
       } else if (gather_->bytes > env_.max_gather) {
@@ -236,20 +251,26 @@ session_machine::verdict session_machine::gather_answer(step& s, branch_index i,
       }
       return verdict::drop;
     case from_server::parse_complete:
+      if (e.sequence == asking_source && stage_) stage_->source.parsed = true;
       return completes(answer::parse);
     case from_server::bind_complete:
       return completes(answer::bind);
     case from_server::command_complete:
       return completes(answer::execute);
     case from_server::no_data:
-      return completes(e.sequence == combining ? answer::describe_portal : answer::describe_statement);
+      return completes(e.sequence == combining || e.sequence == asking_source ? answer::describe_portal
+                                                                              : answer::describe_statement);
     case from_server::row_description:
       if (e.sequence == typing) {
         if (gather_) gather_->read_types(frame.body);
         return completes(answer::describe_statement);
       }
+      if (e.sequence == asking_source) {
+        if (stage_ && !cycle_failed_) take_source_columns(s, frame.body);
+        return completes(answer::describe_portal);
+      }
       if (e.sequence != combining) {
-        gather_->row_description.assign(frame.bytes);
+        if (gather_) gather_->row_description.assign(frame.bytes);
         return completes(answer::describe_statement);
       }
       if (gather_ && !gather_->row_description.empty() &&
@@ -264,7 +285,9 @@ session_machine::verdict session_machine::gather_answer(step& s, branch_index i,
       }
       return completes(answer::describe_portal);
     case from_server::error_response: {
-      if (e.sequence != combining) return error_answer(s, i, frame);
+      const bool subquery = e.sequence == asking_source && stage_ && !stage_->plan->source &&
+                            e.kind != answer::execute && (cycle_ == cycle_kind::batch || stage_->source.parsed);
+      if (e.sequence != combining && !subquery) return error_answer(s, i, frame);
       // The statement itself is right, or its own description would have failed: it means more than its rows.
       p::error_fields_view fields;
       (void)p::decode(frame.body, fields);

@@ -256,6 +256,7 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
     answer_locally(s, p::backend::bind_complete);
     return true;
   }
+  if (stage_) return bind_staged(s, m, shared);
   if (gather_) return bind_gather(s, m, *st);
   // Called again when the lease that it waited for is there: the place is the one that was asked for.
   if (!std::exchange(placed_, false)) {
@@ -278,8 +279,9 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
   leave_to_server(s, targets_.front(), *st->plan);
   mark_use(*st->plan, route_, targets_);
   if (prepares(*st->plan)) note_prepare(targets_.front(), *st->plan, st->text);
+  if (stages(*st->plan)) return bind_staged(s, m, shared);
   if (splits_rows()) {
-    const bool bound = bind_rows(s, m, *st);
+    const bool bound = bind_parts(s, m, *st, st->text);
     if (bound && !cycle_failed_) open_portal(m.portal, shared, targets_);
     return bound;
   }

@@ -26,6 +26,9 @@ bool session_machine::mirrors() const {
 
 session_machine::targets session_machine::order_of_rows() const {
   targets order;
+  if (stage_) {
+    for (const std::size_t target : stage_->source.order) order.push_back(targets_[target]);
+  }
   for (const router::shard_index shard : rows_of_insert()) {
     const auto home =
         std::find_if(targets_.begin(), targets_.end(), [&](branch_index i) { return branches_[i].shard == shard; });
@@ -35,10 +38,21 @@ session_machine::targets session_machine::order_of_rows() const {
 }
 
 // One for each of the targets; none if the text has other rows than its route, and nothing may be sent.
-std::vector<router::insert_part> session_machine::parts_of_insert(std::string_view text) const {
+std::vector<router::insert_part> session_machine::parts_of_insert(std::string_view text, std::size_t parameters) const {
   std::vector<router::insert_part> parts;
-  for (const branch_index i : targets_) {
-    parts.push_back(router::part_of_insert(text, rows_of_insert(), branches_[i].shard));
+  const bool each_its_own = stage_ && !stage_->texts.empty();
+  if (stage_ && !each_its_own) text = stage_->text;
+  for (std::size_t k = 0; k < targets_.size(); ++k) {
+    if (splits_rows()) {
+      parts.push_back(router::part_of_insert(text, rows_of_insert(), branches_[targets_[k]].shard));
+    } else if (each_its_own) {
+      parts.push_back(router::renumbered(stage_->texts[k]));
+    } else if (stage_) {
+      parts.push_back(router::renumbered(text));
+    } else {
+      parts.push_back({std::string{text}, {}});
+      for (std::size_t n = 0; n < parameters; ++n) parts.back().parameters.push_back(static_cast<std::uint16_t>(n));
+    }
     if (parts.back().sql.empty()) return {};
   }
   return parts;
@@ -66,16 +80,17 @@ void session_machine::tell_ordered_rows(step& s) {
   braid_.rows_of.clear();
 }
 
-// Such a statement in the simple protocol, to branches that are ready for it.
-void session_machine::send_rows(step& s, std::string_view text) {
-  const std::vector<router::insert_part> parts = parts_of_insert(text);
+// A statement of which each branch gets its own part, in the simple protocol, to branches that are ready for it.
+void session_machine::send_parts(step& s, std::string_view text, bool ahead) {
+  const std::vector<router::insert_part> parts = parts_of_insert(text, 0);
   if (parts.empty()) {
     return refuse_simple(s, p::make_error(error_id::internal, "the rows of an INSERT could not be told apart"));
   }
   braid_.order = order_of_rows();
-  braid_.rows_of.assign(branches_.size(), {});
+  if (!braid_.order.empty()) braid_.rows_of.assign(branches_.size(), {});
   for (std::size_t k = 0; k < targets_.size(); ++k) {
     branch& b = branches_[targets_[k]];
+    if (mirrors() && ahead == echoes(targets_[k])) continue;
     b.facts->unnamed = 0;
     b.expect({answer::query, disposition::forward});
     const std::size_t from = s.backend_bytes.size();
@@ -85,8 +100,8 @@ void session_machine::send_rows(step& s, std::string_view text) {
 }
 
 // Bind of such a statement: each branch gets its own Parse and Bind, under the portal's one name.
-bool session_machine::bind_rows(step& s, const p::bind_view& m, const statement& st) {
-  const std::vector<router::insert_part> parts = parts_of_insert(st.text);
+bool session_machine::bind_parts(step& s, const p::bind_view& m, const statement& st, std::string_view text) {
+  const std::vector<router::insert_part> parts = parts_of_insert(text, m.parameters.size());
   if (parts.empty()) return op_error(s, p::make_error(error_id::internal, "the rows of an INSERT could not be told apart"));
   std::vector<p::optional_value> all;
   auto given = m.parameters.values();

@@ -85,6 +85,12 @@ void session_machine::run_simple(step& s) {
   p::query_view query;
   if (cycle_ == cycle_kind::simple) (void)p::decode(frame.substr(p::frame_header_size), query);
   if (cycle_ == cycle_kind::simple && !names_in_place(s, targets_.front(), *plan_, query.text)) return;
+  if (stages(*plan_)) {
+    if (!stage_) {
+      if (auto error = begin_stage(s, *plan_, query.text, nullptr, nullptr)) return refuse_simple(s, *error);
+    }
+    if (!stage_over(s, nullptr, nullptr)) return;
+  }
   leave_to_server(s, targets_.front(), *plan_);
   std::string shown;
   if (cycle_ == cycle_kind::simple && shows_by_text(targets_.front(), *plan_)) {
@@ -102,13 +108,14 @@ void session_machine::run_simple(step& s) {
     braid_.executing = static_cast<std::uint32_t>(targets_.size());
     if (plan_->merge && braid_.active) braid_.merge = std::make_unique<sorted_merge>(merge_request{plan_->merge, {}}, targets_);
   }
-  if (splits_rows()) return send_rows(s, query.text);
+  if (splits_rows()) return send_parts(s, query.text, false);
   if (plan_->copy && targets_.size() > 1) begin_copy(plan_->copy, targets_);
   if (ahead) {
     braid_.speaker = targets_.front();
     braid_.ahead = true;
     if (plan_->effect == session_effect::copy_in) replay_ = std::make_unique<copy_replay>(copy_replay{std::string{frame}});
   }
+  if (stage_) return send_parts(s, query.text, ahead);
   for (const branch_index i : targets_) {
     if (mirrors() && (ahead == echoes(i))) continue;
     branch& b = branches_[i];

@@ -44,12 +44,14 @@ struct query_level {
   // What keeps the answers of several shards from being put one behind the other; the first of each, "" for none.
   std::string aggregate, window;
   bool plain_count = false;  ///< the only aggregates are count(*)
+  bool exact = true;         ///< no aggregate of it depends on the order of the rows
   bool grouped = false, having = false, distinct = false, ordered = false, limited = false;
   bool values = false;  ///< VALUES rows
   bool tablesample = false;
   std::string system_column;
   bool whole_row = false;
   bool row_value = false;  ///< of a table, and so that the row's own type may come out of it
+  std::string by_row;      ///< a call that gives another value each time: random(); "" for none
 };
 
 /// "If `from` is confined to a shard, so is `to`": an equality of two keys that filters rows of `to`.
@@ -77,10 +79,17 @@ struct analysis {
   /// Columns that are named with a schema (schema.table.column), and the table use that each of them means.
   std::vector<std::pair<const sql::expr*, std::size_t>> schema_columns;
   std::vector<std::string> common_names;  ///< names of all WITH entries
+  std::vector<const sql::expr*> moments;  ///< calls that give one value for the whole statement: now(), current_date
+  std::vector<std::string> moment_defaults;  ///< columns of rows to insert that are left to a default of that kind
   function_facts functions;
   bool locking = false, into = false, writes = false;
+  bool locking_below = false;  ///< in a subquery or a part of a set operation
   bool common_tables = false, set_operation = false;
   bool mirrored = false;        ///< writes to a reference table
+  const sql::select_query* insert_source = nullptr;  ///< INSERT ... SELECT into a sharded table: the SELECT
+  bool key_unknown = false;                          ///< INSERT of one row: its key must be evaluated first
+  bool default_differs = false;          ///< a column that is left to its default would get another value on each shard
+  std::size_t key_source_use = nowhere;  ///< the table use whose key it gives the written table's
   bool rows_may_split = false;  ///< INSERT ... VALUES whose rows mean the same in statements of their own
   bool not_understood = false;
   std::string relation_write;  ///< why a relation keeps the statement from being a read, "" if none does

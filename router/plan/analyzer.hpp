@@ -58,7 +58,9 @@ class analyzer {
   // writes.cpp
   void judge_conflict_action(const sql::insert_query& q, std::size_t use);
   void look_at_defaults(const sql::insert_query& q, const table_use& use);
-  [[nodiscard]] bool rows_stand_alone(const sql::insert_query& q, const table_use& use) const;
+  [[nodiscard]] bool rows_stand_alone(const sql::insert_query& q, const table_use& use);
+  [[nodiscard]] std::vector<const column*> left_to_default(const sql::insert_query& q, const table_use& use) const;
+  void set_to_default(const std::string& name, std::size_t use);
   void read_rows(const sql::insert_query& q, std::size_t use);
   [[nodiscard]] std::size_t key_position(const sql::insert_query& q, const table_use& use) const;
 
@@ -72,6 +74,7 @@ class analyzer {
   function_reader functions_;
   std::size_t on_level_ = nowhere;           ///< the level whose ON condition is being read
   const sql::from_item* on_join_ = nullptr;  ///< and the join it belongs to
+  std::size_t with_depth_ = 0;               ///< how many WITH entries the statement being read stands in
   bool row_is_read_ = false;  ///< the column that is being read may be a whole row, and its type does not count
   std::vector<std::string> common_tables_;   ///< names of the WITH entries in scope, innermost last
 };

@@ -33,6 +33,29 @@ bool reads_row(const sql::expr& e) {
   }
 }
 
+/// Aggregates that come to the same in whatever order rows are met; sums of floating point numbers do not.
+constexpr std::array<std::string_view, 9> exact_aggregates{"count", "min",     "max",    "bool_and", "bool_or",
+                                                           "every", "bit_and", "bit_or", "bit_xor"};
+
+bool in_any_order(const analysis& a, std::size_t level, const sql::expr& call) {
+  if (call.name.empty() || call.within_group || call.children.size() > 1) return false;
+  if (std::find(exact_aggregates.begin(), exact_aggregates.end(), call.name.back()) != exact_aggregates.end())
+    return true;
+  if ((call.name.back() != "sum" && call.name.back() != "avg") || call.children.size() != 1 ||
+      call.children[0] == nullptr)
+    return false;
+  const sql::expr& value = *call.children[0];
+  const std::size_t use =
+      value.kind == sql::expr_kind::column && !value.star ? use_of_column(a, {level, nullptr}, value) : nowhere;
+  if (use == nowhere || a.uses[use].table.described == nullptr || !a.uses[use].column_aliases.empty()) return false;
+  const std::vector<column>& columns = a.uses[use].table.described->columns;
+  const auto c =
+      std::find_if(columns.begin(), columns.end(), [&](const column& each) { return each.name == value.name.back(); });
+  if (c == columns.end()) return false;
+  return c->type == type_oid::int2 || c->type == type_oid::int4 || c->type == type_oid::int8 ||
+         c->type == type_oid::numeric;
+}
+
 }  // namespace
 
 void analyzer::read_children(const sql::expr& e, std::size_t level, literal constants) {
@@ -102,7 +125,7 @@ void analyzer::read_expr(const sql::expr& e, std::size_t level, literal constant
       if (e.query != nullptr) read_select(*e.query, level, false);
       return;
     case kind::sql_value:
-      if (!e.name.empty()) functions_.note_sql_value(e.name.back());
+      if (!e.name.empty() && functions_.note_sql_value(e.name.back()) == varies::by_moment) out_.moments.push_back(&e);
       return;
     case kind::indirection:
       if (e.star) out_.levels[level].whole_row = true;
@@ -127,9 +150,11 @@ void analyzer::read_constant(const sql::expr& e, literal constants) {
 }
 
 void analyzer::read_call(const sql::expr& e, std::size_t level) {
-  functions_.note_call(e);
+  const varies when = functions_.note_call(e);
   const function_traits* traits = functions_.traits_of(e.name);
   query_level& here = out_.levels[level];
+  if (when == varies::by_moment) out_.moments.push_back(&e);
+  if (when == varies::by_row && here.by_row.empty()) here.by_row = e.name.back();
   if (e.over || (traits != nullptr && traits->any_window && !traits->any_aggregate)) {
     if (here.window.empty()) here.window = e.name.empty() ? "window" : e.name.back();
   } else if ((traits != nullptr && traits->any_aggregate) || e.star || e.distinct || e.within_group ||
@@ -137,6 +162,7 @@ void analyzer::read_call(const sql::expr& e, std::size_t level) {
     const bool count = e.star && e.filter == nullptr && !e.name.empty() && e.name.back() == "count";
     here.plain_count = count && (here.aggregate.empty() || here.plain_count);
     if (here.aggregate.empty()) here.aggregate = e.name.empty() ? "aggregate" : e.name.back();
+    here.exact = here.exact && in_any_order(out_, level, e);
   }
   read_children(e, level, arguments_may_vary(e.name) ? literal::free : literal::pinned);
 }

@@ -54,7 +54,11 @@ constexpr std::array<std::string_view, 3> session_functions{"set_config", "setse
 constexpr std::array<std::string_view, 4> session_prefixes{"pg_advisory_", "pg_try_advisory_", "lo_", "dblink"};
 
 /// Stable only because of settings, which are the same on every shard of one session.
-constexpr std::array<std::string_view, 47> stable_by_settings{"to_char",
+constexpr std::array<std::string_view, 51> stable_by_settings{"to_char",
+                                                              "json_agg",
+                                                              "jsonb_agg",
+                                                              "json_object_agg",
+                                                              "jsonb_object_agg",
                                                               "to_date",
                                                               "to_timestamp",
                                                               "to_number",
@@ -167,8 +171,30 @@ void function_reader::not_a_read(std::string why) {
   set_once(facts_.write, std::move(why));
 }
 
-void function_reader::note_call(const sql::expr& call) {
-  if (call.name.empty()) return not_a_read("a function without a name");
+void function_reader::differs(std::string what) {
+  set_once(facts_.not_replicable, what);
+  set_once(facts_.differs, std::move(what));
+}
+
+// What may be written over several shards although another call gives another value.
+varies function_reader::how_it_varies(const sql::expr& call, const function_traits* traits) const {
+  if (traits == nullptr || traits->any_aggregate || traits->any_window || traits->any_set_returning) return varies::no;
+  const std::string& name = call.name.back();
+  const bool built_in = call.name.size() == 1 || call.name[call.name.size() - 2] == "pg_catalog";
+  if (listed(transaction_time, name)) {
+    return built_in && traits->pg_catalog_only && call.children.empty() ? varies::by_moment : varies::no;
+  }
+  const bool of_server = identity(name) || reads_catalog(name) || listed(sequence_functions, name) ||
+                         listed(session_functions, name) || has_prefix(session_prefixes, name);
+  return traits->any_volatile && !of_server ? varies::by_row : varies::no;
+}
+
+varies function_reader::note_call(const sql::expr& call) {
+  if (call.name.empty()) {
+    not_a_read("a function without a name");
+    differs("a function without a name");
+    return varies::no;
+  }
   const std::string& name = call.name.back();
   const function_traits* traits = traits_of(call.name);
   const topology& map = *context_.map;
@@ -194,8 +220,12 @@ void function_reader::note_call(const sql::expr& call) {
     set_once(facts_.user_code, quoted(name));
     if (!shard_local(map, call.name)) set_once(facts_.spread_user_code, quoted(name));
   }
-  if (traits == nullptr || traits->any_volatile || (traits->any_stable && !listed(stable_by_settings, name))) {
+  const varies when = how_it_varies(call, traits);
+  // age(x) is reckoned from today.
+  const bool by_settings = listed(stable_by_settings, name) && (name != "age" || call.children.size() > 1);
+  if (traits == nullptr || traits->any_volatile || (traits->any_stable && !by_settings)) {
     set_once(facts_.not_replicable, quoted(name));
+    if (when == varies::no) differs(quoted(name));
   }
   if (identity(name) && !map.treat_as_read.contains(name)) facts_.needs_primary = facts_.transaction_dependent = true;
   if (listed(transaction_time, name)) facts_.transaction_dependent = true;
@@ -213,6 +243,7 @@ void function_reader::note_call(const sql::expr& call) {
   if (name == "setseed") set_once(facts_.pins, "setseed()");
   if (name == "set_config" && !call.children.empty() && call.children[0] != nullptr && call.children[0]->text.starts_with("pgbraid.")) facts_.own_setting = true;
   if (name == "set_config" && !shows_in_settings(call)) set_once(facts_.pins, "set_config() of a custom setting");
+  return when;
 }
 
 void function_reader::note_operator(const sql::qualified_name& symbol) {
@@ -223,11 +254,11 @@ void function_reader::note_operator(const sql::qualified_name& symbol) {
   }
   if (context_.schema->volatile_operators.contains(symbol.back())) {
     not_a_read("operator " + symbol.back() + " is volatile");
-    set_once(facts_.not_replicable, "operator " + symbol.back());
+    differs("operator " + symbol.back());
   }
 }
 
-void function_reader::note_sql_value(std::string_view word) {
+varies function_reader::note_sql_value(std::string_view word) {
   const bool time = word.starts_with("current_time") || word == "current_date" || word.starts_with("localtime");
   if (time) {
     facts_.transaction_dependent = true;
@@ -235,8 +266,9 @@ void function_reader::note_sql_value(std::string_view word) {
   }
   if (word == "current_catalog" || word == "current_schema") {
     facts_.designated = true;
-    set_once(facts_.not_replicable, std::string{word});
+    differs(std::string{word});
   }
+  return time ? varies::by_moment : varies::no;
 }
 
 void function_reader::note_cast(const sql::type_name& type) {
@@ -245,12 +277,12 @@ void function_reader::note_cast(const sql::type_name& type) {
   const bool builtin = type.name.size() > 1 && type.name[type.name.size() - 2] == "pg_catalog";
   if (!builtin && context_.schema->user_casts && context_.schema->user_types.contains(bare)) {
     not_a_read("a cast to type \"" + bare + "\" may call user code");
-    set_once(facts_.not_replicable, "a cast to type \"" + bare + "\"");
+    differs("a cast to type \"" + bare + "\"");
   }
   // regclass and its kin turn names into OIDs, which differ between shards.
   if (bare.starts_with("reg") && bare.size() > 3) {
     facts_.designated = true;
-    set_once(facts_.not_replicable, "a cast to " + bare);
+    differs("a cast to " + bare);
   }
 }
 

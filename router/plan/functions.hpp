@@ -2,6 +2,7 @@
 // it belongs to one server, whether every shard would answer alike.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -15,6 +16,7 @@ struct function_facts {
   std::string user_code;  ///< a function outside pg_catalog that is not written in C, or one the catalog does not know
   std::string spread_user_code;  ///< the same, unless listed shard_local
   std::string not_replicable;    ///< a function that may answer otherwise on another shard
+  std::string differs;           ///< the same, but for those that are anew in each row anyway, and for the time
   std::string session_state;   ///< a function that reads or leaves session state (advisory locks, set_config, currval)
   std::string sequence;        ///< nextval, setval, currval, lastval
   std::string pins;            ///< a function whose effect on the session nothing can show: the backend must be kept
@@ -30,14 +32,21 @@ struct function_facts {
   bool measures_shard = false;  ///< and what it tells may be of that shard's own tables
 };
 
+/// When a call gives another value.
+enum class varies : std::uint8_t {
+  no,        ///< or it is noted in function_facts::differs
+  by_row,    ///< at every call: random(), gen_random_uuid()
+  by_moment  ///< never within a transaction or a statement: now()
+};
+
 /// Notes what calls, operators and casts mean. Cheap to make; refers to the context, which must outlive it.
 class function_reader {
  public:
   function_reader(const plan_context& context, function_facts& facts) : context_(context), facts_(facts) {}
 
-  void note_call(const sql::expr& call);
+  varies note_call(const sql::expr& call);
   void note_operator(const sql::qualified_name& symbol);
-  void note_sql_value(std::string_view word);
+  varies note_sql_value(std::string_view word);
   void note_cast(const sql::type_name& type);
 
   /// The catalog's traits of a function, or nullptr.
@@ -45,6 +54,8 @@ class function_reader {
 
  private:
   void not_a_read(std::string why);
+  void differs(std::string what);
+  [[nodiscard]] varies how_it_varies(const sql::expr& call, const function_traits* traits) const;
 
   const plan_context& context_;
   function_facts& facts_;

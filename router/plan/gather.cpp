@@ -55,6 +55,7 @@ std::string relation_name(const gather_table& table) {
 /// Whether parts of the query may be put into the fragment: one table, one query level, nothing that could come out
 /// otherwise when it is asked twice.
 bool asks_one_table(const gather_query& query, const analysis& a, const gather_set& set) {
+  if (query.statement->select == nullptr) return false;
   const sql::select_query& q = *query.statement->select;
   if (a.levels.size() != 1 || a.uses.size() != 1 || set.tables.size() != 1 || set.sources.size() != 1) return false;
   if (q.from.size() != 1 || q.from.front().kind != sql::from_kind::relation) return false;
@@ -181,6 +182,14 @@ std::optional<std::string> view_entry(const gather_source& source, const gather_
          edited(source.text, source.begin, source.end, std::move(*edits)) + ")";
 }
 
+/// The WITH of a statement that may be answered over gathered rows, or nullptr.
+const sql::with_clause* with_of(const sql::statement& s) {
+  if (s.kind == sql::statement_kind::select && s.select != nullptr) return &s.select->with;
+  if (s.kind == sql::statement_kind::update && s.update != nullptr) return &s.update->with;
+  if (s.kind == sql::statement_kind::delete_ && s.delete_ != nullptr) return &s.delete_->with;
+  return nullptr;
+}
+
 /// Takes the marks out of the text and notes where they stood.
 void place_literals(gather_plan& plan) {
   std::string out;
@@ -228,7 +237,8 @@ void note_parameters(gather_plan& plan) {
 
 std::shared_ptr<const gather_plan> make_gather(const gather_query& query, const analysis& a,
                                                const plan_context& context) {
-  if (query.statement->kind != sql::statement_kind::select || query.statement->select == nullptr) return nullptr;
+  const sql::with_clause* with = with_of(*query.statement);
+  if (with == nullptr) return nullptr;
   const auto set = gather_sources(query, a, context);
   auto out = std::make_shared<gather_plan>();
   if (!set || !choose_combiner(*set, out->combiner)) return nullptr;
@@ -238,7 +248,7 @@ std::shared_ptr<const gather_plan> make_gather(const gather_query& query, const 
   out->parameters = static_cast<std::uint32_t>(a.parameter_uses.size());
   const auto clauses = asks_one_table(query, a, *set) ? clauses_of(query.text, query.begin, query.end) : std::nullopt;
   const std::string_view condition = clauses ? condition_of(query, *clauses, a) : std::string_view{};
-  const bool all_rows = query.statement->select->where != nullptr && condition.empty();
+  const bool all_rows = clauses && query.statement->select->where != nullptr && condition.empty();
   out->fragment_sql = fragment_sql(*set, condition, clauses && !all_rows ? first_rows(query, *clauses, a) : "");
   std::string entries;
   for (std::size_t i = 0; i < set->tables.size(); ++i) {
@@ -259,13 +269,15 @@ std::shared_ptr<const gather_plan> make_gather(const gather_query& query, const 
     entries += ", " + *entry;
   }
   const std::string_view own = query.text.substr(query.begin, query.end - query.begin);
-  const bool has_with = !query.statement->select->with.tables.empty();
+  const bool has_with = !with->tables.empty();
+  edits->insert(edits->end(), query.edits.begin(), query.edits.end());
   edits->push_back({query.begin + with_position(own), 0, has_with ? " " + entries + "," : "WITH " + entries + " "});
   out->combine_sql = edited(query.text, 0, query.text.size(), std::move(*edits));
   out->described_sql = query.literals ? own : query.text;
   out->rows_in_text = query.literals;
   if (query.literals) place_literals(*out);
   note_parameters(*out);
+  if (query.statement->kind != sql::statement_kind::select) return out;
   auto partial = make_partial(query, a, context);
   if (partial == nullptr) return out;
   partial->parameters = out->parameters;

@@ -21,6 +21,12 @@ namespace pgbraid::router {
 
 struct analysis;
 
+/// A piece of a text and what stands in its place.
+struct text_edit {
+  std::size_t at = 0, length = 0;
+  std::string text;
+};
+
 /// One sharded table whose rows are fetched. They travel as one JSON array of objects, a string or null for each
 /// column: json_populate_recordset() hands strings to the column type's own input function, so that every type comes
 /// out as it went in, its modifier and collation included. It would take a string for a JSON value where the type is
@@ -65,10 +71,11 @@ struct gather_plan {
 
 /// A query whose tables are to be gathered, and where it stands.
 struct gather_query {
-  const sql::statement* statement = nullptr;  ///< the SELECT
+  const sql::statement* statement = nullptr;  ///< the SELECT, or the UPDATE or DELETE that reads other tables
   std::string_view text;                      ///< of the whole statement
   std::size_t begin = 0, end = 0;             ///< of the query in it
   bool literals = false;                      ///< fragments are put into the text
+  std::vector<text_edit> edits{};             ///< what else is changed in the text
 };
 
 /// The plan for one query, or nothing where the rows of its tables cannot stand for the tables: system columns,

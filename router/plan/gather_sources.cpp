@@ -60,8 +60,8 @@ void names_in(std::string_view text, mentioned& out) {
   }
 }
 
-bool may_gather(const analysis& a) {
-  if (a.writes || a.locking || a.into || a.not_understood || a.refusal) return false;
+bool may_gather(const analysis& a, bool writes) {
+  if (a.writes != writes || a.locking || a.into || a.not_understood || a.refusal) return false;
   // Code that is not seen may look at the tables themselves; the catalog's functions tell of one shard's.
   if (!a.functions.user_code.empty() || a.functions.measures_shard) return false;
   return std::none_of(a.levels.begin(), a.levels.end(),
@@ -89,12 +89,15 @@ class collector {
 
   bool add(gather_source source) {
     const analysis& a = *source.found;
-    if (!may_gather(a)) return false;
+    // What the statement itself may write has been judged before.
+    const bool changes = source.view == nullptr && source.statement->kind != sql::statement_kind::select;
+    if (!may_gather(a, changes)) return false;
     const bool whole_rows = std::any_of(a.levels.begin(), a.levels.end(), [](const query_level& level) { return level.whole_row; });
     const std::vector<const sql::from_item*> items = items_of(a);
     for (std::size_t i = 0; i < a.uses.size(); ++i) {
       const table_use& use = a.uses[i];
       const sql::from_item* item = items[i];
+      if (use.role != table_role::read) continue;
       // The row of a table keeps the table's own names for its columns, that of a WITH entry does not.
       if (whole_rows && !use.column_aliases.empty()) return false;
       if (use.table.where == placement::spread_view) {

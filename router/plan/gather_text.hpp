@@ -22,12 +22,6 @@ namespace pgbraid::router {
 [[nodiscard]] std::optional<std::string> copy_as_query(const sql::copy_statement& copy, const relation& described,
                                                        std::string_view text);
 
-/// A piece of a text and what stands in its place.
-struct text_edit {
-  std::size_t at = 0, length = 0;
-  std::string text;
-};
-
 /// What must change in a source: names of tables and views that WITH cannot hide, columns that are named with a schema,
 /// and GROUP BY where a primary key lets other columns stand beside it. Nothing where a name cannot be found.
 [[nodiscard]] std::optional<std::vector<text_edit>> edits_of(const gather_source& source, const gather_set& set);

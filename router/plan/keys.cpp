@@ -248,17 +248,20 @@ std::optional<std::vector<key_group>> tie_all(const analysis& a, std::size_t& fr
   return groups;
 }
 
+bool joined_by_key(const analysis& a, std::size_t root) {
+  if (a.uses[root].table.where != placement::sharded) return false;
+  std::vector<bool> reached(a.uses.size());
+  reached[root] = true;
+  spread(a, reached);
+  for (std::size_t i = 0; i < a.uses.size(); ++i) {
+    if (a.uses[i].table.where == placement::sharded && !reached[i]) return false;
+  }
+  return true;
+}
+
 bool joined_by_key(const analysis& a) {
   for (std::size_t root = 0; root < a.uses.size(); ++root) {
-    if (a.uses[root].table.where != placement::sharded) continue;
-    std::vector<bool> reached(a.uses.size());
-    reached[root] = true;
-    spread(a, reached);
-    bool all = true;
-    for (std::size_t i = 0; i < a.uses.size(); ++i) {
-      all = all && (a.uses[i].table.where != placement::sharded || reached[i]);
-    }
-    if (all) return true;
+    if (joined_by_key(a, root)) return true;
   }
   return false;
 }

@@ -34,5 +34,7 @@ void add_merged_columns(const sql::from_item& join, confines which, const plan_c
 
 /// True if one use confines all others: they are joined key = key.
 [[nodiscard]] bool joined_by_key(const analysis& a);
+/// True if `root` confines all other sharded uses, those of subqueries included.
+[[nodiscard]] bool joined_by_key(const analysis& a, std::size_t root);
 
 }  // namespace pgbraid::router

@@ -10,6 +10,7 @@
 #include "router/plan/merge.hpp"
 #include "router/plan/planner.hpp"
 #include "router/plan/refusals.hpp"
+#include "router/plan/staged.hpp"
 #include "router/plan/statements.hpp"
 #include "router/plan/table_marks.hpp"
 #include "router/plan/targets.hpp"
@@ -78,7 +79,51 @@ class statement_planner {
     analyze(s, context_, marks_, a);
     finish(a, concatenate, what, out);
     if (one_shard()) return;
+    if ((a.writes || a.locking) && concatenate && &s == statement_) return stage(s, a, out);
     if (const auto whole = query_of(*statement_, text_)) gather_instead(*whole, a, out);
+  }
+
+  /// A write over several shards of which something must be known first.
+  void stage(const sql::statement& s, const analysis& a, plan& out) {
+    auto* keyed = std::get_if<keyed_target>(&out.where);
+    const auto* fixed = std::get_if<fixed_target>(&out.where);
+    const bool spreads = keyed != nullptr ? keyed->scatter_allowed || keyed->split_allowed
+                                          : std::holds_alternative<to_many>(fixed->target);
+    if (spreads) {
+      if (a.moments.empty() && a.moment_defaults.empty()) return;
+      out.staged = make_staged(s, text_, a, context_) != nullptr;
+      if (out.staged) return;
+      const auto error =
+          refuse_write(a.moments.empty() ? "the time in a column's default" : "the time in this statement");
+      if (keyed == nullptr) {
+        out.where = refusal(error);
+      } else {
+        keyed->scatter_allowed = keyed->split_allowed = false;
+        keyed->several_refusal = error;
+      }
+      return;
+    }
+    if (s.kind != kind::insert && s.kind != kind::update && s.kind != kind::delete_) return;
+    if (keyed == nullptr) {
+      const auto* refused = std::get_if<to_refusal>(&fixed->target);
+      if (refused == nullptr) return;
+      const error_id why = refused->error().id;
+      if (why != error_id::cross_shard_write && (why != error_id::key_not_provable || !a.key_unknown)) return;
+    } else if (keyed->groups.size() == 1 && keyed->groups.front().sources.size() == 1 &&
+               !keyed->groups.front().sources.front().array) {
+      return;
+    }
+    const auto made = make_staged(s, text_, a, context_);
+    if (made == nullptr || (made->rows == nullptr && made->query == nullptr)) return;
+    out.staged = true;
+    std::vector<shard_index> shards = owning_shards(*context_.map);
+    if (keyed != nullptr) {
+      keyed->gather = std::move(shards);
+      return;
+    }
+    out.reason = s.kind == kind::insert ? "its rows are selected first and go to their shards"
+                                        : "all shards, which get the rows that are read (" + out.reason + ")";
+    out.where = shards.size() == 1 ? fixed_target{to_shard{shards.front()}} : fixed_target{to_many{std::move(shards)}};
   }
 
   /// What cannot be put together from the shards' answers is answered over their rows, where that can be done.

@@ -5,7 +5,9 @@
 #include "router/plan/route.hpp"
 #include "router/sql/tokenizer.hpp"
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -33,5 +35,11 @@ struct planned {
 [[nodiscard]] route resolve(const plan& p, const topology& map, std::string_view text,
                             std::span<const sql::constant_position> constants,
                             std::span<const bound_parameter> parameters, const literal_context& literals);
+
+/// The shard of a value of a key that is stored; nothing where it cannot be told beyond doubt. `from` is the value's
+/// own type, 0 for the key's; `modifier` the column's atttypmod.
+[[nodiscard]] std::optional<shard_index> shard_of_value(const topology& map, oid key_type, std::int32_t modifier,
+                                                        oid from, std::string_view text,
+                                                        const literal_context& literals);
 
 }  // namespace pgbraid::router

@@ -55,7 +55,9 @@ void analyzer::read_with(const sql::with_clause& with, std::size_t parent) {
   const auto read_body = [&](const sql::common_table& table) {
     out_.common_tables = true;
     out_.common_names.push_back(table.name);
+    ++with_depth_;
     if (table.query != nullptr) read_statement(*table.query, parent, false);
+    --with_depth_;
   };
   if (with.recursive) {
     for (const sql::common_table& table : with.tables) common_tables_.push_back(table.name);
@@ -72,6 +74,7 @@ void analyzer::read_select(const sql::select_query& q, std::size_t parent, bool 
   const std::size_t outer_tables = common_tables_.size();
   read_with(q.with, parent);
   out_.locking = out_.locking || q.locking;
+  out_.locking_below = out_.locking_below || (q.locking && !(top && q.set_op == sql::set_operation::none));
   out_.into = out_.into || q.into;
   if (q.set_op == sql::set_operation::none) {
     read_core(q, parent, top);
@@ -81,6 +84,8 @@ void analyzer::read_select(const sql::select_query& q, std::size_t parent, bool 
     if (q.right != nullptr) read_select(*q.right, parent, false);
     // ORDER BY and LIMIT of the whole see the result's columns only.
     const std::size_t level = add_level(parent);
+    out_.levels[level].ordered = !q.order_by.empty();
+    out_.levels[level].limited = q.limit != nullptr || q.offset != nullptr;
     read_sort_keys(q.order_by, level);
     read_expr(q.limit, level, literal::pinned);
     read_expr(q.offset, level, literal::pinned);
@@ -164,7 +169,12 @@ void analyzer::read_from_item(const sql::from_item& item, std::size_t level) {
       out_.not_understood = true;
       break;
   }
+  // What FROM calls is called once for the whole statement, and so on each shard anew.
+  std::string by_row = std::exchange(out_.levels[level].by_row, {});
   for (const sql::expr_ptr& e : item.functions) read_expr(e, level, literal::free);
+  if (!out_.levels[level].by_row.empty() && out_.functions.differs.empty())
+    out_.functions.differs = "function \"" + out_.levels[level].by_row + "\" in FROM";
+  out_.levels[level].by_row = std::move(by_row);
 }
 
 void analyzer::read_join(const sql::from_item& item, std::size_t level) {

@@ -291,9 +291,15 @@ error_report problem_of(const key_group& group, const source_result& result) {
   return make_error(error_id::key_not_provable, group.key, group.table);
 }
 
+/// The rows that it reads are gathered, and it is answered over them or, a write, carried out on every shard.
+route over_gathered(const plan& p, const keyed_target& keyed) {
+  if (p.staged) return {to_many{keyed.gather}, p.mode, p.needs_primary};
+  return {to_gather{keyed.gather, 0, p.merge != nullptr}, p.mode, p.needs_primary};
+}
+
 /// An array whose elements are not known: as if it were no condition on the key.
 route not_told_apart(const plan& p, const keyed_target& keyed, const topology& map, const key_group& group) {
-  if (!keyed.gather.empty()) return {to_gather{keyed.gather, 0, p.merge != nullptr}, p.mode, p.needs_primary};
+  if (!keyed.gather.empty()) return over_gathered(p, keyed);
   if (!keyed.scatter_allowed) return refused(p, make_error(error_id::key_not_provable, group.key, group.table));
   std::vector<shard_index> owners = owning_shards(map);
   if (owners.size() == 1) return {to_shard{owners.front()}, p.mode, p.needs_primary};
@@ -313,8 +319,9 @@ route resolve_keyed(const plan& p, const keyed_target& keyed, const topology& ma
       if (result.what == outcome::shard) {
         shards.add(result.shard);
         if (keyed.split_allowed) rows.push_back(result.shard);
-      } else if (result.what == outcome::unknown && !keyed.gather.empty()) {
-        return {to_gather{keyed.gather, 0, p.merge != nullptr}, p.mode, p.needs_primary};
+      } else if (result.what == outcome::unknown && !group.insert_row &&
+                 (keyed.scatter_allowed || !keyed.gather.empty())) {
+        return not_told_apart(p, keyed, map, group);
       } else if (result.what != outcome::null || group.insert_row) {
         return refused(p, problem_of(group, result));
       }
@@ -327,7 +334,7 @@ route resolve_keyed(const plan& p, const keyed_target& keyed, const topology& ma
   if (count == 1) return {to_shard{shards.first()}, p.mode, p.needs_primary};
   if (keyed.scatter_allowed) return {to_many{shards.all()}, p.mode, p.needs_primary};
   if (keyed.split_allowed) return {to_many{shards.all(), std::move(rows), false}, p.mode, p.needs_primary};
-  if (!keyed.gather.empty()) return {to_gather{keyed.gather, 0, p.merge != nullptr}, p.mode, p.needs_primary};
+  if (!keyed.gather.empty()) return over_gathered(p, keyed);
   return refused(p, keyed.several_refusal);
 }
 
@@ -351,6 +358,16 @@ route resolve(const plan& p, const topology& map, std::string_view text,
     return refused(p, time_in_words());
   }
   return out;
+}
+
+std::optional<shard_index> shard_of_value(const topology& map, oid key_type, std::int32_t modifier, oid from,
+                                          std::string_view text, const literal_context& literals) {
+  if (map.buckets.owner.empty() || (from != 0 && !ties_key(key_type, from))) return std::nullopt;
+  if (!literals.utf8 && has_high_byte(text)) return std::nullopt;
+  if (!literals.iso_ymd && date_or_time(key_type)) return std::nullopt;
+  const auto hash = partition_hash_text(key_type, modifier, from, text, literals.time_zone);
+  if (!hash) return std::nullopt;
+  return map.buckets.shard_of(bucket_of(*hash, static_cast<std::uint32_t>(map.buckets.owner.size())));
 }
 
 }  // namespace pgbraid::router

@@ -167,6 +167,7 @@ struct plan {
   std::string inner_text;                  ///< prepare: the prepared statement's own text
   std::uint32_t statement_count = 1;       ///< statements in the text
   std::vector<std::string> reads, writes;  ///< tables, "schema.name"
+  bool staged = false;                     ///< over several shards something must be known first: see staged.hpp
   // What consistency among all sessions goes by: table_mark() of the tables whose rows it may see, respectively change.
   std::vector<std::uint32_t> read_marks, write_marks;
   bool reads_more = true, writes_more = true;  ///< and those of others, which nobody knows

@@ -9,10 +9,6 @@
 namespace pgbraid::router {
 namespace {
 
-struct extent {
-  std::size_t begin = 0, end = 0;
-};
-
 std::size_t past_blanks(std::string_view text, std::size_t at) {
   while (at < text.size()) {
     const std::size_t past = is_blank(text[at]) ? at + 1 : skip_comment(text, at);
@@ -35,35 +31,6 @@ std::size_t past_group(std::string_view text, std::size_t at) {
     ++i;
   }
   return text.size();
-}
-
-/// The rows behind the VALUES that stands outside parentheses, each with its own.
-std::vector<extent> rows_of(std::string_view text) {
-  std::vector<extent> rows;
-  for (std::size_t i = 0; i < text.size();) {
-    if (const std::size_t past = skip_quoted(text, i); past != i) {
-      i = past;
-    } else if (text[i] == '(') {
-      i = past_group(text, i);
-    } else if (is_word_start(text[i])) {
-      const std::size_t end = end_of_word(text, i);
-      std::size_t at = past_blanks(text, end);
-      if (lower_word(text.substr(i, end - i)) == "values" && at < text.size() && text[at] == '(') {
-        while (at < text.size() && text[at] == '(') {
-          const std::size_t close = past_group(text, at);
-          rows.push_back({at, close});
-          at = past_blanks(text, close);
-          if (at >= text.size() || text[at] != ',') return rows;
-          at = past_blanks(text, at + 1);
-        }
-        return rows;
-      }
-      i = end;
-    } else {
-      ++i;
-    }
-  }
-  return rows;
 }
 
 /// Appends `text` with its parameters numbered by their place in `parameters`, where new ones are added.
@@ -90,8 +57,47 @@ void append_renumbered(insert_part& out, std::string_view text) {
 
 }  // namespace
 
+std::size_t values_keyword(std::string_view text) {
+  for (std::size_t i = 0; i < text.size();) {
+    if (const std::size_t past = skip_quoted(text, i); past != i) {
+      i = past;
+    } else if (text[i] == '(') {
+      i = past_group(text, i);
+    } else if (is_word_start(text[i])) {
+      const std::size_t end = end_of_word(text, i);
+      const std::size_t at = past_blanks(text, end);
+      if (lower_word(text.substr(i, end - i)) == "values" && at < text.size() && text[at] == '(') return i;
+      i = end;
+    } else {
+      ++i;
+    }
+  }
+  return std::string_view::npos;
+}
+
+std::vector<row_extent> rows_of(std::string_view text) {
+  std::vector<row_extent> rows;
+  const std::size_t keyword = values_keyword(text);
+  if (keyword == std::string_view::npos) return rows;
+  std::size_t at = past_blanks(text, end_of_word(text, keyword));
+  while (at < text.size() && text[at] == '(') {
+    const std::size_t close = past_group(text, at);
+    rows.push_back({at, close});
+    at = past_blanks(text, close);
+    if (at >= text.size() || text[at] != ',') break;
+    at = past_blanks(text, at + 1);
+  }
+  return rows;
+}
+
+insert_part renumbered(std::string_view text) {
+  insert_part out;
+  append_renumbered(out, text);
+  return out;
+}
+
 insert_part part_of_insert(std::string_view text, std::span<const shard_index> rows, shard_index shard) {
-  const std::vector<extent> found = rows_of(text);
+  const std::vector<row_extent> found = rows_of(text);
   insert_part out;
   if (found.size() != rows.size() || found.empty()) return out;
   append_renumbered(out, text.substr(0, found.front().begin));

@@ -26,7 +26,8 @@ spread spread_of(const analysis& a, const sql::from_item& item) {
   switch (item.kind) {
     case sql::from_kind::relation: {
       const auto use = a.use_of.find(&item);
-      if (use == a.use_of.end()) return spread::neither;
+      // A WITH entry beside a write reads what stands everywhere: judge_scatter() has looked.
+      if (use == a.use_of.end()) return a.writes && a.common_tables ? spread::replicated : spread::neither;
       return a.uses[use->second].table.where == placement::sharded ? spread::partitioned : spread::replicated;
     }
     case sql::from_kind::subquery:
@@ -86,13 +87,47 @@ std::optional<std::string> problem_below(const query_level& level) {
   return problem_of_rows(level);
 }
 
-/// One UPDATE or DELETE of a sharded table, each row on its own shard, where a transaction may write to several.
+/// Nested levels of a write: what they read of sharded tables is on the shard of the row that is written.
+bool reads_own_shard(const analysis& a, std::size_t level) {
+  return std::any_of(a.uses.begin(), a.uses.end(),
+                     [&](const table_use& use) { return use.level == level && use.table.where == placement::sharded; });
+}
+
+/// As problem_below(), where aggregates over copies of the same rows come to the same.
+std::optional<std::string> problem_below_write(const query_level& level) {
+  if (level.query == nullptr && level.limited) return "LIMIT or OFFSET in a subquery over several shards";
+  if (!level.exact || level.limited || !level.window.empty()) return problem_below(level);
+  if (level.query != nullptr && !level.query->distinct_on.empty())
+    return "DISTINCT ON in a subquery over several shards";
+  if (level.tablesample || !level.system_column.empty() || level.whole_row) return problem_below(level);
+  return std::nullopt;
+}
+
+}  // namespace
+
+bool chooses_none(const query_level& level) {
+  const bool some = level.limited || !level.window.empty() || !level.by_row.empty();
+  return !some && (level.query == nullptr || level.query->distinct_on.empty());
+}
+
+std::optional<std::string> problem_of_nested(const analysis& a, std::size_t level) {
+  return reads_own_shard(a, level) ? problem_of_rows(a.levels[level]) : problem_below_write(a.levels[level]);
+}
+
+bool keeps_partition(const analysis& a, const std::vector<sql::from_item>& from) {
+  spread all = spread::replicated;
+  for (const sql::from_item& item : from) all = beside(all, spread_of(a, item));
+  return all == spread::partitioned;
+}
+
 bool writes_spread(const analysis& a, const plan_context& context) {
   if (!context.schema->single_writer.empty()) return false;
   const auto written = [](const table_use& use) { return use.role == table_role::update || use.role == table_role::delete_; };
   const auto other = [&](const table_use& use) { return use.role != table_role::read && !written(use); };
   return std::count_if(a.uses.begin(), a.uses.end(), written) == 1 && std::none_of(a.uses.begin(), a.uses.end(), other);
 }
+
+namespace {
 
 std::optional<scatter_problem> judge(const analysis& a, const plan_context& context, bool rows_only) {
   const auto first = std::find_if(a.uses.begin(), a.uses.end(),
@@ -101,25 +136,41 @@ std::optional<scatter_problem> judge(const analysis& a, const plan_context& cont
   const auto problem = [&](std::string reason) { return scatter_problem{std::move(reason), hint}; };
 
   if (a.writes && !writes_spread(a, context)) return problem("a write");
-  if (a.locking) return problem("row locks (FOR UPDATE, FOR SHARE) on several shards");
-  if (a.common_tables) return problem("WITH over several shards");
-  if (a.set_operation) return problem("UNION, INTERSECT or EXCEPT over several shards");
+  if (a.locking && (a.writes || a.locking_below || !context.schema->single_writer.empty())) {
+    return problem("row locks (FOR UPDATE, FOR SHARE) on several shards");
+  }
+  // What a write reads beside its own table may have any shape, if it is the same everywhere.
+  const bool write_on_top = std::any_of(a.levels.begin(), a.levels.end(),
+                                        [](const query_level& level) { return level.top && level.target != nowhere; });
+  if (a.common_tables && !write_on_top) return problem("WITH over several shards");
+  if (a.set_operation && !write_on_top) return problem("UNION, INTERSECT or EXCEPT over several shards");
   const auto top = std::find_if(a.levels.begin(), a.levels.end(), [](const query_level& level) { return level.top; });
   if (top == a.levels.end()) return problem("this kind of statement");
   const auto top_index = static_cast<std::size_t>(top - a.levels.begin());
+  // A subquery of a write may read what stands on the shard of the row that is written, in any shape.
+  const bool own_shard = a.writes && top->target != nowhere && joined_by_key(a, top->target);
   for (const table_use& use : a.uses) {
-    if (use.table.where == placement::sharded && use.level != top_index) {
+    if (use.table.where == placement::sharded && use.level != top_index && !own_shard) {
       return problem("a subquery that reads sharded table \"" + use.table.full_name + "\" on all shards");
     }
   }
   for (std::size_t i = 0; i < a.levels.size(); ++i) {
-    const bool is_top = i == top_index;
-    auto reason = !is_top ? problem_below(a.levels[i]) : rows_only ? problem_of_rows(a.levels[i]) : problem_of_level(a.levels[i]);
+    const query_level& level = a.levels[i];
+    std::optional<std::string> reason;
+    if (i == top_index) {
+      reason = rows_only ? problem_of_rows(level) : problem_of_level(level);
+    } else if (own_shard && reads_own_shard(a, i)) {
+      reason = problem_of_rows(level);
+    } else {
+      reason = a.writes ? problem_below_write(level) : problem_below(level);
+    }
     if (reason) return problem(std::move(*reason));
+    // In the rows that are written it is another value anyway.
+    if ((a.writes || a.locking) && i != top_index && !level.by_row.empty())
+      return problem("function \"" + level.by_row + "\" may give another value on each shard");
   }
-  if (!a.functions.not_replicable.empty()) {
-    return problem(a.functions.not_replicable + " may give another value on each shard");
-  }
+  const std::string& varying = a.writes || a.locking ? a.functions.differs : a.functions.not_replicable;
+  if (!varying.empty()) return problem(varying + " may give another value on each shard");
   if (!joined_by_key(a)) {
     return scatter_problem{"a join of sharded tables that is not on their sharding keys",
                            "Join the tables on key = key, or tie each of them to one value of its key."};
@@ -163,8 +214,9 @@ std::optional<protocol::error_report> judge_mirror(const analysis& a, bool by_it
   }
   if (a.common_tables || a.set_operation || a.locking) return refuse("Only plain statements are known to do the same on every shard.");
   if (!a.functions.user_code.empty()) return refuse("It calls a function of your own.");
-  if (!a.functions.not_replicable.empty()) return refuse(a.functions.not_replicable + " may give another value on each shard.");
+  if (!a.functions.differs.empty()) return refuse(a.functions.differs + " may give another value on each shard.");
   for (const query_level& level : a.levels) {
+    if (!level.by_row.empty()) return refuse("Function \"" + level.by_row + "\" may give another value on each shard.");
     if (level.target != nowhere) continue;
     if (const auto why = problem_below(level)) return refuse(*why + ".");
     if (level.distinct || level.ordered) return refuse("The order of its rows may differ.");

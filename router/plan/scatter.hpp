@@ -25,4 +25,17 @@ struct scatter_problem {
 /// Why a write to a reference table would not come to the same on every shard; nothing if it does.
 [[nodiscard]] std::optional<protocol::error_report> judge_mirror(const analysis& a, bool by_itself);
 
+/// True for one UPDATE or DELETE whose rows may be on several shards, where a transaction may write to several.
+[[nodiscard]] bool writes_spread(const analysis& a, const plan_context& context);
+
+/// The rows that a query level gives are all there are: nothing in it chooses some of them, in an order that may
+/// differ.
+[[nodiscard]] bool chooses_none(const query_level& level);
+
+/// Why a query level inside a write may not come to the same on every shard; nothing if it does.
+[[nodiscard]] std::optional<std::string> problem_of_nested(const analysis& a, std::size_t level);
+
+/// True if what a FROM list gives is partitioned: each of its rows comes from exactly one shard.
+[[nodiscard]] bool keeps_partition(const analysis& a, const std::vector<sql::from_item>& from);
+
 }  // namespace pgbraid::router

@@ -5,6 +5,7 @@
 #include <optional>
 #include <set>
 
+#include "router/plan/insert_select.hpp"
 #include "router/plan/keys.hpp"
 #include "router/plan/refusals.hpp"
 #include "router/plan/scatter.hpp"
@@ -150,6 +151,13 @@ chosen_target choose_target(const analysis& a, const plan_context& context, bool
   const bool any_table = !a.uses.empty();
   if (auto error = judge_functions(a, context, any_table)) return refused(std::move(*error));
 
+  if (a.key_unknown) {
+    const auto written = std::find_if(a.uses.begin(), a.uses.end(), [](const table_use& use) {
+      return use.role == table_role::insert && use.key != nullptr;
+    });
+    if (written != a.uses.end())
+      return refused(make_error(error_id::key_not_provable, written->key->name, written->table.full_name));
+  }
   if (a.mirrored) {
     if (auto error = judge_mirror(a, concatenate)) return refused(std::move(*error));
     return {fixed_target{mirror_target(*context.map)}, "a write to a reference table: done on every shard alike"};
@@ -170,7 +178,8 @@ chosen_target choose_target(const analysis& a, const plan_context& context, bool
 
   std::size_t free_use = nowhere;
   auto groups = tie_all(a, free_use);
-  const std::optional<scatter_problem> problem = judge_scatter(a, context);
+  const std::optional<scatter_problem> problem =
+      a.insert_source != nullptr ? judge_insert_select(a, context) : judge_scatter(a, context);
   if (groups) {
     keyed_target keyed;
     keyed.scatter_allowed = concatenate && groups->size() == 1 && !problem;
@@ -182,7 +191,7 @@ chosen_target choose_target(const analysis& a, const plan_context& context, bool
     return {std::move(keyed), std::move(reason)};
   }
   const table_use& use = a.uses[free_use];
-  const bool spreads = a.writes && concatenate && !problem;
+  const bool spreads = (a.writes || a.locking) && concatenate && !problem;
   if (a.writes && concatenate && problem && context.schema->single_writer.empty() && problem->reason != "a write") {
     return refused(protocol::with_hint(refuse_write(problem->reason), problem->hint));
   }

@@ -2,6 +2,8 @@
 #include <algorithm>
 
 #include "router/plan/analyzer.hpp"
+#include "router/plan/insert_select.hpp"
+#include "router/plan/moments.hpp"
 #include "router/plan/refusals.hpp"
 
 namespace pgbraid::router {
@@ -55,16 +57,16 @@ void analyzer::read_rows(const sql::insert_query& q, std::size_t index) {
   const std::string& table = use.table.full_name;
   const std::string& key = use.key->name;
   const auto not_provable = [&] { out_.refuse(make_error(error_id::key_not_provable, key, table)); };
-  const auto missing = [&] { out_.refuse(make_error(error_id::missing_key, key, table)); };
+  // Without a default it would be NULL, and a row without a key belongs to no shard.
+  const auto missing = [&] {
+    out_.refuse(make_error(use.key->has_default ? error_id::missing_key : error_id::null_key, key, table));
+  };
   if (q.source == nullptr) return missing();
   const sql::select_query& source = *q.source;
   // With ORDER BY, LIMIT or WITH the rows are a query: its columns get types of their own before they are stored.
   const bool rows = !source.values.empty() && source.set_op == sql::set_operation::none && source.limit == nullptr &&
                     source.offset == nullptr && source.order_by.empty() && source.with.tables.empty();
-  if (!rows) {
-    return out_.refuse(protocol::with_hint(refuse_write("INSERT ... SELECT into a sharded table"),
-                                           "Select the rows first and insert them with VALUES, tied to their keys."));
-  }
+  if (!rows) return tie_to_source(q, index, context_, marks_, out_);
   const std::size_t position = key_position(q, use);
   if (position == nowhere) return missing();
   // OVERRIDING USER VALUE stores another value than the one that stands there.
@@ -75,6 +77,11 @@ void analyzer::read_rows(const sql::insert_query& q, std::size_t index) {
     const sql::expr& value = *row[position];
     if (value.kind == sql::expr_kind::default_) return missing();
     auto found = read_key_value(value, use.key->type, *context_.schema, marks_);
+    // A row by itself may be evaluated first.
+    if (!found && source.values.size() == 1) {
+      out_.key_unknown = true;
+      return;
+    }
     if (!found) return not_provable();
     if (found->null) return out_.refuse(make_error(error_id::null_key, key, table));
     if (found->from == key_source::origin::parameter) {
@@ -110,47 +117,72 @@ void analyzer::read_insert(const sql::insert_query& q, std::size_t parent) {
   read_targets(q.returning, level);
   common_tables_.resize(outer_tables);
   if (out_.mirrored) look_at_defaults(q, out_.uses[use]);
-  out_.rows_may_split = parent == nowhere && rows_stand_alone(q, out_.uses[use]);
+  out_.rows_may_split = several() && parent == nowhere && with_depth_ == 0 && out_.uses[use].key != nullptr &&
+                        rows_stand_alone(q, out_.uses[use]);
 }
 
-// A default that is not a constant would give each shard another value.
+// A default that is not a constant would give each shard another value, but for the time, which is evaluated once.
 void analyzer::look_at_defaults(const sql::insert_query& q, const table_use& use) {
   if (use.table.described == nullptr) return;
-  const auto vary = [&](const std::string& what) {
-    if (out_.functions.not_replicable.empty()) out_.functions.not_replicable = what;
-  };
+  const bool rows = q.source != nullptr && !q.source->values.empty();
+  for (const column* c : left_to_default(q, use)) {
+    const default_facts facts = facts_of_default(*c, context_);
+    if (!facts.by_row && !facts.differs && (rows || !facts.by_moment)) {
+      if (facts.by_moment) out_.moment_defaults.push_back(c->name);
+    } else if (out_.functions.differs.empty()) {
+      out_.functions.differs = "the default of column \"" + c->name + "\"";
+    }
+  }
+}
+
+// Columns whose default is no constant and is used in some row.
+std::vector<const column*> analyzer::left_to_default(const sql::insert_query& q, const table_use& use) const {
   bool defaults = q.source == nullptr;
   if (q.source != nullptr) {
     for (const std::vector<sql::expr_ptr>& row : q.source->values) {
       for (const sql::expr_ptr& value : row) defaults = defaults || (value != nullptr && value->kind == sql::expr_kind::default_);
     }
   }
+  std::vector<const column*> out;
   std::size_t position = 0;
-  const std::size_t given_without_names = q.source == nullptr || q.source->values.empty() ? 0 : q.source->values.front().size();
+  std::size_t given_without_names = 0;
+  if (q.source != nullptr)
+    given_without_names = q.source->values.empty() ? q.source->targets.size() : q.source->values.front().size();
+  const auto star = [](const sql::target& t) {
+    return t.value != nullptr && t.value->kind == sql::expr_kind::column && t.value->star;
+  };
+  if (q.source != nullptr && std::any_of(q.source->targets.begin(), q.source->targets.end(), star))
+    given_without_names = columns_behind_stars(*q.source, out_);
   for (const column& c : use.table.described->columns) {
     const bool given = q.columns.empty() ? position < given_without_names
                                          : std::any_of(q.columns.begin(), q.columns.end(), [&](const sql::target& t) { return t.name == c.name; });
     ++position;
-    if (c.default_varies && (!given || defaults)) vary("the default of column \"" + c.name + "\"");
+    if ((c.default_varies || c.default_of_moment) && (!given || defaults)) out.push_back(&c);
   }
+  return out;
 }
 
 // A row of its own statement is what it was among others: nothing that is one value for the whole statement, and with
-// RETURNING each row gives one, so that they can be put back in order.
-bool analyzer::rows_stand_alone(const sql::insert_query& q, const table_use& use) const {
-  if (out_.uses.size() != 1 || out_.common_tables || use.table.described == nullptr || q.source == nullptr) return false;
-  if (!out_.functions.not_replicable.empty()) return false;
-  if (q.on_conflict && !q.returning.empty() && (!q.on_conflict_update || !q.conflict_exprs.empty())) return false;
-  bool defaults = false;
-  for (const std::vector<sql::expr_ptr>& row : q.source->values) {
-    for (const sql::expr_ptr& value : row) defaults = defaults || (value != nullptr && value->kind == sql::expr_kind::default_);
+// RETURNING each row gives one, so that they can be put back in order. Notes the defaults that are one value.
+bool analyzer::rows_stand_alone(const sql::insert_query& q, const table_use& use) {
+  if (use.table.described == nullptr || q.source == nullptr) return false;
+  bool alone =
+      !q.source->values.empty() && out_.uses.size() == 1 && !out_.common_tables && out_.functions.differs.empty();
+  for (const query_level& level : out_.levels) {
+    const bool own = level.query == q.source.get() || level.target != nowhere;
+    alone = alone && (own || level.by_row.empty());
   }
-  for (const column& c : use.table.described->columns) {
-    if (!c.default_of_moment) continue;
-    const bool given = std::any_of(q.columns.begin(), q.columns.end(), [&](const sql::target& t) { return t.name == c.name; });
-    if (!given || defaults) return false;
+  for (const column* c : left_to_default(q, use)) {
+    if (!c->default_of_moment) continue;
+    const default_facts facts = facts_of_default(*c, context_);
+    if (facts.differs || (facts.by_row && facts.by_moment)) {
+      out_.default_differs = true;
+      alone = false;
+    } else if (facts.by_moment) {
+      out_.moment_defaults.push_back(c->name);
+    }
   }
-  return true;
+  return alone;
 }
 
 void analyzer::read_update(const sql::update_query& q, std::size_t parent) {
@@ -159,7 +191,7 @@ void analyzer::read_update(const sql::update_query& q, std::size_t parent) {
   const std::size_t level = add_level(parent);
   const std::size_t use = add_use(q.table, q.alias, level, table_role::update);
   out_.levels[level].target = use;
-  out_.levels[level].top = parent == nowhere;
+  out_.levels[level].top = parent == nowhere && with_depth_ == 0;
   out_.levels[level].from = &q.from;
   judge_write(use);
   read_from(q.from, level);
@@ -168,14 +200,28 @@ void analyzer::read_update(const sql::update_query& q, std::size_t parent) {
     if (several() && key != nullptr && set.name == key->name) {
       out_.refuse(make_error(error_id::key_change, set.name, out_.uses[use].table.full_name));
     }
-    if (set.value != nullptr && set.value->kind == sql::expr_kind::default_ && out_.functions.not_replicable.empty()) {
-      out_.functions.not_replicable = "DEFAULT";
-    }
+    if (set.value != nullptr && set.value->kind == sql::expr_kind::default_) set_to_default(set.name, use);
     read_expr(set.value, level, literal::free);
   }
   read_where(q.where, level);
   read_targets(q.returning, level);
   common_tables_.resize(outer_tables);
+}
+
+void analyzer::set_to_default(const std::string& name, std::size_t use) {
+  const relation* described = out_.uses[use].table.described;
+  query_level& level = out_.levels[out_.uses[use].level];
+  const auto differs = [&] {
+    if (out_.functions.differs.empty()) out_.functions.differs = "the default of column \"" + name + "\"";
+  };
+  if (described == nullptr) return differs();
+  const auto found = std::find_if(described->columns.begin(), described->columns.end(),
+                                  [&](const column& c) { return c.name == name; });
+  if (found == described->columns.end() || !found->default_varies) return;
+  const default_facts facts = facts_of_default(*found, context_);
+  if (facts.differs || (facts.by_moment && facts.by_row)) return differs();
+  if (facts.by_moment) out_.moment_defaults.push_back(name);
+  if (facts.by_row && level.by_row.empty()) level.by_row = "DEFAULT";
 }
 
 void analyzer::read_delete(const sql::delete_query& q, std::size_t parent) {
@@ -184,7 +230,7 @@ void analyzer::read_delete(const sql::delete_query& q, std::size_t parent) {
   const std::size_t level = add_level(parent);
   const std::size_t use = add_use(q.table, q.alias, level, table_role::delete_);
   out_.levels[level].target = use;
-  out_.levels[level].top = parent == nowhere;
+  out_.levels[level].top = parent == nowhere && with_depth_ == 0;
   out_.levels[level].from = &q.using_;
   judge_write(use);
   read_from(q.using_, level);

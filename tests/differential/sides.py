@@ -3,6 +3,7 @@
 import struct
 
 from cluster import bucket_sql
+from statements import Statement
 from wire import bind, describe_portal, errors, execute, parse, query, rows, sync, tags
 
 REFUSALS = {"0A000", "54001"}
@@ -23,7 +24,7 @@ def shape(body):
 
 def ask(client, statement):
     """What a client sees: (SQLSTATE or None, columns, rows, tags)."""
-    if statement.values:
+    if statement.values or statement.extended:
         client.send(parse(statement.sql, types=[20] * len(statement.values)), bind(statement.values), describe_portal(), execute(), sync())
     else:
         client.send(query(statement.sql))
@@ -56,16 +57,21 @@ def compare(statement, one, many):
     return True if one[3] == many[3] else f"tags {one[3]} and {many[3]}"
 
 
-def both(two_sides, statement):
-    answers = []
+def both(two_sides, statement, state=()):
+    """The verdict on one statement, and on what queries of `state` say of the tables that it leaves."""
+    answers, tables = [], []
     for client in two_sides:
         if statement.writes:
             client.query("BEGIN")
         answers.append(ask(client, statement))
         if statement.writes:
+            tables.append([ask(client, Statement(sql))[2] for sql in state] if answers[-1][0] is None else None)
             client.query("ROLLBACK")
         assert client.status == "I"
-    return compare(statement, *answers)
+    verdict = compare(statement, *answers)
+    if verdict is True and statement.writes and tables[0] != tables[1]:
+        return f"tables {tables}"
+    return verdict
 
 
 def load(whole, parts, sql, keys):

@@ -17,6 +17,7 @@ class Statement:
     ordered: bool = False     # the order of the rows is part of the answer
     count_only: bool = False  # which rows come is left open by SQL: only their number is compared
     writes: bool = False
+    extended: bool = False    # by the extended protocol, even without values
 
 
 class Generator:
@@ -88,7 +89,7 @@ class Generator:
         if pick < 0.3:
             return Statement(f"{sql} LIMIT {self.random.randint(0, 4)}", count_only=True)
         if pick < 0.33:
-            return Statement(f"{sql} FOR UPDATE", writes=True)
+            return Statement(f"{sql} FOR {self.random.choice(['UPDATE', 'NO KEY UPDATE', 'SHARE', f'UPDATE OF {table} SKIP LOCKED'])}", writes=True)
         return Statement(sql)
 
     def join(self):
@@ -162,13 +163,43 @@ class Generator:
         key = self.random.choice([self.random.randint(5000, 9000)] * 5 + [self.key()])
         other = self.random.randint(5000, 9000)
         returning = self.random.choice(["", " RETURNING id, name", " RETURNING *"])
+        if self.random.random() < 0.15:
+            value = self.random.choice(["c.id", "c.id", "c.id + 1", f"{self.literal(self.key())}"])
+            return Statement(f"INSERT INTO orders (customer_id, amount, note) SELECT {value}, c.balance, {self.random.choice(['NULL', 'c.name', repr('n')])} "
+                             f"FROM customers c WHERE {self.condition('c.id', 'c.')} RETURNING customer_id, amount, note, created", writes=True)
         return Statement(self.random.choice([
             f"INSERT INTO customers (id, name) VALUES ({self.literal(key)}, 'new')", f"INSERT INTO customers VALUES ({key}, 'new', 'DE')",
             f"INSERT INTO customers (name, id) VALUES ('a', {key}), ('b', {other})", "INSERT INTO customers (name) VALUES ('none')",
             "INSERT INTO customers (id, name) VALUES (NULL, 'x')", f"INSERT INTO customers (id, name) SELECT {key}, 'x'",
             f"INSERT INTO customers (id, name, country) VALUES ({key}, 'x', 'ZZ')",
             f"INSERT INTO customers (id, name) VALUES ({key}, 'x') ON CONFLICT (id) DO UPDATE SET name = 'again'",
-            f"INSERT INTO customers (id, name) VALUES ({key}, 'x') ON CONFLICT DO NOTHING"]) + returning, writes=True)
+            f"INSERT INTO customers (id, name) VALUES ({key}, 'x') ON CONFLICT DO NOTHING",
+            f"INSERT INTO customers (id, name, created) VALUES ({key}, 'a', now()), ({other}, 'b', {self.moment()}), ({other + 1}, 'c', '2024-01-01')",
+            f"INSERT INTO customers (id, name) VALUES ({key}, 'a'), ({other}, 'b'), ({self.random.randint(1, 1000)}, 'c') ON CONFLICT (id) DO NOTHING",
+            f"INSERT INTO customers (id, name) VALUES ({key}, 'a'), ({other}, 'b'), ({self.random.randint(1, 1000)}, 'c')"
+            " ON CONFLICT (id) DO UPDATE SET name = excluded.name || customers.name",
+            f"INSERT INTO customers (id, name) VALUES ((SELECT max(id) + {key} FROM customers), 'x')",
+            f"INSERT INTO customers (id, name, balance) VALUES ({key}, 'x', (SELECT sum(amount) FROM orders WHERE {self.condition('customer_id')}))",
+            f"INSERT INTO customers (id, name, country) SELECT {self.random.choice(['id + 5000', 'id * 2 + 1001', '10000 - id', 'id'])}, name, country FROM customers "
+            f"WHERE {self.condition('id')}{self.random.choice(['', ' ORDER BY id LIMIT 3', ' ON CONFLICT DO NOTHING'])}",
+            f"INSERT INTO customers (id, name) SELECT customer_id + 5000, min(note) FROM orders WHERE {self.condition('customer_id')} GROUP BY customer_id HAVING min(note) IS NOT NULL"]) + returning, writes=True)
+
+    def moment(self):
+        return self.random.choice(["now()", "CURRENT_TIMESTAMP", "current_date", "now() - INTERVAL '1 day'", "transaction_timestamp()", "localtimestamp", "statement_timestamp()"])
+
+    def subquery(self):
+        """A condition on rows of customers that reads other tables."""
+        inner = self.condition("customer_id")
+        return self.random.choice([
+            f"id IN (SELECT customer_id FROM orders WHERE {inner})", f"id NOT IN (SELECT customer_id FROM orders WHERE {inner})",
+            f"EXISTS (SELECT FROM orders o WHERE o.customer_id = customers.id AND o.amount > 300)",
+            f"NOT EXISTS (SELECT FROM orders o WHERE o.customer_id = customers.id AND o.note IS NULL)",
+            f"balance > (SELECT avg(amount) FROM orders WHERE {inner})", "(SELECT count(*) FROM orders o WHERE o.customer_id = customers.id) = 2",
+            "id = (SELECT max(customer_id) FROM orders)", f"country IN (SELECT code FROM countries WHERE name < 'M')",
+            f"id IN (WITH x AS (SELECT customer_id AS id FROM orders WHERE {inner}) SELECT id + 1 FROM x)",
+            f"created < {self.moment()} - INTERVAL '1 year'",
+            f"id IN (SELECT customer_id FROM orders WHERE {inner} ORDER BY amount DESC, id LIMIT {self.random.randint(0, 5)})",
+            "id = ANY (SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY country ORDER BY id) AS n FROM customers) q WHERE n < 3)"])
 
     def update(self):
         where = self.condition("id")
@@ -176,7 +207,14 @@ class Generator:
                                                              "balance = (SELECT sum(amount) FROM orders o WHERE o.customer_id = customers.id)"])
         return Statement(self.random.choice([
             f"UPDATE customers SET {what} WHERE {where}", f"UPDATE customers SET {what} WHERE id = {self.key()} RETURNING id, name, balance",
-            f"UPDATE orders o SET note = c.name FROM customers c WHERE c.id = o.customer_id AND c.id = {self.key()}"]), writes=True)
+            f"UPDATE orders o SET note = c.name FROM customers c WHERE c.id = o.customer_id AND c.id = {self.key()}",
+            f"UPDATE customers SET name = 'read', created = {self.moment()} WHERE {self.subquery()} RETURNING id, name",
+            f"UPDATE customers SET balance = (SELECT sum(o.amount) FROM orders o WHERE o.customer_id = customers.id) WHERE {self.subquery()} RETURNING id, balance",
+            f"UPDATE customers SET balance = balance + (SELECT max(amount) FROM orders WHERE {self.condition('customer_id')}) WHERE {where} RETURNING id, balance",
+            f"UPDATE customers SET name = o.name FROM customers o WHERE o.id = customers.id + 1 AND ({self.condition('o.id', 'o.')}) RETURNING customers.id, customers.name",
+            f"UPDATE customers SET name = q.n::text FROM (SELECT customer_id, count(*) AS n FROM orders GROUP BY customer_id) q WHERE q.customer_id = customers.id RETURNING id, customers.name",
+            f"WITH big AS (SELECT customer_id FROM orders WHERE amount > 400) UPDATE customers SET name = 'big' FROM (SELECT DISTINCT customer_id FROM big) b WHERE id = b.customer_id RETURNING id",
+            f"UPDATE customers SET balance = random() * 0 WHERE {where}"]), writes=True)
 
     def delete(self):
         return Statement(self.random.choice([
@@ -184,7 +222,12 @@ class Generator:
             f"DELETE FROM orders WHERE customer_id = {self.key()} RETURNING amount",
             f"WITH gone AS (DELETE FROM orders WHERE customer_id = {self.key()} RETURNING *) SELECT count(*), sum(amount) FROM gone",
             f"DELETE FROM customers WHERE id = {self.key()}",
-            f"DELETE FROM orders o USING customers c WHERE o.customer_id = c.id AND c.id = {self.key()}"]), writes=True)
+            f"DELETE FROM orders o USING customers c WHERE o.customer_id = c.id AND c.id = {self.key()}",
+            f"DELETE FROM orders WHERE customer_id IN (SELECT id FROM customers WHERE {self.subquery()}) RETURNING customer_id, id",
+            f"DELETE FROM orders o USING customers c WHERE o.customer_id = c.id AND ({self.condition('c.id', 'c.')}) RETURNING o.id, c.name",
+            f"DELETE FROM orders o USING customers c WHERE o.note = c.name OR o.customer_id = c.id - 900 RETURNING o.id",
+            f"DELETE FROM orders o WHERE o.amount < (SELECT avg(p.amount) FROM orders p WHERE p.customer_id = o.customer_id) AND {self.condition('customer_id')} RETURNING id",
+            f"DELETE FROM orders WHERE created < {self.moment()} AND {self.condition('customer_id')}"]), writes=True)
 
     def odd(self):
         return Statement(self.random.choice([

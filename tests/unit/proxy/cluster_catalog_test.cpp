@@ -25,9 +25,10 @@ catalog_answers small() {
   a.schemas = {row({"public"}), row({"pg_catalog"})};
   a.relations = {row({"16400", "public", "orders", "r", "p", "f", "t"}), row({"16410", "public", "scratch", "r", "u", "t", "f"}),
                  row({"1259", "pg_catalog", "pg_class", "r", "p", "f", "f"})};
-  a.columns = {
-      row({"16400", "customer_id", "23", "-1", "t", "f", "f", nullptr, "f", "f", "t", "f"}), row({"16400", "state", "16500", "-1", "t", "t", "f", nullptr, "f", "f", "t", "f"}),
-      row({"16400", "total", "1700", "655366", "t", "f", "t", "1700", "f", "f", "t", "f"}), row({"99999", "lost", "23", "-1", "t", "f", "f", nullptr, "f", "f", "t", "f"})};
+  a.columns = {row({"16400", "customer_id", "23", "-1", "t", "f", "f", nullptr, "f", "f", "t", "f"}),
+               row({"16400", "state", "16500", "-1", "t", "t", "f", nullptr, "t", "f", "t", "f", "lower('NEW')"}),
+               row({"16400", "total", "1700", "655366", "t", "f", "t", "1700", "f", "f", "t", "f"}),
+               row({"99999", "lost", "23", "-1", "t", "f", "f", nullptr, "f", "f", "t", "f"})};
   a.functions = {row({"lower", "f", "f", "f", "f", "f", "f", "t"}), row({"random", "t", "f", "f", "f", "f", "f", "t"}),
                  row({"count", "f", "f", "f", "t", "f", "f", "t"}), row({"mine", "f", "t", "t", "f", "f", "t", "f"})};
   a.operators = {row({"=~", "t", "t", "t"}), row({"<->", "t", "f", "f"})};
@@ -101,6 +102,8 @@ TEST_CASE("rows become a catalog") {
   CHECK(orders->id == 16400);
   REQUIRE(orders->columns.size() == 3);
   CHECK(orders->columns[1].has_default);
+  CHECK(orders->columns[1].default_text == "lower('NEW')");
+  CHECK(orders->columns[0].default_text.empty());
   CHECK(orders->columns[2].modifier == 655366);
   CHECK(orders->columns[2].generated);
   CHECK(c.find_relation("public", "scratch")->persistence == 'u');

@@ -38,26 +38,35 @@ TEST_CASE("writes over several shards, where transactions may do that", "[rows]"
   w.schema.single_writer.clear();
   const auto key = [&](shard_index shard) { return std::to_string(keys_on(w.map, shard, 1).front()); };
   const std::string rows = "(" + key(0) + "), (" + key(2) + ")";
-  const std::string refused = "refused: a write to more than one shard...";
-  check(w, {
-               {"UPDATE customers SET name = 'x'", "shards s0, s1, s2, s3 together (primary)"},
-               {"DELETE FROM customers WHERE id IN (" + key(1) + ", " + key(3) + ")", "shards s1, s3 together (primary)"},
-               {"INSERT INTO customers (id) VALUES " + rows, "shards s0, s2, each with its own rows (primary)"},
-               {"INSERT INTO customers (id) VALUES " + rows + " ON CONFLICT DO NOTHING",
-                "shards s0, s2, each with its own rows (primary)"},
-               {"INSERT INTO customers (id) VALUES " + rows + " ON CONFLICT DO NOTHING RETURNING id", refused},
-               {"COPY (INSERT INTO customers (id) VALUES " + rows + " RETURNING id) TO STDOUT", "refused:..."},
-               {"EXPLAIN INSERT INTO customers (id) VALUES " + rows, "refused:..."},
-               {"UPDATE customers SET name = random()::text", refused},
-               {"UPDATE customers SET created_at = now()", refused},
-               {"UPDATE customers SET name = DEFAULT", refused},
-               {"UPDATE customers SET id = 7", "refused: UPDATE of the sharding key..."},
-               {"DELETE FROM customers USING orders WHERE orders.customer_id = customers.id",
-                "shards s0, s1, s2, s3 together (primary)"},
-               {"DELETE FROM customers USING orders WHERE orders.note = customers.name", refused},
-               {"UPDATE customers SET name = 'x' WHERE id IN (SELECT customer_id FROM orders)", refused},
-               {"SELECT * FROM customers FOR UPDATE", refused},
-           });
+  const std::string refused = "refused: a write to more than one shard...",
+                    all = "shards s0, s1, s2, s3 together (primary)";
+  check(w,
+        {
+            {"UPDATE customers SET name = 'x'", "shards s0, s1, s2, s3 together (primary)"},
+            {"DELETE FROM customers WHERE id IN (" + key(1) + ", " + key(3) + ")", "shards s1, s3 together (primary)"},
+            {"INSERT INTO customers (id) VALUES " + rows, "shards s0, s2, each with its own rows (primary)"},
+            {"INSERT INTO customers (id) VALUES " + rows + " ON CONFLICT DO NOTHING",
+             "shards s0, s2, each with its own rows (primary)"},
+            {"INSERT INTO customers (id) VALUES " + rows + " ON CONFLICT DO NOTHING RETURNING id",
+             "shards s0, s2, each with its own rows (primary)"},
+            {"COPY (INSERT INTO customers (id) VALUES " + rows + " RETURNING id) TO STDOUT", "refused:..."},
+            {"EXPLAIN INSERT INTO customers (id) VALUES " + rows, "refused:..."},
+            {"UPDATE customers SET name = random()::text", all},
+            {"UPDATE customers SET name = (SELECT random()::text)", refused},
+            {"UPDATE customers SET created_at = now()", all},
+            {"UPDATE customers SET name = DEFAULT", all},
+            {"UPDATE customers SET id = 7", "refused: UPDATE of the sharding key..."},
+            {"DELETE FROM customers USING orders WHERE orders.customer_id = customers.id",
+             "shards s0, s1, s2, s3 together (primary)"},
+            {"DELETE FROM customers USING orders WHERE orders.note = customers.name", all},
+            {"UPDATE customers SET name = 'x' WHERE id IN (SELECT customer_id FROM orders)", all},
+            {"UPDATE customers SET name = 'x' WHERE id IN (SELECT customer_id FROM orders LIMIT 3)", all},
+            {"WITH d AS (DELETE FROM orders RETURNING *) SELECT * FROM d", refused},
+            {"WITH d AS (DELETE FROM orders RETURNING *) DELETE FROM customers USING d WHERE d.customer_id = id",
+             refused},
+            {"SELECT * FROM customers FOR UPDATE", all},
+            {"SELECT * FROM customers ORDER BY id FOR UPDATE", refused},
+        });
   for (column& c : w.schema.relations["public.customers"].columns) c.default_of_moment = c.name == "name";
   CHECK(w.told("INSERT INTO customers (id) VALUES " + rows).starts_with("refused:"));
   CHECK(w.told("INSERT INTO customers (id, name) VALUES (" + key(0) + ", 'a'), (" + key(2) + ", 'b')").starts_with("shards "));

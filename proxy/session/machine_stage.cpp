@@ -1,0 +1,279 @@
+// Writes over several shards of which something must be known first: it is asked for, and then every shard gets the
+// statement with it as constants. See router/plan/staged.hpp.
+#include "proxy/session/machine.hpp"
+
+#include "protocol/backend.hpp"
+#include "protocol/frontend.hpp"
+#include "router/plan/moments.hpp"
+#include "router/plan/planner.hpp"
+#include "router/plan/staged_source.hpp"
+
+#include <algorithm>
+
+namespace pgbraid::proxy {
+
+namespace p = protocol;
+using protocol::error_id;
+
+// The statement under way goes to several shards, and they cannot get it as it is.
+bool session_machine::stages(const router::plan& plan) const {
+  return plan.staged && std::holds_alternative<router::to_many>(route_.target);
+}
+
+// Asks the placed branches, which are ready, for what must be known. In the extended protocol `m` and `st` are the Bind
+// and its statement.
+std::optional<p::error_report> session_machine::begin_stage(step& s, const router::plan& plan, std::string_view text,
+                                                            const p::bind_view* m, const statement* st) {
+  auto made = router::plan_staged(text, context_->context);
+  if (made == nullptr) {
+    return p::with_hint(p::make_error(error_id::cross_shard_write, "its tables have changed"),
+                        "Run the statement again.");
+  }
+  if (made->rows || made->query) {
+    if (auto error = cannot_gather()) return error;
+  }
+  if (made->rows) {
+    gather_ = std::make_unique<gather_state>(made->rows);
+  }
+  mark_use(plan, route_, targets_);
+  stage_ = std::make_unique<stage_state>(std::move(made));
+  if (!stage_->plan->moments_sql.empty()) ask_moments(s);
+  if (gather_) fetch_staged(s, text, m, st);
+  return std::nullopt;
+}
+
+// In the simple protocol one server is shown the statement itself too, for errors in its own words.
+void session_machine::fetch_staged(step& s, std::string_view text, const p::bind_view* m, const statement* st) {
+  if (m == nullptr) return fetch_fragments(s, text, {});
+  fetch_fragments(s, {}, {*m, st->parameter_types, gather_->plan->fragment_parameters});
+}
+
+// A transaction has one time: that of the server which has been in it for longest.
+void session_machine::ask_moments(step& s) {
+  branch_index asked = targets_.front();
+  for (std::size_t i = 0; i < branches_.size(); ++i) {
+    if (branches_[i].state != branch_state::ready || !branches_[i].in_block) continue;
+    asked = static_cast<branch_index>(i);
+    break;
+  }
+  branch& b = branches_[asked];
+  const std::size_t from = s.backend_bytes.size();
+  p::encode_parse(s.backend_bytes, "", stage_->plan->moments_sql);
+  p::encode_bind(s.backend_bytes, "", "", {}, {}, {});
+  p::encode_execute(s.backend_bytes, "");
+  for (const answer kind : {answer::parse, answer::bind, answer::execute})
+    b.expect({kind, disposition::gather, 0, asking_moments});
+  if (cycle_ == cycle_kind::simple) {
+    p::encode_sync(s.backend_bytes);
+    b.expect({answer::sync, disposition::gather, 0, asking_moments});
+  } else {
+    p::encode_flush(s.backend_bytes);
+    b.unsynced = b.flushed = true;
+  }
+  b.facts->unnamed = 0;
+  s.own_to_backend(asked, from);
+}
+
+void session_machine::take_moments(step& s, std::string_view body) {
+  p::data_row_view row;
+  p::wire_value value;
+  bool understood = p::decode(body, row);
+  auto values = row.columns.values();
+  while (understood && values.next(value)) {
+    understood = !value.null && value.bytes.find('\'') == std::string_view::npos;
+    stage_->moments.emplace_back(value.bytes);
+  }
+  if (!understood) fail_statement(s, p::make_error(error_id::internal, "the time could not be read"));
+}
+
+// The source's query goes to the server that has the fragments, or to the one that it belongs on.
+bool session_machine::ask_source(step& s, const p::bind_view* m, const statement* st) {
+  const router::staged_query& query = *stage_->plan->query;
+  stage_->asked = true;
+  stage_->source.json.assign(targets_.size(), {});
+  std::string sql = query.sql;
+  branch_index asked = *std::min_element(targets_.begin(), targets_.end());
+  if (gather_) {
+    bound_values none;
+    add_fragments(none);
+    sql = combining_text(*gather_);
+    asked = gather_->combiner;
+    gather_.reset();
+  } else if (query.only) {
+    const auto home = std::find_if(targets_.begin(), targets_.end(),
+                                   [&](branch_index i) { return branches_[i].shard == *query.only; });
+    if (home == targets_.end()) return false;
+    asked = *home;
+  }
+  const router::insert_part part = router::renumbered(sql);
+  std::vector<std::uint32_t> types;
+  std::vector<std::int16_t> formats;
+  std::vector<p::optional_value> values;
+  if (m != nullptr) {
+    std::vector<p::optional_value> all;
+    auto given = m->parameters.values();
+    p::wire_value value;
+    while (given.next(value)) all.push_back(value.null ? p::optional_value{} : p::optional_value{value.bytes});
+    for (const std::uint16_t index : part.parameters) {
+      types.push_back(index < st->parameter_types.size() ? st->parameter_types[index] : 0);
+      formats.push_back(m->formats.of(index));
+      // What the whole statement would take it for need not be what the query by itself takes it for.
+      if (types.back() == 0 && formats.back() != p::text_format) return false;
+      values.push_back(index < all.size() ? all[index] : p::optional_value{});
+    }
+  } else if (!part.parameters.empty()) {
+    return false;
+  }
+  branch& b = branches_[asked];
+  const std::size_t from = s.backend_bytes.size();
+  const auto ask = [&](answer kind) { b.expect({kind, disposition::gather, 0, asking_source}); };
+  if (cycle_ == cycle_kind::simple) {
+    // For errors of the statement in the server's own words.
+    p::encode_parse(s.backend_bytes, "", query.shown);
+    ask(answer::parse);
+  }
+  p::encode_parse(s.backend_bytes, "", part.sql, types);
+  p::encode_bind(s.backend_bytes, "", "", formats, values, {});
+  p::encode_describe(s.backend_bytes, p::object_kind::portal, "");
+  p::encode_execute(s.backend_bytes, "");
+  for (const answer kind : {answer::parse, answer::bind, answer::describe_portal, answer::execute}) ask(kind);
+  if (cycle_ == cycle_kind::simple) {
+    p::encode_sync(s.backend_bytes);
+    ask(answer::sync);
+  } else {
+    p::encode_flush(s.backend_bytes);
+    b.unsynced = b.flushed = true;
+  }
+  b.facts->unnamed = 0;
+  s.own_to_backend(asked, from);
+  return true;
+}
+
+void session_machine::take_source_columns(step& s, std::string_view body) {
+  p::row_description described;
+  if (!p::decode(body, described))
+    return fail_statement(s, p::make_error(error_id::internal, "the rows to insert could not be read"));
+  for (const p::field_description& field : described.fields) stage_->source.types.push_back(field.type);
+}
+
+// A row goes to the shard of its key.
+void session_machine::take_source_row(step& s, std::string_view body) {
+  source_rows& rows = stage_->source;
+  p::data_row_view row;
+  if (!p::decode(body, row))
+    return fail_statement(s, p::make_error(error_id::internal, "the rows to insert could not be read"));
+  std::vector<std::optional<std::string_view>> values;
+  auto given = row.columns.values();
+  p::wire_value value;
+  while (given.next(value)) values.push_back(value.null ? std::nullopt : std::optional{value.bytes});
+  const auto keep = [&](std::size_t at) {
+    const std::size_t before = rows.json[at].size();
+    add_source_row(rows.json[at], values);
+    rows.bytes += rows.json[at].size() - before;
+    if (rows.bytes <= env_.max_gather) return;
+    fail_statement(s, p::make_error(error_id::gather_too_large, env_.max_gather,
+                                    stage_->plan->source ? stage_->plan->source->table : "of a subquery"));
+    rows.json.assign(targets_.size(), {});
+  };
+  if (!stage_->plan->source) return keep(0);
+  const router::staged_source& source = *stage_->plan->source;
+  if (source.key_at >= values.size() || !values[source.key_at]) {
+    return fail_statement(s, p::make_error(error_id::null_key, source.key, source.table));
+  }
+  const router::oid from = source.columns[source.key_at].untyped ? 0 : rows.types[source.key_at];
+  const auto shard = router::shard_of_value(*context_->context.map, source.key_type, source.modifier, from,
+                                            *values[source.key_at], context_->literals);
+  const auto home = !shard ? targets_.end() : std::find_if(targets_.begin(), targets_.end(), [&](branch_index i) {
+    return branches_[i].shard == *shard;
+  });
+  if (home == targets_.end())
+    return fail_statement(s, p::make_error(error_id::key_not_provable, source.key, source.table));
+  if (!rows.any) {
+    for (const auto& each : values) rows.constants.push_back(each ? std::optional{std::string{*each}} : std::nullopt);
+    rows.any = true;
+  }
+  const auto at = static_cast<std::size_t>(home - targets_.begin());
+  if (source.in_order) rows.order.push_back(at);
+  keep(at);
+}
+
+// What each of the targets gets of an INSERT whose rows are there. False: they cannot be said as text.
+bool session_machine::spread_source() {
+  const router::staged_source& source = *stage_->plan->source;
+  for (std::string& json : stage_->source.json) {
+    json.append(json.empty() ? "[]" : "]");
+    const std::string select = router::source_select(source, stage_->source.types, stage_->source.constants, json);
+    if (select.empty()) return false;
+    json.clear();
+    stage_->texts.push_back(router::with_moments(source.before, stage_->moments) +
+                            router::with_moments(select, stage_->moments) +
+                            router::with_moments(source.after, stage_->moments));
+  }
+  return true;
+}
+
+// True: what the branches get is known. False: answers are still to come, or it has failed.
+bool session_machine::stage_over(step& s, const p::bind_view* m, const statement* st) {
+  if (stage_->done) return true;
+  if (anything_outstanding() || cycle_failed_) return false;
+  const auto fail = [&](std::string_view why) {
+    auto error = p::with_hint(p::make_error(error_id::cross_shard_write, why),
+                              "Select the rows first and insert them with VALUES, tied to their keys.");
+    if (cycle_ == cycle_kind::simple) {
+      refuse_simple(s, error);
+    } else {
+      (void)op_error(s, error);
+    }
+    return false;
+  };
+  if (gather_) {
+    fetch_whole_rows();
+    if (!gather_->fetching) {
+      fetch_staged(s, stage_->plan->query ? std::string_view{stage_->plan->query->shown} : std::string_view{}, m, st);
+      return false;
+    }
+  }
+  if (stage_->plan->query && !stage_->asked) {
+    return ask_source(s, m, st) ? false : fail("its rows cannot be selected first");
+  }
+  if (stage_->plan->source) {
+    if (!spread_source())
+      return fail("a column of the rows to insert has a type that is not known to all shards alike");
+    stage_->done = true;
+    return true;
+  }
+  stage_->text = stage_->plan->text;
+  if (stage_->plan->query) {
+    std::string& json = stage_->source.json.front();
+    json.append(json.empty() ? "[]" : "]");
+    router::staged_source shape;
+    shape.columns.resize(stage_->source.types.size());
+    stage_->moments.push_back(router::source_select(shape, stage_->source.types, {}, json));
+    if (stage_->moments.back().empty())
+      return fail("a column of a subquery has a type that is not known to all shards alike");
+  }
+  if (gather_) {
+    bound_values none;
+    add_fragments(none);
+    stage_->text = combining_text(*gather_);
+    gather_.reset();
+  }
+  stage_->text = router::with_moments(stage_->text, stage_->moments);
+  stage_->done = true;
+  return true;
+}
+
+// Bind of such a statement. True: it is done; false: it waits.
+bool session_machine::bind_staged(step& s, const p::bind_view& m, const statement_ptr& st) {
+  if (!stage_) {
+    if (!drained(s)) return false;
+    if (auto error = begin_stage(s, *st->plan, st->text, &m, st.get())) return op_error(s, *error);
+  }
+  if (!stage_over(s, &m, st.get())) return cycle_failed_;
+  const bool bound = bind_parts(s, m, *st, st->text);
+  if (bound && !cycle_failed_) open_portal(m.portal, st, targets_);
+  stage_.reset();
+  return bound;
+}
+
+}  // namespace pgbraid::proxy

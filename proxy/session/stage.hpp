@@ -1,0 +1,43 @@
+// A write over several shards of which something must be known first (router/plan/staged.hpp), on its way.
+#pragma once
+
+#include "proxy/session/branch.hpp"
+#include "router/plan/staged.hpp"
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace pgbraid::proxy {
+
+/// The rows of an INSERT that are selected first, as they come.
+struct source_rows {
+  std::vector<router::oid> types;                     ///< of the query's columns
+  std::vector<std::optional<std::string>> constants;  ///< the first row's values
+  std::vector<std::string> json;                      ///< of each of the statement's targets: its rows so far
+  std::vector<std::size_t> order;                     ///< the target of each row
+  std::size_t bytes = 0;
+  bool any = false;
+  bool parsed = false;  ///< the statement itself has been taken: it is the query that has not
+};
+
+struct stage_state {
+  std::shared_ptr<const router::staged_write> plan;
+  std::vector<std::string> moments;  ///< their values, as they have come
+  source_rows source;
+  bool asked = false;  ///< the source's query has been sent
+  bool done = false;   ///< `text` is what the shards get, or with a source `texts` what each of them gets
+  std::string text;
+  std::vector<std::string> texts;
+
+  explicit stage_state(std::shared_ptr<const router::staged_write> made) : plan{std::move(made)} {}
+};
+
+/// Adds a row's values as an object with keys c0, c1... to an array of them.
+void add_source_row(std::string& json, const std::vector<std::optional<std::string_view>>& values);
+
+}  // namespace pgbraid::proxy

@@ -1,0 +1,55 @@
+// INSERT ... SELECT into a sharded table: when each shard may insert what it selects itself, and, where it may not, how
+// the statement is taken apart so that the selected rows can be given to their shards. Source: the manual's "INSERT";
+// transformInsertStmt (analyze.c) for the types of constants.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "router/plan/analysis.hpp"
+#include "router/plan/scatter.hpp"
+
+namespace pgbraid::router {
+
+/// Notes what the SELECT of an INSERT gives the key of the written use: a constant ties it, a source table's key joins
+/// it to that table.
+void tie_to_source(const sql::insert_query& q, std::size_t use, const plan_context& context, constant_marks& marks,
+                   analysis& out);
+
+/// How many columns a query with stars gives; 0 where that cannot be seen.
+[[nodiscard]] std::size_t columns_behind_stars(const sql::select_query& q, const analysis& a);
+
+/// Why the shards cannot each carry out the whole statement by themselves; nothing: they can.
+[[nodiscard]] std::optional<scatter_problem> judge_insert_select(const analysis& a, const plan_context& context);
+
+/// A column of the rows to insert.
+struct source_column {
+  std::string name;      ///< of the table
+  oid type = 0;          ///< of the table's column
+  bool untyped = false;  ///< the statement has a constant there that takes the column's own type
+};
+
+/// An INSERT whose rows are selected first: what stands around the query.
+struct staged_source {
+  std::string before, after;  ///< of the statement, without the query
+  std::vector<source_column> columns;
+  std::string
+      more_columns;        ///< values of columns that are left to a default of the moment, as SQL, each behind a comma
+  std::string relation;    ///< the table, as SQL
+  std::string table, key;  ///< for messages
+  std::size_t key_at = 0;  ///< among the query's columns
+  oid key_type = 0;
+  std::int32_t modifier = -1;
+  bool in_order = false;  ///< every row gives one of RETURNING
+};
+
+/// Where INSERT, its query and what is behind that begin in a text.
+struct insert_text {
+  std::size_t insert = 0, source = 0, end = 0;
+};
+[[nodiscard]] std::optional<insert_text> parts_of_text(std::string_view text);
+
+}  // namespace pgbraid::router

@@ -1,0 +1,211 @@
+// Writes that go out in two steps; see staged.hpp.
+#include "router/plan/staged.hpp"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "router/plan/gather_text.hpp"
+#include "router/plan/moments.hpp"
+#include "router/plan/planner.hpp"
+#include "router/plan/rows.hpp"
+#include "router/plan/scatter.hpp"
+#include "router/plan/staged_source.hpp"
+#include "router/plan/words.hpp"
+#include "router/sql/parser.hpp"
+
+namespace pgbraid::router {
+namespace {
+
+/// Copies of a reference table need not have their rows in the same order.
+bool orders_copies(const analysis& a, std::size_t level) {
+  return !a.levels[level].exact && std::any_of(a.uses.begin(), a.uses.end(), [&](const table_use& use) {
+    return use.level == level && use.table.where == placement::reference;
+  });
+}
+
+bool may_read_gathered(const analysis& a, const plan_context& context) {
+  if (!writes_spread(a, context) || a.locking || a.into || a.not_understood || a.refusal || a.types_differ)
+    return false;
+  if (!a.functions.differs.empty() || !a.functions.user_code.empty() || a.functions.measures_shard) return false;
+  for (const table_use& use : a.uses) {
+    const bool here = use.table.where == placement::sharded || use.table.where == placement::spread_view ||
+                      use.table.where == placement::reference;
+    if (!here) return false;
+    if (use.role != table_role::read &&
+        (use.table.where != placement::sharded || use.key == nullptr || use.level >= a.levels.size()))
+      return false;
+  }
+  for (std::size_t i = 0; i < a.levels.size(); ++i) {
+    if (!a.levels[i].top && orders_copies(a, i)) return false;
+  }
+  return std::all_of(a.levels.begin(), a.levels.end(), [](const query_level& level) {
+    if (level.tablesample || level.row_value || !level.system_column.empty()) return false;
+    return level.top || chooses_none(level);
+  });
+}
+
+/// Adds the columns of moment_defaults to an INSERT: behind its columns, and behind each row's values.
+bool write_defaults(const sql::insert_query& q, std::string_view text, const analysis& a, const plan_context& context,
+                    moment_list& moments, std::vector<text_edit>& edits) {
+  const auto written =
+      std::find_if(a.uses.begin(), a.uses.end(), [](const table_use& use) { return use.role == table_role::insert; });
+  if (written == a.uses.end() || written->table.described == nullptr || q.source == nullptr || q.source->values.empty())
+    return false;
+  const std::vector<row_extent> rows = rows_of(text);
+  const std::vector<std::vector<sql::expr_ptr>>& values = q.source->values;
+  if (rows.size() != values.size()) return false;
+  const std::vector<column>& columns = written->table.described->columns;
+  // Without a list of columns the values are those of the first ones.
+  std::vector<std::string> named;
+  for (const sql::target& t : q.columns) {
+    if (t.indirection) return false;
+    named.push_back(t.name);
+  }
+  const std::size_t given = values.front().size();
+  if (q.columns.empty()) {
+    if (given > columns.size()) return false;
+    for (std::size_t i = 0; i < given; ++i) named.push_back(columns[i].name);
+  }
+  std::string more_columns, more_values;
+  for (const std::string& name : a.moment_defaults) {
+    const auto c = std::find_if(columns.begin(), columns.end(), [&](const column& each) { return each.name == name; });
+    if (c == columns.end()) return false;
+    const auto value = moments.replace_in_default(c->default_text, context);
+    if (!value) return false;
+    const auto place = std::find(named.begin(), named.end(), name);
+    if (place == named.end()) {
+      more_columns += ", " + quote_identifier(name);
+      more_values += ", " + *value;
+      continue;
+    }
+    const auto at = static_cast<std::size_t>(place - named.begin());
+    for (const std::vector<sql::expr_ptr>& row : values) {
+      if (at >= row.size() || row[at] == nullptr) return false;
+      if (row[at]->kind != sql::expr_kind::default_) continue;
+      if (row[at]->location < 0) return false;
+      edits.push_back({static_cast<std::size_t>(row[at]->location), std::string_view{"DEFAULT"}.size(), *value});
+    }
+  }
+  if (more_columns.empty()) return true;
+  if (!q.columns.empty()) {
+    // Behind the last column's name, which is all there is of it.
+    if (q.columns.back().location < 0) return false;
+    const auto name = static_cast<std::size_t>(q.columns.back().location);
+    const std::size_t end = text[name] == '"' ? skip_quoted(text, name) : end_of_word(text, name);
+    const std::size_t close = skip_blanks(text, end);
+    if (end == name || close >= text.size() || text[close] != ')') return false;
+    edits.push_back({end, 0, more_columns});
+  } else {
+    std::string list;
+    for (const std::string& name : named) list += (list.empty() ? "" : ", ") + quote_identifier(name);
+    const std::size_t keyword = values_keyword(text);
+    if (keyword == std::string_view::npos || q.overriding) return false;
+    edits.push_back({keyword, 0, "(" + list + more_columns + ") "});
+  }
+  for (const row_extent& row : rows) edits.push_back({row.end - 1, 0, more_values});
+  return true;
+}
+
+/// The same for UPDATE ... SET column = DEFAULT.
+bool write_defaults(const sql::update_query& q, const analysis& a, const plan_context& context, moment_list& moments,
+                    std::vector<text_edit>& edits) {
+  const auto written =
+      std::find_if(a.uses.begin(), a.uses.end(), [](const table_use& use) { return use.role == table_role::update; });
+  if (written == a.uses.end() || written->table.described == nullptr) return false;
+  for (const sql::target& set : q.set) {
+    if (set.value == nullptr || set.value->kind != sql::expr_kind::default_) continue;
+    if (std::find(a.moment_defaults.begin(), a.moment_defaults.end(), set.name) == a.moment_defaults.end()) continue;
+    const std::vector<column>& columns = written->table.described->columns;
+    const auto c =
+        std::find_if(columns.begin(), columns.end(), [&](const column& each) { return each.name == set.name; });
+    if (c == columns.end() || set.value->location < 0) return false;
+    const auto value = moments.replace_in_default(c->default_text, context);
+    if (!value) return false;
+    edits.push_back({static_cast<std::size_t>(set.value->location), std::string_view{"DEFAULT"}.size(), *value});
+  }
+  return true;
+}
+
+bool write_defaults(const sql::statement& s, std::string_view text, const analysis& a, const plan_context& context,
+                    moment_list& moments, std::vector<text_edit>& edits) {
+  if (a.moment_defaults.empty()) return true;
+  if (s.insert != nullptr) return write_defaults(*s.insert, text, a, context, moments, edits);
+  return s.update != nullptr && write_defaults(*s.update, a, context, moments, edits);
+}
+
+/// Its rows must be there before it is known where they go: they are those of a query, or a row whose values are.
+bool selects_first(const sql::insert_query& q, const analysis& a, const plan_context& context) {
+  if (a.insert_source != nullptr) return !a.moment_defaults.empty() || judge_insert_select(a, context);
+  if (a.key_unknown) return true;
+  const auto reads = [](const table_use& use) {
+    return use.role == table_role::read && use.table.where != placement::reference;
+  };
+  return q.source != nullptr && q.source->values.size() == 1 && std::any_of(a.uses.begin(), a.uses.end(), reads);
+}
+
+/// Each shard may be given the statement, or its own rows of it, once the time is in its text.
+bool every_shard_may(const sql::statement& s, const analysis& a, const plan_context& context) {
+  const auto by_row = [](const query_level& level) { return !level.by_row.empty(); };
+  if (a.mirrored) return !judge_mirror(a, true) && std::none_of(a.levels.begin(), a.levels.end(), by_row);
+  if (s.kind == sql::statement_kind::insert)
+    return a.insert_source != nullptr ? !judge_insert_select(a, context) : a.rows_may_split;
+  const bool locks = s.kind == sql::statement_kind::select && a.locking && !a.writes;
+  return (locks || s.kind == sql::statement_kind::update || s.kind == sql::statement_kind::delete_) &&
+         !judge_scatter(a, context);
+}
+
+}  // namespace
+
+std::shared_ptr<const staged_write> make_staged(const sql::statement& s, std::string_view text, const analysis& a,
+                                                const plan_context& context) {
+  if (text.find(moment_mark) != std::string_view::npos || !context.schema->single_writer.empty()) return nullptr;
+  auto out = std::make_shared<staged_write>();
+  if (s.kind == sql::statement_kind::insert && !a.mirrored && selects_first(*s.insert, a, context)) {
+    out->source = make_source(*s.insert, text, a, context, *out);
+    return out->source == nullptr ? nullptr : out;
+  }
+  moment_list moments;
+  std::vector<text_edit> edits;
+  if (a.default_differs || !moments.replace(text, a, edits)) return nullptr;
+  if (!write_defaults(s, text, a, context, moments, edits)) return nullptr;
+  out->moments_sql = moments.sql();
+  const bool changes = s.kind == sql::statement_kind::update || s.kind == sql::statement_kind::delete_;
+  if (changes && !a.mirrored && judge_scatter(a, context)) {
+    if (!may_read_gathered(a, context)) {
+      auto once = std::make_shared<staged_write>();
+      return make_once(s, text, context, *once) ? once : nullptr;
+    }
+    gather_query query;
+    query.statement = &s;
+    query.text = text;
+    query.end = text.size();
+    query.literals = true;
+    query.edits = std::move(edits);
+    out->rows = make_gather(query, a, context);
+    if (out->rows == nullptr) return nullptr;
+    out->text = out->rows->combine_sql;
+  } else {
+    if (!every_shard_may(s, a, context)) return nullptr;
+    out->text = edited(text, 0, text.size(), std::move(edits));
+  }
+  return out;
+}
+
+std::shared_ptr<const staged_write> plan_staged(std::string_view text, const plan_context& given) {
+  static const catalog empty_catalog;
+  plan_context context = given;
+  if (context.schema == nullptr) context.schema = &empty_catalog;
+  const sql::parse_result parsed = sql::parse(text);
+  const auto* statements = std::get_if<std::vector<sql::statement>>(&parsed);
+  if (statements == nullptr || statements->size() != 1) return nullptr;
+  analysis found;
+  const sql::token_scan none;
+  constant_marks unused{{}, none};
+  analyze(statements->front(), context, unused, found);
+  return make_staged(statements->front(), text, found, context);
+}
+
+}  // namespace pgbraid::router

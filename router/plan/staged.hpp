@@ -1,0 +1,42 @@
+// Writes over several shards of which something must be known before any shard gets its part: the time, which must be
+// the same on all of them, or rows of other tables that the statement reads. First that is asked for, then every shard
+// gets the statement with it as constants.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "router/plan/analysis.hpp"
+#include "router/plan/gather.hpp"
+
+namespace pgbraid::router {
+
+struct staged_source;
+
+/// A query that is asked of one server, for its rows.
+struct staged_query {
+  std::string sql;                  ///< where no rows of several shards are needed; else see staged_write::rows
+  std::string shown;                ///< the statement itself, for a server's own errors
+  std::optional<shard_index> only;  ///< the shard that it belongs on
+};
+
+struct staged_write {
+  std::string moments_sql;                  ///< asked of one server: a row of texts. "" where no time is asked for
+  std::shared_ptr<const gather_plan> rows;  ///< whose rows are fetched from all shards; null for none
+  std::string text;                         ///< the statement, with marks where values belong; "" with a source
+  std::shared_ptr<const staged_query>
+      query;  ///< asked of one server: what `source` inserts, or else a subquery, for which `text` has a mark
+  std::shared_ptr<const staged_source> source;  ///< INSERT whose rows are selected first, then given to their shards
+};
+
+/// How the statement is carried out over several shards; null if it cannot be. `text` is all that was parsed.
+[[nodiscard]] std::shared_ptr<const staged_write> make_staged(const sql::statement& statement, std::string_view text,
+                                                              const analysis& found, const plan_context& context);
+
+/// The same for a text that a plan of that kind was made from.
+[[nodiscard]] std::shared_ptr<const staged_write> plan_staged(std::string_view text, const plan_context& context);
+
+}  // namespace pgbraid::router

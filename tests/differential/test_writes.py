@@ -1,0 +1,220 @@
+"""Writes over four shards: a fixed list, each carried out by one PostgreSQL and through pgbraid, in a transaction of its
+own. Equal answers, and equal tables afterwards."""
+
+from pathlib import Path
+
+import pytest
+
+from braid import Braid, Endpoint, sharded_topology
+from cluster import Cluster
+from sides import ask, compare, load, sharding_with
+from statements import Statement
+
+KEYS = {"accounts": "id", "entries": "account_id", "archive": "account_id", "events": "id"}
+# Times and random values differ from one run to the next: what is compared is how many there are.
+STATE = (
+    "SELECT id, owner, balance, state, info, changed IS NULL, token IS NULL FROM accounts ORDER BY id",
+    "SELECT count(*), count(DISTINCT opened), count(DISTINCT changed), count(DISTINCT token), max(opened) = now(), max(changed) = LOCALTIMESTAMP FROM accounts",
+    "SELECT account_id, id, amount, note, day IS NULL FROM entries ORDER BY 1, 2",
+    "SELECT count(DISTINCT day), count(DISTINCT at), max(at) <= now() FROM entries",
+    "SELECT account_id, id, amount, note, moved IS NULL FROM archive ORDER BY 1, 2, 3, 4, 5",
+    "SELECT count(DISTINCT moved) FROM archive",
+    "SELECT id, name, account_id, n FROM events ORDER BY 1, 2, 3, 4",
+    "SELECT count(DISTINCT at) FROM events",
+    "SELECT code, rate, token IS NULL FROM rates ORDER BY code",
+    "SELECT count(DISTINCT changed), count(DISTINCT token) FROM rates",
+)
+
+# One statement in a line. Rows of RETURNING are compared in no order: SQL gives them none.
+GROUPS = {
+    "the time": """
+        UPDATE accounts SET changed = now(), state = 'touched' WHERE balance > 100
+        UPDATE accounts SET opened = CURRENT_TIMESTAMP(0), changed = LOCALTIMESTAMP WHERE id IN (1, 2, 3, 4, 5, 6)
+        UPDATE accounts SET changed = DEFAULT, state = DEFAULT WHERE id < 4
+        UPDATE accounts SET opened = statement_timestamp() WHERE opened < pg_catalog.now() - INTERVAL '30 days' RETURNING id, opened = transaction_timestamp()
+        DELETE FROM entries WHERE at < current_timestamp - interval '100 years'
+        DELETE FROM entries WHERE day < CURRENT_DATE AND amount < 20 RETURNING account_id, id, current_date >= day AS past, CURRENT_DATE IS NULL
+        UPDATE entries SET day = current_date, at = now() FROM accounts a WHERE a.id = entries.account_id AND a.state = 'new'
+        INSERT INTO accounts (id, owner, opened) VALUES (1001, 'a', now()), (1002, 'b', now()), (1003, 'c', now() - INTERVAL '1 day'), (1004, 'd', 'infinity')
+        INSERT INTO accounts (id, owner) VALUES (1001, 'a'), (1002, 'b'), (1003, 'c'), (1004, 'd') RETURNING id, owner, opened = now()
+        INSERT INTO accounts VALUES (1001, 'a'), (1002, 'b', 5), (1003, 'c')
+        INSERT INTO accounts VALUES (1001, 'a'), (1002, 'b'), (1003, 'c'), (1004, 'd')
+        INSERT INTO entries (account_id, id, amount, day) VALUES (1, 9001, 5, DEFAULT), (2, 9002, 6, '2024-02-03'), (3, 9003, 7, DEFAULT), (4, 9004, 8, NULL)
+        INSERT INTO "entries" ("account_id", "id", amount /* ) */ ) VALUES (1, 9001, 5), (2, 9002, 6), (3, 9003, (7))
+        INSERT INTO accounts (id, owner) VALUES (5, 'x'), (6, 'y'), (1001, 'z') ON CONFLICT (id) DO UPDATE SET owner = excluded.owner, changed = now()
+        INSERT INTO rates (code, rate, changed, token) VALUES ('n1', 1, now(), NULL), ('n2', 2, current_date, NULL)
+        INSERT INTO rates (code, rate, token) VALUES ('n1', 1, NULL), ('n2', 2, NULL) RETURNING code, changed = now()
+        UPDATE rates SET changed = now(), rate = rate * 2 WHERE changed < now()
+        DELETE FROM rates WHERE changed < now() - INTERVAL '1 year' AND rate > 1
+    """,
+    "random values": """
+        UPDATE accounts SET token = gen_random_uuid()
+        UPDATE accounts SET balance = floor(random()), token = DEFAULT WHERE random() < 2
+        INSERT INTO accounts (id, owner, token) VALUES (1001, 'a', gen_random_uuid()), (1002, 'b', gen_random_uuid()), (1003, 'c', gen_random_uuid())
+        DELETE FROM entries WHERE random() < 0
+        UPDATE entries SET note = left(random()::text, 0), day = NULL WHERE id % 50 = 0
+        UPDATE accounts SET balance = (SELECT random()) WHERE id < 50
+        UPDATE accounts SET balance = r.r FROM (SELECT random() AS r) r
+    """,
+    "subqueries on the row's own shard": """
+        UPDATE accounts SET balance = (SELECT sum(amount) FROM entries e WHERE e.account_id = accounts.id)
+        UPDATE accounts a SET balance = coalesce((SELECT max(e.amount) FROM entries e WHERE e.account_id = a.id AND e.note LIKE 'note 1%'), 0), changed = now() WHERE state = 'open' RETURNING id, balance
+        DELETE FROM accounts a WHERE NOT EXISTS (SELECT FROM entries e WHERE e.account_id = a.id AND e.amount > 200) RETURNING a.id, a.owner
+        DELETE FROM entries e WHERE e.amount = (SELECT max(x.amount) FROM entries x WHERE x.account_id = e.account_id)
+        DELETE FROM entries e WHERE (SELECT count(*) FROM entries x WHERE x.account_id = e.account_id AND x.id < e.id) >= 3
+        UPDATE entries e SET note = (SELECT a.owner FROM accounts a WHERE a.id = e.account_id AND a.balance > 10) WHERE id % 3 = 0
+        UPDATE entries e SET amount = amount + (SELECT rate FROM rates WHERE code = 'r' || e.account_id) WHERE EXISTS (SELECT FROM rates WHERE code = 'r' || e.account_id)
+    """,
+    "subqueries on other shards' rows": """
+        DELETE FROM entries WHERE account_id IN (SELECT id FROM accounts WHERE state = 'closed')
+        DELETE FROM accounts WHERE id NOT IN (SELECT account_id FROM entries WHERE amount > 230) RETURNING id
+        UPDATE accounts SET state = 'rich' WHERE balance > (SELECT avg(balance) FROM accounts)
+        UPDATE accounts SET balance = balance + (SELECT max(n) FROM events), changed = now() WHERE id % 2 = 0
+        UPDATE accounts SET owner = e.name FROM events e WHERE e.account_id = accounts.id AND e.n > 150
+        UPDATE accounts a SET owner = q.name, balance = q.total FROM (SELECT account_id, min(name) AS name, sum(n) AS total FROM events GROUP BY account_id) q WHERE q.account_id = a.id
+        DELETE FROM entries USING events v WHERE v.account_id = entries.account_id AND v.n < 40
+        DELETE FROM events USING accounts a, entries e WHERE a.id = e.account_id AND events.account_id = a.id AND e.amount > 220 RETURNING events.name, events.n
+        WITH rich AS (SELECT id, balance FROM accounts WHERE balance > 200) DELETE FROM entries USING rich WHERE rich.id = entries.account_id
+        WITH RECURSIVE up(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM up WHERE n < 9) UPDATE entries SET note = 'low' FROM up WHERE up.n = entries.account_id
+        WITH t AS (SELECT name, count(*) AS c FROM events GROUP BY name) UPDATE events SET n = t.c FROM t WHERE t.name = events.name AND t.c > 7 RETURNING events.name, events.n
+        UPDATE accounts SET state = 'x' WHERE EXISTS (SELECT FROM events e WHERE e.name = 'event ' || accounts.id)
+        UPDATE accounts AS a SET owner = b.owner FROM accounts AS b WHERE b.id = a.id + 1
+        DELETE FROM entries a USING entries b WHERE a.account_id = b.account_id AND a.id > b.id AND a.note = b.note
+        DELETE FROM public.entries WHERE account_id = ANY (ARRAY(SELECT id FROM public.accounts WHERE balance < 50))
+        UPDATE accounts SET owner = owner || '!' WHERE (id, owner) IN (SELECT account_id, 'owner ' || account_id % 20 FROM events)
+        UPDATE accounts SET owner = 'e' FROM events e LEFT JOIN rates r ON r.code = 'r' || e.n WHERE accounts.id = e.account_id AND r.code IS NULL AND e.n < 100
+        UPDATE accounts SET info = (SELECT jsonb_agg(n ORDER BY n) FROM events WHERE events.account_id = accounts.id) WHERE id < 30
+        UPDATE accounts SET balance = 1 WHERE id IN (SELECT nonsense FROM events)
+        UPDATE accounts SET balance = 'x' WHERE id IN (SELECT account_id FROM events)
+        UPDATE accounts SET balance = 1 / (n - n) FROM events WHERE events.account_id = accounts.id
+        UPDATE accounts SET owner = NULL WHERE id IN (SELECT account_id FROM events WHERE n > 290)
+    """,
+    "subqueries that choose": """
+        DELETE FROM entries WHERE (account_id, id) IN (SELECT account_id, id FROM entries ORDER BY amount DESC, id LIMIT 10) RETURNING account_id, id
+        DELETE FROM accounts WHERE id IN (SELECT account_id FROM events ORDER BY n LIMIT 5 OFFSET 2)
+        UPDATE accounts SET state = 'top', changed = now() WHERE id = (SELECT account_id FROM entries WHERE amount < 200 ORDER BY amount DESC, id LIMIT 1) RETURNING id, state
+        UPDATE accounts SET balance = 0 WHERE state = 'new' AND id = ANY (ARRAY(SELECT id FROM accounts ORDER BY opened DESC LIMIT 20))
+        DELETE FROM entries WHERE id IN (SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY note ORDER BY at, id) AS n FROM entries) AS ranked WHERE n > 2)
+        DELETE FROM archive WHERE note NOT IN (SELECT DISTINCT ON (note) note FROM entries WHERE note IS NOT NULL ORDER BY note, id)
+        UPDATE entries SET note = 'x' WHERE day = (SELECT day FROM entries ORDER BY day DESC, id LIMIT 1) OR id IN (SELECT n FROM events WHERE n < 10)
+        DELETE FROM accounts a WHERE EXISTS (SELECT FROM entries e WHERE e.account_id = a.id AND e.amount > 200 LIMIT 1)
+        DELETE FROM accounts WHERE balance = (SELECT balance / (balance - balance) FROM accounts ORDER BY id LIMIT 1)
+        DELETE FROM accounts WHERE id IN (SELECT nonsense FROM events LIMIT 1)
+    """,
+    "row locks": """
+        SELECT id, owner FROM accounts WHERE state = 'new' FOR UPDATE
+        SELECT id, owner, opened < now() FROM accounts WHERE id IN (1, 2, 3, 4) AND opened < now() FOR NO KEY UPDATE SKIP LOCKED
+        SELECT a.id, e.id FROM accounts a JOIN entries e ON e.account_id = a.id WHERE e.amount > 200 FOR SHARE OF e NOWAIT
+    """,
+    "INSERT ... SELECT, shard by shard": """
+        INSERT INTO archive (account_id, id, amount, note, moved) SELECT account_id, id, amount, note, at FROM entries WHERE amount > 150
+        INSERT INTO archive (account_id, id, amount, note, moved) SELECT account_id, id, amount, note, at FROM entries WHERE account_id = 5
+        INSERT INTO archive (moved, account_id, amount) SELECT now(), account_id, sum(amount) FROM entries GROUP BY account_id HAVING sum(amount) > 900 RETURNING account_id, amount, moved = now()
+        INSERT INTO archive (account_id, id, moved) SELECT DISTINCT e.account_id, a.id, NULL::timestamptz FROM entries e JOIN accounts a ON a.id = e.account_id WHERE a.state = 'new'
+        INSERT INTO archive SELECT e.account_id, e.id, r.rate, r.code, NULL FROM entries e JOIN rates r ON r.code = 'r' || e.id
+        INSERT INTO archive SELECT *  FROM archive WHERE id < 9
+        INSERT INTO entries (account_id, id, amount, day, at) SELECT a.id, 9000 + a.id, a.balance, NULL, NULL FROM accounts a ON CONFLICT (account_id, id) DO UPDATE SET note = 'again'
+        INSERT INTO archive (account_id, id, amount, note, moved) SELECT account_id, id, random() * 0, 'x', NULL FROM entries ORDER BY id
+    """,
+    "INSERT ... SELECT, rows that go to other shards": """
+        INSERT INTO accounts (id, owner) SELECT 1001, 'x' RETURNING id, owner, state
+        INSERT INTO accounts (id, owner) SELECT id + 1000, owner FROM accounts WHERE id < 40
+        INSERT INTO accounts (id, owner, balance, opened) SELECT 1000 + n, 'n' || n, n / 3.0, '2024-05-06' FROM generate_series(1, 30) AS n RETURNING id, owner, balance, opened
+        INSERT INTO archive SELECT account_id, id, amount, note FROM entries WHERE id < 200
+        INSERT INTO archive SELECT * FROM entries
+        INSERT INTO archive (account_id, amount) SELECT id, sum(n) FROM (SELECT account_id AS id, n FROM events) q GROUP BY id HAVING id IS NOT NULL ORDER BY id
+        INSERT INTO archive (account_id, id, note, moved) SELECT account_id, n, name, at FROM events ORDER BY n DESC LIMIT 25 RETURNING *
+        INSERT INTO archive (account_id, id, note, moved) SELECT account_id, id, 'u', NULL FROM entries WHERE id < 50 UNION ALL SELECT account_id, n, name, at FROM events WHERE n < 50
+        WITH best AS (SELECT account_id, max(amount) AS amount FROM entries GROUP BY account_id) INSERT INTO archive (account_id, amount) SELECT account_id, amount FROM best WHERE amount > 220 RETURNING account_id, moved = now(), amount
+        INSERT INTO archive (account_id, moved) WITH b AS (SELECT id FROM accounts WHERE balance > 200) SELECT id * 10, now() FROM b
+        INSERT INTO archive (account_id, id, note, moved) SELECT a.id, e.n, e.name, now() FROM accounts a LEFT JOIN events e ON e.account_id = a.id
+        INSERT INTO archive (account_id, id, note, moved) SELECT e.account_id, e.id, NULL, NULL FROM accounts a LEFT JOIN entries e ON e.account_id = a.id AND e.amount > 200
+        INSERT INTO accounts (id, owner, info, token) SELECT id + 1000, owner, info, gen_random_uuid() FROM accounts WHERE state = 'open'
+        INSERT INTO accounts (id, owner) SELECT id, 'twice' FROM accounts WHERE id < 5 ON CONFLICT (id) DO UPDATE SET owner = excluded.owner, changed = now() RETURNING accounts.id, accounts.owner
+        INSERT INTO accounts (id, owner) SELECT account_id, name FROM events ORDER BY id ON CONFLICT DO NOTHING
+        INSERT INTO accounts (id, owner) SELECT account_id, min(name) FROM events GROUP BY account_id ON CONFLICT DO NOTHING RETURNING id
+        INSERT INTO accounts (id, owner) SELECT id, owner FROM accounts WHERE id = 7
+        INSERT INTO accounts (id, owner, state) SELECT id + 1000, owner, 'much longer than that' FROM accounts
+        INSERT INTO accounts (id, owner, balance) SELECT id + 1000, owner, id / (id - id) FROM accounts
+        INSERT INTO accounts (id, owner) SELECT NULL, 'x' FROM accounts
+        INSERT INTO accounts (id, owner, opened) SELECT id + 1000, owner, 'no time' FROM accounts
+        INSERT INTO accounts (id, owner, opened) SELECT id + 1000, owner, owner FROM accounts
+        INSERT INTO accounts (id, owner) SELECT id + 1000, owner, balance FROM accounts
+        INSERT INTO accounts (owner) SELECT name FROM events
+        INSERT INTO events (id, name, account_id) SELECT row_number() OVER (ORDER BY code) + 1000, code, 1 FROM rates
+        INSERT INTO accounts (id, owner) VALUES ((SELECT max(id) + 1 FROM accounts), 'one more') RETURNING id
+        INSERT INTO accounts (id, owner, balance) VALUES (1000 + 1, 'a', (SELECT avg(amount) FROM entries)) RETURNING id, balance
+        INSERT INTO entries (account_id, id, amount, note) TABLE archive
+        INSERT INTO entries (account_id, id, amount, note) (SELECT account_id, id + 90000, coalesce(amount, 0), note FROM archive)
+    """,
+    "rows of VALUES": """
+        INSERT INTO accounts (id, owner) VALUES (1, 'a'), (2, 'b'), (1001, 'c'), (1002, 'd') ON CONFLICT DO NOTHING RETURNING id, owner
+        INSERT INTO accounts (id, owner) VALUES (1, 'a'), (2, 'b'), (1001, 'c') ON CONFLICT (id) DO UPDATE SET owner = excluded.owner WHERE accounts.balance > 50 RETURNING id, owner
+        INSERT INTO accounts (id, owner) VALUES (1001, 'a'), (2, 'b')
+        INSERT INTO accounts (owner) VALUES ('nobody')
+        INSERT INTO accounts (owner, id) VALUES ('nobody', NULL), ('x', 1001)
+    """,
+}
+
+
+def statements():
+    return [(group, line.strip()) for group, lines in GROUPS.items() for line in lines.strip().splitlines()]
+
+
+REFUSED = {
+    "UPDATE accounts SET balance = (SELECT random()) WHERE id < 50", "UPDATE accounts SET balance = r.r FROM (SELECT random() AS r) r",
+    "UPDATE entries SET note = 'x' WHERE day = (SELECT day FROM entries ORDER BY day DESC, id LIMIT 1) OR id IN (SELECT n FROM events WHERE n < 10)"}
+
+
+@pytest.fixture(scope="module")
+def two_sides():
+    """(one PostgreSQL with all rows, pgbraid over four shards), as raw clients."""
+    whole, parts = Cluster(shards=1, replicas=0), Cluster(shards=4, replicas=0)
+    try:
+        whole.start(), parts.start()
+        load(whole, parts, Path(__file__).with_name("writes.sql").read_text(), KEYS)
+        topology = sharded_topology(parts)
+        with Braid(sharded_topology(parts, sharding=sharding_with(topology, KEYS, ["rates"]))) as braid:
+            one, many = Endpoint(whole.shards[0].primary.port).raw(), braid.raw()
+            yield one, many
+            one.close(), many.close()
+    finally:
+        whole.stop(), parts.stop()
+
+
+def carry_out(two_sides, statement):
+    """The verdict on one statement and on the tables that it leaves."""
+    answers, tables = [], []
+    for client in two_sides:
+        client.query("BEGIN")
+        answers.append(ask(client, statement))
+        tables.append([ask(client, Statement(sql))[2] for sql in STATE] if answers[-1][0] is None else None)
+        client.query("ROLLBACK")
+    verdict = compare(statement, *answers)
+    if verdict is not True:
+        return verdict if verdict is not None else answers[1][4][0]
+    differing = [sql for k, sql in enumerate(STATE) if tables[0] and tables[0][k] != tables[1][k]]
+    return True if not differing else f"other tables: {differing}"
+
+
+@pytest.mark.parametrize("protocol", ["simple", "extended"])
+@pytest.mark.parametrize("sql", [pytest.param(sql, id=f"{group} {i}") for i, (group, sql) in enumerate(statements())])
+def test_write(two_sides, sql, protocol):
+    verdict = carry_out(two_sides, Statement(sql, extended=protocol == "extended"))
+    if sql in REFUSED:
+        assert verdict["C"] == "0A000" and verdict["H"], verdict
+    else:
+        assert verdict is True, f"{sql}: {verdict}"
+
+
+def test_without_a_block(two_sides):
+    """A statement of its own commits on all shards, and a second one sees it."""
+    for sql in ("UPDATE accounts SET owner = owner || '+', changed = now() WHERE id IN (SELECT account_id FROM events WHERE n < 20)",
+                "INSERT INTO entries (account_id, id, amount) VALUES (1, 8001, 1), (2, 8002, 2), (3, 8003, 3)",
+                "DELETE FROM archive WHERE account_id IN (SELECT account_id FROM entries WHERE amount > 100)"):
+        one, many = (ask(client, Statement(sql)) for client in two_sides)
+        assert compare(Statement(sql), one, many) is True, (sql, many)
+        for state in STATE:
+            one, many = (ask(client, Statement(state)) for client in two_sides)
+            # Outside a block now() is another one.
+            assert one[2] == many[2] or "now()" in state or "LOCAL" in state, (sql, state, one[2], many[2])
