@@ -3,6 +3,7 @@
 
 #include "protocol/backend.hpp"
 #include "protocol/frontend.hpp"
+#include "proxy/session/frame_body.hpp"
 
 #include <algorithm>
 
@@ -26,9 +27,8 @@ bool session_machine::fetches_all(std::string_view portal) const {
   for (std::size_t k = operation_ + 1; k < operations_.size(); ++k) {
     const operation& o = operations_[k];
     if (o.type == p::frontend::describe) continue;
-    const std::string_view body = input_.substr(o.offset, o.length).substr(p::frame_header_size);
     p::execute_view m;
-    return o.type == p::frontend::execute && p::decode(body, m) && m.portal == portal && m.max_rows == 0;
+    return o.type == p::frontend::execute && p::decode(body_of(input_.substr(o.offset, o.length)), m) && m.portal == portal && m.max_rows == 0;
   }
   return false;
 }

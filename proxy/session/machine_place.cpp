@@ -101,7 +101,6 @@ branch_index session_machine::lease_branch(step& s, router::shard_index shard, b
   a.replica = replica;
   a.may_wait = may_wait_for_primary();
   a.later = begun_anew_ > 0;
-  a.same = same;
   s.actions.push_back(a);
   return static_cast<branch_index>(free_slot);
 }

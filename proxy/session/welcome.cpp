@@ -140,7 +140,10 @@ asio::awaitable<welcome_result> ask_server(worker& owner, served_database& datab
       if (!std::exchange(replica_first, true)) continue;
     }
     if (b) break;
-    if (std::chrono::steady_clock::now() >= latest) co_return why;
+    // Servers that have never been seen are not about to come back: why they cannot be used is told at once.
+    const auto& schema = database.state().schema;
+    const bool seen = schema != nullptr && !schema->functions.empty();
+    if (!seen || std::chrono::steady_clock::now() >= latest) co_return why;
     pause.expires_after(next_try);
     boost::system::error_code ignored;
     co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
