@@ -9,6 +9,7 @@
 #include "proxy/worker/worker.hpp"
 
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/bind_executor.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
@@ -46,7 +47,7 @@ asio::awaitable<p::scram_keys> find_keys(worker& owner, const std::string& user,
     co_return p::scram_keys{};
   }
   // PBKDF2 takes milliseconds: on its own thread, and back here with the result.
-  co_await asio::post(owner.shared().slow_work.get_executor(), asio::use_awaitable);
+  co_await asio::post(asio::bind_executor(owner.shared().slow_work.get_executor(), asio::use_awaitable));
   p::scram_keys keys = p::derive_scram_keys(*plain, salt, iterations);
   co_await asio::post(owner.context().get_executor(), asio::use_awaitable);
   owner.shared().keys.store(user, salt, iterations, keys);

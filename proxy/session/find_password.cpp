@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <spdlog/spdlog.h>
 #include <sys/socket.h>
+#include <boost/asio/bind_executor.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -74,7 +75,7 @@ asio::awaitable<std::optional<p::stored_password>> look_up_password(worker& owne
   }
   if (!pending->answer->secret) co_return p::stored_password{};
   // A secret in plain text costs a PBKDF2.
-  co_await asio::post(owner.shared().slow_work.get_executor(), asio::use_awaitable);
+  co_await asio::post(asio::bind_executor(owner.shared().slow_work.get_executor(), asio::use_awaitable));
   p::stored_password stored = p::make_stored_password(*pending->answer->secret);
   co_await asio::post(owner.context().get_executor(), asio::use_awaitable);
   kept.store(name, user, stored, std::chrono::steady_clock::now() + owner.options().auth_query_keep);

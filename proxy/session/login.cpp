@@ -12,6 +12,7 @@
 #include "proxy/worker/worker.hpp"
 
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/bind_executor.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
@@ -289,7 +290,7 @@ class client_greeting {
         co_await send_all(client_->io_, bytes);
       } else if (auto* derive = std::get_if<p::client_login::derive>(&next)) {
         const p::client_login::derive what = *derive;
-        co_await asio::post(worker_.shared().slow_work.get_executor(), asio::use_awaitable);
+        co_await asio::post(asio::bind_executor(worker_.shared().slow_work.get_executor(), asio::use_awaitable));
         const p::scram_keys keys = p::derive_scram_keys(what.password, what.salt, what.iterations);
         co_await asio::post(worker_.context().get_executor(), asio::use_awaitable);
         next = login.derived(keys);
