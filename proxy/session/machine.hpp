@@ -120,7 +120,7 @@ class session_machine {
   [[nodiscard]] bool may_have_written(branch_index b) const noexcept { return b < branches_.size() && branches_[b].wrote; }
   [[nodiscard]] std::int32_t drawn_pid() const noexcept { return drawn_pid_; }
   /// Why the session keeps a backend between transactions; "" when it does not.
-  [[nodiscard]] std::string_view pinned_because() const noexcept { return pin_reason_; }
+  [[nodiscard]] std::string_view pinned_because() const noexcept { return pin_reason_ ? std::string_view{*pin_reason_} : std::string_view{}; }
 
  private:
   enum class cycle_kind : std::uint8_t { none, simple, call, batch };
@@ -130,15 +130,19 @@ class session_machine {
     char type;
     std::uint32_t offset, length;  ///< of the frame, in the input
   };
+  using merge_ptr = std::shared_ptr<const merge_request>;
+  /// What a portal over several branches has beside them. Apart: every session has room for a portal, and few are such.
+  struct portal_spread {
+    bool mirrored = false;   ///< see router::to_many
+    targets order;           ///< see braid_state::order
+    std::shared_ptr<const router::copy_layout> copy;  ///< see router::plan
+    merge_ptr merge;         ///< its rows are merged in their order
+  };
   struct portal {
     statement_ptr statement;
     targets branches;
-    bool mirrored = false;   ///< see router::to_many
-    targets order{};         ///< see braid_state::order
-    std::shared_ptr<const router::copy_layout> copy{};  ///< see router::plan
-    std::shared_ptr<const merge_request> merge{};       ///< its rows are merged in their order
+    std::shared_ptr<const portal_spread> spread{};  ///< null: one branch
   };
-  using merge_ptr = std::shared_ptr<const merge_request>;
   /// SHOW pgbraid.consistency_token under way.
   struct token_state {
     consistency_token known;
@@ -496,7 +500,7 @@ class session_machine {
   transaction txn_;
   std::vector<branch> branches_;
   int pinned_ = -1;
-  std::string pin_reason_;
+  std::unique_ptr<const std::string> pin_reason_;  ///< null: not pinned, or for no reason of its own
   bool asks_sequences_ = false;        ///< it has asked for currval() or lastval()
   bool indelible_ = false;             ///< the pinned backend has state that DISCARD ALL leaves
   targets targets_;                    ///< of the statement being placed

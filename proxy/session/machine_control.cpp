@@ -408,7 +408,7 @@ void session_machine::apply_control(const router::plan& plan, const std::string&
           facts.unnamed = 0;
           if (env_.pool_mode != config::pool_mode::session) {
             pinned_ = -1;
-            pin_reason_.clear();
+            pin_reason_.reset();
           }
         }
       }

@@ -274,13 +274,13 @@ void session_machine::pin(branch_index b, std::string reason) {
   if (reason == "temporary objects") indelible_ = true;
   if (pinned_ >= 0) return;
   pinned_ = b;
-  pin_reason_ = std::move(reason);
+  pin_reason_ = std::make_unique<const std::string>(std::move(reason));
 }
 
 void session_machine::drop_branch(branch_index b) {
   if (pinned_ == b) {
     pinned_ = -1;
-    pin_reason_.clear();
+    pin_reason_.reset();
   }
   branches_[b] = branch{};
   // A statement that was to go there and waits for others is placed anew.

@@ -15,15 +15,11 @@ using protocol::error_id;
 using router::session_effect;
 
 void session_machine::open_portal(std::string_view name, const statement_ptr& st, const targets& home, merge_ptr merge) {
-  const bool several = home.size() > 1 && st != nullptr;
-  auto copy = several ? st->plan->copy : nullptr;
-  if (!name.empty()) return portals_.set(name, {st, home, several && mirrors(), several ? order_of_rows() : targets{}, std::move(copy), std::move(merge)});
+  std::shared_ptr<const portal_spread> spread;
+  if (home.size() > 1 && st != nullptr) spread = std::make_shared<portal_spread>(portal_spread{mirrors(), order_of_rows(), st->plan->copy, std::move(merge)});
+  if (!name.empty()) return portals_.set(name, {st, home, std::move(spread)});
   unnamed_portal_.branches.assign(home.begin(), home.end());
-  unnamed_portal_.mirrored = several && mirrors();
-  unnamed_portal_.copy = std::move(copy);
-  unnamed_portal_.merge = std::move(merge);
-  unnamed_portal_.order.clear();
-  if (several) unnamed_portal_.order = order_of_rows();
+  if (spread || unnamed_portal_.spread) unnamed_portal_.spread = std::move(spread);
   // Which statement it is matters only until its shape is known.
   if (st && shape_unknown(home.front(), *st)) {
     unnamed_portal_.statement = st;
@@ -136,19 +132,22 @@ bool session_machine::op_execute(step& s, std::string_view frame) {
   if (found->branches.empty()) {
     return execute_control(s, statement_ptr{found->statement});
   }
-  if (found->branches.size() > 1 && m.max_rows > 0 && !found->copy) {
+  static const portal_spread one_branch;
+  const std::shared_ptr<const portal_spread> kept = found->spread;
+  const portal_spread& spread = kept ? *kept : one_branch;
+  if (found->branches.size() > 1 && m.max_rows > 0 && !spread.copy) {
     auto error = p::make_error(error_id::cross_shard_read, "a portal with a row limit over several shards");
     error.hint = "Fetch all rows at once.";
     return op_error(s, error);
   }
   if (!(braid_.active && braid_.ahead) && !settle(s, found->branches)) return false;
-  const bool mirrored = found->mirrored;
+  const bool mirrored = spread.mirrored;
   if (braid_.active && !braid_.ahead) {
-    braid_.order = found->order;
+    braid_.order = spread.order;
     if (!braid_.order.empty()) braid_.rows_of.assign(branches_.size(), {});
     braid_.executing = static_cast<std::uint32_t>(found->branches.size());
     braid_.rows = 0;
-    braid_.merge = found->merge ? std::make_unique<sorted_merge>(*found->merge, found->branches) : nullptr;
+    braid_.merge = spread.merge ? std::make_unique<sorted_merge>(*spread.merge, found->branches) : nullptr;
   }
   if (mirrored && !braid_.ahead) {
     braid_.speaker = found->branches.front();
@@ -160,7 +159,7 @@ bool session_machine::op_execute(step& s, std::string_view frame) {
   }
   if (mirrored && !drained(s)) return false;
   if (cycle_failed_) return true;
-  if (found->copy) begin_copy(found->copy, found->branches);
+  if (spread.copy) begin_copy(spread.copy, found->branches);
   for (const branch_index i : found->branches) {
     if (mirrored && !echoes(i)) continue;
     branches_[i].expect({answer::execute, disposition::forward});

@@ -112,10 +112,10 @@ void session_machine::probe_row(branch_index i, std::string_view body) {
 // The probe has been answered: what it would have told of is gone.
 void session_machine::probe_over(branch_index i) {
   if (probe_pins_ || pinned_ != i) return;
-  const auto seen = [&](const trace& t) { return t.reason == pin_reason_; };
-  if (!std::any_of(traces.begin(), traces.end(), seen) && pin_reason_ != prepared) return;
+  const auto seen = [&](const trace& t) { return t.reason == pinned_because(); };
+  if (!std::any_of(traces.begin(), traces.end(), seen) && pinned_because() != prepared) return;
   pinned_ = -1;
-  pin_reason_.clear();
+  pin_reason_.reset();
 }
 
 // Statements after which a pin's reason may be gone.
