@@ -95,8 +95,9 @@ bool gather_state::add_row(std::string_view body) {
 
 void gather_state::read_types(std::string_view body) {
   p::row_description description;
-  if (!p::decode(body, description)) return;
-  // In front stands the fragment's number.
+  types.clear();
+  // In front stands the fragment's number. With other columns than were asked for no type is known.
+  if (!p::decode(body, description) || description.fields.size() != plan->fragments.front().json_keys.size() + 1) return;
   for (std::size_t i = 1; i < description.fields.size(); ++i) {
     auto name = router::written_type(description.fields[i].type, description.fields[i].type_modifier);
     if (!name) return types.clear();

@@ -177,6 +177,9 @@ void session_machine::take_source_row(step& s, std::string_view body) {
   };
   if (!stage_->plan->source) return keep(0);
   const router::staged_source& source = *stage_->plan->source;
+  if (values.size() != rows.types.size()) {
+    return fail_statement(s, p::make_error(error_id::server_results_differ, "a row to insert has other columns than were described"));
+  }
   if (source.key_at >= values.size() || !values[source.key_at]) {
     return fail_statement(s, p::make_error(error_id::null_key, source.key, source.table));
   }

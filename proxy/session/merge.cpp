@@ -42,6 +42,7 @@ bool sorted_merge::read_key(std::string_view body, std::string& key) const {
 }
 
 bool sorted_merge::add(branch_index i, std::string_view frame) {
+  if (i >= lanes_.size() || !lanes_[i].asked) return false;
   lane& l = lanes_[i];
   if (taken_ >= by_.order->limit) return true;
   if (l.filled == l.keys.size()) l.keys.emplace_back();

@@ -30,12 +30,15 @@ class sorted_merge {
   /// Whether the columns to sort by are what they are taken for.
   [[nodiscard]] bool fits(const protocol::row_description& description) const;
 
-  /// Enough of this branch's rows are here: the others' are waited for.
-  [[nodiscard]] bool full(branch_index i) const noexcept { return lanes_[i].waiting() >= lane_bytes; }
-  /// A DataRow message. False: a key's value is none of its type.
+  /// Enough of this branch's rows are here: the others' are waited for. Never so of a branch that has not been asked, which may
+  /// have something else to say meanwhile.
+  [[nodiscard]] bool full(branch_index i) const noexcept { return i < lanes_.size() && lanes_[i].waiting() >= lane_bytes; }
+  /// A DataRow message. False: a key's value is none of its type, or nobody has asked this branch.
   [[nodiscard]] bool add(branch_index i, std::string_view frame);
   /// The branch has no more rows.
-  void end(branch_index i) noexcept { lanes_[i].over = true; }
+  void end(branch_index i) noexcept {
+    if (i < lanes_.size()) lanes_[i].over = true;
+  }
   /// Appends the rows whose turn it is.
   void take(std::string& out);
   /// Rows that take() has given.

@@ -97,6 +97,18 @@ TEST_CASE("a branch may not run away", "[merge]") {
   CHECK(merge.taken() == rows);
 }
 
+TEST_CASE("a branch that was not asked has no rows, and is not held for others", "[merge]") {
+  sorted_merge merge = merge_of(false, false);
+  CHECK_FALSE(merge.full(1));
+  CHECK_FALSE(merge.full(200));
+  CHECK_FALSE(merge.add(1, row("1")));
+  CHECK_FALSE(merge.add(200, row("1")));
+  merge.end(200);
+  REQUIRE(merge.add(0, row("1")));
+  REQUIRE(merge.add(2, row("2")));
+  CHECK(taken(merge) == "1 ");
+}
+
 TEST_CASE("what cannot be compared", "[merge]") {
   sorted_merge merge = merge_of(false, false);
   CHECK_FALSE(merge.add(0, row("one")));
