@@ -15,6 +15,8 @@ namespace pgbraid::proxy {
 
 /// A branch's place among its session's branches.
 using branch_index = std::uint8_t;
+/// The branches that a statement goes to.
+using targets = std::vector<branch_index>;
 
 enum class answer : std::uint8_t { parse, bind, describe_statement, describe_portal, execute, close, sync, query, function_call, local };
 

@@ -1,10 +1,10 @@
 #include "proxy/session/login.hpp"
 
 #include "protocol/client_login.hpp"
-#include "protocol/startup.hpp"
 #include "proxy/admin/console.hpp"
 #include "proxy/session/access.hpp"
 #include "proxy/session/find_password.hpp"
+#include "proxy/session/opening.hpp"
 #include "proxy/session/replication.hpp"
 #include "proxy/session/welcome.hpp"
 #include "proxy/worker/dial.hpp"
@@ -40,14 +40,6 @@ p::client_method method_of(config::auth_method method) {
     default: return p::client_method::scram_sha_256;
   }
 }
-
-/// How TLS begins: the type of a handshake's record. A startup packet begins with the zero of its length.
-constexpr char tls_handshake = 0x16;
-
-/// The login ends here with this word to the client.
-struct refused {
-  p::error_report error;
-};
 
 // Whatever goes wrong before the session stands ends it.
 std::string fatal(const p::error_report& error) {
@@ -166,69 +158,11 @@ class client_greeting {
     unread_.append(buffer, bytes);
   }
 
-  [[nodiscard]] bool over_tcp() const {
-    boost::system::error_code error;
-    return client_->io_.socket().local_endpoint(error).protocol().family() != AF_UNIX;
-  }
-
-  /// TLS from here on. `early`: its first bytes, if they have been read.
-  asio::awaitable<void> encrypt(const tls_context& context, std::string early) {
-    client_->io_.encrypt(context.accept(client_->io_.socket().native_handle(), std::move(early)));
-    try {
-      co_await shake_hands(client_->io_);
-    } catch (const boost::system::system_error&) {
-      if (worker_.options().log.connections)
-        spdlog::info("client refused: TLS handshake failed: {}", client_->io_.tls()->reason());
-      throw;
-    }
-  }
-
-  /// Everything before authentication. False: nothing follows (a cancel request).
+  /// Who the client is and what it wants. False: nothing follows (a cancel request).
   asio::awaitable<bool> read_startup() {
-    const auto tls = over_tcp() ? worker_.shared().tls()->clients : nullptr;
-    // Each kind of encryption may be asked for once, as the server has it.
-    for (int requests = 0;; ++requests) {
-      if (unread_.empty()) co_await more();
-      if (tls && requests == 0 && unread_.front() == tls_handshake) {
-        co_await encrypt(*tls, std::exchange(unread_, {}));
-        if (client_->io_.tls()->application_protocol().empty()) {
-          throw refused{p::make_error(error_id::protocol_violation,
-                                      "TLS was begun without asking for it and without ALPN \"postgresql\"")};
-        }
-        continue;
-      }
-      p::startup_packet packet;
-      p::startup_result result;
-      while ((result = p::decode_startup(unread_, packet)).status == p::frame_status::incomplete) co_await more();
-      if (result.status != p::frame_status::complete) throw refused{p::make_error(error_id::protocol_violation, result.reason)};
-      unread_.erase(0, result.length);
-      if (const auto* cancel = std::get_if<p::cancel_request>(&packet)) {
-        worker_.forward_cancel(cancel->pid, cancel->key);
-        co_return false;
-      }
-      if (auto* startup = std::get_if<p::startup_message>(&packet)) {
-        startup_ = std::move(*startup);
-        break;
-      }
-      if (requests >= 2) throw refused{p::make_error(error_id::protocol_violation, "too many encryption requests")};
-      const bool begin_tls = tls && client_->io_.tls() == nullptr && std::holds_alternative<p::ssl_request>(packet);
-      // What came along was not encrypted: taken for what TLS brings, it would let somebody in between speak for the
-      // client.
-      if (begin_tls && !unread_.empty())
-        throw refused{p::make_error(error_id::protocol_violation, "received unencrypted data after SSL request")};
-      const std::string answer = begin_tls ? "S" : "N";
-      co_await send_all(client_->io_, answer);
-      if (begin_tls) co_await encrypt(*tls, {});
-    }
-    if (tls && client_->io_.tls() == nullptr && worker_.options().listen.tls.mode == config::client_tls_mode::require) {
-      throw refused{p::make_error(error_id::tls_required)};
-    }
-    if (startup_.major != p::protocol_major) throw refused{p::make_error(error_id::unsupported_protocol, startup_.major, startup_.minor)};
-    if (p::needs_negotiation(startup_)) {
-      std::string bytes;
-      p::encode_negotiate_protocol_version(bytes, startup_);
-      co_await send_all(client_->io_, bytes);
-    }
+    auto opened = co_await open_connection(worker_, client_->io_, unread_);
+    if (!opened) co_return false;
+    startup_ = std::move(*opened);
     user_ = startup_.find("user").value_or("");
     if (user_.empty()) throw refused{p::make_error(error_id::missing_user)};
     database_name_ = startup_.find("database").value_or("");

@@ -1,0 +1,48 @@
+// What a database_watch keeps of one shard. For its own files alone: database_watch.cpp and shard_rounds.cpp.
+#pragma once
+
+#include "proxy/cluster/catalog_loader.hpp"
+#include "proxy/cluster/database_watch.hpp"
+#include "proxy/cluster/pg_connection.hpp"
+#include "proxy/cluster/roles.hpp"
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace pgbraid::proxy {
+
+/// One shard: its judge, its probes, and the connection by which its catalog and rows are read.
+struct database_watch::shard_watch {
+  shard_watch(boost::asio::io_context& context, shard_options options)
+      : roles(std::move(options)), connection(context), pause(context) {}
+
+  shard_roles roles;
+  router::shard_index index = 0;
+  std::vector<std::shared_ptr<server_probe>> probes;
+  std::vector<std::string> dbnames;
+  pg_connection connection;
+  int connected_to = -1;
+  bool reached_before = false;  // the connection has served a reading already
+  boost::asio::steady_timer pause;
+  bool hurried = false;
+  std::string token;
+  std::shared_ptr<const shard_catalog> catalog;
+  steady_time catalog_as_of = steady_time::min();  // a moment before it was last seen to be what it is
+  bool rows_checked = false;
+  std::vector<std::string> misplaced;
+  std::string rows_error;  // why rows could not be checked
+  steady_time check_again = steady_time::min();
+  std::string trouble;  // the last reason why the catalog could not be read
+  steady_time looked_at = steady_time::min();
+  std::string no_commits = "it has not been asked yet";  // why it can have no part in a commit over several shards
+  bool doubtful = true;                                  // parts of ours stand prepared there, as far as is known
+  std::string complaint;                                 // the last about one of them
+  steady_time records_forgotten = steady_time::min();
+};
+
+}  // namespace pgbraid::proxy
