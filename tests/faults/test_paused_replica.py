@@ -10,7 +10,6 @@ from collections import Counter
 import pytest
 
 from braid import plain_topology
-from cluster import Cluster
 from waiting import wait_until
 
 READS = int(os.environ.get("PGBRAID_PAUSED_READS") or "1000")
@@ -18,15 +17,6 @@ PAUSE = 5.0
 NAME = "SELECT name, current_setting('cluster_name') FROM customers WHERE id = %s"
 # Nobody writes to this one.
 OTHER = "SELECT code, current_setting('cluster_name') FROM countries LIMIT 1"
-
-
-@pytest.fixture(scope="module")
-def shard():
-    servers = Cluster(shards=1, replicas=1)
-    try:
-        yield servers.start().shards[0]
-    finally:
-        servers.stop()
 
 
 @pytest.mark.parametrize("consistency", ["session", "global"])

@@ -9,24 +9,39 @@ from cluster import Cluster
 from fault_proxy import FaultProxy
 
 
-@pytest.fixture(scope="session")
-def cluster():
-    """Two shards, each a primary with one streaming replica, with the demonstration's schema and data."""
-    servers = Cluster(shards=2, replicas=1)
+def running(shards):
+    """Servers for as long as a fixture lasts: each shard a primary with one streaming replica."""
+    servers = Cluster(shards=shards, replicas=1)
     try:
         yield servers.start()
     finally:
         servers.stop()
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    """Two shards, each a primary with one streaming replica, with the demonstration's schema and data."""
+    yield from running(shards=2)
 
 
 @pytest.fixture
 def fresh_cluster():
     """Like `cluster`, for tests that stop servers or change the schema."""
-    servers = Cluster(shards=2, replicas=1)
-    try:
-        yield servers.start()
-    finally:
-        servers.stop()
+    yield from running(shards=2)
+
+
+@pytest.fixture(scope="module")
+def shard():
+    """One shard of a primary and one replica, with the demonstration's schema, shared by the tests of a module."""
+    for servers in running(shards=1):
+        yield servers.shards[0]
+
+
+@pytest.fixture
+def fresh_shard():
+    """Like `shard`, for tests that end its servers."""
+    for servers in running(shards=1):
+        yield servers.shards[0]
 
 
 @pytest.fixture(scope="module")

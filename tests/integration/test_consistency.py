@@ -7,21 +7,10 @@ import pytest
 
 import wire
 from braid import Braid, plain_topology, sharded_topology
-from cluster import Cluster
 from waiting import wait_until
 
 WHO = "SELECT name, current_setting('cluster_name') FROM customers WHERE id = %s"
 QUICK = {"user": "postgres", "password_env": "PGBRAID_MONITOR_PASSWORD", "interval": "50ms"}
-
-
-@pytest.fixture(scope="module")
-def shard():
-    """One primary and one replica."""
-    servers = Cluster(shards=1, replicas=1)
-    try:
-        yield servers.start().shards[0]
-    finally:
-        servers.stop()
 
 
 class Paused:
@@ -188,35 +177,30 @@ def test_a_token_over_shards(cluster, start_braid):
     reader.close()
 
 
-def test_a_token_of_what_a_promotion_lost(start_braid):
+def test_a_token_of_what_a_promotion_lost(fresh_shard, start_braid):
     """Replay and reception stop, the primary dies with a write that no replica has: its token says so."""
-    servers = Cluster(shards=1, replicas=1)
-    try:
-        shard = servers.start().shards[0]
-        replica = shard.replicas[0]
-        braid = before(start_braid, shard)
-        connection = braid.connect(autocommit=True)
-        ask(connection, "UPDATE customers SET name = 'kept' WHERE id = 1")
-        kept, = ask(connection, "SHOW pgbraid.consistency_token")
-        shard.wait_for_replay()
-        # The replica goes on with a primary that does not exist.
-        replica.configure(1)
-        replica.restart()
-        ask(connection, "UPDATE customers SET name = 'lost' WHERE id = 1")
-        lost, = ask(connection, "SHOW pgbraid.consistency_token")
-        shard.primary.stop("immediate")
-        replica.promote()
-        wait_until(lambda: f"{replica.address} is primary" in braid.log(), 20, "the replica is the primary")
-        reader = wait_until(lambda: braid.connect(autocommit=True), 20, "a client is let in")
-        ask(reader, "SET pgbraid.consistency_token = %s", (kept,))
-        assert ask(reader, WHO, (1,)) == ("kept", replica.name)
-        with pytest.raises(psycopg2.Error) as refused:
-            ask(reader, "SET pgbraid.consistency_token = %s", (lost,))
-        assert refused.value.pgcode == "22023" and "was lost when a server was promoted" in refused.value.diag.message_primary
-        reader.close()
-        connection.close()
-    finally:
-        servers.stop()
+    replica = fresh_shard.replicas[0]
+    braid = before(start_braid, fresh_shard)
+    connection = braid.connect(autocommit=True)
+    ask(connection, "UPDATE customers SET name = 'kept' WHERE id = 1")
+    kept, = ask(connection, "SHOW pgbraid.consistency_token")
+    fresh_shard.wait_for_replay()
+    # The replica goes on with a primary that does not exist.
+    replica.configure(1)
+    replica.restart()
+    ask(connection, "UPDATE customers SET name = 'lost' WHERE id = 1")
+    lost, = ask(connection, "SHOW pgbraid.consistency_token")
+    fresh_shard.primary.stop("immediate")
+    replica.promote()
+    wait_until(lambda: f"{replica.address} is primary" in braid.log(), 20, "the replica is the primary")
+    reader = wait_until(lambda: braid.connect(autocommit=True), 20, "a client is let in")
+    ask(reader, "SET pgbraid.consistency_token = %s", (kept,))
+    assert ask(reader, WHO, (1,)) == ("kept", replica.name)
+    with pytest.raises(psycopg2.Error) as refused:
+        ask(reader, "SET pgbraid.consistency_token = %s", (lost,))
+    assert refused.value.pgcode == "22023" and "was lost when a server was promoted" in refused.value.diag.message_primary
+    reader.close()
+    connection.close()
 
 
 def test_waiting_for_a_replica(shard, start_braid):

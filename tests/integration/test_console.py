@@ -7,7 +7,7 @@ import pytest
 
 import wire
 from braid import plain_topology, sharded_topology
-from cluster import MONITOR_PASSWORD, Cluster
+from cluster import MONITOR_PASSWORD
 from waiting import wait_until
 from writers import TABLE, Writers
 
@@ -26,16 +26,6 @@ class Console:
             if cursor.description is None:
                 return cursor.statusmessage
             return [dict(zip([c.name for c in cursor.description], row)) for row in cursor.fetchall()]
-
-
-@pytest.fixture
-def shard():
-    """One shard of a primary and a replica, for tests that end them."""
-    servers = Cluster(shards=1, replicas=1)
-    try:
-        yield servers.start().shards[0]
-    finally:
-        servers.stop()
 
 
 def test_what_it_tells(cluster, start_braid):
@@ -92,13 +82,13 @@ def test_the_extended_protocol_is_refused_in_step(cluster, start_braid):
         assert wire.kinds(client.until_ready()) == "IZ"
 
 
-def test_a_switchover(shard, start_braid):
+def test_a_switchover(fresh_shard, start_braid):
     """PAUSE waits for open transactions, everybody else waits for RESUME, and in between the primary is replaced: nobody
     sees an error and nothing is lost."""
-    primary, replica = shard.primary, shard.replicas[0]
+    primary, replica = fresh_shard.primary, fresh_shard.replicas[0]
     primary.query(TABLE)
-    shard.wait_for_replay()
-    braid = start_braid(plain_topology(shard.servers, failover={"hold": "60s"}, **ADMIN))
+    fresh_shard.wait_for_replay()
+    braid = start_braid(plain_topology(fresh_shard.servers, failover={"hold": "60s"}, **ADMIN))
     console, block = Console(braid), braid.connect()
     with block.cursor() as cursor:
         cursor.execute("UPDATE customers SET name = 'before' WHERE id = 1")
@@ -130,9 +120,9 @@ def test_a_switchover(shard, start_braid):
     block.close()
 
 
-def test_a_pause_that_does_not_come_about(shard, start_braid):
+def test_a_pause_that_does_not_come_about(fresh_shard, start_braid):
     """A transaction that stays open for longer than failover.hold: the primary is given out again, and the console says why."""
-    braid = start_braid(plain_topology(shard.servers, failover={"hold": "300ms"}, **ADMIN))
+    braid = start_braid(plain_topology(fresh_shard.servers, failover={"hold": "300ms"}, **ADMIN))
     console, block, other = Console(braid), braid.connect(), braid.connect(autocommit=True)
     with block.cursor() as cursor:
         cursor.execute("UPDATE customers SET name = 'open' WHERE id = 1")
