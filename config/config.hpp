@@ -182,6 +182,7 @@ struct limits {
   std::uint64_t max_parse = 1ull << 20;     ///< bytes of one statement that is parsed for routing
   std::uint32_t max_statements = 10'000;    ///< prepared statements of one client
   std::uint64_t max_gather = 64ull << 20;   ///< bytes that one query may gather from several shards
+  std::uint64_t max_gather_total = 1ull << 30;  ///< bytes that all queries together may
   std::uint64_t max_notifications = 512ull << 10;  ///< bytes of notifications that wait for one client
 };
 

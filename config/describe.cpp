@@ -216,6 +216,7 @@ void write_bounds(writer& out, const topology& t) {
   out.line(1, "max_parse: {}", format_size(t.limits.max_parse));
   out.line(1, "max_statements: {}", t.limits.max_statements);
   out.line(1, "max_gather: {}", format_size(t.limits.max_gather));
+  out.line(1, "max_gather_total: {}", format_size(t.limits.max_gather_total));
   out.line(1, "max_notifications: {}", format_size(t.limits.max_notifications));
   out.line(0, "timeouts:");
   out.line(1, "login: {}", format_duration(t.timeouts.login));

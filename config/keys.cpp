@@ -168,8 +168,8 @@ constexpr key_row table[] = {
   {"limits.max_parse", size, "1MB", "Longest statement that is parsed for routing.", built, kB, 64 * MB},
   {"limits.max_statements", integer, "10000", "Prepared statements of one client.", built, 1, 10'000'000},
   {"limits.max_gather", size, "64MB", "Bytes that one query may gather from several shards.", built, kB, GB},
+  {"limits.max_gather_total", size, "1GB", "Bytes that all queries together may gather.", built, kB, 1024 * GB},
   {"limits.max_notifications", size, "512kB", "Bytes of notifications that may wait for a client which listens, in a long transaction or because it does not read; it is sent away beyond (53400).", built, 8 * kB, GB},
-  {"limits.max_gather_total", size, "", "Bytes that all queries together may gather.", ignored, kB, 1024 * GB},
 
   {"timeouts", section, "", "How long pgbraid waits."},
   {"timeouts.login", duration, "1min", "For a client to finish logging in.", built, 100, hour},

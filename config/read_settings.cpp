@@ -78,6 +78,7 @@ void read_limits(const fields& section, limits& out) {
   section.size("max_parse", out.max_parse);
   section.integer("max_statements", out.max_statements);
   section.size("max_gather", out.max_gather);
+  section.size("max_gather_total", out.max_gather_total);
   section.size("max_notifications", out.max_notifications);
 }
 

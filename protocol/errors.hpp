@@ -114,6 +114,9 @@ enum class severity : std::uint8_t { error, fatal };
   row(gather_too_large, "53400", error,                                                                                 \
       "this query gathers more than {} bytes from the shards, most of them from table \"{}\"",                          \
       "Narrow it by conditions, tie it to keys of one shard, or raise limits.max_gather.")                              \
+  row(gather_total_too_large, "53400", error,                                                                           \
+      "all statements together may keep {} bytes of rows from the shards, and these are taken",                         \
+      "Try again when others have ended, or raise limits.max_gather_total.")                                            \
   row(returned_too_large, "53400", error,                                                                               \
       "this statement returns more than {} bytes, which must be put in order before they are told",                     \
       "Write fewer rows at once, return less of them, or raise limits.max_gather.")                                     \

@@ -4,6 +4,7 @@
 
 #include "protocol/frame.hpp"
 #include "proxy/session/branch.hpp"
+#include "proxy/session/gather_budget.hpp"
 #include "proxy/session/routing_context.hpp"
 #include "router/copy/copy_splitter.hpp"
 
@@ -66,7 +67,9 @@ struct copy_state {
 struct copy_replay {
   std::string statement;   ///< the client's Query
   std::string data{};      ///< its CopyData and CopyDone
+  gather_share share{};    ///< covers them
   bool too_large = false;  ///< more than may be kept
+  bool crowded_out = false;  ///< for what other statements keep
 };
 
 /// An error or a notice of one of the servers, its place told as one in the client's data.

@@ -3,6 +3,7 @@
 
 #include "protocol/frontend.hpp"
 #include "proxy/session/branch.hpp"
+#include "proxy/session/gather_budget.hpp"
 #include "router/plan/gather.hpp"
 
 #include <cstddef>
@@ -38,6 +39,7 @@ struct gather_state {
   branch_index combiner = 0;
   std::vector<std::string> json;  ///< of each fragment: its rows so far
   std::size_t bytes = 0;          ///< of all of them
+  gather_share share;             ///< covers them
   std::string row_description;    ///< simple protocol: the statement's own, before anything is fetched
   std::vector<std::string> types;  ///< of the fragments' columns as they are written, where the plan asks for them
 

@@ -5,26 +5,24 @@
 // cycle is consumed when the cycle ends, so that a read that fails on a replica can be begun anew on the primary.
 #pragma once
 
-#include "config/config.hpp"
 #include "protocol/backend.hpp"
 #include "protocol/errors.hpp"
 #include "protocol/frame.hpp"
 #include "protocol/frontend.hpp"
 #include "proxy/cluster/deadlock.hpp"
 #include "proxy/session/branch.hpp"
-#include "proxy/session/commit.hpp"
+#include "proxy/session/braid.hpp"
+#include "proxy/session/control.hpp"
 #include "proxy/session/copy.hpp"
 #include "proxy/session/gather.hpp"
 #include "proxy/session/listening.hpp"
-#include "proxy/session/merge.hpp"
 #include "proxy/session/named_map.hpp"
-#include "proxy/session/routing_context.hpp"
-#include "proxy/session/settings.hpp"
+#include "proxy/session/portal.hpp"
+#include "proxy/session/session_environment.hpp"
 #include "proxy/session/stage.hpp"
 #include "proxy/session/statement.hpp"
 #include "proxy/session/step.hpp"
 #include "proxy/session/transaction.hpp"
-#include "proxy/session/write_marks.hpp"
 #include "router/plan/rows.hpp"
 
 #include <memory>
@@ -35,29 +33,6 @@
 #include <vector>
 
 namespace pgbraid::proxy {
-
-/// What sessions of one database share on a worker.
-struct session_environment {
-  settings_registry& settings;
-  statement_registry& statements;
-  routing_contexts& contexts;
-  database_state_ptr state;
-  std::size_t max_message_bytes = 64u << 20;
-  std::size_t max_statements = 10'000;         ///< prepared statements of one client
-  std::size_t max_backend_statements = 500;    ///< prepared statements kept on one backend
-  std::size_t max_gather = 64u << 20;          ///< bytes that one statement may gather from several shards
-  std::size_t max_notifications = 512u << 10;  ///< bytes of notifications that wait for one client's transaction to end
-  config::pool_mode pool_mode = config::pool_mode::transaction;
-  std::string (*random_record)() = nullptr;    ///< a uuid that nobody can guess; null: they are counted
-  std::uint64_t records = 0;                   ///< records of commits so far
-  write_marks* marks = nullptr;                ///< reads.consistency: global, otherwise null
-  std::vector<std::uint64_t> mark_seeds{};     ///< by shard: see write_marks
-  steady_time (*now)() = [] { return std::chrono::steady_clock::now(); };
-  bool sequences_asked = false;                ///< somebody asks for currval() or lastval() at times
-
-  /// A uuid that no other commit has.
-  [[nodiscard]] std::string fresh_record() { return ++records, random_record ? random_record() : fmt::format("{:032x}", records); }
-};
 
 /// runs on: its worker. Between on_client and the end of the cycle that it began, the bytes passed to it stay where they are.
 class session_machine {
@@ -124,69 +99,6 @@ class session_machine {
 
  private:
   enum class cycle_kind : std::uint8_t { none, simple, call, batch };
-  using targets = std::vector<branch_index>;
-
-  struct operation {
-    char type;
-    std::uint32_t offset, length;  ///< of the frame, in the input
-  };
-  using merge_ptr = std::shared_ptr<const merge_request>;
-  /// What a portal over several branches has beside them. Apart: every session has room for a portal, and few are such.
-  struct portal_spread {
-    bool mirrored = false;   ///< see router::to_many
-    targets order;           ///< see braid_state::order
-    std::shared_ptr<const router::copy_layout> copy;  ///< see router::plan
-    merge_ptr merge;         ///< its rows are merged in their order
-  };
-  struct portal {
-    statement_ptr statement;
-    targets branches;
-    std::shared_ptr<const portal_spread> spread{};  ///< null: one branch
-  };
-  /// SHOW pgbraid.consistency_token under way.
-  struct token_state {
-    consistency_token known;
-    targets leased;           ///< branches that are there for it alone
-    std::size_t answers = 0;  ///< positions heard
-  };
-  /// What a transaction has changed so far, for consistency among all sessions.
-  struct changed_tables {
-    std::vector<std::pair<router::shard_index, std::uint32_t>> marks;
-    std::vector<router::shard_index> more;     ///< where anything may have been changed
-    std::vector<router::shard_index> defined;  ///< where definitions have
-  };
-  /// Statement of transaction control or of settings, sent to every branch as a simple query; one answer is made of theirs.
-  struct control_state {
-    router::plan_ptr plan;
-    std::string sql;
-    std::string reply;        ///< frames for the client
-    std::string tag;          ///< of the reply, if not the server's own
-    bool tagged = false;      ///< the reply has its CommandComplete
-    bool running = false;
-    bool failed = false;
-    bool done = false;        ///< finished; the operation that began it has not looked yet
-    bool own = false;         ///< ends a transaction of pgbraid's own: the client is told of failure only
-    std::unique_ptr<commit_state> commit;  ///< over several shards
-    std::unique_ptr<token_state> token;
-  };
-  /// Several branches answer one statement.
-  struct braid_state {
-    bool active = false;
-    bool failed = false;
-    std::uint32_t next_sequence = 1, heard = 0;
-    int bulk_owner = -1;                 ///< the branch in the middle of a row that is passed on in pieces
-    std::uint32_t executing = 0;         ///< branches whose rows are not all here yet
-    std::uint64_t rows = 0;
-    std::string tag;                     ///< of CommandComplete, without the number of rows
-    std::string row_description;         ///< the first branch's, without table OIDs, to hold the others against
-    std::vector<branch_index> held;      ///< branches with bytes that wait for bulk_owner
-    int speaker = -1;                    ///< mirrored: the branch that goes ahead and answers for all
-    bool ahead = false;                  ///< mirrored: the speaker has been asked, the others wait for it
-    targets order;                       ///< the branch of each row that RETURNING gives; empty: rows come as they come
-    std::vector<std::string> rows_of;    ///< with `order`: DataRow messages, by branch
-    std::size_t kept = 0;                ///< bytes in rows_of
-    std::unique_ptr<sorted_merge> merge;  ///< the rows come in an order, and are told in it
-  };
 
   // machine.cpp: cycles
   void next_cycle(step& s);
@@ -441,6 +353,8 @@ class session_machine {
   // machine_merge.cpp: sorted rows of several branches
   void merge_instead(const router::plan& plan);
   [[nodiscard]] bool fetches_all(std::string_view portal) const;
+  [[nodiscard]] bool fetches_in_parts(std::string_view portal) const;
+  void gather_instead(const statement& st);
   [[nodiscard]] merge_ptr merge_of(const router::plan& plan, const protocol::bind_view& m) const;
   [[nodiscard]] bool ahead_of_others(branch_index i);
   void keep_sorted_row(step& s, branch_index i, std::string_view frame);
@@ -451,6 +365,7 @@ class session_machine {
   void send_parts(step& s, std::string_view text, bool ahead);
   [[nodiscard]] bool bind_parts(step& s, const protocol::bind_view& m, const statement& st, std::string_view text);
   void fail_statement(step& s, const protocol::error_report& error);
+  [[nodiscard]] protocol::error_report no_room_left() const;
   void keeps_too_much(step& s);
   [[nodiscard]] bool is_kept(step& s, branch_index b, std::size_t bytes);
   void lose_branch(step& s, branch_index b, const protocol::error_report& error);
@@ -531,10 +446,6 @@ class session_machine {
   named_map<statement_ptr> statements_;
   named_map<sql_statement> sql_;       ///< of SQL's PREPARE
   std::uint64_t sql_owner_ = 0;        ///< as backend_facts know this session; 0: never prepared anything
-  struct pending_prepare {
-    std::string name, text;
-    branch_index branch;
-  };
   std::unique_ptr<pending_prepare> pending_prepare_;  ///< PREPARE under way
   statement_ptr unnamed_;
   std::uint64_t unnamed_serial_ = 0;

@@ -294,7 +294,7 @@ session_machine::verdict session_machine::error_answer(step& s, branch_index i, 
   if (copy_in_ == i) end_copy(s);
   if (b.state != branch_state::ready) return verdict::over;
   if (replay_ && replay_->too_large && !cycle_failed_) {
-    fail_statement(s, p::make_error(error_id::copy_too_large, env_.max_gather));
+    fail_statement(s, replay_->crowded_out ? no_room_left() : p::make_error(error_id::copy_too_large, env_.max_gather));
     return verdict::drop;
   }
   const bool first = !(braid_.active && braid_.failed) && !cycle_failed_;

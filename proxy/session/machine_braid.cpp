@@ -105,17 +105,24 @@ void session_machine::fail_statement(step& s, const p::error_report& error) {
   if (cycle_ == cycle_kind::batch) batch_failed();
 }
 
+p::error_report session_machine::no_room_left() const {
+  return p::make_error(error_id::gather_total_too_large, env_.gathered == nullptr ? 0 : env_.gathered->limit());
+}
+
 // Rows that are kept are no use any more, and no more of them are.
 void session_machine::keeps_too_much(step& s) {
+  const bool by_itself = (gather_ ? gather_->bytes : braid_.kept) > env_.max_gather;
   if (gather_) {
-    fail_statement(s, p::make_error(error_id::gather_too_large, env_.max_gather, gather_->biggest()));
+    fail_statement(s, by_itself ? p::make_error(error_id::gather_too_large, env_.max_gather, gather_->biggest()) : no_room_left());
     gather_->json.assign(gather_->json.size(), {});
+    gather_->share.give_back();
   } else if (braid_.merge) {
     fail_statement(s, p::make_error(error_id::row_too_large, env_.max_gather));
   } else {
-    fail_statement(s, p::make_error(error_id::returned_too_large, env_.max_gather));
+    fail_statement(s, by_itself ? p::make_error(error_id::returned_too_large, env_.max_gather) : no_room_left());
     braid_.order.clear();
     braid_.rows_of.clear();
+    braid_.share.give_back();
   }
 }
 

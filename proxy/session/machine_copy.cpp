@@ -239,12 +239,15 @@ void session_machine::copy_part_over(step& s) {
 // What the first server takes of a COPY into a reference table, for the others.
 void session_machine::keep_for_replay(std::string_view bytes) {
   if (replay_->too_large) return;
-  if (replay_->data.size() + bytes.size() <= env_.max_gather) {
+  const std::size_t size = replay_->data.size() + bytes.size();
+  if (size <= env_.max_gather && replay_->share.cover(env_.gathered, size)) {
     replay_->data.append(bytes);
     return;
   }
   replay_->too_large = true;
+  replay_->crowded_out = size <= env_.max_gather;
   replay_->data = {};
+  replay_->share.give_back();
 }
 
 void session_machine::replay_copy(step& s, branch_index i) {

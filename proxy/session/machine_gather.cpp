@@ -246,7 +246,7 @@ session_machine::verdict session_machine::gather_answer(step& s, branch_index i,
       if (e.sequence >= asking_moments || cycle_failed_ || !gather_) return verdict::drop;
       if (!gather_->add_row(frame.body)) {
         fail_statement(s, p::make_error(error_id::server_results_differ, "a gathered row has other columns than were asked for"));
-      } else if (gather_->bytes > env_.max_gather) {
+      } else if (gather_->bytes > env_.max_gather || !gather_->share.cover(env_.gathered, gather_->bytes)) {
         keeps_too_much(s);
       }
       return verdict::drop;

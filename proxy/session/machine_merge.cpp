@@ -4,6 +4,7 @@
 #include "protocol/backend.hpp"
 #include "protocol/frontend.hpp"
 #include "proxy/session/frame_body.hpp"
+#include "router/plan/planner.hpp"
 
 #include <algorithm>
 
@@ -33,8 +34,27 @@ bool session_machine::fetches_all(std::string_view portal) const {
   return false;
 }
 
+// Its rows will be asked for some at a time, as far as can be seen: a named portal without an Execute is a cursor.
+bool session_machine::fetches_in_parts(std::string_view portal) const {
+  for (std::size_t k = operation_ + 1; k < operations_.size(); ++k) {
+    const operation& o = operations_[k];
+    p::execute_view m;
+    if (o.type != p::frontend::execute || !p::decode(body_of(input_.substr(o.offset, o.length)), m) || m.portal != portal) continue;
+    return m.max_rows > 0;
+  }
+  return !portal.empty();
+}
+
+// A read whose answers would be put one behind the other is gathered instead, so that one server keeps its portal.
+void session_machine::gather_instead(const statement& st) {
+  auto* const many = std::get_if<router::to_many>(&route_.target);
+  if (many == nullptr || route_.mode != router::access::read) return;
+  if (router::plan_gather(st.text, context_->context) == nullptr) return;
+  route_.target = router::to_gather{std::move(many->shards)};
+}
+
 // How the rows of a portal are merged, in the formats that its Bind asks for.
-session_machine::merge_ptr session_machine::merge_of(const router::plan& plan, const p::bind_view& m) const {
+merge_ptr session_machine::merge_of(const router::plan& plan, const p::bind_view& m) const {
   if (plan.merge == nullptr || targets_.size() < 2) return nullptr;
   auto made = std::make_shared<merge_request>(merge_request{plan.merge, {}});
   for (const router::merge_key& key : plan.merge->keys) made->binary.push_back(m.result_formats.of(key.column) == p::binary_format);

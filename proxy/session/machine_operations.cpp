@@ -259,6 +259,7 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
   if (!std::exchange(placed_, false)) {
     route_ = resolve_bind(*st, m);
     if (st->plan->merge && fetches_all(m.portal)) merge_instead(*st->plan);
+    if (std::holds_alternative<router::to_many>(route_.target) && fetches_in_parts(m.portal)) gather_instead(*st);
     if (std::holds_alternative<router::to_gather>(route_.target)) return bind_gather(s, m, *st);
     p::error_report refusal;
     if (!place(s, *st->plan, route_, targets_, refusal)) return op_error(s, refusal);

@@ -30,7 +30,7 @@ void session_machine::open_portal(std::string_view name, const statement_ptr& st
   portals_.erase({});
 }
 
-session_machine::portal* session_machine::find_portal(std::string_view name) {
+portal* session_machine::find_portal(std::string_view name) {
   if (portal* const found = portals_.find(name)) return found;
   return name.empty() && unnamed_portal_open_ ? &unnamed_portal_ : nullptr;
 }

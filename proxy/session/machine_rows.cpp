@@ -24,7 +24,7 @@ bool session_machine::mirrors() const {
   return many != nullptr && many->mirrored;
 }
 
-session_machine::targets session_machine::order_of_rows() const {
+targets session_machine::order_of_rows() const {
   targets order;
   if (stage_) {
     for (const std::size_t target : stage_->source.order) order.push_back(targets_[target]);
@@ -61,7 +61,7 @@ std::vector<router::insert_part> session_machine::parts_of_insert(std::string_vi
 void session_machine::keep_ordered_row(step& s, branch_index i, std::string_view frame) {
   braid_.rows_of[i].append(frame);
   braid_.kept += frame.size();
-  if (braid_.kept > env_.max_gather) keeps_too_much(s);
+  if (braid_.kept > env_.max_gather || !braid_.share.cover(env_.gathered, braid_.kept)) keeps_too_much(s);
 }
 
 void session_machine::tell_ordered_rows(step& s) {
@@ -78,6 +78,7 @@ void session_machine::tell_ordered_rows(step& s) {
   s.own_to_client(from);
   braid_.order.clear();
   braid_.rows_of.clear();
+  braid_.share.give_back();
 }
 
 // A statement of which each branch gets its own part, in the simple protocol, to branches that are ready for it.

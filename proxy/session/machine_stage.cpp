@@ -170,10 +170,12 @@ void session_machine::take_source_row(step& s, std::string_view body) {
     const std::size_t before = rows.json[at].size();
     add_source_row(rows.json[at], values);
     rows.bytes += rows.json[at].size() - before;
-    if (rows.bytes <= env_.max_gather) return;
-    fail_statement(s, p::make_error(error_id::gather_too_large, env_.max_gather,
-                                    stage_->plan->source ? stage_->plan->source->table : "of a subquery"));
+    const bool by_itself = rows.bytes > env_.max_gather;
+    if (!by_itself && rows.share.cover(env_.gathered, rows.bytes)) return;
+    const std::string_view table = stage_->plan->source ? stage_->plan->source->table : "of a subquery";
+    fail_statement(s, by_itself ? p::make_error(error_id::gather_too_large, env_.max_gather, table) : no_room_left());
     rows.json.assign(targets_.size(), {});
+    rows.share.give_back();
   };
   if (!stage_->plan->source) return keep(0);
   const router::staged_source& source = *stage_->plan->source;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "proxy/session/branch.hpp"
+#include "proxy/session/gather_budget.hpp"
 #include "router/plan/staged.hpp"
 
 #include <cstddef>
@@ -21,6 +22,7 @@ struct source_rows {
   std::vector<std::string> json;                      ///< of each of the statement's targets: its rows so far
   std::vector<std::size_t> order;                     ///< the target of each row
   std::size_t bytes = 0;
+  gather_share share;                                 ///< covers them
   bool any = false;
   bool parsed = false;  ///< the statement itself has been taken: it is the query that has not
 };

@@ -35,6 +35,7 @@ served_database::served_database(worker& owner, database_state_ptr state)
       waiting_for_replicas_{owner},
       listeners_{owner, *this} {
   environment_.max_notifications = owner.options().limits.max_notifications;
+  environment_.gathered = &owner.shared().gathered;
   environment_.random_record = &random_record;
   take_pool_options();
   take_pauses();

@@ -29,6 +29,7 @@ std::shared_ptr<const tls_contexts> shared_state::tls() const {
 
 void shared_state::replace(std::shared_ptr<const config::topology> topology, std::shared_ptr<const tls_contexts> tls) {
   auto users = std::make_shared<const user_list>(topology->users);
+  gathered.change_limit(topology->limits.max_gather_total);
   const std::lock_guard lock{mutex_};
   topology_ = std::move(topology);
   users_ = std::move(users);

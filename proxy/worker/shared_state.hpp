@@ -6,6 +6,7 @@
 #include "proxy/backend/credentials.hpp"
 #include "proxy/cluster/monitor.hpp"
 #include "proxy/cluster/snapshot.hpp"
+#include "proxy/session/gather_budget.hpp"
 #include "proxy/session/statement.hpp"
 #include "proxy/session/write_marks.hpp"
 #include "proxy/worker/client_counts.hpp"
@@ -44,6 +45,7 @@ struct shared_state {
   client_counts users_clients, databases_clients;
   waiting_counts waiting;
   pauses paused;
+  gather_budget gathered;
   write_marks marks{std::chrono::steady_clock::now()};
   std::atomic<unsigned> generation{0};       ///< grows with every change of what new server connections begin with
 

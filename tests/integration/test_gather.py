@@ -51,6 +51,24 @@ def test_named_statements_portals_and_binary_results(client):
     assert errors(client.until_ready())[0]["C"] == "08P01" and client.status == "I"
 
 
+def test_a_portal_of_concatenated_rows_that_is_fetched_in_parts(client):
+    client.query("BEGIN")
+    client.send(parse("SELECT id FROM customers WHERE id <= 10", "few"), bind(statement="few", portal="p"), execute("p", 4), sync())
+    got = client.until_ready()
+    assert kinds(got) == "12DDDDsZ"
+    seen = rows(got)
+    for limit, expected in ((4, "DDDDsZ"), (4, "DDCZ")):
+        client.send(execute("p", limit), sync())
+        got = client.until_ready()
+        assert kinds(got) == expected
+        seen += rows(got)
+    assert sorted(int(n) for n, in seen) == list(range(1, 11))
+    client.query("COMMIT")
+    # An Execute of all rows needs no gathering, whatever their number.
+    client.send(bind(statement="few"), execute(), sync())
+    assert len(rows(client.until_ready())) == 10
+
+
 def test_in_a_transaction_it_sees_what_the_transaction_wrote(cluster, client):
     key = cluster.keys_of(1, 1)[0]
     client.query("BEGIN")
@@ -112,6 +130,17 @@ def test_more_than_may_be_gathered_is_refused(cluster, start_braid):
         assert client.status == "E"
         client.query("ROLLBACK")
         assert client.value("SELECT 1") == "1"
+
+
+def test_what_all_statements_together_may_gather(cluster, start_braid):
+    braid = start_braid(sharded_topology(cluster, limits={"max_gather_total": "128kB"}))
+    with braid.raw() as client, braid.raw() as other:
+        for ask in (client.query, client.extended):
+            with pytest.raises(ServerError) as refused:
+                ask("SELECT count(DISTINCT note), max(name) FROM orders, customers")
+            assert refused.value.sqlstate == "53400" and "max_gather_total" in refused.value.fields["H"]
+            # What it had is free again.
+            assert int(other.value("SELECT count(DISTINCT name) FROM customers WHERE id <= 100")) == 100
 
 
 def test_every_type_comes_out_as_it_went_in(cluster, start_braid):

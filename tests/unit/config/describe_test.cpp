@@ -95,6 +95,7 @@ limits:
   max_parse: 1MB
   max_statements: 10000
   max_gather: 64MB
+  max_gather_total: 1GB
   max_notifications: 512kB
 timeouts:
   login: 1min

@@ -186,7 +186,7 @@ TEST_CASE("networks") {
 
 TEST_CASE("what is not built yet stops the start where it could change answers or security, else it warns") {
   check_mistakes({
-      {"limits: {max_gather_total: 1MB}", {"t:3:10: warning: limits.max_gather_total has no effect yet"}},
+      {"admin: {http: 127.0.0.1:9632}", {"t:3:9: warning: admin.http has no effect yet"}},
   });
 }
 

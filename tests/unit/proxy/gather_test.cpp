@@ -38,3 +38,28 @@ TEST_CASE("types of the shards' columns are taken only if they are all there", "
   gathered.read_types("x");
   CHECK(gathered.lacks_types());
 }
+
+TEST_CASE("statements share one budget, and give back what they had", "[gather]") {
+  gather_budget budget;
+  budget.change_limit(200'000);
+  {
+    gather_share one;
+    CHECK(one.cover(&budget, 10));
+    const std::size_t least = budget.taken();
+    CHECK(least >= 10);
+    CHECK(one.cover(&budget, least));
+    CHECK(budget.taken() == least);  // taken ahead
+    CHECK(one.cover(&budget, 150'000));
+    gather_share two;
+    CHECK_FALSE(two.cover(&budget, 100'000));
+    CHECK(budget.taken() == 150'000);
+    one = gather_share{};
+    CHECK(budget.taken() == 0);
+    CHECK(two.cover(&budget, 200'000));
+    gather_share three{std::move(two)};
+    CHECK(budget.taken() == 200'000);
+  }
+  CHECK(budget.taken() == 0);
+  gather_share none;
+  CHECK(none.cover(nullptr, 1'000'000'000));
+}

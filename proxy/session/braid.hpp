@@ -1,0 +1,36 @@
+// The answers of several branches to one statement, on their way to being one.
+#pragma once
+
+#include "proxy/session/branch.hpp"
+#include "proxy/session/gather_budget.hpp"
+#include "proxy/session/merge.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace pgbraid::proxy {
+
+/// Several branches answer one statement.
+struct braid_state {
+  bool active = false;
+  bool failed = false;
+  std::uint32_t next_sequence = 1, heard = 0;
+  int bulk_owner = -1;                 ///< the branch in the middle of a row that is passed on in pieces
+  std::uint32_t executing = 0;         ///< branches whose rows are not all here yet
+  std::uint64_t rows = 0;
+  std::string tag;                     ///< of CommandComplete, without the number of rows
+  std::string row_description;         ///< the first branch's, without table OIDs, to hold the others against
+  std::vector<branch_index> held;      ///< branches with bytes that wait for bulk_owner
+  int speaker = -1;                    ///< mirrored: the branch that goes ahead and answers for all
+  bool ahead = false;                  ///< mirrored: the speaker has been asked, the others wait for it
+  targets order;                       ///< the branch of each row that RETURNING gives; empty: rows come as they come
+  std::vector<std::string> rows_of;    ///< with `order`: DataRow messages, by branch
+  std::size_t kept = 0;                ///< bytes in rows_of
+  gather_share share;                  ///< covers them
+  std::unique_ptr<sorted_merge> merge;  ///< the rows come in an order, and are told in it
+};
+
+}  // namespace pgbraid::proxy

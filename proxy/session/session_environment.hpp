@@ -1,0 +1,45 @@
+// What a session's machine knows of the world around it: shared things, limits, and what only a driver can tell.
+#pragma once
+
+#include "config/config.hpp"
+#include "proxy/session/gather_budget.hpp"
+#include "proxy/session/routing_context.hpp"
+#include "proxy/session/settings.hpp"
+#include "proxy/session/statement.hpp"
+#include "proxy/session/write_marks.hpp"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace pgbraid::proxy {
+
+/// What sessions of one database share on a worker.
+struct session_environment {
+  settings_registry& settings;
+  statement_registry& statements;
+  routing_contexts& contexts;
+  database_state_ptr state;
+  std::size_t max_message_bytes = 64u << 20;
+  std::size_t max_statements = 10'000;         ///< prepared statements of one client
+  std::size_t max_backend_statements = 500;    ///< prepared statements kept on one backend
+  std::size_t max_gather = 64u << 20;          ///< bytes that one statement may gather from several shards
+  std::size_t max_notifications = 512u << 10;  ///< bytes of notifications that wait for one client's transaction to end
+  gather_budget* gathered = nullptr;           ///< of all sessions; null: no limit but max_gather
+  config::pool_mode pool_mode = config::pool_mode::transaction;
+  std::string (*random_record)() = nullptr;    ///< a uuid that nobody can guess; null: they are counted
+  std::uint64_t records = 0;                   ///< records of commits so far
+  write_marks* marks = nullptr;                ///< reads.consistency: global, otherwise null
+  std::vector<std::uint64_t> mark_seeds{};     ///< by shard: see write_marks
+  steady_time (*now)() = [] { return std::chrono::steady_clock::now(); };
+  bool sequences_asked = false;                ///< somebody asks for currval() or lastval() at times
+
+  /// A uuid that no other commit has.
+  [[nodiscard]] std::string fresh_record() { return ++records, random_record ? random_record() : fmt::format("{:032x}", records); }
+};
+
+}  // namespace pgbraid::proxy
