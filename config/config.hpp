@@ -208,11 +208,22 @@ struct access_rule {
   auth_method method = auth_method::reject;
 };
 
+/// Processes that stand behind one balancer.
+struct instance_options {
+  struct peer {
+    unsigned instance = 0;
+    host_port at;
+  };
+  unsigned own = 0;  ///< this process's number; 0: it is the only one
+  std::vector<peer> peers;
+};
+
 struct topology {
   std::string file;
   listen_options listen;
   admin_options admin;
   std::string zone;      ///< where this pgbraid stands; "": nowhere in particular
+  instance_options instances;
   unsigned workers = 0;  ///< 0: auto
   auth_method auth = auth_method::scram_sha_256;
   std::vector<access_rule> access;  ///< in order: the first that fits decides; empty: `auth` for all

@@ -116,6 +116,14 @@ void write_settings(writer& out, const topology& t) {
   if (!t.admin.users.empty()) out.line(1, "users: {}", list(t.admin.users));
   if (t.admin.http) out.line(1, "http: {}", quoted(address(*t.admin.http)));
   if (!t.zone.empty()) out.line(0, "zone: {}", quoted(t.zone));
+  if (t.instances.own != 0) {
+    out.line(0, "instances:");
+    out.line(1, "own: {}", t.instances.own);
+    if (!t.instances.peers.empty()) out.line(1, "peers:");
+    for (const instance_options::peer& peer : t.instances.peers) {
+      out.line(2, "- {{instance: {}, address: {}}}", peer.instance, quoted(address(peer.at)));
+    }
+  }
   out.line(0, "workers: {}", t.workers == 0 ? std::string("auto") : std::to_string(t.workers));
   out.line(0, "auth:");
   out.line(1, "method: {}", name_of("auth.method", t.auth));

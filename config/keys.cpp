@@ -51,6 +51,12 @@ constexpr key_row table[] = {
   {"admin.http", address, "", "Address of metrics, health and the status page.", ignored},
 
   {"zone", text, "", "Where this pgbraid stands: reads prefer replicas of the same `zone`, as long as one of them can serve them."},
+  {"instances", section, "", "Several pgbraid behind one balancer: a cancel request that reaches the wrong one is passed on."},
+  {"instances.own", integer, "", "The number of this one.", built, 1, 63, {}, true},
+  {"instances.peers", items, "", "The others."},
+  {"instances.peers[]", section, "", "One of them."},
+  {"instances.peers[].instance", integer, "", "Its `instances.own`.", built, 1, 63, {}, true},
+  {"instances.peers[].address", address, "", "Where it listens.", built, 0, 0, {}, true},
   {"workers", integer_or_auto, "auto", "Threads that relay; `auto` is one for each processor.", built, 1, 256},
 
   {"auth", section, "", "How clients prove who they are."},

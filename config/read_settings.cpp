@@ -93,6 +93,29 @@ void read_timeouts(const fields& section, timeouts& out) {
   section.duration("shutdown", out.shutdown);
 }
 
+void read_instances(const yaml::node* value, instance_options& out, std::vector<finding>& findings) {
+  const fields section(value);
+  section.integer("own", out.own);
+  const yaml::node* peers = section.at("peers");
+  if (peers == nullptr) return;
+  for (const auto& item : peers->items) {
+    const fields given(item.get());
+    instance_options::peer peer;
+    given.integer("instance", peer.instance);
+    std::string why;
+    const std::string* address = given.scalar("address");
+    const auto at = address == nullptr ? std::nullopt : parse_address(*address, 6432, why);
+    if (peer.instance == 0 || !at) continue;
+    peer.at = *at;
+    const auto known = [&](const instance_options::peer& other) { return other.instance == peer.instance; };
+    if (peer.instance == out.own || std::any_of(out.peers.begin(), out.peers.end(), known)) {
+      findings.push_back({finding::level::error, item->where,
+                          fmt::format("instances.peers: {} is the number of another instance", peer.instance)});
+    }
+    out.peers.push_back(std::move(peer));
+  }
+}
+
 /// Whether a client with this password could ever log in by `method`.
 std::string wrong_for(auth_method method, const std::optional<std::string>& password) {
   if (method == auth_method::trust || method == auth_method::cert) return {};
@@ -112,6 +135,7 @@ void read_settings(const yaml::node& root, const std::string& folder, topology& 
   std::string why;
   if (const std::string* http = admin.scalar("http")) out.admin.http = parse_address(*http, 0, why);
   file.text("zone", out.zone);
+  read_instances(file.at("instances"), out.instances, findings);
   file.integer("workers", out.workers);
   read_access(fields(file.at("auth")), out, findings);
   read_monitor(fields(file.at("monitor")), folder, out.monitor, findings);

@@ -2,6 +2,7 @@
 
 #include "protocol/startup.hpp"
 #include "proxy/backend/dial_server.hpp"
+#include "proxy/worker/cancel_address.hpp"
 #include "proxy/worker/dial.hpp"
 #include "router/sql/parser.hpp"
 
@@ -33,9 +34,6 @@ asio::awaitable<void> end_of(channel& io) {
   } catch (const boost::system::system_error&) {
   }
 }
-
-// A cancel key names the worker in its upper bits and the session in its lower ones.
-constexpr unsigned session_bits = 24;
 
 }  // namespace
 
@@ -247,19 +245,30 @@ std::int32_t worker::new_cancel_key() {
 }
 
 std::int32_t worker::cancel_pid(std::uint64_t session) const noexcept {
-  return static_cast<std::int32_t>((number_ + 1) << session_bits | (session & ((1U << session_bits) - 1)));
+  return cancel_address{topology_->instances.own, number_, cancel_address::short_number(session)}.pid();
 }
 
 void worker::forward_cancel(std::int32_t pid, std::int32_t key) {
-  const std::uint32_t number = static_cast<std::uint32_t>(pid) >> session_bits;
-  if (number == 0 || number > shared_.workers.size()) return;
-  shared_.workers[number - 1]->cancel_session(static_cast<std::uint32_t>(pid) & ((1U << session_bits) - 1), key);
+  const cancel_address to = cancel_address::of(pid);
+  if (to.instance != topology_->instances.own) return pass_cancel_on(to.instance, pid, key);
+  if (to.worker < shared_.workers.size()) shared_.workers[to.worker]->cancel_session(to.session, key);
+}
+
+// A balancer gives a cancel request's connection to any instance.
+void worker::pass_cancel_on(unsigned instance, std::int32_t pid, std::int32_t key) {
+  const auto& peers = topology_->instances.peers;
+  const auto named = [&](const config::instance_options::peer& p) { return p.instance == instance; };
+  const auto peer = std::find_if(peers.begin(), peers.end(), named);
+  if (peer == peers.end()) return;
+  server_endpoint endpoint{.host = peer->at.host, .port = peer->at.port, .database = {}, .user = {},
+                           .label = fmt::format("instance {}, {}:{}", instance, peer->at.host, peer->at.port), .tls = {}};
+  asio::co_spawn(io_, send_cancel(std::move(endpoint), false, pid, key), asio::detached);
 }
 
 void worker::cancel_session(std::uint32_t number, std::int32_t key) {
   asio::post(io_, [this, number, key] {
     for (session& s : sessions_) {
-      if ((s.id() & ((1U << session_bits) - 1)) == number && s.cancel_key() == key) return s.cancel();
+      if (cancel_address::short_number(s.id()) == number && s.cancel_key() == key) return s.cancel();
     }
   });
 }

@@ -69,6 +69,7 @@ class worker {
   [[nodiscard]] bool too_many_clients() const noexcept { return shared_.clients.load() > topology_->limits.max_clients; }
   [[nodiscard]] std::int32_t new_cancel_key();
   [[nodiscard]] std::int32_t cancel_pid(std::uint64_t session) const noexcept;
+  /// To the session that is meant, on whichever worker or instance it is.
   void forward_cancel(std::int32_t pid, std::int32_t key);
   void cancel_backend(backend_ptr b);
   /// A cancel request to a server; ends when that has dealt with it. Does not throw.
@@ -97,6 +98,7 @@ class worker {
  private:
   using session_list = boost::intrusive::list<session, boost::intrusive::constant_time_size<false>>;
 
+  void pass_cancel_on(unsigned instance, std::int32_t pid, std::int32_t key);
   void tick();
   void renew();
   void look_for_ends();

@@ -42,7 +42,7 @@ def sanitizer_environment():
 
 def sharded_topology(cluster, **changes):
     """The demonstration's topology over the cluster's servers. `changes` replace keys of the database or, for
-    listen, auth, users, workers, limits, timeouts, admin, log, monitor, failover and zone, of the file."""
+    listen, auth, users, workers, limits, timeouts, admin, log, monitor, failover, instances and zone, of the file."""
     database = {
         "shards": [{"name": s.name, "servers": [server.address for server in s.servers]} for s in cluster.shards],
         "sharding": {
@@ -74,7 +74,7 @@ def _file(databases, changes):
         "databases": databases,
     }
     for key, value in changes.items():
-        if key in ("listen", "auth", "users", "workers", "limits", "timeouts", "admin", "log", "monitor", "failover", "zone"):
+        if key in ("listen", "auth", "users", "workers", "limits", "timeouts", "admin", "log", "monitor", "failover", "zone", "instances"):
             if key == "listen":
                 value = top["listen"] | value
             top[key] = value

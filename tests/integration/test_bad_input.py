@@ -354,6 +354,25 @@ def test_cancel(plain, bystander):
     client.close()
 
 
+def test_a_cancel_that_reaches_another_instance(cluster, start_braid):
+    one, two = (plain_topology(cluster.shards[0].servers) for _ in range(2))
+    for number, (own, other) in enumerate(((one, two), (two, one)), 1):
+        peer = {"instance": 3 - number, "address": f"127.0.0.1:{other['listen']['port']}"}
+        own["instances"] = {"own": number, "peers": [peer]}
+    started = [start_braid(one), start_braid(two)]
+    with started[0].raw() as client, started[1].raw() as watcher:
+        client.send(query("SELECT pg_sleep(60), 1"))
+        wait_until(lambda: int(watcher.value("SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(60), 1' "
+                                             "AND state = 'active'")) > 0, 10, "it runs")
+        client.port = started[1].port
+        client.cancel()
+        assert errors(client.until_ready())[0]["C"] == "57014" and client.status == "I"
+        # Of one that nobody knows.
+        client.key = (client.key[0] | 1 << 30, client.key[1])
+        client.cancel()
+        assert client.value("SELECT 1") == "1"
+
+
 def test_cancel_of_nothing(plain, bystander):
     """A cancel that comes late, or with a wrong secret, hits nobody."""
     with plain.raw() as client:

@@ -41,6 +41,8 @@ std::string file_with(std::string_view path, std::string_view value) {
     sharding = fmt::format("users: {{u: {{password: p, {}: {}}}}}\n", last(), value);
   } else if (rest.starts_with("auth.rules[].")) {
     sharding = fmt::format("auth: {{rules: [{{{}: {}}}]}}\n", last(), value);
+  } else if (rest.starts_with("instances.peers[].")) {
+    sharding = fmt::format("instances: {{own: 7, peers: [{{address: \"h:1\", {}: {}}}]}}\n", last(), value);
   } else if (rest.starts_with("listen.tls.")) {
     sharding = fmt::format("listen: {{tls: {{cert: c, key: k, {}: {}}}}}\n", last(), value);
   } else {

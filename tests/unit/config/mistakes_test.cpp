@@ -190,6 +190,15 @@ TEST_CASE("what is not built yet stops the start where it could change answers o
   });
 }
 
+TEST_CASE("instances behind one balancer have numbers of their own") {
+  check_mistakes({
+      {"instances: {own: 1, peers: [{instance: 2, address: \"h:1\"}, {instance: 2, address: \"i:1\"}]}",
+       {"t:3:60: error: instances.peers: 2 is the number of another instance"}},
+      {"instances: {own: 1, peers: [{instance: 1, address: \"h:1\"}]}",
+       {"t:3:29: error: instances.peers: 1 is the number of another instance"}},
+  });
+}
+
 TEST_CASE("passwords") {
   unsetenv("PGBRAID_TEST_UNSET");
   setenv("PGBRAID_TEST_EMPTY", "", 1);
