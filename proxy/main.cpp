@@ -1,5 +1,6 @@
 // The command line: serve, check, route.
 #include "config/config.hpp"
+#include "proxy/check_command.hpp"
 #include "proxy/log_level.hpp"
 #include "proxy/route_command.hpp"
 #include "proxy/worker/server.hpp"
@@ -53,6 +54,8 @@ int main(int argc, char** argv) {
 
   auto* check = app.add_subcommand("check", "Check a topology and print it as it is understood");
   check->add_option("FILE", file, "The topology (YAML)")->required();
+  bool servers = false;
+  check->add_flag("--servers", servers, "Ask the servers too: roles, replicas, what the shards disagree in");
 
   auto* route = app.add_subcommand("route", "Say where a statement would go and why, without running it");
   pgbraid::proxy::route_question question;
@@ -71,6 +74,10 @@ int main(int argc, char** argv) {
     (void)pgbraid::proxy::load_tls(*topology, errors);
     for (const std::string& error : errors) fmt::print(stderr, "{}: error: {}\n", file, error);
     if (!errors.empty()) return 1;
+    if (servers) {
+      set_up_log(pgbraid::config::log_level::warning);
+      return pgbraid::proxy::check_servers(topology);
+    }
     fmt::print("{}", pgbraid::config::describe(*topology));
     return 0;
   }

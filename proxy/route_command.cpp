@@ -1,16 +1,14 @@
 #include "proxy/route_command.hpp"
 
-#include "proxy/cluster/monitor.hpp"
+#include "proxy/look.hpp"
 #include "proxy/session/routing_context.hpp"
 #include "proxy/session/settings.hpp"
 #include "router/plan/planner.hpp"
 
 #include <fmt/format.h>
 
-#include <chrono>
-#include <condition_variable>
-#include <map>
-#include <mutex>
+#include <string>
+#include <vector>
 
 namespace pgbraid::proxy {
 namespace {
@@ -47,26 +45,9 @@ void print_servers(const database_state& state, const router::route& r) {
 }  // namespace
 
 int route_command(std::shared_ptr<const config::topology> topology, const route_question& question) {
-  std::mutex mutex;
-  std::condition_variable changed;
-  bool settled = false;
-  std::map<std::string, database_state_ptr> states;
-  monitor watching{[&](database_state_ptr state) {
-    const std::lock_guard lock{mutex};
-    states[state->name] = std::move(state);
-  }};
-  watching.start(topology, [&] {
-    const std::lock_guard lock{mutex};
-    settled = true;
-    changed.notify_all();
-  });
-  const std::string name = question.database.empty() ? topology->databases.front().name : question.database;
-  if (name != topology->databases.front().name) watching.ensure_database(name);
-  {
-    std::unique_lock lock{mutex};
-    changed.wait_for(lock, topology->monitor.timeout * 2 + std::chrono::seconds{1}, [&] { return settled; });
-  }
-  watching.stop();
+  const std::string& first = topology->databases.front().name;
+  const std::string& name = question.database.empty() ? first : question.database;
+  const auto states = look_at_servers(topology, name == first ? std::string{} : name);
   const auto found = states.find(name);
   if (found == states.end() || !found->second->config) {
     fmt::print(stderr, "database \"{}\" is not in the topology\n", name);
