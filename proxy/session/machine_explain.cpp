@@ -69,7 +69,8 @@ void session_machine::tell_plans(step& s) {
     add_line(s.client_bytes, "  Shards: " + asked);
     for (const branch_index i : braid_.order) {
       add_line(s.client_bytes, "Shard " + names[branches_[i].shard] + ":");
-      for_each_line(braid_.rows_of[i], [&](std::string_view line) { add_line(s.client_bytes, "  " + std::string{line}); });
+      for_each_line(braid_.rows_of[i],
+                    [&](std::string_view line) { add_line(s.client_bytes, "  " + std::string{line}); });
     }
   }
   s.own_to_client(from);

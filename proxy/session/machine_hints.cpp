@@ -26,16 +26,19 @@ bool session_machine::control_hint() {
   if (!variable.to_default) {
     router::statement_hint unused;
     p::error_report error;
-    const std::string_view value = variable.values.empty() ? std::string_view{} : std::string_view{variable.values.front()};
+    const std::string_view value =
+        variable.values.empty() ? std::string_view{} : std::string_view{variable.values.front()};
     const bool list = variable.values.size() > 1;
     if (list) error = p::with_hint(p::make_error(p::error_id::hint_invalid, "a list"), "Give one value.");
-    if (list || !router::add_hint(variable.name.substr(std::string_view{"pgbraid."}.size()), value, *context_->context.map, unused, error)) {
+    if (list || !router::add_hint(variable.name.substr(std::string_view{"pgbraid."}.size()), value,
+                                  *context_->context.map, unused, error)) {
       control_refused(error);
       return true;
     }
   }
   if (effect == session_effect::set_local && !txn_.active) {
-    const p::error_field fields[] = {{'S', "WARNING"}, {'V', "WARNING"}, {'C', "25P01"}, {'M', "SET LOCAL can only be used in transaction blocks"}};
+    const p::error_field fields[] = {
+        {'S', "WARNING"}, {'V', "WARNING"}, {'C', "25P01"}, {'M', "SET LOCAL can only be used in transaction blocks"}};
     p::encode_notice_response(control_->reply, fields);
   }
   control_local("SET");

@@ -18,15 +18,12 @@ struct explain_layout {
   bool json = false;               ///< FORMAT JSON: one row, instead of one for each line
 };
 
-/// The layout for an EXPLAIN that `p` is the plan of, or nothing where several shards are never asked. `gathered`: how the
-/// statement is answered if it is gathered; `merged`: its rows would be merged in their order instead.
-[[nodiscard]] std::shared_ptr<const explain_layout> make_explain(std::string_view text, const plan& p,
-                                                                 const gather_plan* gathered, bool merged);
+/// The plan `out` of an EXPLAIN, where several shards may be asked: gives it its layout, or refuses what cannot be told
+/// of several. `query` is the explained SELECT, none for what writes.
+void explain_shards(const sql::statement& s, std::string_view text, const std::optional<gather_query>& query,
+                    const analysis& a, const plan_context& context, plan& out);
 
 /// The name of the format that an EXPLAIN asks for, in lower case; "text" if it says nothing.
 [[nodiscard]] std::string explain_format(std::string_view text);
-
-/// True if what this plan does may ask several shards.
-[[nodiscard]] bool may_ask_several(const plan& p);
 
 }  // namespace pgbraid::router

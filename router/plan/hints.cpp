@@ -24,7 +24,8 @@ protocol::error_report invalid(std::string_view what, std::string hint) {
 protocol::error_report unknown_shard(std::string_view name, const topology& map) {
   std::string all;
   for (const std::string& shard : map.shards) all.append(all.empty() ? "" : ", ").append(shard);
-  return invalid("database \"" + map.database + "\" has no shard \"" + std::string{name} + "\"", "Its shards are: " + all + ".");
+  return invalid("database \"" + map.database + "\" has no shard \"" + std::string{name} + "\"",
+                 "Its shards are: " + all + ".");
 }
 
 /// The words of one comment: name=value, with blanks or commas between. A value with blanks stands in quotes.
@@ -185,9 +186,11 @@ hint_or_error read_hints(std::string_view text, const sql::token_scan& scan, con
     out.key = std::move(found.key);
   }
   if (std::find(names.begin(), names.end(), "target") != names.end()) out.target = found.target;
-  if (!out.shard.empty() && std::find(context.map->shards.begin(), context.map->shards.end(), out.shard) == context.map->shards.end())
+  if (!out.shard.empty() &&
+      std::find(context.map->shards.begin(), context.map->shards.end(), out.shard) == context.map->shards.end())
     return unknown_shard(out.shard, *context.map);
-  if (!out.shard.empty() && out.key) return invalid("pgbraid.shard and pgbraid.key are both set", "Reset one of the two.");
+  if (!out.shard.empty() && out.key)
+    return invalid("pgbraid.shard and pgbraid.key are both set", "Reset one of the two.");
   return out;
 }
 
@@ -244,8 +247,12 @@ hint_applier::shard_or_error hint_applier::shard_of_key(const std::string& key, 
   if (!named) {
     for (const auto& [name, table] : map.tables) look(name, table);
   }
-  if (differ) return invalid("tables of this database have the key \"" + key + "\" on different shards", "Name the shard: shard=...");
-  if (!found) return invalid("\"" + key + "\" is no value of a sharding key", "Write it as the key's type is written, or name the shard.");
+  if (differ)
+    return invalid("tables of this database have the key \"" + key + "\" on different shards",
+                   "Name the shard: shard=...");
+  if (!found)
+    return invalid("\"" + key + "\" is no value of a sharding key",
+                   "Write it as the key's type is written, or name the shard.");
   return *found;
 }
 
@@ -264,7 +271,9 @@ void hint_applier::confine_query(const sql::statement& s, const analysis& a, pla
     if (use.table.where == placement::temporary) return;
     const bool writes = use.role != table_role::read;
     if (use.table.where == placement::unsharded && use.table.shard != shard) {
-      out.where = refusal(impossible(out, shard, "table \"" + use.table.full_name + "\" stands on shard \"" + context_.map->shards[use.table.shard] + "\""));
+      out.where = refusal(impossible(
+          out, shard,
+          "table \"" + use.table.full_name + "\" stands on shard \"" + context_.map->shards[use.table.shard] + "\""));
       return;
     }
     if (use.table.where == placement::reference && writes) {
@@ -273,13 +282,15 @@ void hint_applier::confine_query(const sql::statement& s, const analysis& a, pla
     }
     // Clients know types by the designated shard's OIDs.
     if (use.table.described != nullptr && use.table.described->types_differ && shard != designated_shard) {
-      out.where = refusal(make_error(error_id::types_differ, use.table.full_name, use.table.described->types_differ_detail));
+      out.where =
+          refusal(make_error(error_id::types_differ, use.table.full_name, use.table.described->types_differ_detail));
       return;
     }
     inserts = inserts || (use.role == table_role::insert && use.table.where == placement::sharded);
     const bool nested = use.role == table_role::update && use.key != nullptr && s.kind != kind::update;
     if (nested || changes_key(s, a)) {
-      out.where = refusal(impossible(out, shard, nested ? "an UPDATE within it may change a row's key" : "it changes a row's key"));
+      out.where = refusal(
+          impossible(out, shard, nested ? "an UPDATE within it may change a row's key" : "it changes a row's key"));
       return;
     }
   }
@@ -317,7 +328,8 @@ void hint_applier::confine_other(const sql::statement& s, plan& out) const {
       return;
     case kind::ddl:
     case kind::truncate:
-      if (refusal_of(out) == nullptr) out.where = refusal(impossible(out, shard, "the shards would no longer be alike"));
+      if (refusal_of(out) == nullptr)
+        out.where = refusal(impossible(out, shard, "the shards would no longer be alike"));
       return;
     default:
       if (refusal_of(out) == nullptr) out.where = refusal(impossible(out, shard, "it is not looked into"));

@@ -2,8 +2,8 @@
 //
 //   /* pgbraid: shard=s1 */   /* pgbraid: key=42 */   /* pgbraid: target=primary */   -- pgbraid: target=replica
 //
-// or by the settings pgbraid.shard, pgbraid.key and pgbraid.target. A statement that is left to a shard gets that shard's
-// answer alone; but no row is put where it does not belong.
+// or by the settings pgbraid.shard, pgbraid.key and pgbraid.target. A statement that is left to a shard gets that
+// shard's answer alone; but no row is put where it does not belong.
 #pragma once
 
 #include "router/plan/analysis.hpp"
@@ -18,8 +18,8 @@ namespace pgbraid::router {
 /// A hint, or why what was said is none.
 using hint_or_error = std::variant<statement_hint, protocol::error_report>;
 
-/// Adds one word of a hint (or one setting, without "pgbraid.") to `out`. An empty value says nothing. Returns false with
-/// `error` filled for a name or a value that there is not.
+/// Adds one word of a hint (or one setting, without "pgbraid.") to `out`. An empty value says nothing. Returns false
+/// with `error` filled for a name or a value that there is not.
 [[nodiscard]] bool add_hint(std::string_view name, std::string_view value, const topology& map, statement_hint& out,
                             protocol::error_report& error);
 

@@ -289,7 +289,7 @@ class statement_planner {
     } else if (!one_shard()) {
       const auto whole = query_of(s, text_);
       if (whole) gather_instead(*whole, a, out);
-      explain_shards(s, whole, a, out);
+      explain_shards(s, text_, whole, a, context_, out);
     }
     // Without ANALYZE nothing runs: only what the planner itself could not open keeps it from a replica.
     const bool opens = a.relation_write.empty() && !a.not_understood && !a.into;
@@ -305,37 +305,6 @@ class statement_planner {
         if (use.table.described != nullptr && use.table.described->persistence != 'p') out.needs_primary = true;
       }
     }
-  }
-
-  /// Where several shards may be asked: what is told of that, in a form that can be told so.
-  void explain_shards(const sql::statement& s, const std::optional<gather_query>& query, const analysis& a, plan& out) {
-    if (!may_ask_several(out)) return;
-    auto* fixed = std::get_if<fixed_target>(&out.where);
-    const auto refuse_several = [&](protocol::error_report error) {
-      if (fixed != nullptr) {
-        out.where = refusal(std::move(error));
-        return;
-      }
-      auto& keyed = std::get<keyed_target>(out.where);
-      keyed.scatter_allowed = keyed.split_allowed = false;
-      keyed.gather.clear();
-      keyed.several_refusal = std::move(error);
-    };
-    const std::string format = explain_format(text_);
-    if (format != "text" && format != "json") {
-      return refuse_several(refuse_read("EXPLAIN with FORMAT " + format, "Use FORMAT TEXT or JSON."));
-    }
-    if (s.explain_analyze && a.writes && !(a.moments.empty() && a.moment_defaults.empty())) {
-      return refuse_several(refuse_write("the time in this statement"));
-    }
-    const auto* many = fixed == nullptr ? nullptr : std::get_if<to_many>(&fixed->target);
-    if (many != nullptr && many->mirrored) {
-      if (!s.explain_analyze) out.where = fixed_target{to_any{}};
-      return;
-    }
-    const auto gathered = query ? make_gather(*query, a, context_) : nullptr;
-    const bool merged = query && make_merge(*query->statement, a, context_) != nullptr;
-    out.explain = make_explain(text_, out, gathered.get(), merged);
   }
 
   void cursor(const sql::statement& s, plan& out) {

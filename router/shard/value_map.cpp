@@ -13,14 +13,16 @@ namespace {
 
 std::string spelled(const value_part& part, bool ranges) {
   if (!ranges) return "'" + part.from.value_or("") + "'";
-  return (part.from ? "'" + *part.from + "'" : "the lowest value") + " to " + (part.to ? "'" + *part.to + "'" : "the highest value");
+  return (part.from ? "'" + *part.from + "'" : "the lowest value") + " to " +
+         (part.to ? "'" + *part.to + "'" : "the highest value");
 }
 
 /// Binary forms of times are what the text is read into.
 bool append_time(std::string& out, std::optional<std::int64_t> time) {
   if (!time) return false;
   std::string wire;
-  for (int shift = 56; shift >= 0; shift -= 8) wire.push_back(static_cast<char>((static_cast<std::uint64_t>(*time) >> shift) & 0xff));
+  for (int shift = 56; shift >= 0; shift -= 8)
+    wire.push_back(static_cast<char>((static_cast<std::uint64_t>(*time) >> shift) & 0xff));
   return append_sort_bytes(out, type_oid::timestamp, true, wire);
 }
 
@@ -47,7 +49,8 @@ bool key_bytes(std::string& out, oid key_type, std::int32_t modifier, oid from, 
     case type_oid::timestamp:
       return append_time(out, binary ? receive_timestamp(value, modifier) : parse_timestamp(value, modifier));
     case type_oid::timestamptz:
-      return append_time(out, binary ? receive_timestamp(value, modifier) : parse_timestamptz(value, modifier, time_zone));
+      return append_time(out,
+                         binary ? receive_timestamp(value, modifier) : parse_timestamptz(value, modifier, time_zone));
     case type_oid::numeric:
       return modifier < 0 && append_sort_bytes(out, key_type, binary, binary ? value : trim_blanks(value));
     case type_oid::date:
@@ -85,12 +88,12 @@ std::shared_ptr<const value_map> value_map::make(const value_rule& rule, oid key
     }
     out->entries_.push_back(std::move(e));
   }
-  std::sort(out->entries_.begin(), out->entries_.end(), [](const entry& a, const entry& b) {
-    return a.below != b.below ? a.below : a.from < b.from;
-  });
+  std::sort(out->entries_.begin(), out->entries_.end(),
+            [](const entry& a, const entry& b) { return a.below != b.below ? a.below : a.from < b.from; });
   for (std::size_t i = 1; i < out->entries_.size(); ++i) {
     const entry &before = out->entries_[i - 1], &after = out->entries_[i];
-    const bool overlap = rule.ranges ? before.above || after.below || after.from < before.to : before.from == after.from;
+    const bool overlap =
+        rule.ranges ? before.above || after.below || after.from < before.to : before.from == after.from;
     if (!overlap) continue;
     problem = rule.ranges ? "two ranges overlap" : "one value is listed twice";
     return nullptr;

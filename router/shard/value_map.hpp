@@ -1,5 +1,5 @@
-// The functions `range` and `list`: which shard owns a value, as the topology's bounds or values say. Values are compared as
-// bytes that sort as the values do (sort_bytes.hpp); characters therefore as in the C collation.
+// The functions `range` and `list`: which shard owns a value, as the topology's bounds or values say. Values are
+// compared as bytes that sort as the values do (sort_bytes.hpp); characters therefore as in the C collation.
 #pragma once
 
 #include "router/catalog.hpp"
@@ -30,8 +30,8 @@ class value_map {
  public:
   /// Null, with the reason in `problem`, for a type or a value that cannot be understood, and for ranges that overlap.
   /// `modifier` is that of the key's column.
-  [[nodiscard]] static std::shared_ptr<const value_map> make(const value_rule& rule, oid key_type, std::int32_t modifier,
-                                                             std::string& problem);
+  [[nodiscard]] static std::shared_ptr<const value_map> make(const value_rule& rule, oid key_type,
+                                                             std::int32_t modifier, std::string& problem);
 
   /// The owner; nothing if no shard owns the value.
   [[nodiscard]] std::optional<shard_index> shard_of(std::string_view bytes) const noexcept;
@@ -42,7 +42,7 @@ class value_map {
 
  private:
   struct entry {
-    std::string from, to;  ///< a list's value is `from`
+    std::string from, to;               ///< a list's value is `from`
     bool below = false, above = false;  ///< open at that end
     shard_index shard = 0;
   };

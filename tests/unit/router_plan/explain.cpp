@@ -25,11 +25,13 @@ TEST_CASE("how answers are put together", "[explain]") {
   world w{4};
   w.schema.single_writer.clear();
   CHECK(first_step(w, "EXPLAIN SELECT * FROM customers") == "pgbraid: the shards' rows, one behind the other");
-  CHECK(first_step(w, "EXPLAIN SELECT id, balance FROM customers ORDER BY id") == "pgbraid: the shards' rows come sorted and are merged");
+  CHECK(first_step(w, "EXPLAIN SELECT id, balance FROM customers ORDER BY id") ==
+        "pgbraid: the shards' rows come sorted and are merged");
   CHECK(first_step(w, "EXPLAIN SELECT count(*), sum(balance) FROM customers").starts_with("pgbraid: in two steps"));
   CHECK(first_step(w, "EXPLAIN SELECT DISTINCT country FROM customers").starts_with("pgbraid: rows are gathered"));
   CHECK(first_step(w, "EXPLAIN DELETE FROM orders").starts_with("pgbraid: each shard writes"));
-  CHECK(first_step(w, "EXPLAIN INSERT INTO customers (id) VALUES (1), (2), (3), (4)").starts_with("pgbraid: each shard gets its own rows"));
+  CHECK(first_step(w, "EXPLAIN INSERT INTO customers (id) VALUES (1), (2), (3), (4)")
+            .starts_with("pgbraid: each shard gets its own rows"));
   CHECK(first_step(w, "EXPLAIN SELECT * FROM customers WHERE id = $1").empty());
   CHECK(first_step(w, "EXPLAIN SELECT 1").empty());
   CHECK(first_step(w, "SELECT * FROM customers").empty());
@@ -43,15 +45,18 @@ TEST_CASE("shards are asked for the plans of what they would be asked for", "[ex
   CHECK(fragment.starts_with("/* x */ EXPLAIN (ANALYZE, COSTS off) SELECT"));
   CHECK(fragment.find("country") != std::string::npos);
   CHECK(fragment.find("DISTINCT") == std::string::npos);
-  check(w, {
-               {"EXPLAIN SELECT * FROM customers", "shards s0, s1, s2, s3 concatenated (replica allowed)"},
-               {"EXPLAIN SELECT * FROM customers WHERE id = 5", "shard {5} (replica allowed)"},
-               {"EXPLAIN (FORMAT JSON) SELECT * FROM customers", "shards s0, s1, s2, s3 concatenated (replica allowed)"},
-               {"EXPLAIN (FORMAT yaml) SELECT * FROM customers", "refused: this query over several shards is not supported: EXPLAIN with FORMAT yaml"},
-               {"EXPLAIN (FORMAT 'xml') SELECT * FROM customers WHERE id = 5", "shard {5} (replica allowed)"},
-               {"EXPLAIN (FORMAT xml) SELECT * FROM customers WHERE id IN (1, 2, 3, 4, 5, 6, 7, 8)", "refused: this query over several shards is not supported: EXPLAIN with FORMAT xml"},
-               {"EXPLAIN UPDATE countries SET name = 'x'", "any shard (replica allowed)"},
-           });
+  check(w,
+        {
+            {"EXPLAIN SELECT * FROM customers", "shards s0, s1, s2, s3 concatenated (replica allowed)"},
+            {"EXPLAIN SELECT * FROM customers WHERE id = 5", "shard {5} (replica allowed)"},
+            {"EXPLAIN (FORMAT JSON) SELECT * FROM customers", "shards s0, s1, s2, s3 concatenated (replica allowed)"},
+            {"EXPLAIN (FORMAT yaml) SELECT * FROM customers",
+             "refused: this query over several shards is not supported: EXPLAIN with FORMAT yaml"},
+            {"EXPLAIN (FORMAT 'xml') SELECT * FROM customers WHERE id = 5", "shard {5} (replica allowed)"},
+            {"EXPLAIN (FORMAT xml) SELECT * FROM customers WHERE id IN (1, 2, 3, 4, 5, 6, 7, 8)",
+             "refused: this query over several shards is not supported: EXPLAIN with FORMAT xml"},
+            {"EXPLAIN UPDATE countries SET name = 'x'", "any shard (replica allowed)"},
+        });
 }
 
 TEST_CASE("the format that an EXPLAIN asks for", "[explain]") {

@@ -65,7 +65,8 @@ TEST_CASE("an interval asks the shards of which it holds values") {
 
 TEST_CASE("a list of values, in any spelling of the type") {
   std::string problem;
-  const value_rule rule{false, {{0, "de", std::nullopt}, {1, "at", std::nullopt}, {1, "ch", std::nullopt}}, std::nullopt};
+  const value_rule rule{
+      false, {{0, "de", std::nullopt}, {1, "at", std::nullopt}, {1, "ch", std::nullopt}}, std::nullopt};
   const auto map = value_map::make(rule, type_oid::text, -1, problem);
   REQUIRE(map != nullptr);
   CHECK_FALSE(map->ranges());
@@ -100,7 +101,10 @@ TEST_CASE("what is no rule") {
   CHECK(problem_of({true, {{0, "1", std::nullopt}, {1, "4", "9"}}, std::nullopt}) == "two ranges overlap");
   CHECK(problem_of({true, {{0, std::nullopt, "5"}, {1, std::nullopt, "2"}}, std::nullopt}) == "two ranges overlap");
   CHECK(problem_of({true, {{0, "5", "5"}}, std::nullopt}) == "'5' to '5' holds no value");
-  CHECK(problem_of({true, {{0, "x", std::nullopt}}, std::nullopt}) == "'x' to the highest value cannot be read as a value of its type");
-  CHECK(problem_of({false, {{0, "1", std::nullopt}, {1, "01", std::nullopt}}, std::nullopt}) == "one value is listed twice");
-  CHECK(problem_of({false, {{0, "1", std::nullopt}}, std::nullopt}, type_oid::numeric, 655366) == "its type cannot be compared with what the topology lists");
+  CHECK(problem_of({true, {{0, "x", std::nullopt}}, std::nullopt}) ==
+        "'x' to the highest value cannot be read as a value of its type");
+  CHECK(problem_of({false, {{0, "1", std::nullopt}, {1, "01", std::nullopt}}, std::nullopt}) ==
+        "one value is listed twice");
+  CHECK(problem_of({false, {{0, "1", std::nullopt}}, std::nullopt}, type_oid::numeric, 655366) ==
+        "its type cannot be compared with what the topology lists");
 }
