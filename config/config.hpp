@@ -101,9 +101,18 @@ struct bucket_range {
   friend bool operator==(const bucket_range&, const bucket_range&) = default;
 };
 
+/// From `from` up to before `to`, as the key's type is written; none: no bound.
+struct value_range {
+  std::optional<std::string> from, to;
+  friend bool operator==(const value_range&, const value_range&) = default;
+};
+
 struct shard {
   std::string name;
   std::vector<bucket_range> buckets;  ///< empty on all shards: an even split in the order listed
+  std::vector<value_range> ranges;    ///< function range
+  std::vector<std::string> values;    ///< function list
+  std::vector<std::string> schemas;   ///< all of whose tables live here
   std::vector<server> servers;
   position where;
 };
@@ -111,6 +120,7 @@ struct shard {
 struct sharded_table {
   std::string name;  ///< as written: "orders" or "sales.orders"
   std::string key;
+  std::optional<shard_function> function;  ///< none: the sharding's
   position where;
 };
 
@@ -123,6 +133,7 @@ struct unsharded_table {
 struct sharding {
   shard_function function = shard_function::postgres_hash;
   std::uint32_t buckets = 4096;
+  std::string default_shard;  ///< owns every value that no range and no list has; "": nobody does
   std::vector<sharded_table> tables;
   std::vector<std::string> reference_tables;
   std::vector<unsharded_table> unsharded;

@@ -165,14 +165,29 @@ void write_sharding(writer& out, const sharding& s) {
   out.line(2, "sharding:");
   out.line(3, "function: {}", name_of("databases.*.sharding.function", s.function));
   out.line(3, "buckets: {}", s.buckets);
+  if (!s.default_shard.empty()) out.line(3, "default_shard: {}", quoted(s.default_shard));
   out.line(3, "tables:{}", s.tables.empty() ? " {}" : "");
-  for (const sharded_table& table : s.tables) out.line(4, "{}: {{key: {}}}", quoted(table.name), quoted(table.key));
+  for (const sharded_table& table : s.tables) {
+    const std::string own = !table.function ? std::string{} : fmt::format(", function: {}", name_of("databases.*.sharding.function", *table.function));
+    out.line(4, "{}: {{key: {}{}}}", quoted(table.name), quoted(table.key), own);
+  }
   out.line(3, "reference_tables: {}", list(s.reference_tables));
   out.line(3, "unsharded:{}", s.unsharded.empty() ? " {}" : "");
   for (const unsharded_table& table : s.unsharded) out.line(4, "{}: {}", quoted(table.name), quoted(table.shard));
   out.line(3, "accept_unenforced: {}", list(s.accept_unenforced));
   out.line(3, "shard_local: {}", list(s.shard_local));
   out.line(3, "check_placement: {}", s.check_placement);
+}
+
+void write_owned(writer& out, const shard& s) {
+  if (!s.ranges.empty()) out.line(4, "ranges:");
+  for (const value_range& range : s.ranges) {
+    const std::string from = range.from ? "from: " + quoted(*range.from) : std::string{};
+    const std::string to = range.to ? "to: " + quoted(*range.to) : std::string{};
+    out.line(5, "- {{{}{}{}}}", from, range.from && range.to ? ", " : "", to);
+  }
+  if (!s.values.empty()) out.line(4, "values: {}", list(s.values));
+  if (!s.schemas.empty()) out.line(4, "schemas: {}", list(s.schemas));
 }
 
 void write_database(writer& out, const database& d) {
@@ -185,7 +200,8 @@ void write_database(writer& out, const database& d) {
     const auto ranges = bucket_ranges(d);
     for (std::size_t i = 0; i < d.shards.size(); ++i) {
       out.line(3, "- name: {}", quoted(d.shards[i].name));
-      if (d.sharding) out.line(4, "buckets: {}", spelled(ranges[i]));
+      if (d.sharding && d.sharding->function != shard_function::consistent_hash) out.line(4, "buckets: {}", spelled(ranges[i]));
+      write_owned(out, d.shards[i]);
       write_servers(out, 4, d.shards[i].servers);
     }
   }

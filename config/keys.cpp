@@ -20,9 +20,10 @@ constexpr std::array auth_methods{choice_row{"trust"}, choice_row{"password"}, c
                                   choice_row{"scram-sha-256"}, choice_row{"cert"}};
 constexpr std::array rule_methods{choice_row{"trust"},         choice_row{"password"}, choice_row{"md5"},
                                   choice_row{"scram-sha-256"}, choice_row{"cert"},     choice_row{"reject"}};
-constexpr std::array functions{choice_row{"postgres_hash"},   choice_row{"consistent_hash", refused},
-                               choice_row{"range", refused},  choice_row{"list", refused},
-                               choice_row{"lookup", refused}, choice_row{"schema", refused}};
+constexpr std::array functions{choice_row{"postgres_hash"},   choice_row{"consistent_hash"},
+                               choice_row{"range"},           choice_row{"list"},
+                               choice_row{"lookup", refused}, choice_row{"schema"}};
+constexpr std::array table_functions{choice_row{"postgres_hash"}, choice_row{"consistent_hash"}, choice_row{"range"}, choice_row{"list"}};
 constexpr std::array replica_uses{choice_row{"prefer"}, choice_row{"require"}, choice_row{"off"}};
 constexpr std::array replica_choices{choice_row{"least_outstanding"}, choice_row{"round_robin"}, choice_row{"random"}};
 constexpr std::array consistencies{choice_row{"session"}, choice_row{"global"}, choice_row{"eventual"}};
@@ -108,6 +109,12 @@ constexpr key_row table[] = {
   {"databases.*.shards[]", section, "", "One shard."},
   {"databases.*.shards[].name", text, "", "Its name in errors, logs and under `unsharded`.", built, 0, 0, {}, true},
   {"databases.*.shards[].buckets", buckets, "", "Buckets that it owns: on all shards, covering every bucket once, or on none for an even split."},
+  {"databases.*.shards[].ranges", items, "", "Values of the key that it owns where the function is `range`."},
+  {"databases.*.shards[].ranges[]", section, "", "One range; no value may be in two of them."},
+  {"databases.*.shards[].ranges[].from", text, "", "The lowest value, included; when left out, there is none lower."},
+  {"databases.*.shards[].ranges[].to", text, "", "The value that ends the range and is not included; when left out, there is no end."},
+  {"databases.*.shards[].values", text_list, "", "Values of the key that it owns where the function is `list`."},
+  {"databases.*.shards[].schemas", text_list, "", "Schemas all of whose tables live here, such as a tenant's."},
   {"databases.*.shards[].servers", items, "", "The shard's primary and its replicas, in any order; roles are discovered.", built, 0, 0, {}, true},
   {"databases.*.shards[].servers[]", section, "", "One server; a text alone is its address, as above.", built, 0, 0, {}, false, true},
   {"databases.*.shards[].servers[].host", text, "", "Name, address, or Unix-socket directory.", built, 0, 0, {}, true},
@@ -123,11 +130,13 @@ constexpr key_row table[] = {
   {"databases.*.shards[].servers[].tls.key", text, "", "PEM file with its private key."},
 
   {"databases.*.sharding", section, "", "Which table's rows live where; needed as soon as there are several shards."},
-  {"databases.*.sharding.function", choice, "postgres_hash", "How a key's value becomes a bucket; `postgres_hash` is what PARTITION BY HASH does.", built, 0, 0, functions},
+  {"databases.*.sharding.function", choice, "postgres_hash", "How a key's value finds its shard: by buckets, hashed as PARTITION BY HASH does and split evenly (`postgres_hash`) or laid by a ring, so that one shard more moves few of them (`consistent_hash`); by the shards' `ranges` or `values`; by the `schemas` alone.", built, 0, 0, functions},
   {"databases.*.sharding.buckets", power_of_two, "4096", "Number of buckets; never changes once rows are stored.", built, 1, 65536},
+  {"databases.*.sharding.default_shard", text, "", "The shard that owns every value which no `ranges` or `values` list; when left out, such a value is refused."},
   {"databases.*.sharding.tables", named, "", "Tables whose rows are spread over the shards; a name without a schema is in `public`."},
   {"databases.*.sharding.tables.*", section, "", "One sharded table."},
   {"databases.*.sharding.tables.*.key", text, "", "Column whose value decides where a row lives.", built, 0, 0, {}, true},
+  {"databases.*.sharding.tables.*.function", choice, "", "Its own function, instead of the sharding's. Tables are joined on their keys where their functions are the same.", built, 0, 0, table_functions},
   {"databases.*.sharding.reference_tables", text_list, "", "Tables of which every shard holds a full copy."},
   {"databases.*.sharding.unsharded", named, "", "Tables that live on one shard: the table, then the shard's name."},
   {"databases.*.sharding.unsharded.*", text, "", "Name of the shard."},

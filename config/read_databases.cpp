@@ -82,8 +82,22 @@ class database_reader {
                                                        one.name, first->second.line));
       }
       read_ranges(section.at("buckets"), one);
+      read_value_ranges(section.at("ranges"), one);
+      section.texts("values", one.values);
+      section.texts("schemas", one.schemas);
       if (const node* servers = section.at("servers")) read_servers(*servers, fmt::format("{}.servers", shown), one);
       out_.shards.push_back(std::move(one));
+    }
+  }
+
+  static void read_value_ranges(const node* ranges, shard& out) {
+    if (ranges == nullptr) return;
+    for (const auto& item : ranges->items) {
+      if (item->what != node::kind::map) continue;
+      const fields section(item.get());
+      value_range& range = out.ranges.emplace_back();
+      if (const std::string* from = section.scalar("from")) range.from = *from;
+      if (const std::string* to = section.scalar("to")) range.to = *to;
     }
   }
 

@@ -29,9 +29,17 @@ class sharding_reader {
     section.choice("function", "databases.*.sharding.function", out.function);
     section.integer("buckets", out.buckets);
     section.boolean("check_placement", out.check_placement);
+    section.text("default_shard", out.default_shard);
+    if (const node* named = section.at("default_shard"); named != nullptr && named->what == node::kind::scalar) {
+      check_shard("default_shard", *named);
+    }
     for (const node::entry& e : section.entries("tables")) {
-      sharded_table table{e.key, "", e.where};
-      fields(e.value.get()).text("key", table.key);
+      sharded_table table{e.key, "", std::nullopt, e.where};
+      const fields own(e.value.get());
+      own.text("key", table.key);
+      if (own.scalar("function") != nullptr) {
+        own.choice("function", "databases.*.sharding.tables.*.function", table.function.emplace());
+      }
       claim(e.key, "tables", e.where);
       out.tables.push_back(std::move(table));
     }
@@ -41,7 +49,7 @@ class sharding_reader {
         if (item->what == node::kind::scalar) claim(item->text, "reference_tables", item->where);
     for (const node::entry& e : section.entries("unsharded")) {
       claim(e.key, "unsharded", e.where);
-      if (e.value->what == node::kind::scalar) check_shard(e);
+      if (e.value->what == node::kind::scalar) check_shard("unsharded." + e.key, *e.value);
       out.unsharded.push_back({e.key, e.value->text, e.where});
     }
     section.texts("accept_unenforced", out.accept_unenforced);
@@ -65,15 +73,15 @@ class sharding_reader {
                          first->second.second.line));
   }
 
-  void check_shard(const node::entry& e) {
+  void check_shard(const std::string& key, const node& value) {
     std::vector<std::string_view> names;
     for (const shard& s : database_.shards) {
-      if (s.name == e.value->text) return;
+      if (s.name == value.text) return;
       names.push_back(s.name);
     }
-    const auto meant = nearest(e.value->text, names);
-    report(finding::level::error, e.value->where,
-           fmt::format("unsharded.{}: there is no shard \"{}\"{}", e.key, e.value->text,
+    const auto meant = nearest(value.text, names);
+    report(finding::level::error, value.where,
+           fmt::format("{}: there is no shard \"{}\"{}", key, value.text,
                        meant ? fmt::format("; did you mean \"{}\"?", *meant) : std::string()));
   }
 

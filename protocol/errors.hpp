@@ -161,6 +161,16 @@ enum class severity : std::uint8_t { error, fatal };
       "List it under sharding.shard_local if it does not depend on other shards' rows.")                                \
   row(ddl_over_shards, "0A000", error, "{} over several shards is not supported", "Run the statement on every shard.")  \
   row(session_feature, "0A000", error, "{} is not supported here: {}", "Connect to the one server that is meant for this.")                                              \
+  row(hint_invalid, "22023", error, "invalid hint for pgbraid: {}", "{}")                                               \
+  row(hint_impossible, "0A000", error, "{} cannot be left to shard \"{}\" by a hint: {}",                               \
+      "Leave the hint out: RESET pgbraid.shard and pgbraid.key.")                                                       \
+  row(hint_wants_replica, "25006", error, "a hint wants this statement on a replica, and it is a write: {}",            \
+      "Leave the hint out: RESET pgbraid.target.")                                                                      \
+  row(hint_other_shard, "23514", error,                                                                                 \
+      "what this statement writes belongs on shard \"{}\", and a hint wants it on shard \"{}\"",                        \
+      "Leave the hint out: the row's key says where it goes.")                                                          \
+  row(key_unowned, "23514", error, "no shard owns the value \"{}\" of the sharding key \"{}\" of table \"{}\"",         \
+      "List it for a shard, or name a shard for all other values: sharding.default_shard.")                             \
   row(types_differ, "0A000", error, "table \"{}\" has a type whose OID differs between the shards: {}",                 \
       "Create the type on all shards with the same OID, or cast the column to text in a view.")
 // clang-format on

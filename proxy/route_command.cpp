@@ -3,6 +3,7 @@
 #include "proxy/look.hpp"
 #include "proxy/session/routing_context.hpp"
 #include "proxy/session/settings.hpp"
+#include "router/plan/explain.hpp"
 #include "router/plan/planner.hpp"
 
 #include <fmt/format.h>
@@ -42,6 +43,15 @@ void print_servers(const database_state& state, const router::route& r) {
   }
 }
 
+// What EXPLAIN would say of pgbraid's own part.
+void print_steps(routing_context& context, const std::string& sql) {
+  router::sql::token_scan scan;
+  const std::string text = "EXPLAIN " + sql;
+  const router::plan_ptr plan = context.cache.get(text, scan, context.context);
+  if (plan->explain == nullptr) return;
+  for (const std::string& line : plan->explain->steps) fmt::print("  {}\n", line);
+}
+
 }  // namespace
 
 int route_command(std::shared_ptr<const config::topology> topology, const route_question& question) {
@@ -75,6 +85,8 @@ int route_command(std::shared_ptr<const config::topology> topology, const route_
     if (!refused->error().hint.empty()) fmt::print("  hint: {}\n", refused->error().hint);
     return 1;
   }
+  const bool several = std::holds_alternative<router::to_many>(r.target) || std::holds_alternative<router::to_gather>(r.target);
+  if (several) print_steps(*context, question.sql);
   print_servers(*state, r);
   return 0;
 }

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -22,8 +23,30 @@ struct bucket_map {
   friend bool operator==(const bucket_map&, const bucket_map&) = default;
 };
 
+/// How a key's value finds its shard.
+enum class shard_function : std::uint8_t {
+  hash,   ///< by its bucket: postgres_hash and consistent_hash, whose maps differ
+  range,  ///< by bounds that are listed
+  list    ///< by values that are listed
+};
+
+/// One range of a shard's, `from` included and `to` not, none for no bound; or one value of a list: `from`.
+struct value_part {
+  shard_index shard = 0;
+  std::optional<std::string> from, to;
+  friend bool operator==(const value_part&, const value_part&) = default;
+};
+
+struct value_rule {
+  bool ranges = false;
+  std::vector<value_part> parts;
+  std::optional<shard_index> others;  ///< the owner of all other values
+  friend bool operator==(const value_rule&, const value_rule&) = default;
+};
+
 struct sharded_table {
   std::string key;   ///< the key's column
+  shard_function function = shard_function::hash;
   friend bool operator==(const sharded_table&, const sharded_table&) = default;
 };
 
@@ -36,6 +59,8 @@ struct topology {
   bucket_map buckets;
   // Tables are named "schema.name"; a name without a schema in the YAML file means schema public.
   std::map<std::string, sharded_table, std::less<>> tables;
+  value_rule ranges{true, {}, {}}, lists;                        ///< of tables whose function they are
+  std::map<std::string, shard_index, std::less<>> schemas;       ///< all of whose tables live on one shard
   std::set<std::string, std::less<>> reference_tables;
   std::map<std::string, shard_index, std::less<>> unsharded;
   std::set<std::string, std::less<>> accept_unenforced;          ///< tables
@@ -43,6 +68,10 @@ struct topology {
   std::set<std::string, std::less<>> treat_as_read, treat_as_write;  ///< bare function names: override volatility
   replica_use replicas = replica_use::prefer;
 
+  /// What a table of this function goes by; null: buckets.
+  [[nodiscard]] const value_rule* rule_of(shard_function function) const noexcept {
+    return function == shard_function::range ? &ranges : function == shard_function::list ? &lists : nullptr;
+  }
   [[nodiscard]] bool one_shard() const noexcept { return shards.size() == 1; }
   friend bool operator==(const topology&, const topology&) = default;
 };

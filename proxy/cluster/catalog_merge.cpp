@@ -130,6 +130,30 @@ void take_unsharded(router::catalog& content, const std::vector<std::shared_ptr<
     router::relation& relation = content.relations[table] = found->second;
     compare_types(relation, *shards[shard], map.shards[shard], *shards.front(), map.shards.front());
   }
+  for (const auto& [schema, shard] : map.schemas) {
+    if (shard == 0 || shard >= shards.size() || !shards[shard]) continue;
+    // What the first shard has in a schema of this name is nobody's.
+    std::erase_if(content.relations, [&](const auto& entry) { return entry.second.schema == schema; });
+    content.schemas.insert(schema);
+    for (const auto& [name, found] : shards[shard]->content.relations) {
+      if (found.schema != schema) continue;
+      router::relation& relation = content.relations[name] = found;
+      compare_types(relation, *shards[shard], map.shards[shard], *shards.front(), map.shards.front());
+    }
+  }
+}
+
+// Views of a schema that lives on another shard than the first.
+template <typename Views>
+void take_views_of_schemas(Views& views, const std::vector<std::shared_ptr<const shard_catalog>>& shards, const router::topology& map) {
+  for (const auto& [schema, shard] : map.schemas) {
+    if (shard == 0 || shard >= shards.size() || !shards[shard]) continue;
+    const std::string prefix = schema + ".";
+    std::erase_if(views, [&](const auto& entry) { return entry.first.starts_with(prefix); });
+    for (const auto& [name, facts] : shards[shard]->views) {
+      if (name.starts_with(prefix)) views.insert_or_assign(name, facts);
+    }
+  }
 }
 
 void take_findings(router::catalog& content, const findings_by_table& found,
@@ -174,10 +198,12 @@ merged_catalog merge_catalogs(const std::vector<std::shared_ptr<const shard_cata
     take_findings(content, user_code(*shard, map), &router::relation::user_code);
   }
   take_primary_keys(content, first, map);
-  for (const auto& [name, facts] : first.views) {
+  auto views = first.views;
+  take_views_of_schemas(views, shards, map);
+  for (const auto& [name, facts] : views) {
     if (const auto view = content.relations.find(name); view != content.relations.end()) view->second.definition = facts.definition;
   }
-  judge_views(content, first.views);
+  judge_views(content, views);
   std::sort(merged.warnings.begin(), merged.warnings.end());
   return merged;
 }

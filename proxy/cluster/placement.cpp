@@ -71,9 +71,13 @@ std::vector<keyed_table> read_tables(const std::vector<pg_row>& rows, const rout
 
 std::string first_misplaced(const router::topology& map, router::shard_index shard, const keyed_table& table,
                             const std::vector<pg_row>& rows) {
+  const router::value_rule* rule = map.rule_of(map.tables.find(table.name)->second.function);
+  std::string problem;
+  const auto values = rule == nullptr ? nullptr : router::value_map::make(*rule, table.type, table.modifier, problem);
+  if (!problem.empty()) return fmt::format("the key {} of {}: {}", table.key, table.name, problem);
   for (const pg_row& row : rows) {
     if (!row[0]) continue;
-    std::string sentence = judge_key(map, shard, table.name, table.key, table.type, table.modifier, *row[0]);
+    std::string sentence = judge_key(map, shard, table.name, table.key, table.type, table.modifier, *row[0], values.get());
     if (!sentence.empty()) return sentence;
   }
   return {};
@@ -113,7 +117,17 @@ double sample_percentage(double rows) noexcept {
 }
 
 std::string judge_key(const router::topology& map, router::shard_index shard, std::string_view table,
-                      std::string_view key, router::oid type, std::int32_t modifier, std::string_view value) {
+                      std::string_view key, router::oid type, std::int32_t modifier, std::string_view value,
+                      const router::value_map* values) {
+  if (values != nullptr) {
+    std::string bytes;
+    if (!router::key_bytes(bytes, type, modifier, 0, false, value, "UTC"))
+      return fmt::format("the key {} = '{}' of {} on shard {} cannot be read", key, value, table, map.shards[shard]);
+    const auto owner = values->shard_of(bytes);
+    if (owner == shard) return {};
+    return fmt::format("{} has a row with {} = '{}' on shard {}, which {}", table, key, value, map.shards[shard],
+                       owner ? fmt::format("belongs on shard {}", map.shards[*owner]) : "no shard owns");
+  }
   const auto hash = router::partition_hash_text(type, modifier, 0, value, "UTC");
   if (!hash)
     return fmt::format("the key {} = '{}' of {} on shard {} cannot be read", key, value, table, map.shards[shard]);

@@ -4,6 +4,7 @@
 
 #include "proxy/cluster/pg_connection.hpp"
 #include "router/catalog.hpp"
+#include "router/shard/value_map.hpp"
 #include "router/topology.hpp"
 
 #include <boost/asio/awaitable.hpp>
@@ -31,10 +32,11 @@ struct placement_report {
 /// How large a part of a table to sample, in percent of its pages; 100: read it whole. `rows` is an estimate.
 [[nodiscard]] double sample_percentage(double rows) noexcept;
 
-/// The sentence about one key found on `shard`; "" if it belongs there. `type` and `modifier` are the key column's.
+/// The sentence about one key found on `shard`; "" if it belongs there. `type` and `modifier` are the key column's;
+/// `values`: of a table that goes by ranges or a list, null for one by buckets.
 [[nodiscard]] std::string judge_key(const router::topology& map, router::shard_index shard, std::string_view table,
                                     std::string_view key, router::oid type, std::int32_t modifier,
-                                    std::string_view value);
+                                    std::string_view value, const router::value_map* values = nullptr);
 
 /// Reads every sharded table of `map` on one shard. Each question has `timeout` for itself.
 /// runs on: the monitor's thread.

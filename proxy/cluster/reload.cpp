@@ -55,7 +55,8 @@ reload_care care_of(const config::database& before, const config::database& afte
   const bool check = !after.sharding || after.sharding->check_placement;
   if (a == b && same_servers(before, after) && same_judgement(before, after)) return reload_care::unchanged;
   if (!check || b.one_shard()) return reload_care::gentle;
-  if (a.buckets != b.buckets || a.shards != b.shards || !same_homes(before, after)) return reload_care::whole;
+  const bool values_moved = a.ranges != b.ranges || a.lists != b.lists;
+  if (a.buckets != b.buckets || values_moved || a.shards != b.shards || !same_homes(before, after)) return reload_care::whole;
   if (a.tables != b.tables) return reload_care::sample;
   return reload_care::gentle;
 }

@@ -58,13 +58,13 @@ std::string describe(const constraint_facts& constraint) {
 std::string judge_sharded_reference(const constraint_facts& constraint, const std::string& key,
                                     const router::catalog& content, const router::topology& map) {
   if (map.reference_tables.contains(constraint.foreign_table)) return {};
-  const auto target = map.tables.find(constraint.foreign_table);
+  const auto own = map.tables.find(constraint.table), target = map.tables.find(constraint.foreign_table);
   if (target == map.tables.end()) {
     return fmt::format("{} refers to {}, which is neither a reference table nor sharded", describe(constraint),
                        constraint.foreign_table);
   }
   for (const constraint_facts::part& part : constraint.parts) {
-    if (part.column == key && part.foreign_column == target->second.key &&
+    if (part.column == key && part.foreign_column == target->second.key && own->second.function == target->second.function &&
         same_hash(find_column(content, constraint.table, key),
                   find_column(content, constraint.foreign_table, target->second.key))) {
       return {};

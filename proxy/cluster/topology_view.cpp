@@ -2,6 +2,7 @@
 
 #include "router/shard/bucket_map.hpp"
 #include "router/shard/hash.hpp"
+#include "router/shard/value_map.hpp"
 
 #include <fmt/format.h>
 
@@ -24,9 +25,50 @@ router::replica_use replicas_of(config::replica_policy policy) {
   return router::replica_use::prefer;
 }
 
+router::shard_function function_of(config::shard_function function) {
+  switch (function) {
+    case config::shard_function::range:
+      return router::shard_function::range;
+    case config::shard_function::list:
+      return router::shard_function::list;
+    default:
+      return router::shard_function::hash;
+  }
+}
+
+void take_tables(const config::sharding& sharding, topology_view& view) {
+  using enum config::shard_function;
+  for (const config::sharded_table& table : sharding.tables) {
+    const config::shard_function function = table.function.value_or(sharding.function);
+    if (function == consistent_hash && sharding.function != consistent_hash) {
+      view.errors.push_back(fmt::format("table {}: consistent_hash is a way to lay all buckets: say it of the sharding", table.name));
+    }
+    view.map.tables[qualified(table.name)] = {table.key, function_of(function)};
+    const router::value_rule* rule = view.map.rule_of(function_of(function));
+    if (rule == nullptr || !rule->parts.empty() || rule->others) continue;
+    view.errors.push_back(fmt::format("table {}: no shard lists {}", table.name, rule->ranges ? "ranges" : "values"));
+  }
+}
+
+/// What the shards list of keys' values and of schemas.
+void take_values(const config::database& database, const config::sharding& sharding, topology_view& view) {
+  router::topology& map = view.map;
+  for (std::size_t i = 0; i < database.shards.size(); ++i) {
+    const auto shard = static_cast<router::shard_index>(i);
+    const config::shard& listed = database.shards[i];
+    for (const config::value_range& range : listed.ranges) map.ranges.parts.push_back({shard, range.from, range.to});
+    for (const std::string& value : listed.values) map.lists.parts.push_back({shard, value, std::nullopt});
+    for (const std::string& schema : listed.schemas) {
+      if (map.schemas.emplace(schema, shard).second) continue;
+      view.errors.push_back(fmt::format("schema {} is listed for several shards", schema));
+    }
+    if (listed.name == sharding.default_shard) map.ranges.others = map.lists.others = shard;
+  }
+}
+
 void take_sharding(const config::sharding& sharding, topology_view& view) {
   router::topology& map = view.map;
-  for (const config::sharded_table& table : sharding.tables) map.tables[qualified(table.name)] = {table.key};
+  take_tables(sharding, view);
   for (const std::string& table : sharding.reference_tables) map.reference_tables.insert(qualified(table));
   for (const config::unsharded_table& table : sharding.unsharded) {
     const auto shard = std::find(map.shards.begin(), map.shards.end(), table.shard);
@@ -59,12 +101,14 @@ topology_view view_of(const config::database& database, std::string_view name) {
   if (database.shards.empty()) view.errors.push_back("the database has no shards");
   const config::sharding plain;
   const config::sharding& sharding = database.sharding ? *database.sharding : plain;
-  if (view.map.shards.size() > 1 && sharding.function != config::shard_function::postgres_hash) {
-    view.errors.push_back("only the sharding function postgres_hash is supported");
+  if (view.map.shards.size() > 1 && sharding.function == config::shard_function::lookup) {
+    view.errors.push_back("the sharding function lookup is not supported");
   }
-  router::bucket_map_result buckets = router::build_bucket_map(sharding.buckets, shards);
+  const bool ring = sharding.function == config::shard_function::consistent_hash;
+  router::bucket_map_result buckets = ring ? router::ring_map(sharding.buckets, shards) : router::build_bucket_map(sharding.buckets, shards);
   for (const router::bucket_problem& problem : buckets.problems) view.errors.push_back(problem.message);
   view.map.buckets = std::move(buckets.map);
+  take_values(database, sharding, view);
   take_sharding(sharding, view);
   view.map.treat_as_read.insert(database.reads.treat_as_read.begin(), database.reads.treat_as_read.end());
   view.map.treat_as_write.insert(database.reads.treat_as_write.begin(), database.reads.treat_as_write.end());
@@ -94,6 +138,18 @@ void take_out_drained(const config::shard& listed, shard_state& state) {
   }
 }
 
+namespace {
+
+/// Why the listed values or ranges cannot be those of this key; "" if they can.
+std::string problem_of_values(const router::topology& map, const router::sharded_table& table, const router::column& key) {
+  const router::value_rule* rule = map.rule_of(table.function);
+  std::string problem;
+  if (rule != nullptr) (void)router::value_map::make(*rule, key.type, key.modifier, problem);
+  return problem;
+}
+
+}  // namespace
+
 std::vector<std::string> contradictions(const router::topology& map, const router::catalog& schema) {
   std::vector<std::string> found;
   if (map.one_shard()) return found;
@@ -111,6 +167,8 @@ std::vector<std::string> contradictions(const router::topology& map, const route
       found.push_back(fmt::format("sharded table {} has no column \"{}\" to be its key", name, table.key));
     } else if (!router::hashable_key_type(key->type)) {
       found.push_back(fmt::format("the key \"{}\" of {} has a type that cannot be a sharding key", table.key, name));
+    } else if (const std::string problem = problem_of_values(map, table, *key); !problem.empty()) {
+      found.push_back(fmt::format("the key \"{}\" of {}: {}", table.key, name, problem));
     } else if (!key->deterministic) {
       found.push_back(fmt::format("the key \"{}\" of {} has a nondeterministic collation", table.key, name));
     }

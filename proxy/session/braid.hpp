@@ -4,6 +4,7 @@
 #include "proxy/session/branch.hpp"
 #include "proxy/session/gather_budget.hpp"
 #include "proxy/session/merge.hpp"
+#include "router/plan/route.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -31,6 +32,7 @@ struct braid_state {
   std::size_t kept = 0;                ///< bytes in rows_of
   gather_share share;                  ///< covers them
   std::unique_ptr<sorted_merge> merge;  ///< the rows come in an order, and are told in it
+  std::shared_ptr<const router::explain_layout> explain;  ///< the rows are plans, each branch's told behind its name
 };
 
 }  // namespace pgbraid::proxy

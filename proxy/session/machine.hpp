@@ -184,12 +184,16 @@ class session_machine {
   void run_token(step& s);
   void note_position(branch_index b, std::string_view row);
   void tell_token(step& s);
-  static void encode_token_shape(std::string& out);
+  static void encode_shown_shape(std::string& out, std::string_view name);
   [[nodiscard]] steady_time floor_of(const router::plan& p, router::shard_index shard) const noexcept;
   [[nodiscard]] bool shows_enough(const router::plan& p, router::shard_index shard) const noexcept;
   [[nodiscard]] bool schema_is_old(router::shard_index shard) const noexcept;
   void note_changes(const router::plan& p, const targets& used);
   void publish_changes();
+  // machine_hints.cpp: pgbraid.shard, pgbraid.key, pgbraid.target
+  [[nodiscard]] bool control_hint();
+  void apply_hint(const router::plan& p, const std::string& sql);
+
   // machine_listen.cpp: LISTEN, by a server connection that sessions share
   [[nodiscard]] bool can_share(const router::plan& p) const noexcept;
   [[nodiscard]] bool is_for_server(const router::plan& p) const noexcept;
@@ -359,6 +363,11 @@ class session_machine {
   [[nodiscard]] bool ahead_of_others(branch_index i);
   void keep_sorted_row(step& s, branch_index i, std::string_view frame);
   void tell_sorted_rows(step& s);
+
+  // machine_explain.cpp: EXPLAIN of what several shards are asked for
+  void explain_instead(const router::plan& plan);
+  [[nodiscard]] bool explains() const noexcept { return braid_.explain != nullptr; }
+  void tell_plans(step& s);
 
   void keep_ordered_row(step& s, branch_index b, std::string_view frame);
   void tell_ordered_rows(step& s);

@@ -151,14 +151,14 @@ void session_machine::tell_token(step& s) {
     return control_refused(
         p::make_error(error_id::no_server, "primary", env_.state->name, "its WAL position is not known"));
   }
-  if (cycle_ != cycle_kind::batch) encode_token_shape(control_->reply);
+  if (cycle_ != cycle_kind::batch) encode_shown_shape(control_->reply, token_setting);
   const std::string text = to_text(t.known);
   p::encode_data_row(control_->reply, std::vector<p::optional_value>{std::string_view{text}});
   p::encode_command_complete(control_->reply, "SHOW");
 }
 
-void session_machine::encode_token_shape(std::string& out) {
-  const p::field_description field{token_setting, 0, 0, router::type_oid::text, -1, -1, p::text_format};
+void session_machine::encode_shown_shape(std::string& out, std::string_view name) {
+  const p::field_description field{name, 0, 0, router::type_oid::text, -1, -1, p::text_format};
   p::encode_row_description(out, {&field, 1});
 }
 

@@ -58,7 +58,7 @@ bool session_machine::is_control(const router::plan& plan) noexcept {
     case session_effect::unlisten:
       return true;
     case session_effect::show:
-      return names_token(plan);
+      return names_token(plan) || is_hint_setting(plan.variable.name);
     default:
       return false;
   }
@@ -93,7 +93,7 @@ bool session_machine::start_control(step& s, const router::plan_ptr& plan, std::
       mine = control_listen(s);
       break;
     default:
-      mine = names_token(*plan) ? control_token(s) : control_settings(s);
+      mine = names_token(*plan) ? control_token(s) : is_hint_setting(plan->variable.name) ? control_hint() : control_settings(s);
   }
   if (!mine) control_.reset();
   return mine;
@@ -203,7 +203,9 @@ bool session_machine::control_settings(step& s) {
     control_->sql = own->sql;
     control_->tag = effect == session_effect::reset ? "RESET" : "SET";
   } else if (effect == session_effect::reset && (variable.name == "all" || variable.name.empty())) {
-    for (const setting& entry : startup_->entries) control_->sql.append(control_->sql.back() == ';' ? " " : "\n; ").append(entry.sql);
+    for (const setting& entry : startup_->entries) {
+      if (!is_hint_setting(entry.name)) control_->sql.append(control_->sql.back() == ';' ? " " : "\n; ").append(entry.sql);
+    }
   }
   control_->running = true;
   run_control(s);
@@ -332,6 +334,7 @@ void session_machine::finish_control(step& s) {
 
 void session_machine::apply_control(const router::plan& plan, const std::string& sql) {
   if (names_token(plan)) return;
+  if (is_hint_setting(plan.variable.name)) return apply_hint(plan, sql);
   const auto note = [&](prologue_entry::kind kind) {
     txn_.prologue.push_back({kind, statement_text(sql), plan.name, current_, local_, listening_ ? listening_->changes.size() : 0});
   };

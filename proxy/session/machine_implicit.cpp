@@ -37,7 +37,8 @@ bool session_machine::execute_control(step& s, const statement_ptr& st) {
   const bool begun = std::any_of(branches_.begin(), branches_.end(), [](const branch& b) { return b.state == branch_state::ready && b.unsynced; });
   const bool listens = (effect == session_effect::listen || effect == session_effect::unlisten) && (!is_for_server(*plan) || !context_->context.map->one_shard());
   const bool local = (effect == session_effect::begin && !begun) || effect == session_effect::deallocate || (effect == session_effect::discard && pinned_ < 0) || listens ||
-                     (effect == session_effect::reset && !begun && !startup_->entries.empty()) || names_token(*plan);
+                     (effect == session_effect::reset && !begun && !startup_->entries.empty()) || names_token(*plan) ||
+                     is_hint_setting(plan->variable.name);
   if (!txn_.active && !local) return control_in_batch(s, st);
   if (!drained(s)) return false;
   sent_ = placed_ = false;

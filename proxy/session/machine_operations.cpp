@@ -260,6 +260,7 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
     route_ = resolve_bind(*st, m);
     if (st->plan->merge && fetches_all(m.portal)) merge_instead(*st->plan);
     if (std::holds_alternative<router::to_many>(route_.target) && fetches_in_parts(m.portal)) gather_instead(*st);
+    explain_instead(*st->plan);
     if (std::holds_alternative<router::to_gather>(route_.target)) return bind_gather(s, m, *st);
     p::error_report refusal;
     if (!place(s, *st->plan, route_, targets_, refusal)) return op_error(s, refusal);
@@ -272,13 +273,14 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
   placed_ = awaits_lease(targets_);
   if (placed_ || !settle(s, targets_)) return false;
   if (!same_shape(s, *st)) return cycle_failed_;
+  braid_.explain = braid_.active ? st->plan->explain : nullptr;
 
   (void)names_in_place(s, targets_.front(), *st->plan, st->text);
   leave_to_server(s, targets_.front(), *st->plan);
   mark_use(*st->plan, route_, targets_);
   if (prepares(*st->plan)) note_prepare(targets_.front(), *st->plan, st->text);
   if (stages(*st->plan)) return bind_staged(s, m, shared);
-  if (splits_rows()) {
+  if (splits_rows() || explains()) {
     const bool bound = bind_parts(s, m, *st, st->text);
     if (bound && !cycle_failed_) open_portal(m.portal, shared, targets_);
     return bound;

@@ -31,7 +31,7 @@ bool changes_defaults(const router::plan& plan) {
 
 bool session_machine::may_use_replica(const router::plan& plan, const router::route& r) {
   if (r.mode != router::access::read || r.needs_primary || force_primary_) return false;
-  if (context_->context.map->replicas == router::replica_use::off) return false;
+  if (context_->context.map->replicas == router::replica_use::off && !r.wants_replica) return false;
   if (pinned_ >= 0 || batch_writer_ || env_.pool_mode == config::pool_mode::session) return false;
   if (!txn_.active) return default_isolation_ != isolation_level::serializable;
   if (txn_.primary_only || txn_.isolation == isolation_level::serializable) return false;

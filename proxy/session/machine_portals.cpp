@@ -16,7 +16,7 @@ using router::session_effect;
 
 void session_machine::open_portal(std::string_view name, const statement_ptr& st, const targets& home, merge_ptr merge) {
   std::shared_ptr<const portal_spread> spread;
-  if (home.size() > 1 && st != nullptr) spread = std::make_shared<portal_spread>(portal_spread{mirrors(), order_of_rows(), st->plan->copy, std::move(merge)});
+  if (home.size() > 1 && st != nullptr) spread = std::make_shared<portal_spread>(portal_spread{mirrors(), order_of_rows(), st->plan->copy, std::move(merge), braid_.explain});
   if (!name.empty()) return portals_.set(name, {st, home, std::move(spread)});
   unnamed_portal_.branches.assign(home.begin(), home.end());
   if (spread || unnamed_portal_.spread) unnamed_portal_.spread = std::move(spread);
@@ -48,7 +48,7 @@ bool session_machine::op_describe(step& s, std::string_view frame) {
       if (found->statement && found->statement->plan->effect == session_effect::show) {
         if (!drained(s)) return false;
         const std::size_t from = s.client_bytes.size();
-        encode_token_shape(s.client_bytes);
+        encode_shown_shape(s.client_bytes, found->statement->plan->variable.name);
         s.own_to_client(from);
         told_ = true;
         return true;
@@ -84,7 +84,7 @@ bool session_machine::op_describe(step& s, std::string_view frame) {
     const std::size_t from = s.client_bytes.size();
     p::encode_parameter_description(s.client_bytes, {});
     if (st->plan->effect == session_effect::show) {
-      encode_token_shape(s.client_bytes);
+      encode_shown_shape(s.client_bytes, st->plan->variable.name);
     } else {
       p::encode_no_data(s.client_bytes);
     }
@@ -144,6 +144,7 @@ bool session_machine::op_execute(step& s, std::string_view frame) {
   const bool mirrored = spread.mirrored;
   if (braid_.active && !braid_.ahead) {
     braid_.order = spread.order;
+    braid_.explain = spread.explain;
     if (!braid_.order.empty()) braid_.rows_of.assign(branches_.size(), {});
     braid_.executing = static_cast<std::uint32_t>(found->branches.size());
     braid_.rows = 0;

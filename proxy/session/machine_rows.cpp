@@ -3,6 +3,7 @@
 #include "proxy/session/machine.hpp"
 
 #include "protocol/frontend.hpp"
+#include "router/plan/explain.hpp"
 
 #include <algorithm>
 
@@ -25,6 +26,7 @@ bool session_machine::mirrors() const {
 }
 
 targets session_machine::order_of_rows() const {
+  if (explains()) return targets_;
   targets order;
   if (stage_) {
     for (const std::size_t target : stage_->source.order) order.push_back(targets_[target]);
@@ -40,6 +42,7 @@ targets session_machine::order_of_rows() const {
 // One for each of the targets; none if the text has other rows than its route, and nothing may be sent.
 std::vector<router::insert_part> session_machine::parts_of_insert(std::string_view text, std::size_t parameters) const {
   std::vector<router::insert_part> parts;
+  if (explains() && !braid_.explain->asked.empty()) return {targets_.size(), router::renumbered(braid_.explain->asked)};
   const bool each_its_own = stage_ && !stage_->texts.empty();
   if (stage_ && !each_its_own) text = stage_->text;
   for (std::size_t k = 0; k < targets_.size(); ++k) {
@@ -65,6 +68,7 @@ void session_machine::keep_ordered_row(step& s, branch_index i, std::string_view
 }
 
 void session_machine::tell_ordered_rows(step& s) {
+  if (explains()) return tell_plans(s);
   if (braid_.order.empty()) return;
   std::vector<std::size_t> told(braid_.rows_of.size());
   const std::size_t from = s.client_bytes.size();

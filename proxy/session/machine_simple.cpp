@@ -62,6 +62,7 @@ void session_machine::start_simple(step& s, const p::frame_view& frame) {
   }
   route_ = router::resolve(*plan_, *context_->context.map, query.text, scan.constants, {}, context_->literals);
   merge_instead(*plan_);
+  explain_instead(*plan_);
   run_simple(s);
 }
 
@@ -108,7 +109,8 @@ void session_machine::run_simple(step& s) {
     braid_.executing = static_cast<std::uint32_t>(targets_.size());
     if (plan_->merge && braid_.active) braid_.merge = std::make_unique<sorted_merge>(merge_request{plan_->merge, {}}, targets_);
   }
-  if (splits_rows()) return send_parts(s, query.text, false);
+  if (braid_.active && plan_->explain) braid_.explain = plan_->explain;
+  if (splits_rows() || explains()) return send_parts(s, query.text, false);
   if (plan_->copy && targets_.size() > 1) begin_copy(plan_->copy, targets_);
   if (ahead) {
     braid_.speaker = targets_.front();

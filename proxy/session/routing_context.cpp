@@ -1,5 +1,7 @@
 #include "proxy/session/routing_context.hpp"
 
+#include "router/plan/hints.hpp"
+
 #include <algorithm>
 
 namespace pgbraid::proxy {
@@ -79,6 +81,12 @@ void routing_context::derive() {
   const std::string_view path = search_path_setting_.empty() ? default_of(schema.default_search_path, context.user, default_path)
                                                              : std::string_view{search_path_setting_}.substr(1);
   context.search_path = split_search_path(path, role_.empty() ? context.user : role_, schema);
+  context.hint = {};
+  context.hint.shard = hints_.shard;
+  if (!hints_.key.empty()) context.hint.key = hints_.key;
+  // What is no target, SET has refused.
+  protocol::error_report unused;
+  (void)router::add_hint("target", hints_.target, *context.map, context.hint, unused);
 }
 
 void routing_context::update(database_state_ptr state) {
@@ -97,6 +105,7 @@ std::shared_ptr<routing_context> routing_contexts::get(const std::string& user, 
   const bool conforming = lower(wanted.value_of("standard_conforming_strings", "on")) != "off";
   const std::string_view encoding = wanted.value_of("client_encoding", "UTF8");
   const std::string_view zone = wanted.value_of("timezone", "");
+  const std::string_view hints[] = {wanted.value_of(shard_setting, ""), wanted.value_of(key_setting, ""), wanted.value_of(target_setting, "")};
   const std::string role{wanted.value_of("role", wanted.value_of("session_authorization", ""))};
 
   std::string key = user;
@@ -104,6 +113,7 @@ std::shared_ptr<routing_context> routing_contexts::get(const std::string& user, 
     key.push_back('\0');
     key.append(part);
   }
+  for (const std::string_view part : hints) key.append(1, '\0').append(part);
   if (const auto found = known_.find(key); found != known_.end()) {
     if (auto alive = found->second.lock()) return alive;
   }
@@ -113,6 +123,8 @@ std::shared_ptr<routing_context> routing_contexts::get(const std::string& user, 
   made->context.standard_conforming_strings = conforming;
   made->context.multibyte_unsafe = multibyte_unsafe(encoding);
   made->context.max_parse_bytes = max_parse_bytes_;
+  made->context.utf8 = is_utf8(encoding);
+  made->hints_ = {std::string{hints[0]}, std::string{hints[1]}, std::string{hints[2]}};
   made->time_zone = zone;
   made->literals.utf8 = is_utf8(encoding);
   made->literals.time_zone = made->time_zone;

@@ -31,6 +31,9 @@ class routing_context {
   database_state_ptr state_;
   std::string search_path_setting_;
   std::string role_;
+  struct {
+    std::string shard, key, target;
+  } hints_;
   friend class routing_contexts;
   void derive();
 };

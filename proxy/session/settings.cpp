@@ -31,6 +31,10 @@ void append_identifier(std::string& out, std::string_view name) {
 
 }  // namespace
 
+bool is_hint_setting(std::string_view name) noexcept {
+  return name == shard_setting || name == key_setting || name == target_setting;
+}
+
 const setting* settings::find(std::string_view name) const noexcept {
   const auto found = std::find_if(entries.begin(), entries.end(), [&](const setting& e) { return e.name == name; });
   return found == entries.end() ? nullptr : &*found;
@@ -97,13 +101,13 @@ std::string settings_difference(const settings* current, const settings& wanted)
     say("RESET ALL");
   } else {
     for (const setting& entry : current->entries) {
-      if (is_identity(entry) || wanted.find(entry.name) != nullptr) continue;
+      if (is_identity(entry) || is_hint_setting(entry.name) || wanted.find(entry.name) != nullptr) continue;
       say("RESET ");
       append_identifier(sql, entry.name);
     }
   }
   for (const setting& entry : wanted.entries) {
-    if (is_identity(entry) || (current != nullptr && same(current->find(entry.name), &entry))) continue;
+    if (is_identity(entry) || is_hint_setting(entry.name) || (current != nullptr && same(current->find(entry.name), &entry))) continue;
     say(entry.sql);
   }
   const auto kept = [&](std::string_view name) { return same(current->find(name), wanted.find(name)); };

@@ -27,6 +27,10 @@ struct settings {
   /// The value of `name`, or `fallback` when it is not set here.
   [[nodiscard]] std::string_view value_of(std::string_view name, std::string_view fallback) const noexcept;
 };
+/// Settings that are for pgbraid alone, see router/plan/hints.hpp: no server is told of them.
+[[nodiscard]] bool is_hint_setting(std::string_view name) noexcept;
+inline constexpr std::string_view shard_setting = "pgbraid.shard", key_setting = "pgbraid.key", target_setting = "pgbraid.target";
+
 using settings_ptr = std::shared_ptr<const settings>;
 
 /// Makes equal settings one value.

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "router/shard/hash.hpp"
+#include "router/shard/value_map.hpp"
 
 namespace pgbraid::router {
 
@@ -71,13 +72,20 @@ void copy_splitter::stop(bool ended, protocol::error_report error) {
   over_ = true;
 }
 
-std::optional<shard_index> copy_splitter::shard_of(const std::string& key) const {
+std::optional<shard_index> copy_splitter::shard_of(const std::string& key) {
   const oid type = layout_->key_type;
   const bool binary = layout_->shape.format.form == copy_format::kind::binary;
   const std::string& encoding = layout_->shape.format.encoding;
   // The bytes of a key are the server's; the client's are the same only where the encodings agree.
   const bool same_bytes = binary || encoding.empty() ? literals_.utf8 : names_utf8(encoding);
   if (!same_bytes && has_high_byte(key) && (!binary || is_character_type(type))) return std::nullopt;
+  if (layout_->values != nullptr) {
+    std::string bytes;
+    if (!key_bytes(bytes, type, layout_->modifier, 0, binary, key, literals_.time_zone)) return std::nullopt;
+    const auto owner = layout_->values->shard_of(bytes);
+    if (!owner) doomed_ = make_error(error_id::key_unowned, binary ? "(binary)" : key.substr(0, 200), layout_->key, layout_->table);
+    return owner;
+  }
   const auto hash = binary ? partition_hash_binary(type, layout_->modifier, 0, key)
                            : partition_hash_text(type, layout_->modifier, 0, key, literals_.time_zone);
   if (!hash) return std::nullopt;
@@ -92,7 +100,7 @@ void copy_splitter::on_key() {
       owner_ = static_cast<std::size_t>(found - parts_.begin());
       if (found == parts_.end())
         doomed_ = make_error(error_id::internal, "a row of COPY belongs to a shard that was not asked");
-    } else {
+    } else if (!doomed_) {
       doomed_ = make_error(error_id::copy_key_unknown, layout_->key, layout_->table, key.value.substr(0, 200), line());
     }
   } else if (key.is == copy_key::kind::null) {

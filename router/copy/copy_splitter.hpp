@@ -18,12 +18,15 @@
 namespace pgbraid::router {
 
 /// What a plan knows of such a COPY.
+class value_map;  // value_map.hpp
+
 struct copy_layout {
   text_shape shape;
   std::string table, key;  ///< for messages
   std::string relation;    ///< the table's bare name, as servers tell it
   oid key_type = 0;
   std::int32_t modifier = -1;
+  std::shared_ptr<const value_map> values{};  ///< of a key by ranges or a list; null: by buckets
 };
 
 /// Why the rows that still come cannot be taken.
@@ -75,7 +78,8 @@ class copy_splitter {
   void send_pending();
   void note_line(part& p, std::uint64_t whole);
   void stop(bool ended, protocol::error_report error);
-  [[nodiscard]] std::optional<shard_index> shard_of(const std::string& key) const;
+  /// Nothing, with doomed_ set, for a key that no shard owns or that cannot be read.
+  [[nodiscard]] std::optional<shard_index> shard_of(const std::string& key);
   [[nodiscard]] std::size_t started_part() const;
 
   std::shared_ptr<const copy_layout> layout_;

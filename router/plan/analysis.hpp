@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -30,6 +31,7 @@ struct table_use {
   std::size_t level = 0;
   table_role role = table_role::read;
   const column* key = nullptr;  ///< sharded: the key's column in the catalog
+  std::shared_ptr<const value_map> values;  ///< sharded by ranges or a list: which; null: by buckets
   std::string key_name;         ///< the key as this occurrence shows it (a column alias may rename it)
 };
 
@@ -60,11 +62,12 @@ struct key_edge {
   friend bool operator==(const key_edge&, const key_edge&) = default;
 };
 
-/// A condition that confines one table use to the shards of some values.
+/// A condition that confines one table use to the shards of some values, or of those within bounds.
 struct key_tie {
   std::size_t use = 0;
   std::vector<key_source> sources;
   bool insert_row = false;
+  std::vector<key_bound> bounds{};
 };
 
 /// Everything that was found in one statement.
@@ -114,7 +117,7 @@ std::size_t analyze_table(const sql::qualified_name& name, table_role role, cons
 /// put.
 [[nodiscard]] bool names_parameters_once(std::string_view part, const analysis& a);
 
-/// Adds what a column's catalog entry says about the key: fills key and key_name of a sharded use.
-void describe_key(table_use& use);
+/// Adds what a column's catalog entry says about the key: fills key, key_name and values of a sharded use.
+void describe_key(table_use& use, const topology& map);
 
 }  // namespace pgbraid::router

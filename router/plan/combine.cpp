@@ -91,6 +91,8 @@ std::variant<fixed_target, keyed_target> combine_targets(std::vector<plan>& plan
     if (shard) return fixed_target{to_shard{*shard}};
     return fixed_target{to_any{}};
   }
+  // Those that stay on one do so by a hint, which holds for all: what is resolved must be that shard.
+  if (shard && std::any_of(plans.begin(), plans.end(), [&](const plan& p) { return p.only == shard; })) shard.reset();
   if (shard) return refusal(not_together("some of them stay on one shard and others are tied to a key"));
   keyed.several_refusal = not_together("the keys in them belong to different shards");
   return keyed;
@@ -131,6 +133,8 @@ plan combine(std::vector<plan> plans, const plan_context& context) {
     out.user_code = out.user_code || p.user_code;
     out.listening_channels = out.listening_channels || p.listening_channels;
     if (out.pins.empty()) out.pins = p.pins;
+    if (p.only) out.only = p.only;
+    out.wants_replica = out.wants_replica || p.wants_replica;
     out.opaque = out.opaque || p.opaque;
     // A setting or a transaction in front of a statement may change what the statement means.
     if (!is_plain(p.effect) && p.effect != session_effect::show) out.mode = access::write;

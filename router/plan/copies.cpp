@@ -106,6 +106,7 @@ std::shared_ptr<const copy_layout> copy_into_shards(const sql::statement& s, con
   layout->key = use.key->name;
   layout->key_type = use.key->type;
   layout->modifier = use.key->modifier;
+  layout->values = use.values;
   return layout;
 }
 

@@ -80,6 +80,17 @@ bool computes(std::string_view text) {
   return text.find('(') != std::string_view::npos || std::any_of(calls.begin(), calls.end(), stands);
 }
 
+/// CREATE, ALTER, DROP SCHEMA: one that is listed lives on its shard.
+std::optional<fixed_target> schema_target(std::string_view text, const topology& map) {
+  std::optional<shard_index> home;
+  for (const auto& [schema, shard] : map.schemas) {
+    if (!has_word(text, schema)) continue;
+    if (home && *home != shard) return std::nullopt;
+    home = shard;
+  }
+  return home ? fixed_target{to_shard{*home}} : fixed_target{mirror_target(map)};
+}
+
 }  // namespace
 
 std::optional<fixed_target> ddl_target(const sql::statement& s, std::string_view text, const plan_context& context) {
@@ -91,6 +102,7 @@ std::optional<fixed_target> ddl_target(const sql::statement& s, std::string_view
   if (tag == "ALTER TABLE" && computes(text)) return std::nullopt;
   if (beyond_the_database(tag, text)) return std::nullopt;
   const name_resolver names{context};
+  if (tag.ends_with(" SCHEMA")) return schema_target(text, *context.map);
   std::optional<shard_index> home;
   std::size_t unsharded = 0;
   for (const sql::qualified_name& name : s.relations) {

@@ -62,6 +62,10 @@ std::size_t past_explain(std::string_view text) {
 
 }  // namespace
 
+std::string_view explain_words(std::string_view text) {
+  return text.substr(0, past_explain(text));
+}
+
 std::optional<gather_query> query_of(const sql::statement& s, std::string_view text) {
   gather_query out;
   out.text = text;

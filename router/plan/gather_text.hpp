@@ -17,6 +17,9 @@ namespace pgbraid::router {
 /// of them, or where the text cannot be followed.
 [[nodiscard]] std::optional<gather_query> query_of(const sql::statement& statement, std::string_view text);
 
+/// What stands before the statement that an EXPLAIN explains: the word and its options.
+[[nodiscard]] std::string_view explain_words(std::string_view text);
+
 /// COPY table TO STDOUT with the table written as a query of the same rows and columns; nothing where there is none.
 /// `described` is the table.
 [[nodiscard]] std::optional<std::string> copy_as_query(const sql::copy_statement& copy, const relation& described,

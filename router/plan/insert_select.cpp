@@ -144,6 +144,7 @@ void tie_to_source(const sql::insert_query& q, std::size_t use, const plan_conte
   }
   const std::size_t source = key_of_source(*given, level, *q.source, out);
   if (source == nowhere || !stored_alike(*out.uses[source].key, *written.key)) return;
+  if (out.uses[source].table.sharding->function != written.table.sharding->function) return;
   out.edges.push_back({source, use});
   out.key_source_use = source;
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "router/shard/hash.hpp"
+#include "router/shard/value_map.hpp"
 
 namespace pgbraid::router {
 namespace {
@@ -14,9 +15,10 @@ bool within(const sql::from_item& item, const sql::from_item* wanted) {
   return (item.left != nullptr && within(*item.left, wanted)) || (item.right != nullptr && within(*item.right, wanted));
 }
 
-/// True if equal keys of the two tables have equal hashes (integers of all widths do).
-bool same_hash(const table_use& a, const table_use& b) {
-  return ties_key(a.key->type, b.key->type) && ties_key(b.key->type, a.key->type);
+/// True if equal keys of the two tables have one shard (integers of all widths have).
+bool same_home(const table_use& a, const table_use& b) {
+  if (a.table.sharding == nullptr || b.table.sharding == nullptr) return false;
+  return a.table.sharding->function == b.table.sharding->function && ties_key(a.key->type, b.key->type) && ties_key(b.key->type, a.key->type);
 }
 
 /// Reads the conjuncts of one condition.
@@ -37,7 +39,19 @@ class condition_reader {
         }
         break;
       case sql::expr_kind::op:
-        if (is_equality(e.name) && e.children.size() == 2) equal(*e.children[0], *e.children[1]);
+        if (e.children.size() != 2 || e.children[0] == nullptr || e.children[1] == nullptr) break;
+        if (is_equality(e.name)) {
+          equal(*e.children[0], *e.children[1]);
+        } else if (const auto order = order_of(e.name)) {
+          bound(*e.children[0], *e.children[1], *order);
+          bound(*e.children[1], *e.children[0], {!order->lower, order->inclusive});
+        }
+        break;
+      case sql::expr_kind::between:
+        if (e.negated || e.children.size() != 3 || !order_is_known()) break;
+        if (e.children[0] == nullptr || e.children[1] == nullptr || e.children[2] == nullptr) break;
+        bound(*e.children[0], *e.children[1], {true, true});
+        bound(*e.children[0], *e.children[2], {false, true});
         break;
       case sql::expr_kind::in_list:
         if (!e.negated && is_equality(e.name)) one_of(e);
@@ -54,6 +68,41 @@ class condition_reader {
   [[nodiscard]] bool is_equality(const sql::qualified_name& name) const {
     if (name.empty() || name.back() != "=") return false;
     return name.size() == 1 ? equality_is_known_ : name[name.size() - 2] == "pg_catalog";
+  }
+
+  /// Which side of a value something lies on.
+  struct order_kind {
+    bool lower = false, inclusive = false;
+  };
+
+  [[nodiscard]] bool order_is_known() const {
+    if (name_resolver{context_}.catalog_first()) return true;
+    const auto& own = context_.schema->user_operators;
+    return !own.contains("<") && !own.contains("<=") && !own.contains(">") && !own.contains(">=");
+  }
+
+  [[nodiscard]] std::optional<order_kind> order_of(const sql::qualified_name& name) const {
+    if (name.empty() || (name.size() == 1 ? !order_is_known() : name[name.size() - 2] != "pg_catalog")) return std::nullopt;
+    if (name.back() == "<") return order_kind{false, false};
+    if (name.back() == "<=") return order_kind{false, true};
+    if (name.back() == ">") return order_kind{true, false};
+    if (name.back() == ">=") return order_kind{true, true};
+    return std::nullopt;
+  }
+
+  /// `left` is on this side of `right`: it says something about the shard where ranges of the key are the shards'.
+  void bound(const sql::expr& left, const sql::expr& right, order_kind order) {
+    const std::size_t use = key_of(left);
+    if (use == nowhere || out_.uses[use].values == nullptr || !out_.uses[use].values->ranges()) return;
+    const column& key = *out_.uses[use].key;
+    const bool characters = key.type == type_oid::text || key.type == type_oid::varchar || key.type == type_oid::bpchar;
+    if (characters && !key.byte_order) return;
+    auto source = read_key_value(right, key.type, *context_.schema, marks_);
+    if (!source || !confined(use)) return;
+    note_parameter(*source);
+    key_tie found{use, {}, false};
+    found.bounds.push_back({std::move(*source), order.lower, order.inclusive});
+    out_.ties.push_back(std::move(found));
   }
 
   /// The sharded use whose key `e` is, or nowhere.
@@ -94,7 +143,7 @@ class condition_reader {
   }
 
   void join_keys(std::size_t a, std::size_t b) {
-    if (a == b || !same_hash(out_.uses[a], out_.uses[b])) return;
+    if (a == b || !same_home(out_.uses[a], out_.uses[b])) return;
     if (confined(b)) out_.edges.push_back({a, b});
     if (confined(a)) out_.edges.push_back({b, a});
   }
@@ -186,7 +235,9 @@ bool reads_one_way(const analysis& a, const key_source& source, oid key_type) {
 bool usable(const analysis& a, const key_tie& tie) {
   const oid type = a.uses[tie.use].key->type;
   return std::all_of(tie.sources.begin(), tie.sources.end(),
-                     [&](const key_source& source) { return reads_one_way(a, source, type); });
+                     [&](const key_source& source) { return reads_one_way(a, source, type); }) &&
+         std::all_of(tie.bounds.begin(), tie.bounds.end(),
+                     [&](const key_bound& bound) { return reads_one_way(a, bound.value, type); });
 }
 
 }  // namespace
@@ -212,7 +263,7 @@ void add_merged_columns(const sql::from_item& join, confines which, const plan_c
   for (const std::string& name : names) {
     const std::size_t left = key_in(*join.left, name);
     const std::size_t right = key_in(*join.right, name);
-    if (left == nowhere || right == nowhere || !same_hash(out.uses[left], out.uses[right])) continue;
+    if (left == nowhere || right == nowhere || !same_home(out.uses[left], out.uses[right])) continue;
     if (which != confines::left) out.edges.push_back({left, right});
     if (which != confines::right) out.edges.push_back({right, left});
   }
@@ -228,6 +279,7 @@ std::optional<std::vector<key_group>> tie_all(const analysis& a, std::size_t& fr
   }
   std::stable_sort(order.begin(), order.end(), [](const key_tie* x, const key_tie* y) {
     if (x->insert_row != y->insert_row) return x->insert_row;
+    if (x->bounds.empty() != y->bounds.empty()) return x->bounds.empty();
     return x->sources.size() < y->sources.size();
   });
   for (const key_tie* tie : order) {
@@ -235,7 +287,12 @@ std::optional<std::vector<key_group>> tie_all(const analysis& a, std::size_t& fr
     const table_use& use = a.uses[tie->use];
     // A stored value is rounded or cut as its column does it; a compared one is not.
     const std::int32_t modifier = tie->insert_row ? use.key->modifier : -1;
-    groups.push_back({use.table.full_name, use.key->name, use.key->type, modifier, tie->sources, tie->insert_row});
+    groups.push_back({use.table.full_name, use.key->name, use.key->type, modifier, tie->sources, tie->insert_row, {}, use.values});
+    for (const key_tie* other : order) {
+      // All bounds of a table hold at once.
+      if (tie->bounds.empty() || other->use != tie->use) continue;
+      groups.back().bounds.insert(groups.back().bounds.end(), other->bounds.begin(), other->bounds.end());
+    }
     reached[tie->use] = true;
     spread(a, reached);
   }

@@ -6,7 +6,9 @@
 #include "router/plan/combine.hpp"
 #include "router/plan/copies.hpp"
 #include "router/plan/definitions.hpp"
+#include "router/plan/explain.hpp"
 #include "router/plan/gather_text.hpp"
+#include "router/plan/hints.hpp"
 #include "router/plan/merge.hpp"
 #include "router/plan/planner.hpp"
 #include "router/plan/refusals.hpp"
@@ -37,11 +39,13 @@ std::string write_reason(const analysis& a) {
 /// Plans one statement of a text.
 class statement_planner {
  public:
-  statement_planner(const plan_context& context, constant_marks& marks, std::string_view text)
-      : context_(context), marks_(marks), text_(text) {}
+  statement_planner(const plan_context& context, constant_marks& marks, std::string_view text, const hint_or_error& hint)
+      : context_(context), marks_(marks), text_(text), hint_(hint), hints_(hint_, context) {}
 
   plan make(const sql::statement& s) {
     plan out;
+    why_write_.clear();
+    unlogged_ = false;
     statement_ = &s;
     out.effect = effect_of(s);
     out.tag = tag_of(s);
@@ -68,6 +72,7 @@ class statement_planner {
         other(s, out);
         break;
     }
+    hints_.choose_server(s, why_write_, unlogged_, out);
     return out;
   }
 
@@ -79,6 +84,7 @@ class statement_planner {
     analyze(s, context_, marks_, a);
     finish(a, concatenate, what, out);
     if (one_shard()) return;
+    if (hints_.names_shard()) return hints_.confine_query(s, a, out);
     if ((a.writes || a.locking) && concatenate && &s == statement_) return stage(s, a, out);
     if (const auto whole = query_of(*statement_, text_)) gather_instead(*whole, a, out);
   }
@@ -113,6 +119,13 @@ class statement_planner {
                !keyed->groups.front().sources.front().array) {
       return;
     }
+    // Rows that are known only later find their shard by buckets.
+    const auto by_value = [&](const table_use& use) {
+      if (use.values == nullptr || use.role == table_role::read || use.role == table_role::delete_) return false;
+      if (s.kind != kind::update) return true;
+      return std::any_of(s.update->set.begin(), s.update->set.end(), [&](const sql::target& set) { return set.name == use.key->name; });
+    };
+    if (std::any_of(a.uses.begin(), a.uses.end(), by_value)) return;
     const auto made = make_staged(s, text_, a, context_);
     if (made == nullptr || (made->rows == nullptr && made->query == nullptr)) return;
     out.staged = true;
@@ -153,6 +166,8 @@ class statement_planner {
 
   void finish(const analysis& a, bool concatenate, const std::string& what, plan& out) {
     const std::string why = write_reason(a);
+    why_write_ = why;
+    unlogged_ = a.relation_needs_primary;
     out.mode = why.empty() ? access::read : access::write;
     out.needs_primary = a.relation_needs_primary || a.functions.needs_primary;
     out.transaction_dependent = a.functions.transaction_dependent;
@@ -219,6 +234,10 @@ class statement_planner {
       a.refuse(refuse_session("COPY FROM ... WHERE", "its condition is not looked into over several shards"));
     }
     finish(a, false, "COPY", out);
+    if (hints_.names_shard()) {
+      const bool spreads = c.from && where == placement::sharded;
+      return spreads ? refuse_hinted_copy(name, out) : hints_.confine_query(s, a, out);
+    }
     if (out.copy != nullptr) return spread_rows(out);
     if (everywhere && !a.refusal) {
       out.where = fixed_target{mirror_target(*context_.map)};
@@ -228,6 +247,14 @@ class statement_planner {
     if (one_shard() || c.from || where != placement::sharded || plan_gather(text_, context_) == nullptr) return;
     out.where = fixed_target{to_gather{owning_shards(*context_.map), designated_shard}};
     out.reason = "rows of all shards are gathered (COPY of a sharded table)";
+  }
+
+  /// Its rows are seen one by one, when the statement has long been under way.
+  static void refuse_hinted_copy(const std::string& table, plan& out) {
+    out.copy.reset();
+    out.where = refusal(protocol::with_hint(
+        make_error(error_id::hint_invalid, "COPY into sharded table \"" + table + "\" puts each row where its key says"),
+        "Leave the hint out."));
   }
 
   /// COPY FROM with each row on its own shard.
@@ -256,8 +283,14 @@ class statement_planner {
     }
     analysis a;
     analyze(*s.inner, context_, marks_, a);
-    finish(a, s.inner->kind == kind::select, "EXPLAIN", out);
-    if (const auto whole = one_shard() ? std::nullopt : query_of(s, text_)) gather_instead(*whole, a, out);
+    finish(a, true, "EXPLAIN", out);
+    if (hints_.names_shard()) {
+      hints_.confine_query(*s.inner, a, out);
+    } else if (!one_shard()) {
+      const auto whole = query_of(s, text_);
+      if (whole) gather_instead(*whole, a, out);
+      explain_shards(s, text_, whole, a, context_, out);
+    }
     // Without ANALYZE nothing runs: only what the planner itself could not open keeps it from a replica.
     const bool opens = a.relation_write.empty() && !a.not_understood && !a.into;
     const bool known = std::all_of(a.uses.begin(), a.uses.end(), [](const table_use& use) {
@@ -306,6 +339,7 @@ class statement_planner {
       out.where = session_target(s);
       out.reason = "carried out by the session: " + out.tag;
     }
+    if (hints_.names_shard()) hints_.confine_other(s, out);
   }
 
   /// EXECUTE says nothing of tables: what it names must be a statement that the designated shard can answer.
@@ -314,7 +348,7 @@ class statement_planner {
     if (s.inner != nullptr) {
       const sql::token_scan none;
       constant_marks unused{{}, none};  // the text is kept as it is: its constants stay pinned
-      inner = statement_planner{context_, unused, text_}.make(*s.inner);
+      inner = statement_planner{context_, unused, text_, hint_}.make(*s.inner);
     }
     const auto* fixed = std::get_if<fixed_target>(&inner.where);
     if (fixed != nullptr && s.inner != nullptr) {
@@ -342,6 +376,10 @@ class statement_planner {
   constant_marks& marks_;
   std::string_view text_;
   const sql::statement* statement_ = nullptr;  ///< the one that is being planned
+  const hint_or_error& hint_;
+  hint_applier hints_;
+  std::string why_write_;   ///< "": it is a read
+  bool unlogged_ = false;   ///< it reads what only a primary has
 };
 
 plan unreadable(const plan_context& context, const sql::token_scan& scan, protocol::error_report error,
@@ -424,7 +462,8 @@ planned make_plan(std::string_view text, const sql::token_scan& scan, const plan
 
   const auto& statements = std::get<std::vector<sql::statement>>(parsed);
   constant_marks marks{text, scan};
-  statement_planner planner{context, marks, text};
+  const hint_or_error hint = read_hints(text, scan, context);
+  statement_planner planner{context, marks, text, hint};
   std::vector<plan> plans;
   plans.reserve(statements.size());
   for (const sql::statement& s : statements) plans.push_back(planner.make(s));

@@ -67,6 +67,8 @@ resolved_table name_resolver::resolve(const sql::qualified_name& name) const {
   }
   // The control plane need not list pg_catalog's own relations: their names begin with pg_.
   if (bare.starts_with("pg_")) return place("pg_catalog", bare);
+  // What is not there yet would be made in the first schema.
+  if (!search_path_.empty() && map_.schemas.contains(search_path_.front())) return place(search_path_.front(), bare);
   resolved_table missing;
   missing.full_name = bare;
   missing.name = bare;
@@ -91,6 +93,15 @@ resolved_table name_resolver::place(std::string schema, std::string name) const 
   } else if (const auto single = map_.unsharded.find(out.full_name); single != map_.unsharded.end()) {
     out.where = placement::unsharded;
     out.shard = single->second;
+  } else if (const auto home = map_.schemas.find(out.schema); home != map_.schemas.end()) {
+    if (out.described != nullptr && out.described->kind == 'v') place_view(out);
+    const bool elsewhere = out.where == placement::unsharded ? out.shard != home->second : out.where == placement::system && home->second != designated_shard;
+    if (elsewhere) {
+      out.where = placement::spread_view;
+    } else if (out.where == placement::unknown || out.where == placement::reference || out.where == placement::system) {
+      out.where = placement::unsharded;
+    }
+    out.shard = home->second;
   } else if (out.described == nullptr) {
     out.where = placement::unknown;
   } else if (out.described->kind == 'v') {

@@ -6,18 +6,24 @@
 #include "router/plan/refusals.hpp"
 #include "router/plan/words.hpp"
 #include "router/shard/hash.hpp"
+#include "router/shard/value_map.hpp"
 
 namespace pgbraid::router {
 
 using protocol::error_id;
 using protocol::make_error;
 
-void describe_key(table_use& use) {
+void describe_key(table_use& use, const topology& map) {
   if (use.table.where != placement::sharded || use.table.described == nullptr) return;
   const std::vector<column>& columns = use.table.described->columns;
   for (std::size_t i = 0; i < columns.size(); ++i) {
     if (columns[i].name != use.table.sharding->key) continue;
     if (hashable_key_type(columns[i].type) && columns[i].deterministic) use.key = &columns[i];
+    if (const value_rule* rule = map.rule_of(use.table.sharding->function); rule != nullptr && use.key != nullptr) {
+      std::string problem;
+      use.values = value_map::make(*rule, use.key->type, use.key->modifier, problem);
+      if (use.values == nullptr) use.key = nullptr;
+    }
     use.key_name = i < use.column_aliases.size() ? use.column_aliases[i] : columns[i].name;
     return;
   }
@@ -153,7 +159,7 @@ void analyzer::read_from_item(const sql::from_item& item, std::size_t level) {
       if (is_common_table(item.name)) break;
       const std::size_t use = add_use(item.name, item.alias, level, table_role::read);
       out_.uses[use].column_aliases = item.column_aliases;
-      describe_key(out_.uses[use]);
+      describe_key(out_.uses[use], *context_.map);
       out_.use_of.emplace(&item, use);
       break;
     }
@@ -206,7 +212,7 @@ std::size_t analyzer::add_use(const sql::qualified_name& name, const std::string
   use.alias = use.aliased ? alias : use.table.name;
   use.level = level;
   use.role = role;
-  describe_key(use);
+  describe_key(use, *context_.map);
   out_.writes = out_.writes || role != table_role::read;
   judge_relation(use.table, role);
   if (role == table_role::read) judge_readable(use.table);

@@ -12,6 +12,7 @@
 #include "router/plan/targets.hpp"
 #include "router/shard/array_values.hpp"
 #include "router/shard/hash.hpp"
+#include "router/shard/value_map.hpp"
 
 namespace pgbraid::router {
 
@@ -77,11 +78,12 @@ oid integer_literal_type(std::string_view digits) noexcept {
 
 /// What one source came to.
 struct source_result {
-  enum class outcome : std::uint8_t { shard, null, unknown, invalid } what = outcome::unknown;
+  enum class outcome : std::uint8_t { shard, null, unknown, invalid, unowned } what = outcome::unknown;
   shard_index shard = 0;
-  std::string text;  ///< invalid: the value, for the message
+  std::string text;  ///< invalid, unowned: the value, for the message; a bound: its bytes
 };
 using outcome = source_result::outcome;
+enum class bound_result : std::uint8_t { known, unknown };
 
 class resolver {
  public:
@@ -128,10 +130,28 @@ class resolver {
     for (const std::optional<std::string>& element : *elements) {
       if (!element) continue;
       const source_result found = binary ? of_bytes(group, from, *element) : of_text(group, from, *element);
+      if (found.what == outcome::unowned) continue;
       if (found.what != outcome::shard) return false;
       shards.add(found.shard);
     }
     return true;
+  }
+
+  /// Adds the shards whose values lie within all bounds of a group.
+  bound_result read_bounds(const key_group& group, shard_set& shards) const {
+    value_bound low, high;
+    for (const key_bound& bound : group.bounds) {
+      source_result found = read(group, bound.value);
+      if (found.what == outcome::null) return bound_result::known;  // compared with NULL, nothing is true
+      if (found.what != outcome::shard) return bound_result::unknown;
+      value_bound& end = bound.lower ? low : high;
+      const bool same = end.bytes && *end.bytes == found.text;
+      const bool tighter = !end.bytes || (bound.lower ? found.text > *end.bytes : found.text < *end.bytes);
+      if (tighter) end = {std::move(found.text), bound.inclusive};
+      if (same) end.inclusive = end.inclusive && bound.inclusive;
+    }
+    for (const shard_index shard : group.values->shards_between(low, high)) shards.add(shard);
+    return bound_result::known;
   }
 
  private:
@@ -163,10 +183,22 @@ class resolver {
     return {outcome::invalid, 0, std::string{value.substr(0, 200)}};
   }
 
+  /// The key goes by ranges or a list.
+  source_result of_value(const key_group& group, oid from, bool binary, std::string_view value) const {
+    const std::string_view shown = binary ? "(binary)" : value;
+    std::string bytes;
+    if (!key_bytes(bytes, group.key_type, group.modifier, from, binary, value, literals_.time_zone)) return invalid(group, shown);
+    if (!group.bounds.empty()) return {outcome::shard, 0, std::move(bytes)};
+    const auto owner = group.values->shard_of(bytes);
+    if (!owner) return {outcome::unowned, 0, std::string{shown.substr(0, 200)}};
+    return {outcome::shard, *owner, {}};
+  }
+
   source_result of_text(const key_group& group, oid from, std::string_view value) const {
     // The bytes of a key are the server's; the client's are the same only where the encodings agree.
     if (!literals_.utf8 && has_high_byte(value)) return {};
     if (!literals_.iso_ymd && date_or_time(group.key_type)) return {};
+    if (group.values != nullptr) return of_value(group, from, false, value);
     return of_hash(group, partition_hash_text(group.key_type, group.modifier, from, value, literals_.time_zone), value);
   }
 
@@ -235,6 +267,7 @@ class resolver {
     if (!literals_.utf8 && (text_family(group.key_type) || group.key_type == type_oid::bpchar) && has_high_byte(value)) {
       return {};
     }
+    if (group.values != nullptr) return of_value(group, from, true, value);
     return of_hash(group, partition_hash_binary(group.key_type, group.modifier, from, value), "(binary)");
   }
 
@@ -285,6 +318,7 @@ error_report time_in_words() {
 
 error_report problem_of(const key_group& group, const source_result& result) {
   if (result.what == outcome::null) return make_error(error_id::null_key, group.key, group.table);
+  if (result.what == outcome::unowned) return make_error(error_id::key_unowned, result.text, group.key, group.table);
   if (result.what == outcome::invalid) {
     return make_error(error_id::invalid_key_value, group.key, type_label(group.key_type), result.text);
   }
@@ -310,6 +344,11 @@ route resolve_keyed(const plan& p, const keyed_target& keyed, const topology& ma
   shard_set shards;
   std::vector<shard_index> rows;
   for (const key_group& group : keyed.groups) {
+    if (!group.bounds.empty()) {
+      const bound_result within = values.read_bounds(group, shards);
+      if (within == bound_result::unknown) return not_told_apart(p, keyed, map, group);
+      continue;
+    }
     for (const key_source& source : group.sources) {
       if (source.array) {
         if (values.read_array(group, source, shards)) continue;
@@ -322,10 +361,10 @@ route resolve_keyed(const plan& p, const keyed_target& keyed, const topology& ma
       } else if (result.what == outcome::unknown && !group.insert_row &&
                  (keyed.scatter_allowed || !keyed.gather.empty())) {
         return not_told_apart(p, keyed, map, group);
-      } else if (result.what != outcome::null || group.insert_row) {
+      } else if ((result.what != outcome::null && result.what != outcome::unowned) || group.insert_row) {
         return refused(p, problem_of(group, result));
       }
-      // key = NULL matches nothing, wherever it is asked.
+      // key = NULL matches nothing, wherever it is asked; nor does a value that no row can have.
     }
   }
   const std::size_t count = shards.size();
@@ -340,9 +379,21 @@ route resolve_keyed(const plan& p, const keyed_target& keyed, const topology& ma
 
 }  // namespace
 
-route resolve(const plan& p, const topology& map, std::string_view text,
-              std::span<const sql::constant_position> constants, std::span<const bound_parameter> parameters,
-              const literal_context& literals) {
+namespace {
+
+/// A hint names a shard, and a row may be put on no other: the shards that the route means instead, "" for none.
+std::string strays(const topology& map, shard_index only, const route_target& target) {
+  if (const auto* one = std::get_if<to_shard>(&target)) return one->shard == only ? std::string{} : map.shards[one->shard];
+  std::string where;
+  if (const auto* many = std::get_if<to_many>(&target)) {
+    for (const shard_index shard : many->shards) where.append(where.empty() ? "" : ", ").append(map.shards[shard]);
+  }
+  return where;
+}
+
+route find_route(const plan& p, const topology& map, std::string_view text,
+                 std::span<const sql::constant_position> constants, std::span<const bound_parameter> parameters,
+                 const literal_context& literals) {
   if (const auto* fixed = std::get_if<fixed_target>(&p.where)) {
     if (std::holds_alternative<to_many>(fixed->target) && says_time_in_words(text, constants, parameters)) {
       return refused(p, time_in_words());
@@ -360,11 +411,38 @@ route resolve(const plan& p, const topology& map, std::string_view text,
   return out;
 }
 
+}  // namespace
+
+route resolve(const plan& p, const topology& map, std::string_view text,
+              std::span<const sql::constant_position> constants, std::span<const bound_parameter> parameters,
+              const literal_context& literals) {
+  route out = find_route(p, map, text, constants, parameters, literals);
+  out.wants_replica = p.wants_replica;
+  if (p.only) {
+    const std::string where = strays(map, *p.only, out.target);
+    if (!where.empty()) return refused(p, make_error(error_id::hint_other_shard, where, map.shards[*p.only]));
+  }
+  return out;
+}
+
 std::optional<shard_index> shard_of_value(const topology& map, oid key_type, std::int32_t modifier, oid from,
                                           std::string_view text, const literal_context& literals) {
+  const auto by_value = [](const auto& entry) { return entry.second.function != shard_function::hash; };
+  if (std::any_of(map.tables.begin(), map.tables.end(), by_value)) return std::nullopt;
+  return owner_of_key(map, key_type, modifier, from, text, literals, nullptr);
+}
+
+std::optional<shard_index> owner_of_key(const topology& map, oid key_type, std::int32_t modifier, oid from,
+                                        std::string_view text, const literal_context& literals,
+                                        const value_map* values) {
   if (map.buckets.owner.empty() || (from != 0 && !ties_key(key_type, from))) return std::nullopt;
   if (!literals.utf8 && has_high_byte(text)) return std::nullopt;
   if (!literals.iso_ymd && date_or_time(key_type)) return std::nullopt;
+  if (values != nullptr) {
+    std::string bytes;
+    if (!key_bytes(bytes, key_type, modifier, from, false, text, literals.time_zone)) return std::nullopt;
+    return values->shard_of(bytes);
+  }
   const auto hash = partition_hash_text(key_type, modifier, from, text, literals.time_zone);
   if (!hash) return std::nullopt;
   return map.buckets.shard_of(bucket_of(*hash, static_cast<std::uint32_t>(map.buckets.owner.size())));

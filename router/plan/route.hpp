@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -64,6 +65,7 @@ struct route {
   access mode = access::write;
   bool needs_primary =
       false;  ///< a read that only a primary can answer (server identity, unlogged table, catalog of now)
+  bool wants_replica = false;  ///< a hint: a read that may go to a replica though reads do not usually
 
   friend bool operator==(const route&, const route&) = default;
 };
@@ -118,6 +120,15 @@ struct key_source {
   friend bool operator==(const key_source&, const key_source&) = default;
 };
 
+class value_map;  // value_map.hpp
+
+/// One end of an interval that a key is compared with.
+struct key_bound {
+  key_source value;
+  bool lower = false, inclusive = false;
+  friend bool operator==(const key_bound&, const key_bound&) = default;
+};
+
 /// The values that one group of co-located tables may be tied to: the union of its sources.
 struct key_group {
   std::string table, key;  ///< for messages
@@ -125,6 +136,8 @@ struct key_group {
   std::int32_t modifier = -1;  ///< the column's atttypmod for an inserted value, -1 for a compared one
   std::vector<key_source> sources;
   bool insert_row = false;  ///< sources are rows of VALUES, in order; NULL is an error rather than "matches nothing"
+  std::vector<key_bound> bounds{};              ///< instead of sources: all of these hold
+  std::shared_ptr<const value_map> values{};    ///< see table_use
   friend bool operator==(const key_group&, const key_group&) = default;
 };
 
@@ -145,12 +158,15 @@ struct keyed_target {
 
 struct copy_layout;  // copy_splitter.hpp
 struct merge_order;  // merge.hpp
+struct explain_layout;  // explain.hpp
 
 /// What the planner works out once for a statement; immutable, shared by sessions of one worker through the cache.
 struct plan {
   session_effect effect = session_effect::none;
   access mode = access::write;
   bool needs_primary = false;
+  bool wants_replica = false;           ///< see route
+  std::optional<shard_index> only;      ///< a hint: no row may go to another shard
   bool transaction_dependent =
       false;               ///< calls now(), txid_current()...: inside a transaction it belongs on the primary
   bool user_code = false;  ///< reaches user code or functions with session state, whatever the effect
@@ -173,12 +189,22 @@ struct plan {
   bool reads_more = true, writes_more = true;  ///< and those of others, which nobody knows
   std::shared_ptr<const copy_layout> copy;  ///< COPY FROM STDIN whose rows go to their own shards; null for all else
   std::shared_ptr<const merge_order> merge;  ///< a read that is gathered, whose shards' rows may be merged instead; null for all else
+  std::shared_ptr<const explain_layout> explain;  ///< EXPLAIN of what several shards are asked for; null for all else
   std::string reason;                      ///< one line for `pgbraid route`: why this way
 };
 using plan_ptr = std::shared_ptr<const plan>;
 
 /// A table's name ("schema.name") as a number; two names may share one.
 [[nodiscard]] std::uint32_t table_mark(std::string_view full_name) noexcept;
+
+/// What someone says who knows better than the planner: in a comment of the statement, or by settings.
+struct statement_hint {
+  enum class server : std::uint8_t { any, primary, replica };
+  std::string shard;               ///< its name; "": not said
+  std::optional<std::string> key;  ///< the shard that owns this value of the sharding key
+  server target = server::any;
+  friend bool operator==(const statement_hint&, const statement_hint&) = default;
+};
 
 /// Everything a plan depends on beside the text.
 struct plan_context {
@@ -189,6 +215,8 @@ struct plan_context {
   bool standard_conforming_strings = true;
   bool multibyte_unsafe = false;  ///< client_encoding is SJIS, BIG5, GBK, GB18030 (or JOHAB, SHIFT_JIS_2004, UHC)
   std::size_t max_parse_bytes = 1 << 20;
+  bool utf8 = true;      ///< see literal_context
+  statement_hint hint;   ///< by settings: those of the text come before it
 };
 
 /// A bound parameter as it came in Bind.

@@ -123,7 +123,8 @@ protocol::error_report several_refusal(const analysis& a, const std::vector<key_
 
 std::vector<shard_index> owning_shards(const topology& map) {
   std::set<shard_index> owners(map.buckets.owner.begin(), map.buckets.owner.end());
-  if (owners.empty()) {
+  const bool by_value = std::any_of(map.tables.begin(), map.tables.end(), [](const auto& entry) { return entry.second.function != shard_function::hash; });
+  if (owners.empty() || by_value) {
     for (std::size_t i = 0; i < map.shards.size(); ++i) owners.insert(static_cast<shard_index>(i));
   }
   return {owners.begin(), owners.end()};

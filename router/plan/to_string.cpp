@@ -15,6 +15,7 @@ std::string servers(const route& r, const topology& t) {
   if (r.needs_primary) return " (primary, a read)";
   switch (t.replicas) {
     case replica_use::off:
+      if (r.wants_replica) break;
       return " (primary: replicas are off)";
     case replica_use::require:
       return " (replica required)";

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "router/shard/hash_bytes.hpp"
+
 #include <algorithm>
 #include <bit>
 #include <limits>
@@ -50,15 +52,49 @@ void take_range(const bucket_range& range, shard_index shard, std::span<const sh
 
 }  // namespace
 
-bucket_map_result build_bucket_map(std::uint32_t buckets, std::span<const shard_buckets> shards) {
-  bucket_map_result result;
-  auto& problems = result.problems;
+namespace {
+
+/// What holds however the buckets are laid.
+void check_counts(std::uint32_t buckets, std::span<const shard_buckets> shards, std::vector<bucket_problem>& problems) {
   if (!std::has_single_bit(buckets) || buckets > most_buckets)
     problems.push_back({std::nullopt, fmt::format("the number of buckets must be a power of two up to {}, not {}",
                                                   most_buckets, buckets)});
   if (shards.empty()) problems.push_back({std::nullopt, "there is no shard"});
   if (shards.size() >= nobody || shards.size() > buckets)
     problems.push_back({std::nullopt, fmt::format("{} shards cannot share {} buckets", shards.size(), buckets)});
+}
+
+}  // namespace
+
+bucket_map_result ring_map(std::uint32_t buckets, std::span<const shard_buckets> shards) {
+  bucket_map_result result;
+  check_counts(buckets, shards, result.problems);
+  for (std::size_t i = 0; i < shards.size(); ++i) {
+    if (shards[i].ranges.empty()) continue;
+    result.problems.push_back({static_cast<shard_index>(i), "consistent_hash lays the buckets itself: list none"});
+  }
+  if (!result.problems.empty()) return result;
+  const auto place = [](const std::string& text) { return hash_bytes_extended(text, 0); };
+  std::vector<std::pair<std::uint64_t, shard_index>> ring;
+  ring.reserve(shards.size() * ring_points);
+  for (std::size_t i = 0; i < shards.size(); ++i) {
+    for (unsigned point = 0; point < ring_points; ++point) {
+      ring.emplace_back(place(fmt::format("{}#{}", shards[i].name, point)), static_cast<shard_index>(i));
+    }
+  }
+  std::sort(ring.begin(), ring.end());
+  result.map.owner.reserve(buckets);
+  for (std::uint32_t bucket = 0; bucket < buckets; ++bucket) {
+    const auto next = std::lower_bound(ring.begin(), ring.end(), std::pair{place(fmt::format("bucket {}", bucket)), shard_index{0}});
+    result.map.owner.push_back(next == ring.end() ? ring.front().second : next->second);
+  }
+  return result;
+}
+
+bucket_map_result build_bucket_map(std::uint32_t buckets, std::span<const shard_buckets> shards) {
+  bucket_map_result result;
+  auto& problems = result.problems;
+  check_counts(buckets, shards, problems);
   if (!problems.empty()) return result;
 
   if (std::all_of(shards.begin(), shards.end(), [](const auto& shard) { return shard.ranges.empty(); })) {

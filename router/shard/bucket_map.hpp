@@ -43,6 +43,13 @@ struct bucket_map_result {
 /// exactly one of the ranges; a shard without ranges among others that have some owns no bucket.
 [[nodiscard]] bucket_map_result build_bucket_map(std::uint32_t buckets, std::span<const shard_buckets> shards);
 
+/// Points of each shard on the ring of ring_map(): enough for shares that differ by a few percent.
+inline constexpr unsigned ring_points = 256;
+
+/// A map laid by a hash ring: each shard stands on it at `ring_points` places that its name gives, each bucket belongs to
+/// the next place behind its own. One shard more, or less, moves about the buckets that are its own, whatever the order.
+[[nodiscard]] bucket_map_result ring_map(std::uint32_t buckets, std::span<const shard_buckets> shards);
+
 /// What each of `shard_count` shards owns, as the fewest ranges in ascending order.
 [[nodiscard]] std::vector<std::vector<bucket_range>> owned_ranges(const bucket_map& map, std::size_t shard_count);
 

@@ -4,7 +4,7 @@
 // The normalised text is the text itself with three changes: each run of blanks and comments is one blank (none at
 // either end), unquoted words are in lower case, and each constant is one control byte that tells its kind. No such
 // byte can stand outside quotes in a valid text, so equal normalised texts are equal token sequences but for the
-// constants' values.
+// constants' values. What comments say to pgbraid is put behind all this, each behind a control byte of its own.
 #include "router/sql/tokenizer.hpp"
 
 #define XXH_INLINE_ALL
@@ -30,8 +30,12 @@ enum placeholder : char {
   hexadecimal_mark = 0x08,
   dollar_string_mark = 0x0e,
   unicode_string_mark = 0x0f,
-  national_string_mark = 0x10
+  national_string_mark = 0x10,
+  hint_mark = 0x11
 };
+
+/// What a comment for pgbraid begins with, blanks before it aside.
+constexpr std::string_view hint_word = "pgbraid:";
 
 constexpr std::uint64_t every_byte(std::uint64_t byte) {
   return byte * 0x0101010101010101ULL;
@@ -90,6 +94,8 @@ class scanner {
   bool escape_string(const char* start);
   bool block_comment();
   void line_comment();
+  void note_hint(const char* begin, const char* end);
+  void append_hints();
 
   [[nodiscard]] bool next_is(char c) const { return end_ - at_ > 1 && at_[1] == c; }
   /// A word that begins right behind a number or parameter is an error since version 15.
@@ -179,6 +185,7 @@ bool scanner::run() {
       ++at_;
     }
   }
+  append_hints();
   return true;
 }
 
@@ -316,10 +323,31 @@ bool scanner::operator_run() {
 }
 
 void scanner::line_comment() {
+  const char* start = at_ + 2;
   while (at_ != end_ && *at_ != '\n' && *at_ != '\r') ++at_;
+  note_hint(start, at_);
+}
+
+/// A comment's inside.
+void scanner::note_hint(const char* begin, const char* end) {
+  while (begin != end && class_of(*begin) == byte_class::blank) ++begin;
+  const std::string_view inside(begin, static_cast<std::size_t>(end - begin));
+  if (!inside.starts_with(hint_word)) return;
+  const auto offset = static_cast<std::uint32_t>(begin - begin_ + static_cast<std::ptrdiff_t>(hint_word.size()));
+  out_.hints.push_back({offset, static_cast<std::uint32_t>(inside.size() - hint_word.size())});
+}
+
+/// There is room: nothing of the comments themselves has been written.
+void scanner::append_hints() {
+  for (const text_extent& hint : out_.hints) {
+    *write_++ = hint_mark;
+    std::memcpy(write_, begin_ + hint.offset, hint.length);
+    write_ += hint.length;
+  }
 }
 
 bool scanner::block_comment() {
+  const char* start = at_ + 2;
   std::size_t depth = 0;
   while (at_ != end_) {
     if (*at_ == '/' && next_is('*')) {
@@ -327,7 +355,10 @@ bool scanner::block_comment() {
       at_ += 2;
     } else if (*at_ == '*' && next_is('/')) {
       at_ += 2;
-      if (--depth == 0) return true;
+      if (--depth == 0) {
+        note_hint(start, at_ - 2);
+        return true;
+      }
     } else {
       ++at_;
     }
@@ -397,6 +428,7 @@ bool scanner::escape_string(const char* start) {
 
 void scan(std::string_view text, token_scan& out) {
   out.constants.clear();
+  out.hints.clear();
   out.key = {};
   const byte_survey found = survey(text);
   out.ascii = found.ascii;
@@ -413,6 +445,7 @@ void scan(std::string_view text, token_scan& out) {
   if (!pass.run()) {
     out.normalized.clear();
     out.constants.clear();
+    out.hints.clear();
     return;
   }
   out.normalized.resize(pass.written());

@@ -34,12 +34,19 @@ struct statement_key {
   friend bool operator==(const statement_key&, const statement_key&) = default;
 };
 
+/// A part of a text.
+struct text_extent {
+  std::uint32_t offset = 0, length = 0;
+  friend bool operator==(const text_extent&, const text_extent&) = default;
+};
+
 /// What one pass found. Reused from statement to statement so that the hot path does not allocate.
 struct token_scan {
   statement_key key;
   std::string normalized;  ///< the text with each constant replaced by one control byte that tells its kind,
-                           ///< comments dropped, blanks folded, words in lower case
+                           ///< comments dropped, blanks folded, words in lower case; hints stand at its end
   std::vector<constant_position> constants;
+  std::vector<text_extent> hints;  ///< what stands behind "pgbraid:" in comments that begin with it
   bool valid = false;  ///< false: unterminated quote or comment, stray byte: no key, let the server say what is wrong
   bool has_backslash = false;    ///< a backslash stands anywhere in the text
   bool ascii = true;             ///< no byte above 0x7f

@@ -22,7 +22,9 @@ bool same(const token_scan& left, const token_scan& right) {
          left.many_statements == right.many_statements;
 }
 
-/// The normalised text with the constants put back where their marks stand.
+constexpr char hint_mark = 0x11;
+
+/// The normalised text with the constants put back where their marks stand, and hints as comments behind it.
 std::string with_constants(std::string_view text, const token_scan& found) {
   std::string out;
   std::size_t next = 0;
@@ -30,6 +32,7 @@ std::string with_constants(std::string_view text, const token_scan& found) {
   for (const char c : found.normalized) {
     if (c == '"') quoted = !quoted;
     const bool mark = !quoted && static_cast<unsigned char>(c) < 0x20;
+    if (mark && c == hint_mark) break;
     if (!mark) {
       out += c;
       continue;
@@ -42,6 +45,11 @@ std::string with_constants(std::string_view text, const token_scan& found) {
     out += text.substr(constant.offset, constant.length);
   }
   require(next == found.constants.size());
+  for (const text_extent& hint : found.hints) {
+    const std::string_view inside = text.substr(hint.offset, hint.length);
+    const bool lines = inside.find_first_of("\n\r") != inside.npos;
+    out.append(lines ? " /*pgbraid:" : " --pgbraid:").append(inside).append(lines ? "*/" : "\n");
+  }
   return out;
 }
 

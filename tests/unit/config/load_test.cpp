@@ -278,3 +278,37 @@ TEST_CASE("sections whose lines are commented out count as left out") {
   CHECK(
       told("auth: {method: trust}\nlisten:\nlimits:\nusers:\ndatabases: {d: {servers: [h], pool: , reads: }}").empty());
 }
+
+TEST_CASE("ranges, values and schemas of shards, and tables with a function of their own") {
+  const load_result r = load_text(R"(databases:
+  shop:
+    shards:
+      - {name: a, ranges: [{to: 2026-07-01}, {from: 2027-01-01, to: 2028-01-01}], values: [de, "01"], servers: [h]}
+      - {name: b, ranges: [{from: 2028-01-01}], values: [at], schemas: [tenant_a, tenant_b], servers: [i]}
+    sharding:
+      function: range
+      default_shard: b
+      tables: {events: {key: day}, branches: {key: country, function: list}, orders: {key: id, function: postgres_hash}}
+)", "t");
+  REQUIRE(r.value.databases.size() == 1);
+  const database& d = r.value.databases.front();
+  using range = value_range;
+  CHECK(d.shards[0].ranges == std::vector<range>{{std::nullopt, "2026-07-01"}, {"2027-01-01", "2028-01-01"}});
+  CHECK(d.shards[1].ranges == std::vector<range>{{"2028-01-01", std::nullopt}});
+  CHECK(d.shards[0].values == std::vector<std::string>{"de", "01"});
+  CHECK(d.shards[1].values == std::vector<std::string>{"at"});
+  CHECK(d.shards[1].schemas == std::vector<std::string>{"tenant_a", "tenant_b"});
+  REQUIRE(d.sharding);
+  CHECK(d.sharding->function == shard_function::range);
+  CHECK(d.sharding->default_shard == "b");
+  REQUIRE(d.sharding->tables.size() == 3);
+  for (const sharded_table& table : d.sharding->tables) {
+    CHECK(table.function.value_or(shard_function::range) == (table.name == "events" ? shard_function::range : table.name == "branches" ? shard_function::list : shard_function::postgres_hash));
+  }
+  // What is told of it is read back alike.
+  const load_result again = load_text(describe(r.value), "t");
+  REQUIRE(again.value.databases.size() == 1);
+  CHECK(again.value.databases.front().shards[0].ranges == d.shards[0].ranges);
+  CHECK(again.value.databases.front().shards[1].schemas == d.shards[1].schemas);
+  CHECK(again.value.databases.front().sharding->default_shard == "b");
+}

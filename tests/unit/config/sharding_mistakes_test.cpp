@@ -132,7 +132,8 @@ TEST_CASE("buckets") {
 
 TEST_CASE("sharding") {
   check_mistakes({
-      {with_sharding("function: range"), {"t:4:23: error: databases.d.sharding.function: range is not supported yet"}},
+      {with_sharding("function: lookup"), {"t:4:23: error: databases.d.sharding.function: lookup is not supported yet"}},
+      {with_sharding("default_shard: nowhere"), {"t:4:28: error: databases.d.sharding.default_shard: there is no shard \"nowhere\""}},
       {with_sharding("function: postgres_hsh"),
        {"t:4:23: error: databases.d.sharding.function: expected postgres_hash, consistent_hash, range, list, lookup or "
         "schema, found \"postgres_hsh\"; did you mean \"postgres_hash\"?"}},

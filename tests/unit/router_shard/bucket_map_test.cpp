@@ -3,6 +3,8 @@
 
 #include <catch2/catch.hpp>
 
+#include <algorithm>
+
 using namespace pgbraid::router;
 
 namespace {
@@ -97,4 +99,35 @@ TEST_CASE("mistakes in a map") {
   CHECK(messages(16, {{{0, 16}}}) == strings{"a: range 0-16 goes past the last bucket, 15"});
   CHECK(messages(16, {{{0, 15}}, {{9, 8}}}) == strings{"b: range 9-8 ends before it begins"});
   CHECK(messages(16, {{{0, 4294967295U}}}).size() == 1);
+}
+
+TEST_CASE("a ring moves about the buckets of the shard that comes or goes, and no others") {
+  constexpr std::uint32_t buckets = 4096;
+  const auto laid = [](std::vector<std::string> names) {
+    std::vector<shard_buckets> shards;
+    for (std::string& name : names) shards.push_back({std::move(name), {}});
+    const bucket_map_result made = ring_map(buckets, shards);
+    REQUIRE(made.problems.empty());
+    return made.map.owner;
+  };
+  const std::vector<shard_index> three = laid({"a", "b", "c"}), four = laid({"a", "b", "c", "d"});
+  std::size_t moved = 0;
+  for (std::uint32_t bucket = 0; bucket < buckets; ++bucket) {
+    if (three[bucket] == four[bucket]) continue;
+    ++moved;
+    CHECK(four[bucket] == 3);
+  }
+  // A quarter, give or take what a ring gives and takes.
+  CHECK(moved > buckets / 4 * 8 / 10);
+  CHECK(moved < buckets / 4 * 12 / 10);
+  for (shard_index shard = 0; shard < 4; ++shard) {
+    const auto own = static_cast<std::size_t>(std::count(four.begin(), four.end(), shard));
+    CHECK(own > buckets / 4 * 8 / 10);
+    CHECK(own < buckets / 4 * 12 / 10);
+  }
+  // By name: the order in which they are listed means nothing.
+  const std::vector<shard_index> turned = laid({"d", "c", "b", "a"});
+  for (std::uint32_t bucket = 0; bucket < buckets; ++bucket) CHECK(turned[bucket] == 3 - four[bucket]);
+  const std::vector<shard_buckets> listed{{"a", {{0, 1}}}, {"b", {}}};
+  CHECK(ring_map(buckets, listed).problems.size() == 1);
 }

@@ -234,3 +234,21 @@ TEST_CASE("no byte behind the text is read") {
     CHECK(test::disagreement(prefix) == "");
   }
 }
+
+TEST_CASE("comments for pgbraid are part of the key, wherever they stand") {
+  const auto key = [&](std::string_view text) { return scanned(text).key; };
+  CHECK(key("select 1 /* pgbraid: shard=a */") != key("select 1"));
+  CHECK(key("select 1 /* pgbraid: shard=a */") != key("select 1 /* pgbraid: shard=b */"));
+  CHECK(key("select 1 /* pgbraid: shard=a */") == key("/*  pgbraid: shard=a */select 1"));
+  CHECK(key("select 1 /* not pgbraid: shard=a */") == key("select 1"));
+  const std::string text = "-- pgbraid: a=1\nselect/*pgbraid:b=2*/ 1 --pgbraid:";
+  const token_scan found = scanned(text);
+  REQUIRE(found.valid);
+  REQUIRE(found.hints.size() == 3);
+  CHECK(text.substr(found.hints[0].offset, found.hints[0].length) == " a=1");
+  CHECK(text.substr(found.hints[1].offset, found.hints[1].length) == "b=2");
+  CHECK(found.hints[2].length == 0);
+  CHECK(found.normalized.size() <= text.size());
+  CHECK(scanned("--pgbraid:").normalized.size() == 1);
+  CHECK(scanned("select 1").hints.empty());
+}
