@@ -35,7 +35,7 @@ enum class tls_version : std::uint8_t { tls_1_2, tls_1_3 };
 struct host_port {
   std::string host;  ///< name, address, or a Unix-socket directory starting with '/'
   std::uint16_t port = 5432;
-  friend bool operator==(const host_port&, const host_port&) = default;
+  friend auto operator<=>(const host_port&, const host_port&) = default;
 };
 
 /// TLS for clients. Paths are relative to the working directory: the file's own folder has been put before them.
@@ -92,8 +92,18 @@ struct server {
   unsigned weight = 1;
   std::string zone;    ///< where it stands; "": nowhere in particular
   bool drain = false;  ///< nothing new is sent to it
+  std::string member;  ///< its name in Patroni; "": the member with its address
   server_tls tls;
   position where;
+};
+
+/// Where Patroni says who leads a shard: its REST API, its record in etcd, or both.
+struct discovery {
+  std::vector<host_port> patroni;      ///< REST APIs of one cluster's members
+  std::vector<host_port> etcd;         ///< clients' ports of one etcd
+  std::string scope;                   ///< with etcd never ""
+  std::string name_space = "service";  ///< without slashes around it; may be ""
+  friend auto operator<=>(const discovery&, const discovery&) = default;
 };
 
 struct bucket_range {
@@ -114,6 +124,7 @@ struct shard {
   std::vector<std::string> values;    ///< function list
   std::vector<std::string> schemas;   ///< all of whose tables live here
   std::vector<server> servers;
+  std::optional<config::discovery> discovery;  ///< none: the servers' own answers alone say who is primary
   position where;
 };
 

@@ -49,6 +49,19 @@ std::string address(const host_port& a) {
                                                : fmt::format("[{}]:{}", a.host, a.port);
 }
 
+std::string spelled(const discovery& d) {
+  const auto places = [](const std::vector<host_port>& all) {
+    std::vector<std::string> texts;
+    for (const host_port& one : all) texts.push_back(address(one));
+    return list(texts);
+  };
+  std::string out = "{";
+  if (!d.patroni.empty()) out += fmt::format("patroni: {}, ", places(d.patroni));
+  if (!d.etcd.empty()) out += fmt::format("etcd: {}, ", places(d.etcd));
+  if (!d.scope.empty()) out += fmt::format("scope: {}, ", quoted(d.scope));
+  return out + fmt::format("namespace: {}}}", quoted(d.name_space.empty() ? "/" : d.name_space));
+}
+
 std::string spelled(const lag_limit& lag) {
   if (lag.bytes) return format_size(*lag.bytes);
   // "0" alone is a size; keep a time of zero a time.
@@ -156,8 +169,9 @@ void write_servers(writer& out, int level, const std::vector<server>& servers) {
   for (const server& s : servers) {
     const std::string dbname = s.dbname.empty() ? std::string() : fmt::format(", dbname: {}", quoted(s.dbname));
     const std::string zone = s.zone.empty() ? std::string() : fmt::format(", zone: {}", quoted(s.zone));
-    out.line(level + 1, "- {{host: {}, port: {}{}, weight: {}{}{}{}}}", quoted(s.host), s.port, dbname, s.weight, zone,
-             s.drain ? ", drain: true" : "", spelled(s.tls));
+    const std::string member = s.member.empty() ? std::string() : fmt::format(", member: {}", quoted(s.member));
+    out.line(level + 1, "- {{host: {}, port: {}{}, weight: {}{}{}{}{}}}", quoted(s.host), s.port, dbname, s.weight, zone,
+             s.drain ? ", drain: true" : "", member, spelled(s.tls));
   }
 }
 
@@ -195,6 +209,7 @@ void write_database(writer& out, const database& d) {
   const bool short_form = !d.sharding && d.shards.size() == 1 && d.shards.front().name == "default";
   if (short_form) {
     write_servers(out, 2, d.shards.front().servers);
+    if (const auto& said = d.shards.front().discovery) out.line(2, "discovery: {}", spelled(*said));
   } else {
     out.line(2, "shards:");
     const auto ranges = bucket_ranges(d);
@@ -203,6 +218,7 @@ void write_database(writer& out, const database& d) {
       if (d.sharding && d.sharding->function != shard_function::consistent_hash) out.line(4, "buckets: {}", spelled(ranges[i]));
       write_owned(out, d.shards[i]);
       write_servers(out, 4, d.shards[i].servers);
+      if (const auto& said = d.shards[i].discovery) out.line(4, "discovery: {}", spelled(*said));
     }
   }
   if (d.sharding) write_sharding(out, *d.sharding);

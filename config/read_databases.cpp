@@ -27,9 +27,9 @@ class database_reader {
       error(value.find("servers")->where,
             fmt::format("{}: servers and shards are both given; servers stand under their shard", shown_));
     else if (servers != nullptr)
-      read_short_form(*servers);
+      read_short_form(*servers, section.at("discovery"));
     else if (shards != nullptr)
-      read_shards(*shards);
+      read_shards(*shards, section.at("discovery"));
     else if (value.what == node::kind::map || value.what == node::kind::null)
       error(name_at, fmt::format("{}: no servers are given; write servers, or shards and sharding", shown_));
     read_sharding(value, shown_, out_, findings_);
@@ -55,17 +55,23 @@ class database_reader {
  private:
   void error(position at, std::string text) { findings_.push_back({finding::level::error, at, std::move(text)}); }
 
-  void read_short_form(const node& servers) {
+  void read_short_form(const node& servers, const node* discovery) {
     shard only;
     only.name = "default";
     only.where = servers.where;
     read_servers(servers, fmt::format("{}.servers", shown_), only);
+    read_discovery(discovery, fmt::format("{}.discovery", shown_), only, findings_);
     out_.shards.push_back(std::move(only));
   }
 
-  void read_shards(const node& shards) {
+  void read_shards(const node& shards, const node* discovery) {
     if (shards.what == node::kind::scalar || shards.what == node::kind::map) return;
     if (shards.items.empty()) return error(shards.where, fmt::format("{}.shards: the list is empty", shown_));
+    if (discovery != nullptr && discovery->what == node::kind::map) {
+      error(discovery->where,
+            fmt::format("{}.discovery: each shard has addresses of its own; they stand under their shard", shown_));
+      discovery = nullptr;
+    }
     std::map<std::string, position> names;
     for (std::size_t i = 0; i < shards.items.size(); ++i) {
       const node& item = *shards.items[i];
@@ -86,6 +92,9 @@ class database_reader {
       section.texts("values", one.values);
       section.texts("schemas", one.schemas);
       if (const node* servers = section.at("servers")) read_servers(*servers, fmt::format("{}.servers", shown), one);
+      const node* own = section.at("discovery");
+      read_discovery(own != nullptr ? own : discovery, fmt::format("{}.discovery", own != nullptr ? shown : shown_), one,
+                     findings_);
       out_.shards.push_back(std::move(one));
     }
   }
@@ -174,6 +183,7 @@ class database_reader {
     section.integer("weight", out.weight);
     section.text("zone", out.zone);
     section.boolean("drain", out.drain);
+    section.text("member", out.member);
     if (const node* own = section.at("tls")) {
       out.tls = {};
       read_server_tls(own, fmt::format("{}.tls", shown), folder_, out.tls, findings_);

@@ -27,6 +27,9 @@ void read_databases(const yaml::node& root, const std::string& folder, topology&
 void read_server_tls(const yaml::node* value, const std::string& shown, const std::string& folder, server_tls& out,
                      std::vector<finding>& findings);
 
+/// One shard's `discovery`, if there is a `value`; needs out.servers. `shown` is its place in the file.
+void read_discovery(const yaml::node* value, const std::string& shown, shard& out, std::vector<finding>& findings);
+
 /// One database's `sharding`, and whether it and the shards' buckets agree. `value` is the database's section, whose
 /// shards `out` holds already.
 void read_sharding(const yaml::node& value, const std::string& shown, database& out, std::vector<finding>& findings);

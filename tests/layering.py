@@ -11,7 +11,7 @@ ALLOWED = {"protocol": {"protocol"}, "config": {"config"}, "router": {"router", 
 # Library headers by the folders that may include them.
 LIBRARIES = [
     (re.compile(r"boost/(asio|beast)|sys/(socket|epoll)\.h|netinet/"), {"proxy"}),
-    (re.compile(r"libpq-fe\.h"), {"proxy/cluster"}),
+    (re.compile(r"libpq-fe\.h|boost/json"), {"proxy/cluster"}),
     (re.compile(r"yaml-cpp/"), {"config"}),
     (re.compile(r"spdlog/"), {"proxy"}),
     (re.compile(r"pg_query"), {"router/sql"}),

@@ -70,6 +70,7 @@ database_watch::database_watch(watch_services services, config::database databas
       watch->dbnames.push_back(server.dbname.empty() ? name_ : server.dbname);
       watch->probes.push_back(services_.probe({server.host, server.port, server.tls}, watch->dbnames.back()));
     }
+    if (shard.discovery) watch->leader = services_.leader(*shard.discovery);
     const bool check = !database_->sharding || database_->sharding->check_placement;
     watch->rows_checked = map_->one_shard() || map_->tables.empty() || !check;
   }
@@ -82,6 +83,7 @@ database_watch::~database_watch() {
 void database_watch::start() {
   for (std::size_t i = 0; i < shards_.size(); ++i) {
     shard_watch& shard = *shards_[i];
+    if (shard.leader) follow_leader(i);
     for (std::size_t s = 0; s < shard.probes.size(); ++s) {
       // The key is an object of this watch's own for each server: one server may stand in several places.
       const auto tell = [this, i, s](const server_sample& sample) { heard(i, s, sample); };
@@ -99,6 +101,7 @@ void database_watch::stop() {
   if (locks_) locks_->stop();
   for (const auto& shard : shards_) {
     for (std::size_t s = 0; s < shard->probes.size(); ++s) shard->probes[s]->forget(&shard->dbnames[s]);
+    if (shard->leader) shard->leader->forget(shard.get());
     shard->pause.cancel();
     shard->connection.interrupt();
   }
@@ -173,7 +176,12 @@ std::optional<pg_login> database_watch::primary_login(router::shard_index index)
 void database_watch::heard(std::size_t index, std::size_t server, const server_sample& sample) {
   if (stopped_) return;
   shard_watch& shard = *shards_[index];
-  const bool other_roles = shard.roles.take(server, sample);
+  roles_taken(shard, shard.roles.take(server, sample));
+  if (shard.leader && shard.roles.leader_in_doubt()) shard.leader->hurry();
+}
+
+// What a judgement of the shard's servers brings with it.
+void database_watch::roles_taken(shard_watch& shard, bool other_roles) {
   const std::vector<shard_event> events = shard.roles.take_events();
   for (const shard_event& event : events) {
     if (announced_) spdlog::log(level_of(event.severity), "{}", event.text);
@@ -315,6 +323,7 @@ std::shared_ptr<database_state> database_watch::build() const {
       copy.identity = shard_identity(shard->probes[place]->facts().system_identifier, shard->dbnames[place]);
     }
     take_out_drained(database_->shards[shard->index], copy);
+    if (shard->switching) take_out_switching(copy);
     if (!gated() || (shard->catalog && shard->rows_checked)) continue;
     copy.primary = -1;
     for (server_state& server : copy.servers) {

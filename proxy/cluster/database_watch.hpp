@@ -23,6 +23,8 @@
 namespace pgbraid::proxy {
 
 struct shard_catalog;
+struct leader_report;
+class leader_watch;
 
 /// What a watch needs of the monitor that owns it.
 struct watch_services {
@@ -31,6 +33,8 @@ struct watch_services {
   std::optional<std::uint64_t> max_loss;  ///< failover.max_loss
   /// The process's one probe of a server, started; `dbname` is where it may log in.
   std::function<std::shared_ptr<server_probe>(const server_address&, const std::string& dbname)> probe;
+  /// The process's one watch of what Patroni says there, started.
+  std::function<std::shared_ptr<leader_watch>(const config::discovery&)> leader;
   std::function<void(database_state_ptr)> publish;
   lock_watch::on_deadlock end_deadlock;
   std::function<std::uint64_t()> next_version;  ///< grows over the process's life: for catalogs and bucket maps
@@ -89,6 +93,9 @@ class database_watch : public std::enable_shared_from_this<database_watch> {
   [[nodiscard]] std::optional<pg_login> primary_login(router::shard_index shard) const;
   [[nodiscard]] bool gated() const noexcept;
   void heard(std::size_t shard, std::size_t server, const server_sample& sample);
+  void heard_leader(std::size_t shard, const leader_report& report);
+  void roles_taken(shard_watch& shard, bool other_roles);
+  void follow_leader(std::size_t shard);
   void merge();
   void complain(const std::string& text) const;
   void changed(bool urgent);

@@ -1,6 +1,7 @@
 #include "proxy/cluster/monitor.hpp"
 
 #include "proxy/cluster/database_watch.hpp"
+#include "proxy/cluster/leader_watch.hpp"
 #include "proxy/cluster/reload.hpp"
 #include "proxy/cluster/spawn.hpp"
 
@@ -65,6 +66,7 @@ struct monitor::state {
   std::promise<void> ended;
   std::shared_ptr<const config::topology> topology;
   std::map<server_address, std::shared_ptr<server_probe>> probes;
+  std::map<config::discovery, std::shared_ptr<leader_watch>> leaders;
   std::map<std::string, std::shared_ptr<database_watch>, std::less<>> watches;
   std::map<std::string, std::shared_ptr<database_watch>> candidates;  // of the reload under way
   std::map<std::string, unnamed, std::less<>> unnamed_databases;      // those of "*" among the watches
@@ -75,6 +77,7 @@ struct monitor::state {
 
   [[nodiscard]] watch_services services(const config::topology& of);
   [[nodiscard]] std::shared_ptr<server_probe> probe(const server_address& address, const std::string& dbname);
+  [[nodiscard]] std::shared_ptr<leader_watch> leader(const config::discovery& where);
   [[nodiscard]] std::shared_ptr<database_watch> make_watch(const config::topology& of, const config::database& database,
                                                            const std::string& name, placement_depth depth);
   void begin(std::shared_ptr<const config::topology> first);
@@ -95,6 +98,7 @@ watch_services monitor::state::services(const config::topology& of) {
   given.options = of.monitor;
   given.max_loss = of.failover.max_loss;
   given.probe = [this](const server_address& address, const std::string& dbname) { return probe(address, dbname); };
+  given.leader = [this](const config::discovery& where) { return leader(where); };
   given.publish = [this](database_state_ptr now) { publish(std::move(now)); };
   given.end_deadlock = end_deadlock;
   given.next_version = [this] { return ++version; };
@@ -107,6 +111,14 @@ std::shared_ptr<server_probe> monitor::state::probe(const server_address& addres
   if (fresh) known = std::make_shared<server_probe>(context, address, topology->monitor);
   known->add_dbname(dbname);
   if (fresh) known->start();
+  return known;
+}
+
+std::shared_ptr<leader_watch> monitor::state::leader(const config::discovery& where) {
+  std::shared_ptr<leader_watch>& known = leaders[where];
+  if (known) return known;
+  known = std::make_shared<leader_watch>(context, where, leader_options(*topology));
+  known->start();
   return known;
 }
 
@@ -139,6 +151,7 @@ void monitor::state::end() {
   for (const auto& [name, watch] : watches) watch->stop();
   for (const auto& [name, watch] : candidates) watch->stop();
   for (const auto& [address, known] : probes) known->stop();
+  for (const auto& [where, known] : leaders) known->stop();
   passwords.stop();
   work.reset();
 }
@@ -171,14 +184,13 @@ void monitor::state::drop(const std::string& name, std::string reason) {
 }
 
 void monitor::state::drop_unused_probes() {
-  for (auto it = probes.begin(); it != probes.end();) {
-    if (it->second->has_listeners()) {
-      ++it;
-    } else {
-      it->second->stop();
-      it = probes.erase(it);
-    }
-  }
+  const auto unused = [](const auto& entry) {
+    if (entry.second->has_listeners()) return false;
+    entry.second->stop();
+    return true;
+  };
+  std::erase_if(probes, unused);
+  std::erase_if(leaders, unused);
 }
 
 bool monitor::state::settled() const {
@@ -281,6 +293,7 @@ asio::awaitable<std::vector<std::string>> monitor::state::reload_one(std::shared
   }
   topology = next;
   for (const auto& [address, known] : probes) known->change_options(next->monitor);
+  for (const auto& [where, known] : leaders) known->change_options(leader_options(*next));
   std::vector<std::string> gone;
   for (const auto& [name, watch] : watches) {
     const auto stays = std::find_if(wanted.begin(), wanted.end(), [&n = name](const auto& w) { return w.first == n; });

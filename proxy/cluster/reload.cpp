@@ -40,9 +40,10 @@ bool same_judgement(const config::database& a, const config::database& b) {
   const auto& y = b.reads.max_lag;
   if (x.bytes != y.bytes || x.time != y.time) return false;
   for (std::size_t i = 0; i < a.shards.size(); ++i) {
+    if (a.shards[i].discovery != b.shards[i].discovery) return false;
     for (std::size_t s = 0; s < a.shards[i].servers.size(); ++s) {
       const config::server &before = a.shards[i].servers[s], &after = b.shards[i].servers[s];
-      if (before.weight != after.weight || before.tls != after.tls) return false;
+      if (before.weight != after.weight || before.tls != after.tls || before.member != after.member) return false;
     }
   }
   return true;

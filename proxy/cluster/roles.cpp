@@ -26,6 +26,7 @@ void note_answer_time(server_state& server, std::chrono::microseconds took) {
 }
 
 constexpr const char* waiting = "waiting for the first answers of the shard's other servers";
+constexpr const char* waiting_for_patroni = "waiting for Patroni's first answer";
 
 void put_out(server_state& server, server_role role, std::string reason) {
   server.role = role;
@@ -47,15 +48,18 @@ shard_roles::shard_roles(shard_options options) : options_(std::move(options)) {
 void shard_roles::inherit(const shard_roles& before) {
   const shard_options own = options_;
   const shard_state fresh = state_;
+  const leader_word word = leader_;
   if (before.observed_.size() != observed_.size()) return;
   *this = before;
   options_ = own;
+  leader_ = word;
   events_.clear();
   for (std::size_t i = 0; i < state_.servers.size(); ++i) state_.servers[i].weight = fresh.servers[i].weight;
 }
 
 bool shard_roles::settled() const noexcept {
-  return std::all_of(observed_.begin(), observed_.end(), [](const observed& o) { return o.latest.has_value(); });
+  return leader_.said != leader_word::kind::awaited &&
+         std::all_of(observed_.begin(), observed_.end(), [](const observed& o) { return o.latest.has_value(); });
 }
 
 std::vector<shard_event> shard_roles::take_events() {
@@ -76,13 +80,45 @@ bool shard_roles::take(std::size_t server, const server_sample& sample) {
   observed_[server].latest = sample;
   state_.servers[server].answers = sample.answered;
   if (sample.answered) note_answer_time(state_.servers[server], sample.took);
+  judge();
+  log_changes(before);
+  return !same_but_positions(before, state_);
+}
+
+bool shard_roles::take_leader(leader_word word) {
+  const shard_state before = state_;
+  leader_ = std::move(word);
+  const bool named = leader_.said == leader_word::kind::named;
+  for (std::size_t i = 0; i < observed_.size(); ++i) {
+    observed& seen = observed_[i];
+    if (named && static_cast<int>(i) == leader_.server) {
+      seen.unnamed_on = 0;
+    } else if ((named || leader_.said == leader_word::kind::vacant) && claims_primary(i) &&
+               seen.latest->begin + seen.latest->took <= leader_.as_of) {
+      // Only what was so before Patroni was asked: a server that has just been promoted may be named in its next answer.
+      seen.unnamed_on = seen.latest->timeline;
+    }
+  }
+  judge();
+  log_changes(before);
+  return !same_but_positions(before, state_);
+}
+
+bool shard_roles::leader_in_doubt() const noexcept {
+  const bool named = leader_.said == leader_word::kind::named;
+  if (!named && leader_.said != leader_word::kind::vacant) return false;
+  for (std::size_t i = 0; i < observed_.size(); ++i) {
+    if (claims_primary(i) != (named && static_cast<int>(i) == leader_.server)) return true;
+  }
+  return false;
+}
+
+void shard_roles::judge() {
   choose_primary();
   if (state_.primary >= 0) sample_primary();
   for (std::size_t i = 0; i < observed_.size(); ++i) {
     if (static_cast<int>(i) != state_.primary && observed_[i].latest && !claims_primary(i)) judge_replica(i);
   }
-  log_changes(before);
-  return !same_but_positions(before, state_);
 }
 
 std::string shard_roles::refuse_primary(const server_sample& sample) const {
@@ -109,6 +145,26 @@ std::string shard_roles::refuse_primary(const server_sample& sample) const {
                      *options_.max_loss);
 }
 
+// A server that goes on as primary behind Patroni's back is fenced by this alone: its own answers do not give it away.
+std::string shard_roles::refuse_unnamed(std::size_t server) const {
+  const observed& seen = observed_[server];
+  switch (leader_.said) {
+    case leader_word::kind::nobodys:
+      return {};
+    case leader_word::kind::awaited:
+      return waiting_for_patroni;
+    case leader_word::kind::unreachable:
+      if (seen.unnamed_on == 0 || seen.unnamed_on != seen.latest->timeline) return {};
+      return "it answers as primary, was not the leader when Patroni was last heard, and Patroni cannot be reached";
+    case leader_word::kind::vacant:
+      return "it answers as primary, and by Patroni nobody is the leader";
+    case leader_word::kind::named:
+      break;
+  }
+  if (static_cast<int>(server) == leader_.server) return {};
+  return fmt::format("it answers as primary, and by Patroni the leader is {}", leader_.name);
+}
+
 // Bytes that the last primary had flushed when it was last asked and that a server on a newer timeline has not taken
 // over.
 std::optional<std::uint64_t> shard_roles::loss_with(const server_sample& sample) const {
@@ -128,8 +184,9 @@ bool shard_roles::shares_timeline(const std::vector<std::size_t>& claims) const 
   return false;
 }
 
-void shard_roles::choose_primary() {
-  std::vector<std::size_t> claims;
+// Those that answer as primary and may be it; the others are put out.
+std::vector<std::size_t> shard_roles::admit_claims() {
+  std::vector<std::size_t> claims, admitted;
   for (std::size_t i = 0; i < observed_.size(); ++i) {
     if (!claims_primary(i)) continue;
     const std::string refused = refuse_primary(*observed_[i].latest);
@@ -139,6 +196,20 @@ void shard_roles::choose_primary() {
       put_out(state_.servers[i], server_role::unknown, refused);
     }
   }
+  if (shares_timeline(claims)) return claims;
+  for (const std::size_t i : claims) {
+    const std::string refused = refuse_unnamed(i);
+    if (refused.empty()) {
+      admitted.push_back(i);
+    } else {
+      put_out(state_.servers[i], server_role::unknown, refused);
+    }
+  }
+  return admitted;
+}
+
+void shard_roles::choose_primary() {
+  const std::vector<std::size_t> claims = admit_claims();
   int chosen = -1;
   std::string conflict;
   if (claims.size() > 1) {
@@ -291,7 +362,8 @@ void shard_roles::log_changes(const shard_state& before) {
       log(shard_event::level::info, fmt::format("{} is a replica, usable", options_.servers[i].name));
     } else if (is.usable && was.role != is.role) {
       log(shard_event::level::info, fmt::format("{} is a replica now", options_.servers[i].name));
-    } else if (!is.usable && is.reason != waiting && (was.usable || was.reason != is.reason)) {
+    } else if (!is.usable && is.reason != waiting && is.reason != waiting_for_patroni &&
+               (was.usable || was.reason != is.reason)) {
       log(shard_event::level::warning, fmt::format("{} is out: {}", options_.servers[i].name, is.reason));
     }
   }

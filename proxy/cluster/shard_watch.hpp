@@ -1,8 +1,10 @@
-// What a database_watch keeps of one shard. For its own files alone: database_watch.cpp and shard_rounds.cpp.
+// What a database_watch keeps of one shard. For its own files alone: database_watch.cpp, shard_rounds.cpp and
+// shard_leader.cpp.
 #pragma once
 
 #include "proxy/cluster/catalog_loader.hpp"
 #include "proxy/cluster/database_watch.hpp"
+#include "proxy/cluster/leader_watch.hpp"
 #include "proxy/cluster/pg_connection.hpp"
 #include "proxy/cluster/roles.hpp"
 
@@ -25,6 +27,8 @@ struct database_watch::shard_watch {
   router::shard_index index = 0;
   std::vector<std::shared_ptr<server_probe>> probes;
   std::vector<std::string> dbnames;
+  std::shared_ptr<leader_watch> leader;  // null: nobody but the servers is asked
+  bool switching = false;                // its primary is about to be stopped for a switchover: it gets nothing new
   pg_connection connection;
   int connected_to = -1;
   bool reached_before = false;  // the connection has served a reading already

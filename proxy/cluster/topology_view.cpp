@@ -150,6 +150,35 @@ std::string problem_of_values(const router::topology& map, const router::sharded
 
 }  // namespace
 
+void take_out_switching(shard_state& state) {
+  if (state.primary < 0) return;
+  server_state& server = state.servers[static_cast<std::size_t>(state.primary)];
+  server.drained = true;
+  if (server.usable) server.reason = "a switchover is about to stop it";
+  server.usable = false;
+  state.primary = -1;
+}
+
+leader_word word_of(const config::shard& listed, const leader_report& report) {
+  using kind = leader_word::kind;
+  const leader_record& record = report.record;
+  if (!report.reached) return {kind::unreachable, -1, {}, report.as_of};
+  if (record.name.empty()) return {record.paused ? kind::unreachable : kind::vacant, -1, {}, report.as_of};
+  for (std::size_t i = 0; i < listed.servers.size(); ++i) {
+    const config::server& server = listed.servers[i];
+    const bool same = server.member.empty() ? server.host == record.host && server.port == record.port
+                                            : server.member == record.name;
+    if (same) {
+      return {kind::named, static_cast<int>(i),
+              fmt::format("{} ({}:{})", harmless(record.name), server.host, server.port), report.as_of};
+    }
+  }
+  return {kind::named, -1,
+          fmt::format("{} ({}:{}), none of the servers listed, unless one is its `member`", harmless(record.name),
+                      harmless(record.host), record.port),
+          report.as_of};
+}
+
 std::vector<std::string> contradictions(const router::topology& map, const router::catalog& schema) {
   std::vector<std::string> found;
   if (map.one_shard()) return found;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "config/config.hpp"
+#include "proxy/cluster/leader_record.hpp"
 #include "proxy/cluster/roles.hpp"
 #include "router/catalog.hpp"
 #include "router/topology.hpp"
@@ -30,6 +31,12 @@ struct topology_view {
 
 /// What the topology takes out of use (`drain`): as if it were not there, but for what is under way.
 void take_out_drained(const config::shard& listed, shard_state& state);
+
+/// A primary that is about to be stopped for a switchover, in the same way.
+void take_out_switching(shard_state& state);
+
+/// Patroni's word in terms of the shard's servers: the one whose `member` or, without that, whose address the record names.
+[[nodiscard]] leader_word word_of(const config::shard& listed, const leader_report& report);
 
 /// Everything for which a database of several shards must not be served: a key that does not exist or cannot be hashed,
 /// a sharded relation that is no table. A table that does not exist is no reason: its statements fail by themselves.

@@ -119,6 +119,10 @@ TEST_CASE("what is described reads back to the same") {
   check_round_trip(
       "failover: {hold: 0, max_held: 3, max_held_bytes: 1kB, max_loss: 0B}\n"
       "databases: {d: {servers: [h, {host: i, drain: true}], reads: {choose: random}}}");
+  check_round_trip("databases: {d: {servers: [h, {host: i, member: \"null\"}], discovery: patroni}}");
+  check_round_trip(
+      "databases: {d: {shards: [{name: s, servers: [h], discovery: {patroni: [\"[::1]:1\", k], etcd: e, scope: \"a b\", "
+      "namespace: /}}], sharding: {tables: {t: {key: k}}}}}");
   check_round_trip(
       "auth: {method: trust}\nusers: {a: }\nworkers: 2\ndatabases: {\"*\": {shards: [{name: only, servers: [h]}]}}");
   check_round_trip(

@@ -31,6 +31,8 @@ std::string file_with(std::string_view path, std::string_view value) {
     server = fmt::format("{{host: h, tls: {{ca: c, {}: {}}}}}", last(), value);
   } else if (rest.starts_with("databases.*.tls.")) {
     other = fmt::format(", tls: {{ca: c, {}: {}}}", last(), value);
+  } else if (rest.starts_with("databases.*.discovery.")) {
+    other = fmt::format(", discovery: {{patroni: h, {}: {}}}", last(), value);
   } else if (rest.starts_with("databases.*.servers[].")) {
     server = fmt::format("{{host: h, {}: {}}}", last(), value);
   } else if (rest.starts_with(below)) {
@@ -57,6 +59,7 @@ std::string file_with(std::string_view path, std::string_view value) {
 std::string file_without(std::string_view path) {
   constexpr std::string_view rest = "databases: {d: {servers: [h]}}\n";
   if (path.find("sharding") != path.npos) return file_with("databases.*.sharding.buckets", "4096");
+  if (path.find(".discovery.") != path.npos) return "databases: {d: {servers: [h], discovery: {patroni: h}}}\n";
   if (path.starts_with("listen.tls.")) return fmt::format("listen: {{tls: {{cert: c, key: k}}}}\n{}", rest);
   if (path.find(".tls.") != path.npos) return "databases: {d: {servers: [{host: h, tls: {ca: c}}]}}\n";
   return std::string(rest);
