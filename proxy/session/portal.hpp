@@ -27,6 +27,7 @@ struct portal_spread {
   targets order;           ///< see braid_state::order
   std::shared_ptr<const router::copy_layout> copy;  ///< see router::plan
   merge_ptr merge;         ///< its rows are merged in their order
+  bool moves = false;      ///< see braid_state::moves
 };
 
 struct portal {
