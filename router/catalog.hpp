@@ -34,6 +34,8 @@ struct column {
   bool default_collation = true;   ///< its collation is the database's own (or it has none)
   bool byte_order = false;         ///< it has a collation, and that compares the bytes of UTF-8
   std::string default_text{};      ///< of a default that varies: the expression, "" for an identity
+  bool identity = false;           ///< GENERATED ... AS IDENTITY
+  std::string draws{};             ///< its default or identity draws from a sequence: the expression that does; "" for any other
   friend bool operator==(const column&, const column&) = default;
 };
 
@@ -50,6 +52,7 @@ struct relation {
   bool types_differ = false;             ///< a column's type has different OIDs on different shards
   std::string types_differ_detail;
   std::vector<std::string> primary_key;  ///< its columns; empty without one. Filled like the above
+  std::vector<std::vector<std::string>> unique_keys;  ///< columns of which no two rows may have the same; "": an expression
   bool row_security = false;             ///< policies may hide rows from some users
   bool writes_spread = false;            ///< what is written to it may change other tables: triggers, rules, cascades, inheritance
   // Views only:

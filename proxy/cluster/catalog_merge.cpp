@@ -169,12 +169,17 @@ void take_findings(router::catalog& content, const findings_by_table& found,
 }
 
 // Of sharded tables only: rows of all others are read where they stand.
-void take_primary_keys(router::catalog& content, const shard_catalog& first, const router::topology& map) {
+void take_keys(router::catalog& content, const shard_catalog& first, const router::topology& map) {
   for (const constraint_facts& constraint : first.constraints) {
     const auto relation = content.relations.find(constraint.table);
-    if (constraint.kind != 'p' || relation == content.relations.end() || !map.tables.contains(constraint.table)) continue;
-    relation->second.primary_key.clear();
-    for (const constraint_facts::part& part : constraint.parts) relation->second.primary_key.push_back(part.column.value_or(""));
+    if (constraint.kind == 'f' || relation == content.relations.end() || !map.tables.contains(constraint.table)) continue;
+    std::vector<std::string> columns;
+    for (const constraint_facts::part& part : constraint.parts) {
+      // What is excluded by another operator need not be alike.
+      if (constraint.kind != 'x' || part.op == "=") columns.push_back(part.column.value_or(""));
+    }
+    if (constraint.kind == 'p') relation->second.primary_key = columns;
+    relation->second.unique_keys.push_back(std::move(columns));
   }
 }
 
@@ -197,7 +202,7 @@ merged_catalog merge_catalogs(const std::vector<std::shared_ptr<const shard_cata
     take_findings(content, unenforced(*shard, map), &router::relation::unenforced);
     take_findings(content, user_code(*shard, map), &router::relation::user_code);
   }
-  take_primary_keys(content, first, map);
+  take_keys(content, first, map);
   auto views = first.views;
   take_views_of_schemas(views, shards, map);
   for (const auto& [name, facts] : views) {

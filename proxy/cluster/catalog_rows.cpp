@@ -92,7 +92,7 @@ void read_relations(router::catalog& content, const catalog_answers& answers) {
     found->second->columns.push_back({text(row[1]), number<router::oid>(row[2]), number<std::int32_t>(row[3]),
                                       truth(row[4]), truth(row[5]), truth(row[6]), number<router::oid>(row[7]),
                                       truth(row[8]), truth(row[9]), truth(row[10]), truth(row[11]),
-                                      truth(row[8]) ? text(row[12]) : std::string{}});
+                                      truth(row[8]) ? text(row[12]) : std::string{}, truth(row[13]), text(row[14])});
   }
 }
 

@@ -56,7 +56,8 @@ SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, c.relrowsecurit
    AND (c.oid >= 16384 OR c.relkind NOT IN ('i', 'I')))";
 
 /// relation's oid, name, type, modifier, deterministic, has default, generated, a domain's base type, default varies,
-/// default of the moment, default collation, byte order, default; by relation and position
+/// default of the moment, default collation, byte order, default, identity, what draws it from a sequence; by relation
+/// and position
 inline constexpr const char* columns = R"(
 SELECT a.attrelid, a.attname, a.atttypid, a.atttypmod, coalesce(k.collisdeterministic, true),
        a.atthasdef OR a.attidentity <> '' OR t.typdefault IS NOT NULL, a.attgenerated <> '' OR a.attidentity = 'a',
@@ -67,7 +68,13 @@ SELECT a.attrelid, a.attname, a.atttypid, a.atttypmod, coalesce(k.collisdetermin
        a.attidentity <> '' OR coalesce(a.attgenerated = '' AND pg_get_expr(d.adbin, d.adrelid) ~* '\(|\m(current_|local|session_|user)', false),
        coalesce(a.attgenerated = '' AND pg_get_expr(d.adbin, d.adrelid) ~* '\m(now|transaction_timestamp|statement_timestamp|timeofday|age|current_\w+|localtime\w*)\M', false),
        a.attcollation IN (0, 100), o.utf8 AND (a.attcollation IN (950, 951) OR a.attcollation = 100 AND o.bytes),
-       CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END
+       CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END, a.attidentity <> '',
+       CASE WHEN a.attidentity <> '' THEN (
+              SELECT 'nextval(' || quote_literal(quote_ident(sn.nspname) || '.' || quote_ident(s.relname)) || '::regclass)'
+                FROM pg_depend x JOIN pg_class s ON s.oid = x.objid AND s.relkind = 'S' JOIN pg_namespace sn ON sn.oid = s.relnamespace
+               WHERE x.classid = 'pg_class'::regclass AND x.refclassid = 'pg_class'::regclass AND x.refobjid = a.attrelid
+                 AND x.refobjsubid = a.attnum AND x.deptype = 'i')
+            WHEN a.attgenerated = '' AND pg_get_expr(d.adbin, d.adrelid) ~ '\mnextval\(' THEN pg_get_expr(d.adbin, d.adrelid) END
   FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_type t ON t.oid = a.atttypid
   CROSS JOIN (SELECT pg_encoding_to_char(encoding) = 'UTF8' AS utf8,
                      datcollate IN ('C', 'POSIX') AND coalesce(to_jsonb(d)->>'datlocprovider', 'c') = 'c' AS bytes

@@ -18,6 +18,7 @@ namespace pgbraid::proxy {
 struct braid_state {
   bool active = false;
   bool failed = false;
+  bool moves = false;                  ///< rows of an UPDATE are inserted: that is what the client is told
   std::uint32_t next_sequence = 1, heard = 0;
   int bulk_owner = -1;                 ///< the branch in the middle of a row that is passed on in pieces
   std::uint32_t executing = 0;         ///< branches whose rows are not all here yet

@@ -75,6 +75,7 @@ struct branch {
   bool unsynced = false;         ///< extended-protocol messages went out that no Sync has followed
   bool notified = false;         ///< NOTIFY went here since the transaction began
   bool wrote = false;            ///< a statement that is no proved read went here since the transaction began
+  bool drew = false;             ///< numbers have been drawn from sequences here since it was leased
   bool dirty = false;            ///< user code ran here: probe before it goes back
   bool ddl = false;              ///< the schema may have been changed through it
   bool own_voice = false;        ///< what its server's process notifies from here on is the session's own

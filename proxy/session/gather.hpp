@@ -20,6 +20,8 @@ namespace pgbraid::proxy {
 inline constexpr std::uint32_t asking_moments = 10;
 /// The same for the rows of an INSERT or a subquery.
 inline constexpr std::uint32_t asking_source = 11;
+/// And for what is asked before a statement goes where it belongs (machine_question.cpp).
+inline constexpr std::uint32_t asking_numbers = 12;
 
 /// What a Parse and a Bind of ours carry.
 struct bound_values {

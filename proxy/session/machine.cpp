@@ -215,6 +215,7 @@ void session_machine::finish_cycle(step& s) {
   plan_.reset();
   gather_.reset();
   stage_.reset();
+  question_.reset();
   copy_.reset();
   replay_.reset();
   if (braid_.active) braid_ = braid_state{};

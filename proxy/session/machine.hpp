@@ -18,6 +18,7 @@
 #include "proxy/session/listening.hpp"
 #include "proxy/session/named_map.hpp"
 #include "proxy/session/portal.hpp"
+#include "proxy/session/question.hpp"
 #include "proxy/session/session_environment.hpp"
 #include "proxy/session/stage.hpp"
 #include "proxy/session/statement.hpp"
@@ -303,6 +304,24 @@ class session_machine {
   void take_source_columns(step& s, std::string_view description);
   void take_source_row(step& s, std::string_view row);
   [[nodiscard]] bool spread_source();
+  void ask_rows(step& s, branch& b, std::string_view sql, const own_parameters& given);
+  [[nodiscard]] static bool parameters_of(const router::insert_part& part, const protocol::bind_view* m, const statement* st,
+                                          own_parameters& out);
+  // machine_move.cpp: UPDATE of the key
+  [[nodiscard]] bool take_out(step& s, const protocol::bind_view* m, const statement* st);
+  [[nodiscard]] bool note_move(std::vector<std::optional<std::string_view>>& row);
+  [[nodiscard]] bool order_matters() const;
+  void end_of_move();
+  // machine_question.cpp: what is asked before a statement goes where it belongs
+  [[nodiscard]] static bool worth_asking(const router::plan& p, const protocol::error_report& refusal);
+  [[nodiscard]] bool begin_drawing(std::string_view text);
+  void begin_asking(const protocol::error_report& refusal);
+  [[nodiscard]] bool question_answered(step& s, std::string_view text, std::span<const router::oid> types);
+  void ask_question(step& s, std::string_view text, std::span<const router::oid> types);
+  void take_numbers(step& s, std::string_view row);
+  void note_drawn(branch_index b);
+  void go_on_with_numbers();
+  [[nodiscard]] bool draw_for_bind(step& s, const statement& st);
   void ask_moments(step& s);
   void take_moments(step& s, std::string_view row);
   [[nodiscard]] bool bind_staged(step& s, const protocol::bind_view& m, const statement_ptr& st);
@@ -435,6 +454,7 @@ class session_machine {
   std::unique_ptr<listening_state> listening_;  ///< null: the session listens to nothing by way of a shared backend
   std::unique_ptr<gather_state> gather_;
   std::unique_ptr<stage_state> stage_;
+  std::unique_ptr<question_state> question_;
   std::unique_ptr<copy_state> copy_;
   std::unique_ptr<copy_replay> replay_;
   std::unique_ptr<changed_tables> changed_;  ///< null: nothing, or nobody needs to know

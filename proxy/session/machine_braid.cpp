@@ -55,6 +55,7 @@ session_machine::verdict session_machine::braid_complete(step& s, branch_index i
     braid_.merge.reset();
   }
   tell_ordered_rows(s);
+  if (braid_.moves) braid_.tag = "UPDATE";
   const std::size_t from = s.client_bytes.size();
   const std::string tag = counted ? fmt::format("{} {}", braid_.tag, braid_.rows) : braid_.tag;
   if (txn_.own && cycle_ == cycle_kind::simple) {

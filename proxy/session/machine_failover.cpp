@@ -59,6 +59,7 @@ void session_machine::begin_anew(step& s, branch_index failed, bool lost) {
   operation_ = 0;
   gather_.reset();
   stage_.reset();
+  question_.reset();
   braid_ = braid_state{};
   run_ = at_;
   if (cycle_ == cycle_kind::simple) {

@@ -24,6 +24,15 @@ p::error_report refuse(std::string_view reason, std::string hint) {
   return p::with_hint(p::make_error(error_id::cross_shard_read, reason), std::move(hint));
 }
 
+constexpr std::string_view foreign_key_violation = "23503";
+
+p::error_report rows_referred_to(std::string_view message) {
+  auto error = p::with_hint(p::make_error(error_id::cross_shard_write, "rows that would move to another shard are referred to by a foreign key"),
+                            "Change the rows that refer to them first, or insert new rows and delete the old ones.");
+  error.detail = message;
+  return error;
+}
+
 bool begins_with(std::string_view value, std::string_view word) {
   return value.size() >= word.size() &&
          std::equal(word.begin(), word.end(), value.begin(), [](char a, char b) { return a == (b >= 'A' && b <= 'Z' ? b - 'A' + 'a' : b); });
@@ -243,6 +252,7 @@ session_machine::verdict session_machine::gather_answer(step& s, branch_index i,
     case from_server::data_row:
       if (e.sequence == asking_moments && stage_ && !cycle_failed_) take_moments(s, frame.body);
       if (e.sequence == asking_source && stage_ && !cycle_failed_) take_source_row(s, frame.body);
+      if (e.sequence == asking_numbers && question_ && !cycle_failed_) take_numbers(s, frame.body);
       if (e.sequence >= asking_moments || cycle_failed_ || !gather_) return verdict::drop;
       if (!gather_->add_row(frame.body)) {
         fail_statement(s, p::make_error(error_id::server_results_differ, "a gathered row has other columns than were asked for"));
@@ -287,10 +297,16 @@ session_machine::verdict session_machine::gather_answer(step& s, branch_index i,
     case from_server::error_response: {
       const bool subquery = e.sequence == asking_source && stage_ && !stage_->plan->source &&
                             e.kind != answer::execute && (cycle_ == cycle_kind::batch || stage_->source.parsed);
-      if (e.sequence != combining && !subquery) return error_answer(s, i, frame);
-      // The statement itself is right, or its own description would have failed: it means more than its rows.
       p::error_fields_view fields;
       (void)p::decode(frame.body, fields);
+      if (e.sequence == asking_source && stage_ && stage_->plan->moves && fields.sqlstate() == foreign_key_violation) {
+        // An UPDATE is told of a unique key that is taken before it is told of this.
+        fail_statement(s, rows_referred_to(fields.message()));
+        (void)error_answer(s, i, frame);
+        return verdict::drop;
+      }
+      if (e.sequence != combining && !subquery) return error_answer(s, i, frame);
+      // The statement itself is right, or its own description would have failed: it means more than its rows.
       fail_statement(s, refuse(fmt::format("it cannot be answered over gathered rows ({})", fields.message()), "Tie the statement to keys of one shard."));
       (void)error_answer(s, i, frame);
       return verdict::drop;

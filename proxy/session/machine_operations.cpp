@@ -153,7 +153,15 @@ bool session_machine::op_parse(step& s, std::string_view frame) {
     return true;
   }
   if (const auto* fixed = std::get_if<router::fixed_target>(&st->plan->where)) {
-    if (const auto* refused = std::get_if<router::to_refusal>(&fixed->target)) return op_error(s, refused->error());
+    if (const auto* refused = std::get_if<router::to_refusal>(&fixed->target)) {
+      if (!question_ && worth_asking(*st->plan, refused->error())) {
+        if (!drained(s)) return false;
+        begin_asking(refused->error());
+      }
+      if (question_ && !question_answered(s, m.text, st->parameter_types)) return cycle_failed_;
+      question_.reset();
+      return op_error(s, refused->error());
+    }
   }
   if (!name.empty() && parsed_before(*st)) {
     statements_.set(name, std::move(st));
@@ -232,8 +240,8 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
     return false;
   }
   std::uint64_t serial = 0;
-  const statement_ptr& shared = find_statement(m.statement, serial);
-  statement* const st = shared.get();
+  const statement_ptr& found = find_statement(m.statement, serial);
+  statement* st = found.get();
   if (st == nullptr) {
     if (!sql_.contains(m.statement)) return op_error(s, p::make_error(error_id::no_such_statement, m.statement));
     if (!op_on_name(s, m.statement, frame, answer::bind)) return false;
@@ -249,10 +257,19 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
   }
   if (client_status() == 'E' && !leaves_failed_transaction(*effective(st->plan))) return op_error(s, p::make_error(error_id::transaction_aborted));
   if (controls(st->plan)) {
-    portals_.set(m.portal, {shared, {}});
+    portals_.set(m.portal, {found, {}});
     answer_locally(s, p::backend::bind_complete);
     return true;
   }
+  statement_ptr drawn;
+  if (st->plan->draws) {
+    if (!draw_for_bind(s, *st)) return cycle_failed_;
+    drawn = question_->statement;
+    serial = question_->serial;
+    st = drawn.get();
+    refresh_plan(*st);
+  }
+  const statement_ptr& shared = drawn ? drawn : found;
   if (stage_) return bind_staged(s, m, shared);
   if (gather_) return bind_gather(s, m, *st);
   // Called again when the lease that it waited for is there: the place is the one that was asked for.
@@ -283,6 +300,7 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
   if (splits_rows() || explains()) {
     const bool bound = bind_parts(s, m, *st, st->text);
     if (bound && !cycle_failed_) open_portal(m.portal, shared, targets_);
+    question_.reset();
     return bound;
   }
   std::string shown;
@@ -300,7 +318,10 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
       b.facts->unnamed = 0;
       p::encode_bind_renamed(s.backend_bytes, m, "");
       s.own_to_backend(i, from);
-    } else if (ensure_prepared(s, i, *st, serial); st->id == 0) {
+    } else if (ensure_prepared(s, i, *st, serial); drawn) {
+      p::encode_bind_renamed(s.backend_bytes, m, "");
+      s.own_to_backend(i, from);
+    } else if (st->id == 0) {
       s.own_to_backend(i, from);
       s.to_backend(i, frame);
     } else {
@@ -314,6 +335,7 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
     b.expect(e);
   }
   open_portal(m.portal, shared, targets_, merge_of(*st->plan, m));
+  question_.reset();
   return true;
 }
 

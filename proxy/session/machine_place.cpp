@@ -3,6 +3,7 @@
 #include "proxy/session/machine.hpp"
 
 #include "protocol/frontend.hpp"
+#include "router/plan/names.hpp"
 
 #include <algorithm>
 
@@ -62,7 +63,10 @@ router::shard_index session_machine::any_shard(bool write) const {
 // The backend that a call of nextval() went to, if there was one, is still this session's.
 bool session_machine::keeps_sequences() const noexcept {
   if (pinned_ >= 0) return true;
-  return std::any_of(branches_.begin(), branches_.end(), [](const branch& b) { return b.state == branch_state::ready && !b.replica && b.wrote; });
+  const bool one_shard = context_->context.map->one_shard();
+  return std::any_of(branches_.begin(), branches_.end(), [&](const branch& b) {
+    return b.state == branch_state::ready && !b.replica && (b.drew || (b.wrote && (one_shard || b.shard == router::designated_shard)));
+  });
 }
 
 bool session_machine::holds_nothing() const noexcept {
@@ -214,10 +218,7 @@ void session_machine::mark_use(const router::plan& plan, const router::route& r,
     if (r.mode == router::access::write) {
       b.wrote = true;
       b.facts->writer = serial_;
-      if (b.facts->drawer != serial_) b.facts->drawer = b.facts->drawer == 0 ? serial_ : several_drawers;
-      drawn_pid_ = b.facts->pid;
-      // Who asks for currval() once will ask again: what it draws from here on stays within its reach.
-      if (asks_sequences_) pin(i, "currval() or lastval()");
+      if (context_->context.map->one_shard() || b.shard == router::designated_shard) note_drawn(i);
       b.defaults = b.defaults || changes_defaults(plan);
       b.ddl = b.ddl || changes_schema(plan);
     }
@@ -368,11 +369,12 @@ void session_machine::on_lease_failed(step& s, branch_index i, const protocol::e
     return work(s);
   }
   if (control_ && control_->running) control_.reset();
+  const bool in_vain = question_ && !question_->done && question_->refusal;
   if (cycle_ == cycle_kind::batch) {
-    (void)op_error(s, error);
+    (void)op_error(s, in_vain ? *question_->refusal : error);
     return run_batch(s);
   }
-  refuse_simple(s, error);
+  refuse_simple(s, in_vain ? p::error_report{*question_->refusal} : error);
 }
 
 }  // namespace pgbraid::proxy

@@ -16,7 +16,10 @@ using router::session_effect;
 
 void session_machine::open_portal(std::string_view name, const statement_ptr& st, const targets& home, merge_ptr merge) {
   std::shared_ptr<const portal_spread> spread;
-  if (home.size() > 1 && st != nullptr) spread = std::make_shared<portal_spread>(portal_spread{mirrors(), order_of_rows(), st->plan->copy, std::move(merge), braid_.explain});
+  if (home.size() > 1 && st != nullptr) {
+    spread = std::make_shared<portal_spread>(portal_spread{mirrors(), order_of_rows(), st->plan->copy, std::move(merge),
+                                                           braid_.explain, stage_ && stage_->plan->moves});
+  }
   if (!name.empty()) return portals_.set(name, {st, home, std::move(spread)});
   unnamed_portal_.branches.assign(home.begin(), home.end());
   if (spread || unnamed_portal_.spread) unnamed_portal_.spread = std::move(spread);
@@ -148,6 +151,7 @@ bool session_machine::op_execute(step& s, std::string_view frame) {
     if (!braid_.order.empty()) braid_.rows_of.assign(branches_.size(), {});
     braid_.executing = static_cast<std::uint32_t>(found->branches.size());
     braid_.rows = 0;
+    braid_.moves = spread.moves;
     braid_.merge = spread.merge ? std::make_unique<sorted_merge>(*spread.merge, found->branches) : nullptr;
   }
   if (mirrored && !braid_.ahead) {

@@ -60,6 +60,9 @@ void session_machine::start_simple(step& s, const p::frame_view& frame) {
     if (!control_->running) finish_control(s);
     return;
   }
+  if (plan_->draws && !begin_drawing(query.text)) {
+    return refuse_simple(s, p::with_hint(p::make_error(error_id::cross_shard_write, "its tables have changed"), "Run the statement again."));
+  }
   route_ = router::resolve(*plan_, *context_->context.map, query.text, scan.constants, {}, context_->literals);
   merge_instead(*plan_);
   explain_instead(*plan_);
@@ -74,10 +77,22 @@ void session_machine::run_simple(step& s) {
     if (anything_outstanding()) return;
     return end_cycle(s);
   }
+  if (question_ && !question_->done) {
+    p::query_view asked;
+    (void)p::decode(input_.substr(p::frame_header_size, cycle_bytes_ - p::frame_header_size), asked);
+    if (!question_answered(s, asked.text, {})) return;
+    if (question_->refusal) return refuse_simple(s, *question_->refusal);
+    go_on_with_numbers();
+  }
   if (std::holds_alternative<router::to_gather>(route_.target)) return run_gather(s);
   if (!placed_) {
     p::error_report refusal;
-    if (!place(s, *plan_, route_, targets_, refusal)) return refuse_simple(s, refusal);
+    if (!place(s, *plan_, route_, targets_, refusal)) {
+      const bool ask = !question_ && cycle_ == cycle_kind::simple && std::holds_alternative<router::to_refusal>(route_.target);
+      if (!ask || !worth_asking(*plan_, refusal)) return refuse_simple(s, refusal);
+      begin_asking(refusal);
+      return run_simple(s);
+    }
     placed_ = true;
   }
   if (!ready(s, targets_)) return;
@@ -85,6 +100,7 @@ void session_machine::run_simple(step& s) {
   const std::string_view frame = replay_ ? std::string_view{replay_->statement} : input_.substr(0, cycle_bytes_);
   p::query_view query;
   if (cycle_ == cycle_kind::simple) (void)p::decode(frame.substr(p::frame_header_size), query);
+  if (question_) query.text = question_->text;
   if (cycle_ == cycle_kind::simple && !names_in_place(s, targets_.front(), *plan_, query.text)) return;
   if (stages(*plan_)) {
     if (!stage_) {
@@ -94,6 +110,7 @@ void session_machine::run_simple(step& s) {
   }
   leave_to_server(s, targets_.front(), *plan_);
   std::string shown;
+  if (question_) p::encode_query(shown, question_->text);
   if (cycle_ == cycle_kind::simple && shows_by_text(targets_.front(), *plan_)) {
     const std::string text = with_channels(query.text, listening_->channels);
     if (text.empty()) return refuse_simple(s, channels_not_shown());
@@ -107,6 +124,7 @@ void session_machine::run_simple(step& s) {
     braid_ = braid_state{};
     braid_.active = targets_.size() > 1;
     braid_.executing = static_cast<std::uint32_t>(targets_.size());
+    braid_.moves = stage_ && stage_->plan->moves;
     if (plan_->merge && braid_.active) braid_.merge = std::make_unique<sorted_merge>(merge_request{plan_->merge, {}}, targets_);
   }
   if (braid_.active && plan_->explain) braid_.explain = plan_->explain;

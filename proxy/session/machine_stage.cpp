@@ -29,7 +29,7 @@ std::optional<p::error_report> session_machine::begin_stage(step& s, const route
     return p::with_hint(p::make_error(error_id::cross_shard_write, "its tables have changed"),
                         "Run the statement again.");
   }
-  if (made->rows || made->query) {
+  if (made->rows || made->query || made->source) {
     if (auto error = cannot_gather()) return error;
   }
   if (made->rows) {
@@ -106,24 +106,8 @@ bool session_machine::ask_source(step& s, const p::bind_view* m, const statement
     asked = *home;
   }
   const router::insert_part part = router::renumbered(sql);
-  std::vector<std::uint32_t> types;
-  std::vector<std::int16_t> formats;
-  std::vector<p::optional_value> values;
-  if (m != nullptr) {
-    std::vector<p::optional_value> all;
-    auto given = m->parameters.values();
-    p::wire_value value;
-    while (given.next(value)) all.push_back(value.null ? p::optional_value{} : p::optional_value{value.bytes});
-    for (const std::uint16_t index : part.parameters) {
-      types.push_back(index < st->parameter_types.size() ? st->parameter_types[index] : 0);
-      formats.push_back(m->formats.of(index));
-      // What the whole statement would take it for need not be what the query by itself takes it for.
-      if (types.back() == 0 && formats.back() != p::text_format) return false;
-      values.push_back(index < all.size() ? all[index] : p::optional_value{});
-    }
-  } else if (!part.parameters.empty()) {
-    return false;
-  }
+  own_parameters given;
+  if (!parameters_of(part, m, st, given)) return false;
   branch& b = branches_[asked];
   const std::size_t from = s.backend_bytes.size();
   const auto ask = [&](answer kind) { b.expect({kind, disposition::gather, 0, asking_source}); };
@@ -132,8 +116,16 @@ bool session_machine::ask_source(step& s, const p::bind_view* m, const statement
     p::encode_parse(s.backend_bytes, "", query.shown);
     ask(answer::parse);
   }
-  p::encode_parse(s.backend_bytes, "", part.sql, types);
-  p::encode_bind(s.backend_bytes, "", "", formats, values, {});
+  ask_rows(s, b, part.sql, given);
+  s.own_to_backend(asked, from);
+  return true;
+}
+
+// Appends the question for rows to what goes to a branch.
+void session_machine::ask_rows(step& s, branch& b, std::string_view sql, const own_parameters& given) {
+  const auto ask = [&](answer kind) { b.expect({kind, disposition::gather, 0, asking_source}); };
+  p::encode_parse(s.backend_bytes, "", sql, given.types);
+  p::encode_bind(s.backend_bytes, "", "", given.formats, given.values, {});
   p::encode_describe(s.backend_bytes, p::object_kind::portal, "");
   p::encode_execute(s.backend_bytes, "");
   for (const answer kind : {answer::parse, answer::bind, answer::describe_portal, answer::execute}) ask(kind);
@@ -145,7 +137,23 @@ bool session_machine::ask_source(step& s, const p::bind_view* m, const statement
     b.unsynced = b.flushed = true;
   }
   b.facts->unnamed = 0;
-  s.own_to_backend(asked, from);
+}
+
+// The client's parameters that stand in a text of ours; none in the simple protocol. False: they cannot be said again.
+bool session_machine::parameters_of(const router::insert_part& part, const p::bind_view* m, const statement* st,
+                                    own_parameters& out) {
+  if (m == nullptr) return part.parameters.empty();
+  std::vector<p::optional_value> all;
+  auto given = m->parameters.values();
+  p::wire_value value;
+  while (given.next(value)) all.push_back(value.null ? p::optional_value{} : p::optional_value{value.bytes});
+  for (const std::uint16_t index : part.parameters) {
+    out.types.push_back(index < st->parameter_types.size() ? st->parameter_types[index] : 0);
+    out.formats.push_back(m->formats.of(index));
+    // What the whole statement would take it for need not be what a part of it takes it for.
+    if (out.types.back() == 0 && out.formats.back() != p::text_format) return false;
+    out.values.push_back(index < all.size() ? all[index] : p::optional_value{});
+  }
   return true;
 }
 
@@ -153,7 +161,13 @@ void session_machine::take_source_columns(step& s, std::string_view body) {
   p::row_description described;
   if (!p::decode(body, described))
     return fail_statement(s, p::make_error(error_id::internal, "the rows to insert could not be read"));
-  for (const p::field_description& field : described.fields) stage_->source.types.push_back(field.type);
+  std::vector<router::oid> types;
+  for (const p::field_description& field : described.fields) types.push_back(field.type);
+  if (stage_->source.types.empty()) {
+    stage_->source.types = std::move(types);
+  } else if (stage_->source.types != types) {
+    fail_statement(s, p::make_error(error_id::server_results_differ, "rows that move have other columns on another shard"));
+  }
 }
 
 // A row goes to the shard of its key.
@@ -184,6 +198,9 @@ void session_machine::take_source_row(step& s, std::string_view body) {
   }
   if (source.key_at >= values.size() || !values[source.key_at]) {
     return fail_statement(s, p::make_error(error_id::null_key, source.key, source.table));
+  }
+  if (stage_->plan->moves && !note_move(values)) {
+    return fail_statement(s, p::make_error(error_id::server_results_differ, "a row that moves has other columns than were asked for"));
   }
   const router::oid from = source.columns[source.key_at].untyped ? 0 : rows.types[source.key_at];
   const auto shard = router::shard_of_value(*context_->context.map, source.key_type, source.modifier, from,
@@ -221,9 +238,11 @@ bool session_machine::spread_source() {
 bool session_machine::stage_over(step& s, const p::bind_view* m, const statement* st) {
   if (stage_->done) return true;
   if (anything_outstanding() || cycle_failed_) return false;
+  const bool moved = stage_->plan->moves;
   const auto fail = [&](std::string_view why) {
     auto error = p::with_hint(p::make_error(error_id::cross_shard_write, why),
-                              "Select the rows first and insert them with VALUES, tied to their keys.");
+                              moved ? "Change the rows in several statements, each tied to one key."
+                                    : "Select the rows first and insert them with VALUES, tied to their keys.");
     if (cycle_ == cycle_kind::simple) {
       refuse_simple(s, error);
     } else {
@@ -238,7 +257,13 @@ bool session_machine::stage_over(step& s, const p::bind_view* m, const statement
       return false;
     }
   }
-  if (stage_->plan->query && !stage_->asked) {
+  if (moved) {
+    if (!stage_->asked) return take_out(s, m, st) ? false : fail("its parameters cannot be said again");
+    if (order_matters()) {
+      return fail("which of its rows would be in each other's way depends on the order in which they are changed");
+    }
+    end_of_move();
+  } else if (stage_->plan->query && !stage_->asked) {
     return ask_source(s, m, st) ? false : fail("its rows cannot be selected first");
   }
   if (stage_->plan->source) {
@@ -278,6 +303,7 @@ bool session_machine::bind_staged(step& s, const p::bind_view& m, const statemen
   const bool bound = bind_parts(s, m, *st, st->text);
   if (bound && !cycle_failed_) open_portal(m.portal, st, targets_);
   stage_.reset();
+  question_.reset();
   return bound;
 }
 

@@ -28,6 +28,7 @@ struct portal_spread {
   std::shared_ptr<const router::copy_layout> copy;  ///< see router::plan
   merge_ptr merge;         ///< its rows are merged in their order
   std::shared_ptr<const router::explain_layout> explain;  ///< see router::plan
+  bool moves = false;      ///< see braid_state::moves
 };
 
 struct portal {

@@ -1,6 +1,7 @@
 // A write over several shards of which something must be known first (router/plan/staged.hpp), on its way.
 #pragma once
 
+#include "protocol/frontend.hpp"
 #include "proxy/session/branch.hpp"
 #include "proxy/session/gather_budget.hpp"
 #include "router/plan/staged.hpp"
@@ -10,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -24,6 +26,8 @@ struct source_rows {
   std::size_t bytes = 0;
   gather_share share;                                 ///< covers them
   bool any = false;
+  // UPDATE of the key: of each unique key of the table, what rows have had and what others get. See order_matters().
+  std::vector<std::unordered_set<std::string>> before, after;
   bool parsed = false;  ///< the statement itself has been taken: it is the query that has not
 };
 
@@ -37,6 +41,13 @@ struct stage_state {
   std::vector<std::string> texts;
 
   explicit stage_state(std::shared_ptr<const router::staged_write> made) : plan{std::move(made)} {}
+};
+
+/// The client's parameters, as far as they stand in a text of ours.
+struct own_parameters {
+  std::vector<std::uint32_t> types;
+  std::vector<std::int16_t> formats;
+  std::vector<protocol::optional_value> values;
 };
 
 /// Adds a row's values as an object with keys c0, c1... to an array of them.

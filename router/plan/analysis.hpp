@@ -84,6 +84,8 @@ struct analysis {
   std::vector<std::string> common_names;  ///< names of all WITH entries
   std::vector<const sql::expr*> moments;  ///< calls that give one value for the whole statement: now(), current_date
   std::vector<std::string> moment_defaults;  ///< columns of rows to insert that are left to a default of that kind
+  std::vector<std::string> drawn;         ///< several shards: columns of rows to insert that are left to a sequence
+  std::vector<const sql::expr*> draws;    ///< calls of nextval(), currval(), lastval(), setval()
   function_facts functions;
   bool locking = false, into = false, writes = false;
   bool locking_below = false;  ///< in a subquery or a part of a set operation
@@ -93,6 +95,8 @@ struct analysis {
   bool key_unknown = false;                          ///< INSERT of one row: its key must be evaluated first
   bool default_differs = false;          ///< a column that is left to its default would get another value on each shard
   std::size_t key_source_use = nowhere;  ///< the table use whose key it gives the written table's
+  bool moves = false;                     ///< UPDATE that gives the key another value: rows may leave their shard
+  std::optional<key_source> new_key;      ///< and that value, where it is known beforehand
   bool rows_may_split = false;  ///< INSERT ... VALUES whose rows mean the same in statements of their own
   bool not_understood = false;
   std::string relation_write;  ///< why a relation keeps the statement from being a read, "" if none does

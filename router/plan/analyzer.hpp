@@ -57,12 +57,15 @@ class analyzer {
 
   // writes.cpp
   void judge_conflict_action(const sql::insert_query& q, std::size_t use);
+  void look_at_sequences(const sql::insert_query& q, const table_use& use);
+  void refuse_sequence(const std::string& name, const table_use& use);
   void look_at_defaults(const sql::insert_query& q, const table_use& use);
   [[nodiscard]] bool rows_stand_alone(const sql::insert_query& q, const table_use& use);
   [[nodiscard]] std::vector<const column*> left_to_default(const sql::insert_query& q, const table_use& use) const;
   void set_to_default(const std::string& name, std::size_t use);
+  void read_new_key(const sql::target& set, std::size_t use);
   void read_rows(const sql::insert_query& q, std::size_t use);
-  [[nodiscard]] std::size_t key_position(const sql::insert_query& q, const table_use& use) const;
+  [[nodiscard]] std::size_t position_of(const std::string& column, const sql::insert_query& q, const table_use& use) const;
 
   [[nodiscard]] bool several() const { return !context_.map->one_shard(); }
   std::size_t add_level(std::size_t parent);

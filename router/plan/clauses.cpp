@@ -246,4 +246,69 @@ std::optional<select_clauses> clauses_of(std::string_view text, std::size_t begi
   return out;
 }
 
+namespace {
+
+/// "column = value": the value.
+std::optional<text_span> assigned_value(std::string_view text, text_span item) {
+  walker walk{text, item.begin, item.end};
+  bool more = walk.first();
+  if (!more || (!walk.at_word() && walk.sign() == '(')) return std::nullopt;
+  for (; more; more = walk.next()) {
+    if (walk.depth() == 0 && !walk.at_word() && walk.sign() == '=') return trimmed(text, {walk.end(), item.end});
+  }
+  return std::nullopt;
+}
+
+/// The first word at which an UPDATE begins, with the walk standing on it.
+bool find_update(walker& walk) {
+  for (bool more = walk.first(); more; more = walk.next()) {
+    if (walk.depth() != 0 || !walk.at_word() || walk.word() != "update") continue;
+    // An entry of WITH may have that name.
+    const std::string& before = walk.before();
+    if (before != "with" && before != "recursive" && before != ",") return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+std::optional<update_clauses> update_clauses_of(std::string_view text) {
+  constexpr std::array<std::string_view, 4> words{"set", "from", "where", "returning"};
+  update_clauses out;
+  walker walk{text, 0, text.size()};
+  if (!find_update(walk)) return std::nullopt;
+  out.begin = walk.begin();
+  text_span sets;
+  const std::array<text_span*, 5> parts{&out.target, &sets, &out.from, &out.where, &out.returning};
+  std::size_t current = 0, from = walk.end(), end = text.size();
+  while (walk.next()) {
+    if (walk.depth() != 0) continue;
+    if (!walk.at_word()) {
+      if (walk.sign() != ';') continue;
+      end = walk.begin();
+      break;
+    }
+    const std::string word = walk.word();
+    const std::string& before = walk.before();
+    if (before == "." || before == "as" || (word == "from" && before == "distinct")) continue;
+    const auto found = std::find(words.begin(), words.end(), word);
+    if (found == words.end()) continue;
+    const auto next = static_cast<std::size_t>(found - words.begin()) + 1;
+    // SET is a name too: of the table, or of a column.
+    if (next == 1 && (current > 0 || before == "update")) continue;
+    if (next <= current || (current == 0 && next != 1)) return std::nullopt;
+    *parts[current] = trimmed(text, {from, walk.begin()});
+    current = next;
+    from = walk.end();
+  }
+  if (current == 0 || walk.line_comment()) return std::nullopt;
+  *parts[current] = trimmed(text, {from, end});
+  for (const text_span& item : items_of_list(text, sets)) {
+    const auto value = assigned_value(text, item);
+    if (!value || value->empty()) return std::nullopt;
+    out.values.push_back(*value);
+  }
+  return out;
+}
+
 }  // namespace pgbraid::router

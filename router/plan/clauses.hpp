@@ -35,6 +35,17 @@ struct select_clauses {
 /// which cannot be put together anew in one line.
 [[nodiscard]] std::optional<select_clauses> clauses_of(std::string_view text, std::size_t begin, std::size_t end);
 
+/// [WITH ...] UPDATE target SET ... FROM ... WHERE ... RETURNING ..., each without its words. What is not there is empty.
+struct update_clauses {
+  std::size_t begin = 0;         ///< of the word UPDATE
+  text_span target;              ///< [ONLY] table [[AS] alias]
+  std::vector<text_span> values; ///< what stands behind each "column ="
+  text_span from, where, returning;
+};
+
+/// The clauses of an UPDATE. Nothing for SET (a, b) = ..., and for a text with comments to the end of a line.
+[[nodiscard]] std::optional<update_clauses> update_clauses_of(std::string_view text);
+
 /// A SELECT item without its [AS] name, "" if it has none; nothing where the name does not stand at its end.
 [[nodiscard]] std::optional<text_span> without_name(std::string_view text, text_span item, std::string_view name);
 

@@ -90,7 +90,12 @@ std::shared_ptr<const copy_layout> copy_into_shards(const sql::statement& s, con
   problem = problem_of(*format, context);
   if (!problem.empty()) return refuse(problem, "Use other characters and an encoding such as UTF8.");
   for (const column& each : use.table.described->columns) {
-    if (c.columns.empty() || contains(c.columns, each.name) || !each.default_of_moment) continue;
+    if (c.columns.empty() || contains(c.columns, each.name)) continue;
+    if (!each.draws.empty()) {
+      return refuse("column \"" + each.name + "\" is left to a sequence, which would count on each shard",
+                    "Give the column a value in the data, or insert the rows with INSERT.");
+    }
+    if (!each.default_of_moment) continue;
     return refuse("the default of column \"" + each.name + "\" is another one on each shard",
                   "Give the column a value in the data.");
   }

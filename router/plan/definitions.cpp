@@ -17,13 +17,13 @@ using kind = sql::statement_kind;
 namespace {
 
 /// Commands of which each shard makes the same of its own, and which can be prepared.
-constexpr std::array<std::string_view, 27> alike{
+constexpr std::array<std::string_view, 30> alike{
     "CREATE TABLE",   "CREATE INDEX",    "CREATE VIEW",      "CREATE SCHEMA",  "CREATE TYPE",
     "CREATE DOMAIN",  "CREATE FUNCTION", "CREATE PROCEDURE", "CREATE TRIGGER", "ALTER TABLE",
     "ALTER INDEX",    "ALTER VIEW",      "ALTER SCHEMA",     "ALTER TYPE",     "ALTER DOMAIN",
     "ALTER FUNCTION", "DROP TABLE",      "DROP INDEX",       "DROP VIEW",      "DROP SCHEMA",
     "DROP TYPE",      "DROP DOMAIN",     "DROP FUNCTION",    "DROP TRIGGER",   "COMMENT",
-    "GRANT",          "REVOKE"};
+    "GRANT",          "REVOKE",          "CREATE SEQUENCE",  "ALTER SEQUENCE", "DROP SEQUENCE"};
 
 bool has_word(std::string_view text, std::string_view word) {
   for (std::size_t i = 0; i < text.size();) {
@@ -107,7 +107,9 @@ std::optional<fixed_target> ddl_target(const sql::statement& s, std::string_view
   std::size_t unsharded = 0;
   for (const sql::qualified_name& name : s.relations) {
     const resolved_table table = names.resolve(name);
-    if (table.where != placement::unsharded) continue;
+    // Each shard has sequences of its own, although one of them counts.
+    const bool sequence = table.described != nullptr && table.described->kind == 'S' && !context.map->unsharded.contains(table.full_name);
+    if (table.where != placement::unsharded || sequence) continue;
     if (home && *home != table.shard) return std::nullopt;
     home = table.shard;
     ++unsharded;

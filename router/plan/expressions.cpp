@@ -153,6 +153,7 @@ void analyzer::read_call(const sql::expr& e, std::size_t level) {
   const varies when = functions_.note_call(e);
   const function_traits* traits = functions_.traits_of(e.name);
   query_level& here = out_.levels[level];
+  if (is_sequence_function(e.name)) out_.draws.push_back(&e);
   if (when == varies::by_moment) out_.moments.push_back(&e);
   if (when == varies::by_row && here.by_row.empty()) here.by_row = e.name.back();
   if (e.over || (traits != nullptr && traits->any_window && !traits->any_aggregate)) {

@@ -232,6 +232,7 @@ varies function_reader::note_call(const sql::expr& call) {
   if (listed(sequence_functions, name)) set_once(facts_.sequence, quoted(name));
   if (listed(sequence_functions, name) || listed(session_functions, name) || has_prefix(session_prefixes, name)) {
     set_once(facts_.session_state, quoted(name));
+    if (!listed(sequence_functions, name)) set_once(facts_.other_state, quoted(name));
   }
   if (reads_catalog(name)) {
     facts_.designated = true;
@@ -284,6 +285,10 @@ void function_reader::note_cast(const sql::type_name& type) {
     facts_.designated = true;
     differs("a cast to " + bare);
   }
+}
+
+bool is_sequence_function(const sql::qualified_name& name) {
+  return !name.empty() && listed(sequence_functions, name.back());
 }
 
 bool arguments_may_vary(const sql::qualified_name& name) {

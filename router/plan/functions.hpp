@@ -17,6 +17,7 @@ struct function_facts {
   std::string spread_user_code;  ///< the same, unless listed shard_local
   std::string not_replicable;    ///< a function that may answer otherwise on another shard
   std::string differs;           ///< the same, but for those that are anew in each row anyway, and for the time
+  std::string other_state;     ///< as session_state, but for sequences
   std::string session_state;   ///< a function that reads or leaves session state (advisory locks, set_config, currval)
   std::string sequence;        ///< nextval, setval, currval, lastval
   std::string pins;            ///< a function whose effect on the session nothing can show: the backend must be kept
@@ -60,6 +61,9 @@ class function_reader {
   const plan_context& context_;
   function_facts& facts_;
 };
+
+/// nextval(), currval(), lastval(), setval().
+[[nodiscard]] bool is_sequence_function(const sql::qualified_name& name);
 
 /// True if a call's constants may be free: the planner does not look at them, whatever they are.
 [[nodiscard]] bool arguments_may_vary(const sql::qualified_name& name);

@@ -235,6 +235,17 @@ void note_parameters(gather_plan& plan) {
 
 }  // namespace
 
+std::shared_ptr<const gather_plan> wrapped(const gather_plan& plan, std::string_view prefix, std::string_view suffix,
+                                           shard_index combiner) {
+  if (plan.combiner && *plan.combiner != combiner) return nullptr;
+  auto out = std::make_shared<gather_plan>(plan);
+  out->combine_sql = std::string{prefix}.append(plan.combine_sql).append(suffix);
+  for (gather_gap& gap : out->gaps) gap.at += prefix.size();
+  out->combiner = combiner;
+  if (plan.otherwise != nullptr) out->otherwise = wrapped(*plan.otherwise, prefix, suffix, combiner);
+  return out;
+}
+
 std::shared_ptr<const gather_plan> make_gather(const gather_query& query, const analysis& a,
                                                const plan_context& context) {
   const sql::with_clause* with = with_of(*query.statement);

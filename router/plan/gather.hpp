@@ -83,4 +83,9 @@ struct gather_query {
 [[nodiscard]] std::shared_ptr<const gather_plan> make_gather(const gather_query& query, const analysis& found,
                                                              const plan_context& context);
 
+/// The same with more around the combining statement, which one shard must carry out. It must not be a part of another
+/// statement's text.
+[[nodiscard]] std::shared_ptr<const gather_plan> wrapped(const gather_plan& plan, std::string_view prefix,
+                                                         std::string_view suffix, shard_index combiner);
+
 }  // namespace pgbraid::router

@@ -120,6 +120,7 @@ void tie_to_source(const sql::insert_query& q, std::size_t use, const plan_conte
     if ((q.columns.empty() ? columns[i].name : q.columns[i].name) == written.key->name) position = i;
   }
   const std::size_t level = level_of(out, q.source.get());
+  if (position == nowhere && !written.key->draws.empty()) return;  // drawn with the rows
   if (position == nowhere) {
     out.refuse(
         protocol::make_error(written.key->has_default ? protocol::error_id::missing_key : protocol::error_id::null_key,
@@ -197,6 +198,16 @@ std::size_t columns_behind_stars(const sql::select_query& q, const analysis& a) 
     count += a.uses[use->second].table.described->columns.size();
   }
   return count;
+}
+
+std::optional<std::size_t> end_of_columns(const sql::insert_query& q, std::string_view text) {
+  if (q.columns.empty() || q.columns.back().location < 0) return std::nullopt;
+  const auto name = static_cast<std::size_t>(q.columns.back().location);
+  if (name >= text.size()) return std::nullopt;
+  const std::size_t end = text[name] == '"' ? skip_quoted(text, name) : end_of_word(text, name);
+  const std::size_t close = skip_blanks(text, end);
+  if (end == name || close >= text.size() || text[close] != ')') return std::nullopt;
+  return end;
 }
 
 std::optional<insert_text> parts_of_text(std::string_view text) {

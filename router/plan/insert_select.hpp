@@ -32,7 +32,12 @@ struct source_column {
   bool untyped = false;  ///< the statement has a constant there that takes the column's own type
 };
 
-/// An INSERT whose rows are selected first: what stands around the query.
+/// The columns of a unique key in rows that are moved: as they will be and as they were, by their place in the row.
+struct unique_columns {
+  std::vector<std::size_t> after, before;
+};
+
+/// An INSERT whose rows are selected first, or taken out elsewhere: what stands around them.
 struct staged_source {
   std::string before, after;  ///< of the statement, without the query
   std::vector<source_column> columns;
@@ -44,7 +49,11 @@ struct staged_source {
   oid key_type = 0;
   std::int32_t modifier = -1;
   bool in_order = false;  ///< every row gives one of RETURNING
+  std::vector<unique_columns> unique;  ///< staged_write::moves: in the rows, behind the columns
 };
+
+/// Behind the last name of an INSERT's list of columns; nothing where more than a name stands there.
+[[nodiscard]] std::optional<std::size_t> end_of_columns(const sql::insert_query& q, std::string_view text);
 
 /// Where INSERT, its query and what is behind that begin in a text.
 struct insert_text {

@@ -219,8 +219,18 @@ void spread(const analysis& a, std::vector<bool>& reached) {
   }
 }
 
-/// A parameter without a declared type gets its type from where it first stands. If it also stands elsewhere, that may
-/// be a type which reads the same text differently; integers and uuids cannot be misread.
+bool usable(const analysis& a, const key_tie& tie) {
+  const oid type = a.uses[tie.use].key->type;
+  return std::all_of(tie.sources.begin(), tie.sources.end(),
+                     [&](const key_source& source) { return reads_one_way(a, source, type); }) &&
+         std::all_of(tie.bounds.begin(), tie.bounds.end(),
+                     [&](const key_bound& bound) { return reads_one_way(a, bound.value, type); });
+}
+
+}  // namespace
+
+// A parameter without a declared type gets its type from where it first stands. If it also stands elsewhere, that may
+// be a type which reads the same text differently; integers and uuids cannot be misread.
 bool reads_one_way(const analysis& a, const key_source& source, oid key_type) {
   if (source.from != key_source::origin::parameter) return true;
   if (key_type == type_oid::int2 || key_type == type_oid::int4 || key_type == type_oid::int8 ||
@@ -231,16 +241,6 @@ bool reads_one_way(const analysis& a, const key_source& source, oid key_type) {
   const std::size_t tied = source.index < a.parameter_ties.size() ? a.parameter_ties[source.index] : 0;
   return used <= tied;
 }
-
-bool usable(const analysis& a, const key_tie& tie) {
-  const oid type = a.uses[tie.use].key->type;
-  return std::all_of(tie.sources.begin(), tie.sources.end(),
-                     [&](const key_source& source) { return reads_one_way(a, source, type); }) &&
-         std::all_of(tie.bounds.begin(), tie.bounds.end(),
-                     [&](const key_bound& bound) { return reads_one_way(a, bound.value, type); });
-}
-
-}  // namespace
 
 void add_condition(const sql::expr& condition, std::size_t level, const sql::from_item* join, confines which,
                    const plan_context& context, constant_marks& marks, analysis& out) {
@@ -287,7 +287,7 @@ std::optional<std::vector<key_group>> tie_all(const analysis& a, std::size_t& fr
     const table_use& use = a.uses[tie->use];
     // A stored value is rounded or cut as its column does it; a compared one is not.
     const std::int32_t modifier = tie->insert_row ? use.key->modifier : -1;
-    groups.push_back({use.table.full_name, use.key->name, use.key->type, modifier, tie->sources, tie->insert_row, {}, use.values});
+    groups.push_back({use.table.full_name, use.key->name, use.key->type, modifier, tie->sources, tie->insert_row, false, {}, use.values});
     for (const key_tie* other : order) {
       // All bounds of a table hold at once.
       if (tie->bounds.empty() || other->use != tie->use) continue;

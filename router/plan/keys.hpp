@@ -32,6 +32,9 @@ void add_merged_columns(const sql::from_item& join, confines which, const plan_c
 /// stays free. `free_use` then names one.
 [[nodiscard]] std::optional<std::vector<key_group>> tie_all(const analysis& a, std::size_t& free_use);
 
+/// True if a value means the same as the key's wherever it stands: a parameter may get another type elsewhere.
+[[nodiscard]] bool reads_one_way(const analysis& a, const key_source& source, oid key_type);
+
 /// True if one use confines all others: they are joined key = key.
 [[nodiscard]] bool joined_by_key(const analysis& a);
 /// True if `root` confines all other sharded uses, those of subqueries included.

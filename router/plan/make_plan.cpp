@@ -12,7 +12,7 @@
 #include "router/plan/merge.hpp"
 #include "router/plan/planner.hpp"
 #include "router/plan/refusals.hpp"
-#include "router/plan/staged.hpp"
+#include "router/plan/steps.hpp"
 #include "router/plan/statements.hpp"
 #include "router/plan/table_marks.hpp"
 #include "router/plan/targets.hpp"
@@ -39,8 +39,9 @@ std::string write_reason(const analysis& a) {
 /// Plans one statement of a text.
 class statement_planner {
  public:
-  statement_planner(const plan_context& context, constant_marks& marks, std::string_view text, const hint_or_error& hint)
-      : context_(context), marks_(marks), text_(text), hint_(hint), hints_(hint_, context) {}
+  /// `alone`: the statement is all there is in the text.
+  statement_planner(const plan_context& context, constant_marks& marks, std::string_view text, bool alone, const hint_or_error& hint)
+      : context_(context), marks_(marks), text_(text), alone_(alone), hint_(hint), hints_(hint_, context) {}
 
   plan make(const sql::statement& s) {
     plan out;
@@ -85,58 +86,9 @@ class statement_planner {
     finish(a, concatenate, what, out);
     if (one_shard()) return;
     if (hints_.names_shard()) return hints_.confine_query(s, a, out);
-    if ((a.writes || a.locking) && concatenate && &s == statement_) return stage(s, a, out);
+    if (s.kind == kind::insert && concatenate && alone_ && &s == statement_ && plan_drawing_first(*s.insert, text_, a, context_, out)) return;
+    if ((a.writes || a.locking) && concatenate && &s == statement_) return plan_in_steps(s, text_, a, context_, out);
     if (const auto whole = query_of(*statement_, text_)) gather_instead(*whole, a, out);
-  }
-
-  /// A write over several shards of which something must be known first.
-  void stage(const sql::statement& s, const analysis& a, plan& out) {
-    auto* keyed = std::get_if<keyed_target>(&out.where);
-    const auto* fixed = std::get_if<fixed_target>(&out.where);
-    const bool spreads = keyed != nullptr ? keyed->scatter_allowed || keyed->split_allowed
-                                          : std::holds_alternative<to_many>(fixed->target);
-    if (spreads) {
-      if (a.moments.empty() && a.moment_defaults.empty()) return;
-      out.staged = make_staged(s, text_, a, context_) != nullptr;
-      if (out.staged) return;
-      const auto error =
-          refuse_write(a.moments.empty() ? "the time in a column's default" : "the time in this statement");
-      if (keyed == nullptr) {
-        out.where = refusal(error);
-      } else {
-        keyed->scatter_allowed = keyed->split_allowed = false;
-        keyed->several_refusal = error;
-      }
-      return;
-    }
-    if (s.kind != kind::insert && s.kind != kind::update && s.kind != kind::delete_) return;
-    if (keyed == nullptr) {
-      const auto* refused = std::get_if<to_refusal>(&fixed->target);
-      if (refused == nullptr) return;
-      const error_id why = refused->error().id;
-      if (why != error_id::cross_shard_write && (why != error_id::key_not_provable || !a.key_unknown)) return;
-    } else if (keyed->groups.size() == 1 && keyed->groups.front().sources.size() == 1 &&
-               !keyed->groups.front().sources.front().array) {
-      return;
-    }
-    // Rows that are known only later find their shard by buckets.
-    const auto by_value = [&](const table_use& use) {
-      if (use.values == nullptr || use.role == table_role::read || use.role == table_role::delete_) return false;
-      if (s.kind != kind::update) return true;
-      return std::any_of(s.update->set.begin(), s.update->set.end(), [&](const sql::target& set) { return set.name == use.key->name; });
-    };
-    if (std::any_of(a.uses.begin(), a.uses.end(), by_value)) return;
-    const auto made = make_staged(s, text_, a, context_);
-    if (made == nullptr || (made->rows == nullptr && made->query == nullptr)) return;
-    out.staged = true;
-    std::vector<shard_index> shards = owning_shards(*context_.map);
-    if (keyed != nullptr) {
-      keyed->gather = std::move(shards);
-      return;
-    }
-    out.reason = s.kind == kind::insert ? "its rows are selected first and go to their shards"
-                                        : "all shards, which get the rows that are read (" + out.reason + ")";
-    out.where = shards.size() == 1 ? fixed_target{to_shard{shards.front()}} : fixed_target{to_many{std::move(shards)}};
   }
 
   /// What cannot be put together from the shards' answers is answered over their rows, where that can be done.
@@ -348,7 +300,7 @@ class statement_planner {
     if (s.inner != nullptr) {
       const sql::token_scan none;
       constant_marks unused{{}, none};  // the text is kept as it is: its constants stay pinned
-      inner = statement_planner{context_, unused, text_, hint_}.make(*s.inner);
+      inner = statement_planner{context_, unused, text_, false, hint_}.make(*s.inner);
     }
     const auto* fixed = std::get_if<fixed_target>(&inner.where);
     if (fixed != nullptr && s.inner != nullptr) {
@@ -375,6 +327,7 @@ class statement_planner {
   const plan_context& context_;
   constant_marks& marks_;
   std::string_view text_;
+  bool alone_;
   const sql::statement* statement_ = nullptr;  ///< the one that is being planned
   const hint_or_error& hint_;
   hint_applier hints_;
@@ -463,7 +416,7 @@ planned make_plan(std::string_view text, const sql::token_scan& scan, const plan
   const auto& statements = std::get<std::vector<sql::statement>>(parsed);
   constant_marks marks{text, scan};
   const hint_or_error hint = read_hints(text, scan, context);
-  statement_planner planner{context, marks, text, hint};
+  statement_planner planner{context, marks, text, statements.size() == 1, hint};
   std::vector<plan> plans;
   plans.reserve(statements.size());
   for (const sql::statement& s : statements) plans.push_back(planner.make(s));

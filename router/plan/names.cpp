@@ -104,6 +104,10 @@ resolved_table name_resolver::place(std::string schema, std::string name) const 
     out.shard = home->second;
   } else if (out.described == nullptr) {
     out.where = placement::unknown;
+  } else if (out.described->kind == 'S') {
+    // The designated shard's sequences are the ones that count.
+    out.where = placement::unsharded;
+    out.shard = designated_shard;
   } else if (out.described->kind == 'v') {
     place_view(out);
   } else {

@@ -355,6 +355,10 @@ route resolve_keyed(const plan& p, const keyed_target& keyed, const topology& ma
         return not_told_apart(p, keyed, map, group);
       }
       const source_result result = values.read(group, source);
+      if (group.new_key && result.what != outcome::shard) {
+        // The rows will tell, if there are any.
+        return keyed.gather.empty() ? refused(p, keyed.several_refusal) : over_gathered(p, keyed);
+      }
       if (result.what == outcome::shard) {
         shards.add(result.shard);
         if (keyed.split_allowed) rows.push_back(result.shard);
@@ -373,6 +377,7 @@ route resolve_keyed(const plan& p, const keyed_target& keyed, const topology& ma
   if (count == 1) return {to_shard{shards.first()}, p.mode, p.needs_primary};
   if (keyed.scatter_allowed) return {to_many{shards.all()}, p.mode, p.needs_primary};
   if (keyed.split_allowed) return {to_many{shards.all(), std::move(rows), false}, p.mode, p.needs_primary};
+  if (keyed.stays) return {to_many{shards.all()}, p.mode, p.needs_primary};
   if (!keyed.gather.empty()) return over_gathered(p, keyed);
   return refused(p, keyed.several_refusal);
 }

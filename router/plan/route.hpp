@@ -136,6 +136,7 @@ struct key_group {
   std::int32_t modifier = -1;  ///< the column's atttypmod for an inserted value, -1 for a compared one
   std::vector<key_source> sources;
   bool insert_row = false;  ///< sources are rows of VALUES, in order; NULL is an error rather than "matches nothing"
+  bool new_key = false;     ///< the value that UPDATE gives the key: its rows go to that shard
   std::vector<key_bound> bounds{};              ///< instead of sources: all of these hold
   std::shared_ptr<const value_map> values{};    ///< see table_use
   friend bool operator==(const key_group&, const key_group&) = default;
@@ -151,6 +152,7 @@ struct keyed_target {
   std::vector<key_group> groups;
   bool scatter_allowed = false;            ///< several shards may be asked and concatenated
   bool split_allowed = false;              ///< the sources are rows of VALUES, each of which may go to its own shard
+  bool stays = false;                      ///< staged: the shards of its keys are all that take part
   std::vector<shard_index> gather;         ///< otherwise: the shards to gather from, empty when that cannot be
   protocol::error_report several_refusal;  ///< told when several shards would be needed and that is not allowed
   friend bool operator==(const keyed_target&, const keyed_target&) = default;
@@ -183,6 +185,7 @@ struct plan {
   std::string inner_text;                  ///< prepare: the prepared statement's own text
   std::uint32_t statement_count = 1;       ///< statements in the text
   std::vector<std::string> reads, writes;  ///< tables, "schema.name"
+  bool draws = false;                      ///< numbers of sequences must be drawn first, where it goes: see drawing.hpp
   bool staged = false;                     ///< over several shards something must be known first: see staged.hpp
   // What consistency among all sessions goes by: table_mark() of the tables whose rows it may see, respectively change.
   std::vector<std::uint32_t> read_marks, write_marks;

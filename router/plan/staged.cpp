@@ -10,6 +10,7 @@
 #include "router/plan/gather_text.hpp"
 #include "router/plan/moments.hpp"
 #include "router/plan/planner.hpp"
+#include "router/plan/row_moves.hpp"
 #include "router/plan/rows.hpp"
 #include "router/plan/scatter.hpp"
 #include "router/plan/staged_source.hpp"
@@ -91,13 +92,9 @@ bool write_defaults(const sql::insert_query& q, std::string_view text, const ana
   }
   if (more_columns.empty()) return true;
   if (!q.columns.empty()) {
-    // Behind the last column's name, which is all there is of it.
-    if (q.columns.back().location < 0) return false;
-    const auto name = static_cast<std::size_t>(q.columns.back().location);
-    const std::size_t end = text[name] == '"' ? skip_quoted(text, name) : end_of_word(text, name);
-    const std::size_t close = skip_blanks(text, end);
-    if (end == name || close >= text.size() || text[close] != ')') return false;
-    edits.push_back({end, 0, more_columns});
+    const auto end = end_of_columns(q, text);
+    if (!end) return false;
+    edits.push_back({*end, 0, more_columns});
   } else {
     std::string list;
     for (const std::string& name : named) list += (list.empty() ? "" : ", ") + quote_identifier(name);
@@ -138,7 +135,7 @@ bool write_defaults(const sql::statement& s, std::string_view text, const analys
 
 /// Its rows must be there before it is known where they go: they are those of a query, or a row whose values are.
 bool selects_first(const sql::insert_query& q, const analysis& a, const plan_context& context) {
-  if (a.insert_source != nullptr) return !a.moment_defaults.empty() || judge_insert_select(a, context);
+  if (a.insert_source != nullptr) return !a.moment_defaults.empty() || !a.drawn.empty() || judge_insert_select(a, context);
   if (a.key_unknown) return true;
   const auto reads = [](const table_use& use) {
     return use.role == table_role::read && use.table.where != placement::reference;
@@ -162,6 +159,11 @@ bool every_shard_may(const sql::statement& s, const analysis& a, const plan_cont
 std::shared_ptr<const staged_write> make_staged(const sql::statement& s, std::string_view text, const analysis& a,
                                                 const plan_context& context) {
   if (text.find(moment_mark) != std::string_view::npos || !context.schema->single_writer.empty()) return nullptr;
+  if (!a.drawn.empty() && a.insert_source == nullptr) return nullptr;  // drawn first: see drawing.hpp
+  if (a.moves) {
+    std::string why;
+    return make_row_move(*s.update, text, a, context, why);
+  }
   auto out = std::make_shared<staged_write>();
   if (s.kind == sql::statement_kind::insert && !a.mirrored && selects_first(*s.insert, a, context)) {
     out->source = make_source(*s.insert, text, a, context, *out);

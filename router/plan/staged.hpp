@@ -27,9 +27,11 @@ struct staged_write {
   std::string moments_sql;                  ///< asked of one server: a row of texts. "" where no time is asked for
   std::shared_ptr<const gather_plan> rows;  ///< whose rows are fetched from all shards; null for none
   std::string text;                         ///< the statement, with marks where values belong; "" with a source
+                                            ///< but for one that is moved: what takes the rows out
   std::shared_ptr<const staged_query>
       query;  ///< asked of one server: what `source` inserts, or else a subquery, for which `text` has a mark
   std::shared_ptr<const staged_source> source;  ///< INSERT whose rows are selected first, then given to their shards
+  bool moves = false;  ///< these are rows of an UPDATE: all shards are asked for theirs, by `text`
 };
 
 /// How the statement is carried out over several shards; null if it cannot be. `text` is all that was parsed.

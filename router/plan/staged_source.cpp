@@ -6,6 +6,7 @@
 #include <utility>
 #include <variant>
 
+#include "router/plan/drawing.hpp"
 #include "router/plan/gather_text.hpp"
 #include "router/plan/moments.hpp"
 #include "router/plan/rows.hpp"
@@ -82,29 +83,12 @@ constexpr std::array<named_type, 58> plain_types{{
 }};
 
 bool has_word(std::string_view text, std::string_view wanted) {
-  for (std::size_t at = 0; at < text.size();) {
-    if (const std::size_t past = skip_quoted(text, at); past != at) {
-      at = past;
-    } else if (is_word_start(text[at])) {
-      const std::size_t end = end_of_word(text, at);
-      if (lower_word(text.substr(at, end - at)) == wanted) return true;
-      at = end;
-    } else {
-      ++at;
-    }
-  }
-  return false;
+  const std::vector<std::string> words = words_of(text);
+  return std::find(words.begin(), words.end(), wanted) != words.end();
 }
 
 bool is_star(const sql::expr& e) {
   return e.kind == sql::expr_kind::column && e.star;
-}
-
-/// Takes the type of the column that it is stored in.
-bool takes_type(const sql::expr& e) {
-  if (e.kind == sql::expr_kind::parameter) return true;
-  return e.kind == sql::expr_kind::constant &&
-         (e.constant == sql::constant_kind::string || e.constant == sql::constant_kind::null);
 }
 
 /// The expressions that give the columns, as far as they are written.
@@ -136,14 +120,37 @@ bool describe_columns(const sql::insert_query& q, const relation& table, staged_
   for (const sql::expr* value : values_of(*q.source)) {
     if (value == nullptr || value->kind == sql::expr_kind::default_) return false;
     star = star || is_star(*value);
-    if (!star && at < out.columns.size()) out.columns[at].untyped = !typed && takes_type(*value);
-    if (star && takes_type(*value)) return false;
+    if (!star && at < out.columns.size()) out.columns[at].untyped = !typed && takes_column_type(*value);
+    if (star && takes_column_type(*value)) return false;
     ++at;
   }
   return true;
 }
 
-/// The query as a statement of its own: which server answers it, or whose rows it needs.
+/// What is left to sequences is drawn beside the query's rows, on the designated shard, whose sequences count.
+bool draw_with_rows(const analysis& a, const relation& table, staged_query& query, staged_write& staged,
+                    staged_source& out) {
+  if (a.drawn.empty()) return true;
+  if (query.only && *query.only != designated_shard) return false;
+  std::vector<const column*> columns;
+  for (const std::string& name : a.drawn) {
+    const auto c =
+        std::find_if(table.columns.begin(), table.columns.end(), [&](const column& each) { return each.name == name; });
+    const bool named = std::any_of(out.columns.begin(), out.columns.end(), [&](const source_column& s) { return s.name == name; });
+    // The numbers must keep the order of the rows, so nothing else may be asked for in the statement.
+    if (c == table.columns.end() || c->default_of_moment || named) return false;
+    columns.push_back(&*c);
+    out.columns.push_back({c->name, c->type, false});
+  }
+  const drawing_query around = draw_beside(columns);
+  query.only = designated_shard;
+  if (!query.sql.empty()) query.sql = around.prefix + query.sql + around.suffix;
+  if (staged.rows != nullptr) staged.rows = wrapped(*staged.rows, around.prefix, around.suffix, designated_shard);
+  return staged.rows != nullptr || !query.sql.empty();
+}
+
+}  // namespace
+
 bool plan_query(const std::string& sql, const plan_context& context, staged_query& source, staged_write& out,
                 bool choosing) {
   const sql::parse_result parsed = sql::parse(sql);
@@ -184,11 +191,23 @@ bool plan_query(const std::string& sql, const plan_context& context, staged_quer
   return true;
 }
 
+namespace {
+
+/// How many columns the query gives; 0 where that cannot be seen.
+std::size_t given_columns(const sql::insert_query& q, const analysis& a) {
+  const std::vector<const sql::expr*> values = values_of(*q.source);
+  const bool stars =
+      std::any_of(values.begin(), values.end(), [](const sql::expr* e) { return e == nullptr || is_star(*e); });
+  return stars ? columns_behind_stars(*q.source, a) : values.size();
+}
+
 /// Adds the columns of moment_defaults to the list of columns that stands at the end of `before`.
 bool add_defaults(const sql::insert_query& q, const analysis& a, const relation& table, const plan_context& context,
                   moment_list& moments, std::size_t insert, std::vector<text_edit>& edits, std::string_view text,
                   std::string& list, staged_source& out) {
   std::string more;
+  // They come with the rows, and so in front.
+  for (const std::string& name : a.drawn) more += ", " + quote_identifier(name);
   for (const std::string& name : a.moment_defaults) {
     const auto c =
         std::find_if(table.columns.begin(), table.columns.end(), [&](const column& each) { return each.name == name; });
@@ -200,26 +219,33 @@ bool add_defaults(const sql::insert_query& q, const analysis& a, const relation&
   }
   if (more.empty()) return true;
   if (q.overriding) return false;
+  const bool always = std::any_of(a.drawn.begin(), a.drawn.end(), [&](const std::string& name) {
+    return std::any_of(table.columns.begin(), table.columns.end(),
+                       [&](const column& c) { return c.name == name && c.identity && c.generated; });
+  });
+  const std::string override = always ? " OVERRIDING SYSTEM VALUE " : "";
   if (!q.columns.empty()) {
-    if (q.columns.back().location < static_cast<std::int32_t>(insert)) return false;
-    const auto name = static_cast<std::size_t>(q.columns.back().location);
-    const std::size_t end = text[name] == '"' ? skip_quoted(text, name) : end_of_word(text, name);
-    const std::size_t close = skip_blanks(text, end);
-    if (end == name || close >= text.size() || text[close] != ')') return false;
-    edits.push_back({end, 0, more});
+    const auto end = end_of_columns(q, text);
+    if (!end || *end < insert) return false;
+    edits.push_back({*end, 0, more});
+    // At the end of what stands in front of the query.
+    list = override;
     return true;
   }
-  const std::vector<const sql::expr*> values = values_of(*q.source);
-  const bool stars =
-      std::any_of(values.begin(), values.end(), [](const sql::expr* e) { return e == nullptr || is_star(*e); });
-  const std::size_t given = stars ? columns_behind_stars(*q.source, a) : values.size();
+  const std::size_t given = given_columns(q, a);
   if (given == 0 || given > table.columns.size()) return false;
   for (std::size_t i = 0; i < given; ++i) list += (list.empty() ? "(" : ", ") + quote_identifier(table.columns[i].name);
-  list += more + ") ";
+  list += more + ") " + override;
   return true;
 }
 
 }  // namespace
+
+bool takes_column_type(const sql::expr& e) {
+  if (e.kind == sql::expr_kind::parameter) return true;
+  return e.kind == sql::expr_kind::constant &&
+         (e.constant == sql::constant_kind::string || e.constant == sql::constant_kind::null);
+}
 
 std::string_view plain_type_name(oid type) noexcept {
   const auto found =
@@ -257,6 +283,13 @@ std::shared_ptr<const staged_source> make_source(const sql::insert_query& q, std
   if (!plan_query(sql, context, *query, staged, false)) return nullptr;
   query->shown = text;
   staged.query = query;
+  // Without a list of columns the query gives the first ones.
+  if (!a.drawn.empty() && q.columns.empty()) {
+    const std::size_t given = given_columns(q, a);
+    if (given == 0 || given > out->columns.size()) return nullptr;
+    out->columns.resize(given);
+  }
+  if (q.overriding_user || !draw_with_rows(a, table, *query, staged, *out)) return nullptr;
 
   moment_list moments;
   std::vector<text_edit> edits;
@@ -279,81 +312,6 @@ std::shared_ptr<const staged_source> make_source(const sql::insert_query& q, std
   out->key_at = static_cast<std::size_t>(key - out->columns.begin());
   out->in_order = !q.returning.empty() && !q.on_conflict;
   return out;
-}
-
-namespace {
-
-/// The subqueries of an expression, outermost first.
-void subqueries_of(const sql::expr& e, std::vector<const sql::expr*>& out) {
-  if (e.kind == sql::expr_kind::subquery) out.push_back(&e);
-  for (const sql::expr_ptr& child : e.children) {
-    if (child != nullptr) subqueries_of(*child, out);
-  }
-}
-
-/// What stands in the parentheses behind a place.
-std::optional<row_extent> inside_parentheses(std::string_view text, std::int32_t location) {
-  if (location < 0) return std::nullopt;
-  std::size_t at = static_cast<std::size_t>(location);
-  while (at < text.size() && text[at] != '(') {
-    const std::size_t past = skip_quoted(text, at);
-    at = past == at ? at + 1 : past;
-  }
-  int depth = 0;
-  for (std::size_t i = at; i < text.size();) {
-    if (const std::size_t past = skip_quoted(text, i); past != i) {
-      i = past;
-      continue;
-    }
-    depth += text[i] == '(' ? 1 : text[i] == ')' ? -1 : 0;
-    if (depth == 0) return row_extent{at + 1, i};
-    ++i;
-  }
-  return std::nullopt;
-}
-
-}  // namespace
-
-bool make_once(const sql::statement& s, std::string_view text, const plan_context& context, staged_write& out) {
-  const sql::expr_ptr* where = nullptr;
-  if (s.kind == sql::statement_kind::update && s.update->with.tables.empty()) where = &s.update->where;
-  if (s.kind == sql::statement_kind::delete_ && s.delete_->with.tables.empty()) where = &s.delete_->where;
-  if (where == nullptr || *where == nullptr) return false;
-  std::vector<const sql::expr*> all;
-  subqueries_of(**where, all);
-  constexpr std::string_view placeholder = "SELECT NULL";
-  for (const sql::expr* each : all) {
-    const auto place = inside_parentheses(text, each->location);
-    if (!place) continue;
-    const auto query = std::make_shared<staged_query>();
-    if (!plan_query(std::string{text.substr(place->begin, place->end - place->begin)}, context, *query, out, true))
-      continue;
-    // The rest must be what every shard may carry out by itself.
-    std::string rest{text.substr(0, place->begin)};
-    rest.append(placeholder).append(text.substr(place->end));
-    const sql::parse_result parsed = sql::parse(rest);
-    const auto* statements = std::get_if<std::vector<sql::statement>>(&parsed);
-    if (statements == nullptr || statements->size() != 1 || statements->front().kind != s.kind) return false;
-    analysis found;
-    const sql::token_scan none;
-    constant_marks unused{{}, none};
-    analyze(statements->front(), context, unused, found);
-    if (found.refusal || found.not_understood || found.types_differ || found.mirrored || found.default_differs ||
-        judge_scatter(found, context))
-      return false;
-    moment_list moments;
-    std::vector<text_edit> edits;
-    if (!found.moment_defaults.empty() || !moments.replace(rest, found, edits)) return false;
-    edits.push_back({place->begin, placeholder.size(),
-                     std::string(1, moment_mark) + std::to_string(moments.size()) + std::string(1, moment_mark)});
-    out.moments_sql = moments.sql();
-    out.text = edited(rest, 0, rest.size(), std::move(edits));
-    query->shown = text;
-    out.query = query;
-    return true;
-  }
-  out.rows = nullptr;
-  return false;
 }
 
 std::string source_select(const staged_source& source, const std::vector<oid>& types,

@@ -13,10 +13,18 @@ namespace pgbraid::router {
                                                                const analysis& found, const plan_context& context,
                                                                staged_write& out);
 
+/// A query as a statement of its own: which server answers it, or whose rows it needs. `choosing`: it must choose some
+/// rows. False where it cannot be asked by itself.
+[[nodiscard]] bool plan_query(const std::string& sql, const plan_context& context, staged_query& source, staged_write& out,
+                              bool choosing);
+
 /// A subquery in WHERE that chooses some rows (LIMIT, a window) and might choose others on each shard is answered once.
 /// Fills `out`; false where there is none, or the rest still needs rows of other shards.
 [[nodiscard]] bool make_once(const sql::statement& s, std::string_view text, const plan_context& context,
                              staged_write& out);
+
+/// A constant or a parameter that takes the type of the column in which it is stored.
+[[nodiscard]] bool takes_column_type(const sql::expr& e);
 
 /// The name of one of pg_catalog's types whose text says all of a value, as SQL; "" for any other.
 [[nodiscard]] std::string_view plain_type_name(oid type) noexcept;

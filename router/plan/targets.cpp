@@ -60,12 +60,16 @@ std::optional<protocol::error_report> judge_functions(const analysis& a, const p
     if (context.schema->functions.empty()) return catalog_not_read();
     return make_error(error_id::user_code, f.spread_user_code);
   }
-  if (!f.sequence.empty()) return refuse_session(f.sequence, "a sequence counts on one shard alone");
-  if (f.session_state.empty()) return std::nullopt;
-  const bool lock = f.session_state.find("advisory") != std::string::npos;
+  // The designated shard's sequences are the ones that count.
+  if (!f.sequence.empty() && any_table) {
+    return protocol::with_hint(refuse_session(f.sequence, "sequences count on the first shard, and this reads tables of others"),
+                               "Call it in a statement of its own, or leave the column to its default.");
+  }
+  if (f.other_state.empty()) return std::nullopt;
+  const bool lock = f.other_state.find("advisory") != std::string::npos;
   // An advisory lock by itself is taken on the designated shard, by everybody.
   if (lock && !any_table) return std::nullopt;
-  return refuse_session(f.session_state, lock
+  return refuse_session(f.other_state, lock
                                              ? "over several shards an advisory lock is taken in a statement of its own"
                                              : "it changes the state of one server's session");
 }
@@ -82,6 +86,9 @@ chosen_target without_sharded(const analysis& a, const other_tables& others) {
     return {fixed_target{to_shard{designated_shard}}, "the designated shard answers for the catalog"};
   }
   if (a.functions.notifies) return {fixed_target{to_shard{designated_shard}}, "notified by the designated shard"};
+  if (!a.functions.sequence.empty()) {
+    return {fixed_target{to_shard{designated_shard}}, "the designated shard's sequences are the ones that count"};
+  }
   if (!a.functions.session_state.empty() || a.locking) {
     return {fixed_target{to_shard{designated_shard}}, "locks are taken on the designated shard"};
   }
@@ -101,6 +108,24 @@ std::string tied_reason(const std::vector<key_group>& groups) {
     out += groups[i].table + "." + groups[i].key;
   }
   return out;
+}
+
+/// UPDATE of the key. Where its rows are and where they will be is one shard, it is an ordinary one there.
+chosen_target to_new_keys(const analysis& a, std::optional<std::vector<key_group>> groups) {
+  const auto written =
+      std::find_if(a.uses.begin(), a.uses.end(), [](const table_use& use) { return use.role == table_role::update; });
+  const column& key = *written->key;
+  protocol::error_report error = make_error(error_id::key_change, key.name, written->table.full_name);
+  if (!groups || !a.new_key || !reads_one_way(a, *a.new_key, key.type)) return refused(std::move(error));
+  std::string reason = tied_reason(*groups) + ", and by the key's new value";
+  keyed_target keyed;
+  keyed.groups = std::move(*groups);
+  key_group moved{written->table.full_name, key.name, key.type, key.modifier, {*a.new_key}};
+  moved.new_key = true;
+  moved.values = written->values;
+  keyed.groups.push_back(std::move(moved));
+  keyed.several_refusal = std::move(error);
+  return {std::move(keyed), std::move(reason)};
 }
 
 /// What is told when a statement that must stay on one shard means several.
@@ -151,6 +176,11 @@ chosen_target choose_target(const analysis& a, const plan_context& context, bool
   if (a.into) return refused(make_error(error_id::ddl_over_shards, "SELECT INTO"));
   const bool any_table = !a.uses.empty();
   if (auto error = judge_functions(a, context, any_table)) return refused(std::move(*error));
+  if (!a.drawn.empty()) {
+    return refused(protocol::with_hint(
+        refuse_write("column \"" + a.drawn.front() + "\" is left to a sequence, which would count on each shard"),
+        "Insert the rows with INSERT ... VALUES or INSERT ... SELECT in a statement of its own, or give the column a value."));
+  }
 
   if (a.key_unknown) {
     const auto written = std::find_if(a.uses.begin(), a.uses.end(), [](const table_use& use) {
@@ -179,6 +209,7 @@ chosen_target choose_target(const analysis& a, const plan_context& context, bool
 
   std::size_t free_use = nowhere;
   auto groups = tie_all(a, free_use);
+  if (a.moves) return to_new_keys(a, std::move(groups));
   const std::optional<scatter_problem> problem =
       a.insert_source != nullptr ? judge_insert_select(a, context) : judge_scatter(a, context);
   if (groups) {

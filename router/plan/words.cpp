@@ -106,6 +106,22 @@ std::vector<std::size_t> parameters_in(std::string_view text) {
   return out;
 }
 
+std::vector<std::string> words_of(std::string_view text) {
+  std::vector<std::string> out;
+  for (std::size_t at = 0; at < text.size();) {
+    if (const std::size_t past = skip_quoted(text, at); past != at) {
+      at = past;
+    } else if (is_word_start(text[at])) {
+      const std::size_t end = end_of_word(text, at);
+      out.push_back(lower_word(text.substr(at, end - at)));
+      at = end;
+    } else {
+      ++at;
+    }
+  }
+  return out;
+}
+
 std::size_t with_position(std::string_view text) {
   const std::size_t at = skip_blanks(text, 0);
   std::size_t end = end_of_word(text, at);

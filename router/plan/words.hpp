@@ -29,6 +29,9 @@ namespace pgbraid::router {
 /// The numbers n of all $n in a text, in their order.
 [[nodiscard]] std::vector<std::size_t> parameters_in(std::string_view text);
 
+/// The words of a text outside of quotes and comments, in lower case.
+[[nodiscard]] std::vector<std::string> words_of(std::string_view text);
+
 /// Past blanks and comments that begin at `at`.
 [[nodiscard]] std::size_t skip_blanks(std::string_view text, std::size_t at);
 

@@ -37,8 +37,7 @@ void analyzer::judge_write(std::size_t index) {
   }
 }
 
-std::size_t analyzer::key_position(const sql::insert_query& q, const table_use& use) const {
-  const std::string& key = use.key->name;
+std::size_t analyzer::position_of(const std::string& key, const sql::insert_query& q, const table_use& use) const {
   if (!q.columns.empty()) {
     for (std::size_t i = 0; i < q.columns.size(); ++i) {
       if (q.columns[i].name == key) return i;
@@ -59,6 +58,7 @@ void analyzer::read_rows(const sql::insert_query& q, std::size_t index) {
   const auto not_provable = [&] { out_.refuse(make_error(error_id::key_not_provable, key, table)); };
   // Without a default it would be NULL, and a row without a key belongs to no shard.
   const auto missing = [&] {
+    if (!use.key->draws.empty()) return;  // drawn first: see drawing.hpp
     out_.refuse(make_error(use.key->has_default ? error_id::missing_key : error_id::null_key, key, table));
   };
   if (q.source == nullptr) return missing();
@@ -67,10 +67,10 @@ void analyzer::read_rows(const sql::insert_query& q, std::size_t index) {
   const bool rows = !source.values.empty() && source.set_op == sql::set_operation::none && source.limit == nullptr &&
                     source.offset == nullptr && source.order_by.empty() && source.with.tables.empty();
   if (!rows) return tie_to_source(q, index, context_, marks_, out_);
-  const std::size_t position = key_position(q, use);
+  const std::size_t position = position_of(key, q, use);
   if (position == nowhere) return missing();
   // OVERRIDING USER VALUE stores another value than the one that stands there.
-  if (q.overriding || (!q.columns.empty() && q.columns[position].indirection)) return not_provable();
+  if (q.overriding_user || (!q.columns.empty() && q.columns[position].indirection)) return not_provable();
   key_tie tie{index, {}, true};
   for (const std::vector<sql::expr_ptr>& row : source.values) {
     if (position >= row.size() || row[position] == nullptr) return missing();
@@ -96,7 +96,13 @@ void analyzer::read_rows(const sql::insert_query& q, std::size_t index) {
 void analyzer::judge_conflict_action(const sql::insert_query& q, std::size_t index) {
   const table_use& use = out_.uses[index];
   for (const sql::target& set : q.conflict_set) {
-    if (several() && use.key != nullptr && set.name == use.key->name) {
+    if (!several() || use.key == nullptr || set.name != use.key->name) continue;
+    // The row that is in the way stands on the shard of the new one's key, and stays there.
+    const sql::expr* value = set.value.get();
+    const bool stays = value != nullptr && !set.indirection && value->kind == sql::expr_kind::column && !value->star &&
+                       value->name.size() == 2 && value->name[1] == set.name &&
+                       (value->name[0] == "excluded" || value->name[0] == use.alias);
+    if (!stays) {
       out_.refuse(make_error(error_id::key_change, set.name, use.table.full_name));
     }
   }
@@ -116,9 +122,40 @@ void analyzer::read_insert(const sql::insert_query& q, std::size_t parent) {
   for (const sql::expr_ptr& e : q.conflict_exprs) read_expr(e, level, literal::free);
   read_targets(q.returning, level);
   common_tables_.resize(outer_tables);
+  if (several()) look_at_sequences(q, out_.uses[use]);
   if (out_.mirrored) look_at_defaults(q, out_.uses[use]);
   out_.rows_may_split = several() && parent == nowhere && with_depth_ == 0 && out_.uses[use].key != nullptr &&
                         rows_stand_alone(q, out_.uses[use]);
+}
+
+// What each shard draws from a sequence of its own would be drawn twice.
+void analyzer::look_at_sequences(const sql::insert_query& q, const table_use& use) {
+  const bool many = use.table.where == placement::sharded || use.table.where == placement::reference;
+  if (!many || use.table.described == nullptr) return;
+  const auto is_default = [](const std::vector<sql::expr_ptr>& row, std::size_t at) {
+    return at < row.size() && row[at] != nullptr && row[at]->kind == sql::expr_kind::default_;
+  };
+  const std::vector<const column*> left = left_to_default(q, use);
+  for (const column& c : use.table.described->columns) {
+    if (c.draws.empty()) continue;
+    const std::size_t at = position_of(c.name, q, use);
+    const bool rows = q.source != nullptr && !q.source->values.empty();
+    const bool given = rows && at < q.source->values.front().size();
+    const bool left_out = given ? std::any_of(q.source->values.begin(), q.source->values.end(), [&](const auto& row) { return is_default(row, at); })
+                                : std::find(left.begin(), left.end(), &c) != left.end();
+    if (left_out || (q.overriding_user && c.identity)) out_.drawn.push_back(c.name);
+  }
+  for (const sql::target& set : q.conflict_set) {
+    if (set.value != nullptr && set.value->kind == sql::expr_kind::default_) refuse_sequence(set.name, use);
+  }
+}
+
+void analyzer::refuse_sequence(const std::string& name, const table_use& use) {
+  for (const column& c : use.table.described->columns) {
+    if (c.name != name || c.draws.empty()) continue;
+    out_.refuse(protocol::with_hint(refuse_write("column \"" + name + "\" would be set from a sequence of each shard"),
+                                    "Set it to a number that nextval() has given in a statement of its own."));
+  }
 }
 
 // A default that is not a constant would give each shard another value, but for the time, which is evaluated once.
@@ -126,6 +163,7 @@ void analyzer::look_at_defaults(const sql::insert_query& q, const table_use& use
   if (use.table.described == nullptr) return;
   const bool rows = q.source != nullptr && !q.source->values.empty();
   for (const column* c : left_to_default(q, use)) {
+    if (!c->draws.empty()) continue;
     const default_facts facts = facts_of_default(*c, context_);
     if (!facts.by_row && !facts.differs && (rows || !facts.by_moment)) {
       if (facts.by_moment) out_.moment_defaults.push_back(c->name);
@@ -197,9 +235,7 @@ void analyzer::read_update(const sql::update_query& q, std::size_t parent) {
   read_from(q.from, level);
   for (const sql::target& set : q.set) {
     const column* key = out_.uses[use].key;
-    if (several() && key != nullptr && set.name == key->name) {
-      out_.refuse(make_error(error_id::key_change, set.name, out_.uses[use].table.full_name));
-    }
+    if (several() && key != nullptr && set.name == key->name) read_new_key(set, use);
     if (set.value != nullptr && set.value->kind == sql::expr_kind::default_) set_to_default(set.name, use);
     read_expr(set.value, level, literal::free);
   }
@@ -208,8 +244,32 @@ void analyzer::read_update(const sql::update_query& q, std::size_t parent) {
   common_tables_.resize(outer_tables);
 }
 
+void analyzer::read_new_key(const sql::target& set, std::size_t index) {
+  const table_use& use = out_.uses[index];
+  const query_level& level = out_.levels[use.level];
+  if (set.value == nullptr || set.indirection || level.parent != nowhere || !level.top) {
+    return out_.refuse(make_error(error_id::key_change, set.name, use.table.full_name));
+  }
+  const sql::expr& value = *set.value;
+  if (value.kind == sql::expr_kind::column && !value.star && value.name.back() == use.key_name &&
+      use_of_column(out_, {use.level, nullptr}, value) == index)
+    return;  // it stays what it is
+  out_.moves = true;
+  if (value.kind == sql::expr_kind::default_) return;
+  auto found = read_key_value(value, use.key->type, *context_.schema, marks_);
+  if (!found) return;
+  if (found->from == key_source::origin::parameter) {
+    if (out_.parameter_ties.size() <= found->index) out_.parameter_ties.resize(found->index + 1U);
+    ++out_.parameter_ties[found->index];
+  }
+  out_.new_key = std::move(found);
+}
+
 void analyzer::set_to_default(const std::string& name, std::size_t use) {
   const relation* described = out_.uses[use].table.described;
+  const placement where = out_.uses[use].table.where;
+  if (several() && described != nullptr && (where == placement::sharded || where == placement::reference))
+    refuse_sequence(name, out_.uses[use]);
   query_level& level = out_.levels[out_.uses[use].level];
   const auto differs = [&] {
     if (out_.functions.differs.empty()) out_.functions.differs = "the default of column \"" + name + "\"";

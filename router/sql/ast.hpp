@@ -224,7 +224,8 @@ struct insert_query {
   std::string alias;
   std::vector<target> columns;  ///< empty: no column list
   select_ptr source;            ///< VALUES or SELECT; absent: DEFAULT VALUES
-  bool overriding = false;
+  bool overriding = false;       ///< OVERRIDING SYSTEM VALUE or OVERRIDING USER VALUE
+  bool overriding_user = false;  ///< the latter
   bool on_conflict = false, on_conflict_update = false;
   std::vector<target> conflict_set;
   std::vector<expr_ptr> conflict_exprs;  ///< inference expressions and both WHEREs

@@ -53,6 +53,7 @@ void reader::read_insert(const InsertStmt& node, statement& out) {
   read_targets(node.cols, insert.columns);
   if (node.selectStmt != nullptr) insert.source = read_select(node.selectStmt);
   insert.overriding = node.override != OVERRIDING_NOT_SET;
+  insert.overriding_user = node.override == OVERRIDING_USER_VALUE;
   read_targets(node.returningList, insert.returning);
   const OnConflictClause* conflict = node.onConflictClause;
   if (conflict == nullptr) return;

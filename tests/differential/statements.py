@@ -214,6 +214,9 @@ class Generator:
             f"UPDATE customers SET name = o.name FROM customers o WHERE o.id = customers.id + 1 AND ({self.condition('o.id', 'o.')}) RETURNING customers.id, customers.name",
             f"UPDATE customers SET name = q.n::text FROM (SELECT customer_id, count(*) AS n FROM orders GROUP BY customer_id) q WHERE q.customer_id = customers.id RETURNING id, customers.name",
             f"WITH big AS (SELECT customer_id FROM orders WHERE amount > 400) UPDATE customers SET name = 'big' FROM (SELECT DISTINCT customer_id FROM big) b WHERE id = b.customer_id RETURNING id",
+            f"UPDATE customers SET id = {self.random.choice(['id + 10000', '-id', 'id', str(self.random.randint(5000, 9000))])}, name = upper(name) WHERE {where} RETURNING *",
+            f"UPDATE orders SET customer_id = {self.random.choice(['customer_id + 1', '1001 - customer_id', str(self.key()), 'customer_id'])}, amount = amount + 1 "
+            f"WHERE {self.condition('customer_id')} RETURNING customer_id, id, amount",
             f"UPDATE customers SET balance = random() * 0 WHERE {where}"]), writes=True)
 
     def delete(self):
@@ -231,7 +234,7 @@ class Generator:
 
     def odd(self):
         return Statement(self.random.choice([
-            "SELECT 1", "SELECT count(*) FROM countries", "SELECT value FROM settings WHERE key = 'currency'", "VALUES (1, 'a'), (2, 'b')",
+            "SELECT 1", "UPDATE customers SET nonsense = 1", "INSERT INTO customers (id, name VALUES (1, 'x')", "SELECT count(*) FROM countries", "SELECT value FROM settings WHERE key = 'currency'", "VALUES (1, 'a'), (2, 'b')",
             f"SELECT id FROM customers WHERE id = {self.key()} AND nonsense = 1", "SELECT 1/0", "SELEC 1", "SELECT * FROM no_such_table",
             f"SELECT id FROM customers WHERE id = 'x{self.key()}'", f"SELECT 1/(id - id) FROM customers WHERE id = {self.random.randint(1, 1000)}",
             f"SELECT id FROM customers WHERE id = {10**30}", f"SELECT c FROM customers c WHERE id = {self.key()}",

@@ -10,7 +10,8 @@ from cluster import Cluster
 from sides import ask, compare, load, sharding_with
 from statements import Statement
 
-KEYS = {"accounts": "id", "entries": "account_id", "archive": "account_id", "events": "id"}
+KEYS = {"accounts": "id", "entries": "account_id", "archive": "account_id", "events": "id", "tickets": "account_id", "owned": "numbered_id",
+        "numbered": "id"}
 # Times and random values differ from one run to the next: what is compared is how many there are.
 STATE = (
     "SELECT id, owner, balance, state, info, changed IS NULL, token IS NULL FROM accounts ORDER BY id",
@@ -23,7 +24,13 @@ STATE = (
     "SELECT count(DISTINCT at) FROM events",
     "SELECT code, rate, token IS NULL FROM rates ORDER BY code",
     "SELECT count(DISTINCT changed), count(DISTINCT token) FROM rates",
+    "SELECT account_id, id, title, opened IS NULL FROM tickets ORDER BY 1, 2",
+    "SELECT id, name, code, twice, price FROM numbered ORDER BY id",
+    "SELECT numbered_id, n, what FROM owned ORDER BY 1, 2, 3",
+    "SELECT id, name FROM kinds ORDER BY id",
 )
+# A transaction that is rolled back does not give back what it has drawn.
+SEQUENCES = ("tickets_id_seq", "codes", "numbered_id_seq", "owned_n_seq", "kinds_id_seq")
 
 # One statement in a line. Rows of RETURNING are compared in no order: SQL gives them none.
 GROUPS = {
@@ -147,6 +154,99 @@ GROUPS = {
         INSERT INTO entries (account_id, id, amount, note) TABLE archive
         INSERT INTO entries (account_id, id, amount, note) (SELECT account_id, id + 90000, coalesce(amount, 0), note FROM archive)
     """,
+    "rows that move": """
+        UPDATE accounts SET id = id + 1000
+        UPDATE accounts SET id = id + 1000, owner = upper(owner), changed = now() WHERE state = 'open' RETURNING id, owner, state, changed IS NULL AS same
+        UPDATE accounts SET id = id + 1000 WHERE id < 5 RETURNING id, now()
+        UPDATE accounts SET id = id + 1 WHERE id < 10
+        UPDATE accounts SET id = 2001 WHERE id = 1
+        UPDATE accounts SET id = 1, owner = 'same' WHERE id = 1 RETURNING *
+        UPDATE accounts SET id = id, owner = 'same' WHERE id < 10 RETURNING id, owner
+        UPDATE accounts SET id = 2, owner = 'there already' WHERE id = 1
+        UPDATE accounts SET id = 2002 WHERE id IN (1, 2)
+        UPDATE accounts SET id = NULL WHERE id = 1
+        UPDATE accounts SET id = NULL WHERE id = 99999
+        UPDATE accounts SET id = NULL
+        UPDATE accounts SET id = 'x' WHERE id = 1
+        UPDATE accounts SET id = '2003' WHERE id = 1 RETURNING id, info, opened, token
+        UPDATE accounts SET id = 2004.4 WHERE id = 1 RETURNING id
+        UPDATE accounts SET id = 10 ^ 40 WHERE id = 1
+        UPDATE accounts SET id = 2005, nonsense = 1 WHERE id = 1
+        UPDATE accounts SET id = 2005, state = 'much longer than that' WHERE id = 1
+        UPDATE accounts SET id = 2005, owner = NULL WHERE id = 1
+        UPDATE accounts SET id = 2005, state = DEFAULT, balance = '7.5', info = '{"a": [1, null]}', opened = '2024-02-03' WHERE id = 1 RETURNING *
+        UPDATE accounts SET id = -id WHERE balance > 200 RETURNING accounts.id, public.accounts.owner
+        UPDATE accounts AS a SET id = a.id * 100000 WHERE a.owner LIKE 'owner 1_' RETURNING a.*
+        UPDATE accounts SET id = 1000 + account_id, owner = 'e' FROM events WHERE events.n = accounts.id AND events.n < 5
+        UPDATE accounts SET id = (SELECT max(id) + 1 FROM accounts) WHERE id = 3 RETURNING id
+        UPDATE accounts SET id = id + 5000 WHERE id IN (SELECT account_id FROM events WHERE n < 30) RETURNING id
+        WITH e AS (SELECT account_id AS a FROM events WHERE n > 290) UPDATE accounts SET id = id + 6000 FROM e WHERE a = id
+        UPDATE accounts SET token = gen_random_uuid(), id = id + 7000 WHERE id < 5
+        UPDATE accounts SET id = id + 1000 WHERE id = 99999 RETURNING id
+        UPDATE entries SET account_id = account_id + 1 WHERE id < 100 RETURNING account_id, id, at, day
+        UPDATE entries SET account_id = 5 WHERE note = 'note 3' RETURNING account_id, id
+        UPDATE entries SET account_id = 5, amount = amount / 0
+        UPDATE archive SET account_id = account_id * 2, id = NULL WHERE id > 30
+        UPDATE archive SET account_id = 7, moved = NULL WHERE account_id = 8 RETURNING *
+        UPDATE events SET id = id + 1
+        UPDATE events SET id = 3 WHERE n > 200 RETURNING id, name, at
+        UPDATE numbered SET id = DEFAULT WHERE id = 5
+        UPDATE numbered SET id = 7 WHERE id = 5
+        UPDATE owned SET numbered_id = 3 WHERE what = 'o1' RETURNING numbered_id, n, what
+        UPDATE owned SET numbered_id = numbered_id + 1
+        UPDATE owned SET numbered_id = 4000 WHERE what = 'o1'
+        INSERT INTO accounts (id, owner) VALUES (1, 'a'), (2, 'b'), (1003, 'c') ON CONFLICT (id) DO UPDATE SET id = excluded.id, owner = excluded.owner RETURNING id, owner
+    """,
+    "numbers of sequences": """
+        INSERT INTO tickets (account_id, title) VALUES (1, 'a') RETURNING id, opened = now()
+        INSERT INTO tickets (account_id, title) VALUES (1, 'a'), (2, 'b'), (3, 'c'), (4, 'd') RETURNING id, account_id, title
+        INSERT INTO tickets (account_id, id, title) VALUES (1, DEFAULT, 'a'), (2, 77, 'b'), (3, DEFAULT, 'c') RETURNING id, account_id
+        INSERT INTO tickets VALUES (DEFAULT, 9, 'x', DEFAULT), (DEFAULT, 10, 'y', '2024-01-01') RETURNING id, account_id, title
+        INSERT INTO tickets (id, account_id) VALUES (nextval('tickets_id_seq'), 3), (nextval('tickets_id_seq'::regclass) * 10, 4) RETURNING id
+        INSERT INTO tickets (title) VALUES ('nobody''s')
+        INSERT INTO tickets (account_id, title) SELECT id, owner FROM accounts WHERE id < 20 ORDER BY id RETURNING id, account_id
+        INSERT INTO tickets (account_id, title) SELECT account_id, name FROM events ORDER BY n DESC LIMIT 7 RETURNING id, account_id, title
+        INSERT INTO tickets (title, account_id) SELECT 'n' || n, n FROM generate_series(1, 9) AS n RETURNING id, account_id, opened = now()
+        INSERT INTO tickets (account_id, title) SELECT 5, 'five' RETURNING id
+        INSERT INTO tickets (account_id, title) WITH x AS (SELECT id FROM accounts WHERE id < 4) SELECT id, 'w' FROM x ORDER BY 1 RETURNING id, account_id
+        INSERT INTO tickets (account_id, title) SELECT account_id, count(*) FROM tickets GROUP BY account_id ORDER BY account_id
+        INSERT INTO numbered (name) VALUES ('one') RETURNING id, name, code, twice
+        INSERT INTO numbered (name, price) VALUES ('one', 1), ('two', 2), ('three', 3), ('four', 4) RETURNING id, name, code, twice
+        INSERT INTO numbered DEFAULT VALUES RETURNING id, name, code
+        INSERT INTO numbered VALUES (DEFAULT, 'x', 'own') RETURNING id, code
+        INSERT INTO numbered (id, name) VALUES (5, 'taken')
+        INSERT INTO numbered (id, name) OVERRIDING SYSTEM VALUE VALUES (5, 'taken')
+        INSERT INTO numbered (id, name) OVERRIDING SYSTEM VALUE VALUES (2000, 'mine'), (2001, 'too') RETURNING id, code
+        INSERT INTO numbered (id, name) VALUES (DEFAULT, 'a'), (5, 'b')
+        INSERT INTO numbered (price) VALUES (-1)
+        INSERT INTO numbered (price) VALUES ('x')
+        INSERT INTO numbered (name) VALUES (NULL)
+        INSERT INTO numbered (nonsense) VALUES (1)
+        INSERT INTO numbered (name, price) SELECT owner, balance + 1 FROM accounts WHERE id < 9 ORDER BY id RETURNING id, name, code, price
+        INSERT INTO numbered (name) VALUES ('a'), ('b') ON CONFLICT (id) DO NOTHING RETURNING id
+        INSERT INTO owned (numbered_id, what) VALUES (1, 'a'), (2, 'b'), (3, 'c') RETURNING n, numbered_id
+        INSERT INTO owned (numbered_id, what) VALUES (9000, 'nowhere')
+        INSERT INTO owned VALUES (1, 7, 'a'), (2, DEFAULT, 'b') RETURNING n
+        INSERT INTO kinds (name) VALUES ('a'), ('b') RETURNING id, name
+        INSERT INTO kinds VALUES (DEFAULT, 'c') RETURNING *
+        INSERT INTO kinds (id, name) VALUES (100, 'd')
+        SELECT nextval('codes'), nextval('codes')
+        SELECT nextval('codes') FROM generate_series(1, 5)
+        SELECT setval('codes', 42, false)
+        SELECT setval('codes', 42), currval('codes')
+        SELECT last_value, is_called FROM tickets_id_seq
+        SELECT nextval(pg_get_serial_sequence('tickets', 'id'))
+        SELECT nextval('no_such_sequence')
+    """,
+    "errors of the server's own": """
+        SELEC 1
+        UPDATE accounts SET WHERE id = 1
+        INSERT INTO accounts (id, owner VALUES (1, 'x')
+        UPDATE accounts SET nonsense = 1, id = id + 1
+        INSERT INTO accounts (nonsense) VALUES (1)
+        DELETE FROM accounts WHERE no_such_function(id)
+        SELECT id FROM accounts FULL JOIN entries ON nonsense FOR UPDATE
+    """,
     "rows of VALUES": """
         INSERT INTO accounts (id, owner) VALUES (1, 'a'), (2, 'b'), (1001, 'c'), (1002, 'd') ON CONFLICT DO NOTHING RETURNING id, owner
         INSERT INTO accounts (id, owner) VALUES (1, 'a'), (2, 'b'), (1001, 'c') ON CONFLICT (id) DO UPDATE SET owner = excluded.owner WHERE accounts.balance > 50 RETURNING id, owner
@@ -162,6 +262,10 @@ def statements():
 
 
 REFUSED = {
+    # One server's answer depends on the order in which it changes the rows.
+    "UPDATE accounts SET id = id + 1 WHERE id < 10", "UPDATE accounts SET id = id + 1000 WHERE id < 5 RETURNING id, now()",
+    "UPDATE numbered SET id = DEFAULT WHERE id = 5",
+
     "UPDATE accounts SET balance = (SELECT random()) WHERE id < 50", "UPDATE accounts SET balance = r.r FROM (SELECT random() AS r) r",
     "UPDATE entries SET note = 'x' WHERE day = (SELECT day FROM entries ORDER BY day DESC, id LIMIT 1) OR id IN (SELECT n FROM events WHERE n < 10)"}
 
@@ -174,7 +278,7 @@ def two_sides():
         whole.start(), parts.start()
         load(whole, parts, Path(__file__).with_name("writes.sql").read_text(), KEYS)
         topology = sharded_topology(parts)
-        with Braid(sharded_topology(parts, sharding=sharding_with(topology, KEYS, ["rates"]))) as braid:
+        with Braid(sharded_topology(parts, sharding=sharding_with(topology, KEYS, ["rates", "kinds"]))) as braid:
             one, many = Endpoint(whole.shards[0].primary.port).raw(), braid.raw()
             yield one, many
             one.close(), many.close()
@@ -186,6 +290,8 @@ def carry_out(two_sides, statement):
     """The verdict on one statement and on the tables that it leaves."""
     answers, tables = [], []
     for client in two_sides:
+        for sequence in SEQUENCES:
+            client.query(f"SELECT setval('{sequence}', 1000)")
         client.query("BEGIN")
         answers.append(ask(client, statement))
         tables.append([ask(client, Statement(sql))[2] for sql in STATE] if answers[-1][0] is None else None)
@@ -218,3 +324,21 @@ def test_without_a_block(two_sides):
             one, many = (ask(client, Statement(state)) for client in two_sides)
             # Outside a block now() is another one.
             assert one[2] == many[2] or "now()" in state or "LOCAL" in state, (sql, state, one[2], many[2])
+
+
+def test_what_a_session_has_drawn(two_sides):
+    """currval() and lastval() tell what an INSERT of the session's own has drawn, in its transaction and after it."""
+    for begin, end in (("BEGIN", "ROLLBACK"), ("SELECT 1", "SELECT 1")):
+        told = []
+        for client in two_sides:
+            client.query("SELECT setval('tickets_id_seq', 5000)")
+            client.query(begin)
+            told.append([ask(client, Statement(sql))[:3] for sql in (
+                "INSERT INTO tickets (account_id, title) VALUES (17, 'a'), (18, 'b') RETURNING id", "SELECT lastval()",
+                "SELECT currval('tickets_id_seq')", "INSERT INTO tickets (account_id, title) VALUES (19, 'c')", "SELECT lastval()",
+                "INSERT INTO tickets (account_id, id, title) VALUES (20, currval('tickets_id_seq') + 500, 'd') RETURNING id",
+                "SELECT nextval('tickets_id_seq')", "SELECT lastval()")])
+            client.query(end)
+        assert told[0] == told[1]
+    for client in two_sides:
+        client.query("DELETE FROM tickets WHERE account_id IN (17, 18, 19, 20) AND id > 1000")

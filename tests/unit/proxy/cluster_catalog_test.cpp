@@ -17,6 +17,7 @@ namespace {
 pg_row row(std::vector<const char*> values) {
   pg_row out;
   for (const char* v : values) out.push_back(v == nullptr ? std::nullopt : std::optional<std::string>(v));
+  out.resize(std::max<std::size_t>(out.size(), 15));  // as many as the longest question asks for
   return out;
 }
 
@@ -106,6 +107,8 @@ TEST_CASE("rows become a catalog") {
   CHECK(orders->columns[0].default_text.empty());
   CHECK(orders->columns[2].modifier == 655366);
   CHECK(orders->columns[2].generated);
+  CHECK_FALSE(orders->columns[2].identity);
+  CHECK(orders->columns[0].draws.empty());
   CHECK(c.find_relation("public", "scratch")->persistence == 'u');
   CHECK(c.find_relation("public", "scratch")->row_security);
   CHECK_FALSE(orders->row_security);
@@ -123,6 +126,16 @@ TEST_CASE("rows become a catalog") {
   CHECK(c.user_collations.contains("german"));
   CHECK_FALSE(c.user_casts);
   CHECK(shard.types.at(16501).parts == std::vector<router::oid>{16500});
+}
+
+TEST_CASE("what is drawn from a sequence says from which") {
+  catalog_answers a = small();
+  a.columns.push_back(row({"16400", "id", "20", "-1", "t", "t", "t", nullptr, "t", "f", "t", "f", nullptr, "t", "nextval('public.s'::regclass)"}));
+  const shard_catalog shard = read_catalog(a);
+  const router::column& id = shard.content.find_relation("public", "orders")->columns.back();
+  CHECK(id.identity);
+  CHECK(id.draws == "nextval('public.s'::regclass)");
+  CHECK(id.default_text.empty());
 }
 
 TEST_CASE("constraints come a column to a row") {
@@ -300,6 +313,7 @@ TEST_CASE("the shards' catalogs become one") {
                          row({"public.orders", "u", "other", "state", nullptr, nullptr, nullptr, "1"})};
     const auto m = merge_catalogs({std::make_shared<shard_catalog>(read_catalog(first)), nullptr}, map);
     CHECK(m.content.find_relation("public", "orders")->primary_key == std::vector<std::string>{"customer_id", "total"});
+    CHECK(m.content.find_relation("public", "orders")->unique_keys == std::vector<std::vector<std::string>>{{"customer_id", "total"}});
   }
   SECTION("a shard that was not read yet says nothing") {
     const auto m = merge_catalogs({std::make_shared<shard_catalog>(read_catalog(small())), nullptr}, map);

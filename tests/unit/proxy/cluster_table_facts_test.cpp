@@ -113,6 +113,16 @@ TEST_CASE("a sequence of each shard is no sequence of the table") {
   CHECK_FALSE(found.contains("public.settings"));  // it stands on one shard alone
 }
 
+TEST_CASE("a sequence that is known is drawn from on the first shard") {
+  shard_catalog shard = with_columns();
+  shard.sequences = {{"public.orders", "id"}};
+  router::column& id = shard.content.relations["public.orders"].columns[1];
+  id.draws = "nextval('public.orders_id_seq'::regclass)";
+  CHECK(unenforced(shard, shop()).empty());
+  id.default_of_moment = true;  // with the time in it, it is another matter
+  CHECK(unenforced(shard, shop()).contains("public.orders"));
+}
+
 TEST_CASE("code behind a table, unless it is listed") {
   router::topology map = shop();
   shard_catalog shard;

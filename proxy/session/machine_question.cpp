@@ -1,0 +1,174 @@
+// Questions to the designated shard before a statement goes where it belongs. See question.hpp.
+#include "proxy/session/machine.hpp"
+
+#include "protocol/backend.hpp"
+#include "protocol/frontend.hpp"
+#include "router/plan/moments.hpp"
+#include "router/plan/names.hpp"
+
+#include <algorithm>
+
+namespace pgbraid::proxy {
+
+namespace p = protocol;
+using protocol::error_id;
+
+namespace {
+
+// What is asked changes nothing that a transaction would have to commit.
+const router::plan& plan_of(const question_state& q) {
+  static const auto make = [](bool remembers) {
+    router::plan plan;
+    plan.mode = router::access::read;
+    plan.needs_primary = true;
+    plan.sequence_memory = remembers;
+    return plan;
+  };
+  static const router::plan ordinary = make(false), remembering = make(true);
+  return q.drawing && q.drawing->remembers ? remembering : ordinary;
+}
+
+}  // namespace
+
+// A statement that is refused may be none at all, or name what does not exist: then the client gets the server's error.
+bool session_machine::worth_asking(const router::plan& plan, const p::error_report& refusal) {
+  if (plan.statement_count != 1 || plan.effect == router::session_effect::other) return false;
+  switch (refusal.id) {
+    case error_id::syntax_not_understood:
+    case error_id::cross_shard_read:
+    case error_id::cross_shard_write:
+    case error_id::key_change:
+    case error_id::missing_key:
+    case error_id::null_key:
+    case error_id::invalid_key_value:
+    case error_id::user_code:
+    case error_id::key_not_provable:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// False: its tables have changed since it was planned.
+bool session_machine::begin_drawing(std::string_view text) {
+  auto made = router::plan_drawing(text, context_->context);
+  if (!made) return false;
+  question_ = std::make_unique<question_state>();
+  question_->drawing = std::move(made);
+  return true;
+}
+
+void session_machine::begin_asking(const p::error_report& refusal) {
+  question_ = std::make_unique<question_state>();
+  question_->refusal = refusal;
+}
+
+// True: the answer is there. False: it is still to come, or the statement has failed.
+bool session_machine::question_answered(step& s, std::string_view text, std::span<const router::oid> types) {
+  question_state& q = *question_;
+  if (q.done) return true;
+  if (!q.asked) {
+    p::error_report refusal;
+    const router::route where{router::to_shard{router::designated_shard}, router::access::read, true};
+    if (!placed_ && !place(s, plan_of(q), where, targets_, refusal)) {
+      if (q.refusal) refusal = *q.refusal;
+      cycle_ == cycle_kind::simple ? refuse_simple(s, refusal) : static_cast<void>(op_error(s, refusal));
+      return false;
+    }
+    placed_ = true;
+    if (!ready(s, targets_)) return false;
+    braid_ = braid_state{};
+    ask_question(s, text, types);
+    return false;
+  }
+  if (anything_outstanding() || cycle_failed_) return false;
+  if (q.drawing) {
+    if (q.values.size() != q.drawing->count) {
+      const auto error = p::make_error(error_id::internal, "numbers of a sequence could not be read");
+      cycle_ == cycle_kind::simple ? refuse_simple(s, error) : static_cast<void>(op_error(s, error));
+      return false;
+    }
+    q.text = router::with_moments(q.drawing->text, q.values);
+  }
+  q.done = true;
+  placed_ = false;
+  targets_.clear();
+  return true;
+}
+
+void session_machine::ask_question(step& s, std::string_view text, std::span<const router::oid> types) {
+  question_state& q = *question_;
+  q.asked = true;
+  const branch_index i = targets_.front();
+  branch& b = branches_[i];
+  const std::size_t from = s.backend_bytes.size();
+  const auto ask = [&](answer kind) { b.expect({kind, disposition::gather, 0, asking_numbers}); };
+  if (q.drawing) {
+    p::encode_parse(s.backend_bytes, "", q.drawing->sql);
+    p::encode_bind(s.backend_bytes, "", "", {}, {}, {});
+    p::encode_execute(s.backend_bytes, "");
+    for (const answer kind : {answer::parse, answer::bind, answer::execute}) ask(kind);
+    note_drawn(i);
+  } else {
+    p::encode_parse(s.backend_bytes, "", text, types);
+    ask(answer::parse);
+  }
+  if (cycle_ == cycle_kind::simple) {
+    p::encode_sync(s.backend_bytes);
+    ask(answer::sync);
+  } else {
+    p::encode_flush(s.backend_bytes);
+    b.unsynced = b.flushed = true;
+  }
+  b.facts->unnamed = 0;
+  s.own_to_backend(i, from);
+}
+
+void session_machine::take_numbers(step& s, std::string_view body) {
+  p::data_row_view row;
+  p::wire_value value;
+  bool understood = question_->drawing && p::decode(body, row);
+  auto values = row.columns.values();
+  while (understood && values.next(value)) {
+    understood = !value.null && value.bytes.find_first_of("'\\") == std::string_view::npos;
+    question_->values.emplace_back(value.bytes);
+  }
+  if (!understood) fail_statement(s, p::make_error(error_id::internal, "numbers of a sequence could not be read"));
+}
+
+// The branch's server remembers what it has given: that is what currval() and lastval() tell.
+void session_machine::note_drawn(branch_index i) {
+  branch& b = branches_[i];
+  b.drew = true;
+  if (b.facts->drawer != serial_) b.facts->drawer = b.facts->drawer == 0 ? serial_ : several_drawers;
+  drawn_pid_ = b.facts->pid;
+  // Who asks for currval() once will ask again: what it draws from here on stays within its reach.
+  if (asks_sequences_) pin(i, "currval() or lastval()");
+}
+
+// Bind of a statement whose numbers must be drawn. True: question_ has the statement with them.
+bool session_machine::draw_for_bind(step& s, const statement& st) {
+  if (!question_) {
+    if (!drained(s)) return false;
+    if (!begin_drawing(st.text)) {
+      (void)op_error(s, p::with_hint(p::make_error(error_id::cross_shard_write, "its tables have changed"), "Run the statement again."));
+      return false;
+    }
+  }
+  if (!question_answered(s, {}, {})) return false;
+  if (question_->statement) return true;
+  question_->statement = std::make_shared<statement>();
+  question_->statement->text = question_->text;
+  question_->statement->parameter_types = st.parameter_types;
+  question_->serial = next_unnamed_serial();
+  return true;
+}
+
+// The simple statement with its numbers takes the place of the one that the client has sent.
+void session_machine::go_on_with_numbers() {
+  thread_local router::sql::token_scan scan;
+  plan_ = context_->cache.get(question_->text, scan, context_->context);
+  route_ = router::resolve(*plan_, *context_->context.map, question_->text, scan.constants, {}, context_->literals);
+}
+
+}  // namespace pgbraid::proxy

@@ -1,0 +1,26 @@
+// What the designated shard is asked before a statement goes where it belongs: numbers of its sequences, or whether a
+// server would take what pgbraid is about to refuse.
+#pragma once
+
+#include "protocol/errors.hpp"
+#include "proxy/session/statement.hpp"
+#include "router/plan/drawing.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace pgbraid::proxy {
+
+struct question_state {
+  std::optional<router::drawing> drawing;           ///< numbers are drawn
+  std::optional<protocol::error_report> refusal;    ///< told if the server takes the statement, which is not run
+  bool asked = false, done = false;
+  std::vector<std::string> values;                  ///< drawing: as they come
+  std::string text;                                 ///< drawing: the statement with its numbers
+  statement_ptr statement;                          ///< extended protocol: the same
+  std::uint64_t serial = 0;                         ///< of that as an unnamed statement
+};
+
+}  // namespace pgbraid::proxy

@@ -1,0 +1,267 @@
+// Drawing from sequences; see drawing.hpp.
+#include "router/plan/drawing.hpp"
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "router/plan/clauses.hpp"
+#include "router/plan/gather_text.hpp"
+#include "router/plan/insert_select.hpp"
+#include "router/plan/moments.hpp"
+#include "router/plan/rows.hpp"
+#include "router/plan/words.hpp"
+#include "router/sql/parser.hpp"
+
+namespace pgbraid::router {
+namespace {
+
+/// So many columns may one row have that is asked for.
+constexpr std::size_t most_in_one_row = 1000;
+
+std::string mark(std::size_t index) {
+  return std::string(1, moment_mark) + std::to_string(index) + std::string(1, moment_mark);
+}
+
+/// One value that is drawn: what draws it, and what of the text it takes the place of.
+struct draw {
+  std::size_t at = 0, length = 0;
+  std::string expression;
+  std::string type;  ///< "": the column's own
+};
+
+/// DEFAULT VALUES outside of parentheses; nothing without them.
+std::optional<text_span> default_values(std::string_view text) {
+  std::size_t begin = std::string_view::npos;
+  int depth = 0;
+  for (std::size_t at = 0; at < text.size();) {
+    if (const std::size_t past = skip_quoted(text, at); past != at) {
+      at = past;
+    } else if (is_word_start(text[at])) {
+      const std::size_t end = end_of_word(text, at);
+      const std::string word = lower_word(text.substr(at, end - at));
+      if (depth == 0 && word == "values" && begin != std::string_view::npos) return text_span{begin, end};
+      begin = depth == 0 && word == "default" ? at : std::string_view::npos;
+      at = end;
+    } else {
+      depth += text[at] == '(' ? 1 : text[at] == ')' ? -1 : 0;
+      if (!is_blank(text[at])) begin = std::string_view::npos;
+      ++at;
+    }
+  }
+  return std::nullopt;
+}
+
+class draw_writer {
+ public:
+  draw_writer(const sql::insert_query& q, std::string_view text, const analysis& a, const table_use& use)
+      : q_(q), text_(text), a_(a), use_(use) {
+    for (const column& c : use.table.described->columns) {
+      if (std::find(a.drawn.begin(), a.drawn.end(), c.name) != a.drawn.end()) left_.push_back(&c);
+    }
+  }
+
+  std::optional<drawing> write() {
+    const bool moving = std::any_of(left_.begin(), left_.end(), [](const column* c) { return c->default_of_moment; });
+    if (moving || q_.overriding_user) return std::nullopt;
+    if (q_.source == nullptr ? !write_row_of_defaults() : !write_rows()) return std::nullopt;
+    drawing out;
+    if (!ask(out)) return std::nullopt;
+    out.count = values_;
+    out.text = edited(text_, 0, text_.size(), std::move(edits_));
+    out.remembers = remembers_;
+    return out;
+  }
+
+ private:
+  std::string overriding() const {
+    const bool always = std::any_of(left_.begin(), left_.end(), [](const column* c) { return c->identity && c->generated; });
+    return always && !q_.overriding ? "OVERRIDING SYSTEM VALUE " : "";
+  }
+
+  bool write_row_of_defaults() {
+    const auto place = default_values(text_);
+    if (!place || left_.empty()) return false;
+    std::string names, values;
+    rows_.emplace_back();
+    for (const column* c : left_) {
+      names += (names.empty() ? "" : ", ") + quote_identifier(c->name);
+      values += (values.empty() ? "'" : ", '") + mark(values_++) + "'";
+      rows_.back().push_back(c->draws);
+    }
+    edits_.push_back({place->begin, place->end - place->begin, "(" + names + ") " + overriding() + "VALUES (" + values + ")"});
+    return true;
+  }
+
+  bool write_rows() {
+    const sql::select_query& source = *q_.source;
+    const bool plain = !source.values.empty() && source.set_op == sql::set_operation::none && source.limit == nullptr &&
+                       source.offset == nullptr && source.order_by.empty() && source.with.tables.empty();
+    const std::vector<row_extent> rows = rows_of(text_);
+    const std::size_t keyword = values_keyword(text_);
+    if (!plain || rows.size() != source.values.size() || keyword == std::string_view::npos) return false;
+    std::vector<std::string> named;
+    if (!name_columns(source.values.front().size(), named)) return false;
+    std::vector<const column*> more;
+    for (const column* c : left_) {
+      if (std::find(named.begin(), named.end(), c->name) == named.end()) more.push_back(c);
+    }
+    for (std::size_t r = 0; r < rows.size(); ++r) {
+      if (!write_row(source.values[r], rows[r], named, more)) return false;
+    }
+    return write_names(keyword, named, more);
+  }
+
+  /// The columns that the values are for; without a list these are the first ones.
+  bool name_columns(std::size_t given, std::vector<std::string>& named) const {
+    for (const sql::target& t : q_.columns) {
+      if (t.indirection) return false;
+      named.push_back(t.name);
+    }
+    const std::vector<column>& columns = use_.table.described->columns;
+    if (!q_.columns.empty()) return true;
+    if (given > columns.size()) return false;
+    for (std::size_t i = 0; i < given; ++i) named.push_back(columns[i].name);
+    return true;
+  }
+
+  bool write_row(const std::vector<sql::expr_ptr>& values, const row_extent& row, const std::vector<std::string>& named,
+                 const std::vector<const column*>& more) {
+    std::vector<draw> draws;
+    for (const column* c : left_) {
+      const auto place = std::find(named.begin(), named.end(), c->name);
+      if (place == named.end()) continue;
+      const auto at = static_cast<std::size_t>(place - named.begin());
+      if (at >= values.size() || values[at] == nullptr || values[at]->location < 0) return false;
+      if (values[at]->kind == sql::expr_kind::default_) {
+        draws.push_back({static_cast<std::size_t>(values[at]->location), std::string_view{"DEFAULT"}.size(), c->draws, ""});
+      } else if (c->identity && c->generated && !q_.overriding) {
+        return false;  // a server's own error
+      }
+    }
+    for (const sql::expr* call : a_.draws) {
+      if (call->location < static_cast<std::int32_t>(row.begin) || call->location >= static_cast<std::int32_t>(row.end)) continue;
+      if (!add_call(*call, row.end, draws)) return false;
+    }
+    std::sort(draws.begin(), draws.end(), [](const draw& x, const draw& y) { return x.at < y.at; });
+    rows_.emplace_back();
+    for (const draw& d : draws) {
+      edits_.push_back({d.at, d.length, "'" + mark(values_++) + "'" + d.type});
+      rows_.back().push_back(d.expression);
+    }
+    std::string behind;
+    for (const column* c : more) {
+      behind += ", '" + mark(values_++) + "'";
+      rows_.back().push_back(c->draws);
+    }
+    if (!behind.empty()) edits_.push_back({row.end - 1, 0, behind});
+    return true;
+  }
+
+  /// A call in a row, of a sequence that is named by a constant.
+  bool add_call(const sql::expr& call, std::size_t end, std::vector<draw>& draws) {
+    const std::string& name = call.name.back();
+    const bool plain = std::all_of(call.children.begin(), call.children.end(), [](const sql::expr_ptr& e) {
+      const sql::expr* inner = e.get();
+      if (inner != nullptr && inner->kind == sql::expr_kind::cast && inner->children.size() == 1) inner = inner->children[0].get();
+      return inner != nullptr && inner->kind == sql::expr_kind::constant;
+    });
+    if (name == "setval" || !plain || call.filter != nullptr || call.over) return false;
+    std::size_t open = 0;
+    const auto place = call_at(text_, call.location, end, name, open);
+    if (!place) return false;
+    remembers_ = remembers_ || name != "nextval";
+    ++calls_;
+    draws.push_back({place->begin, place->end - place->begin, std::string{place->of(text_)}, "::pg_catalog.int8"});
+    return true;
+  }
+
+  bool write_names(std::size_t keyword, const std::vector<std::string>& named, const std::vector<const column*>& more) {
+    if (calls_ != a_.draws.size()) return false;  // one stands elsewhere
+    std::string names;
+    for (const column* c : more) names += ", " + quote_identifier(c->name);
+    const std::string override = overriding();
+    if (!q_.columns.empty()) {
+      const auto end = end_of_columns(q_, text_);
+      if (!end) return false;
+      edits_.push_back({*end, 0, names});
+    } else if (!more.empty()) {
+      if (q_.overriding) return false;
+      std::string list;
+      for (const std::string& name : named) list += (list.empty() ? "" : ", ") + quote_identifier(name);
+      edits_.push_back({keyword, 0, "(" + list + names + ") " + override});
+      return true;
+    }
+    if (!override.empty()) edits_.push_back({keyword, 0, override});
+    return true;
+  }
+
+  /// The question: one row for each of the statement's if all draw alike, else one row.
+  bool ask(drawing& out) const {
+    const bool alike = std::all_of(rows_.begin(), rows_.end(), [&](const auto& row) { return row == rows_.front(); });
+    std::vector<std::string> asked;
+    if (alike) {
+      asked = rows_.front();
+    } else {
+      for (const auto& row : rows_) asked.insert(asked.end(), row.begin(), row.end());
+    }
+    if (asked.empty() || asked.size() > most_in_one_row) return false;
+    for (const std::string& e : asked)
+      out.sql += (out.sql.empty() ? "SELECT (" : ", (") + e + ")::pg_catalog.text";
+    if (alike && rows_.size() > 1)
+      out.sql += " FROM pg_catalog.generate_series(1, " + std::to_string(rows_.size()) + ")";
+    return true;
+  }
+
+  const sql::insert_query& q_;
+  std::string_view text_;
+  const analysis& a_;
+  const table_use& use_;
+  std::vector<const column*> left_;  ///< columns that are left to sequences, in some row at least
+  std::vector<text_edit> edits_;
+  std::vector<std::vector<std::string>> rows_;  ///< of each row, what is drawn for it
+  std::size_t values_ = 0, calls_ = 0;
+  bool remembers_ = false;
+};
+
+}  // namespace
+
+std::optional<drawing> make_drawing(const sql::insert_query& q, std::string_view text, const analysis& a,
+                                    const plan_context& context) {
+  const auto written =
+      std::find_if(a.uses.begin(), a.uses.end(), [](const table_use& use) { return use.role == table_role::insert; });
+  const auto writes =
+      std::count_if(a.uses.begin(), a.uses.end(), [](const table_use& use) { return use.role != table_role::read; });
+  if (context.map->one_shard() || writes != 1 || written == a.uses.end() || written->table.described == nullptr ||
+      a.insert_source != nullptr || a.refusal || a.not_understood || text.find(moment_mark) != std::string_view::npos)
+    return std::nullopt;
+  const bool many = written->table.where == placement::sharded || written->table.where == placement::reference;
+  if (!many || (a.drawn.empty() && a.draws.empty())) return std::nullopt;
+  return draw_writer{q, text, a, *written}.write();
+}
+
+std::optional<drawing> plan_drawing(std::string_view text, const plan_context& context) {
+  if (context.schema == nullptr) return std::nullopt;
+  const sql::parse_result parsed = sql::parse(text);
+  const auto* statements = std::get_if<std::vector<sql::statement>>(&parsed);
+  if (statements == nullptr || statements->size() != 1 || statements->front().insert == nullptr) return std::nullopt;
+  analysis found;
+  const sql::token_scan none;
+  constant_marks unused{{}, none};
+  analyze(statements->front(), context, unused, found);
+  return make_drawing(*statements->front().insert, text, found, context);
+}
+
+std::string with_any_numbers(const drawing& d) {
+  return with_moments(d.text, std::vector<std::string>(d.count, "1"));
+}
+
+drawing_query draw_beside(const std::vector<const column*>& columns) {
+  drawing_query out{"SELECT pgbraid_rows.*", "\n) AS pgbraid_rows"};
+  for (const column* c : columns) out.prefix += ", " + c->draws;
+  out.prefix += " FROM (";
+  return out;
+}
+
+}  // namespace pgbraid::router

@@ -1,0 +1,39 @@
+// Numbers of sequences over several shards. The designated shard's sequences are the ones that count: what an INSERT
+// leaves to one, and what it asks of one in its rows, is drawn there first, and the statement is then an ordinary one with
+// these numbers in its rows. Source: the manual's pages "INSERT" and "Sequence Manipulation Functions".
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "router/plan/analysis.hpp"
+
+namespace pgbraid::router {
+
+/// What is drawn, and the statement that takes it.
+struct drawing {
+  std::string sql;        ///< asked of the designated shard: as many values as `text` has marks, row by row
+  std::string text;       ///< the statement, with marks as moment_list leaves them
+  std::size_t count = 0;  ///< of the values
+  bool remembers = false; ///< asks for what was drawn before: currval(), lastval()
+};
+
+/// For INSERT ... VALUES and INSERT ... DEFAULT VALUES; nothing where it cannot be said what is to be drawn.
+[[nodiscard]] std::optional<drawing> make_drawing(const sql::insert_query& q, std::string_view text,
+                                                  const analysis& found, const plan_context& context);
+
+/// The same for a text that a plan of that kind was made from.
+[[nodiscard]] std::optional<drawing> plan_drawing(std::string_view text, const plan_context& context);
+
+/// `text` with numbers in the places of its marks.
+[[nodiscard]] std::string with_any_numbers(const drawing& d);
+
+/// An INSERT's query with further columns for what it leaves to sequences, one number for each of its rows. The query
+/// stands alone between `prefix` and `suffix`.
+struct drawing_query {
+  std::string prefix, suffix;
+};
+[[nodiscard]] drawing_query draw_beside(const std::vector<const column*>& columns);
+
+}  // namespace pgbraid::router

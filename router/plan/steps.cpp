@@ -1,0 +1,134 @@
+// Plans of what takes several steps; see steps.hpp.
+#include "router/plan/steps.hpp"
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "router/plan/drawing.hpp"
+#include "router/plan/planner.hpp"
+#include "router/plan/refusals.hpp"
+#include "router/plan/row_moves.hpp"
+#include "router/plan/staged.hpp"
+#include "router/plan/targets.hpp"
+
+namespace pgbraid::router {
+
+using protocol::error_id;
+using kind = sql::statement_kind;
+
+namespace {
+
+// Rows that are known only later find their shard by buckets.
+bool found_by_value(const sql::statement& s, const analysis& a) {
+  const auto by_value = [&](const table_use& use) {
+    if (use.values == nullptr || use.role == table_role::read || use.role == table_role::delete_) return false;
+    if (s.kind != kind::update) return true;
+    const auto& set = s.update->set;
+    return std::any_of(set.begin(), set.end(), [&](const sql::target& target) { return target.name == use.key->name; });
+  };
+  return std::any_of(a.uses.begin(), a.uses.end(), by_value);
+}
+
+// UPDATE of the key, whose rows may leave their shards.
+void move(const sql::statement& s, std::string_view text, const analysis& a, const plan_context& context, plan& out) {
+  auto* keyed = std::get_if<keyed_target>(&out.where);
+  const auto* fixed = std::get_if<fixed_target>(&out.where);
+  const auto* refused = fixed == nullptr ? nullptr : std::get_if<to_refusal>(&fixed->target);
+  if (keyed == nullptr && (refused == nullptr || refused->error().id != error_id::key_change)) return;
+  std::string why = "their keys are shared out by ranges or lists";
+  const auto made = found_by_value(s, a) ? nullptr : make_row_move(*s.update, text, a, context, why);
+  if (made == nullptr) {
+    auto error = keyed != nullptr ? keyed->several_refusal : refused->error();
+    error.detail = "Its rows would have to move to other shards: " + why + ".";
+    if (keyed != nullptr) {
+      keyed->several_refusal = std::move(error);
+    } else {
+      out.where = refusal(std::move(error));
+    }
+    return;
+  }
+  out.staged = true;
+  std::vector<shard_index> shards = owning_shards(*context.map);
+  if (keyed != nullptr) {
+    keyed->gather = std::move(shards);
+    keyed->stays = made->rows == nullptr;
+    return;
+  }
+  out.reason = "rows are taken out where they are and put in where their new keys belong";
+  out.where = shards.size() == 1 ? fixed_target{to_shard{shards.front()}} : fixed_target{to_many{std::move(shards)}};
+}
+
+}  // namespace
+
+// An INSERT that leaves columns to sequences: they are drawn first, and what comes of it is planned anew.
+bool plan_drawing_first(const sql::insert_query& q, std::string_view text, const analysis& a, const plan_context& context,
+                        plan& out) {
+  const auto made = make_drawing(q, text, a, context);
+  if (!made) return false;
+  const std::string numbered = with_any_numbers(*made);
+  sql::token_scan scan;
+  sql::scan(numbered, scan);
+  const planned then = make_plan(numbered, scan, context);
+  const auto* fixed = std::get_if<fixed_target>(&then.plan->where);
+  if (then.plan->draws) return false;
+  if (fixed != nullptr && std::holds_alternative<to_refusal>(fixed->target)) {
+    out.where = *fixed;
+    out.reason = then.plan->reason;
+    return true;
+  }
+  out.draws = true;
+  out.sequence_memory = false;
+  out.where = fixed_target{to_shard{designated_shard}};
+  out.reason = "numbers are drawn on the designated shard; then: " + then.plan->reason;
+  return true;
+}
+
+// A write over several shards of which something must be known first.
+void plan_in_steps(const sql::statement& s, std::string_view text, const analysis& a, const plan_context& context,
+                   plan& out) {
+  if (a.moves) return move(s, text, a, context, out);
+  auto* keyed = std::get_if<keyed_target>(&out.where);
+  const auto* fixed = std::get_if<fixed_target>(&out.where);
+  const bool spreads = keyed != nullptr ? keyed->scatter_allowed || keyed->split_allowed
+                                        : std::holds_alternative<to_many>(fixed->target);
+  if (spreads) {
+    if (a.moments.empty() && a.moment_defaults.empty()) return;
+    out.staged = make_staged(s, text, a, context) != nullptr;
+    if (out.staged) return;
+    const auto error =
+        refuse_write(a.moments.empty() ? "the time in a column's default" : "the time in this statement");
+    if (keyed == nullptr) {
+      out.where = refusal(error);
+    } else {
+      keyed->scatter_allowed = keyed->split_allowed = false;
+      keyed->several_refusal = error;
+    }
+    return;
+  }
+  if (s.kind != kind::insert && s.kind != kind::update && s.kind != kind::delete_) return;
+  if (keyed == nullptr) {
+    const auto* refused = std::get_if<to_refusal>(&fixed->target);
+    if (refused == nullptr) return;
+    const error_id why = refused->error().id;
+    if (why != error_id::cross_shard_write && (why != error_id::key_not_provable || !a.key_unknown)) return;
+  } else if (keyed->groups.size() == 1 && keyed->groups.front().sources.size() == 1 &&
+             !keyed->groups.front().sources.front().array) {
+    return;
+  }
+  if (found_by_value(s, a)) return;
+  const auto made = make_staged(s, text, a, context);
+  if (made == nullptr || (made->rows == nullptr && made->query == nullptr)) return;
+  out.staged = true;
+  std::vector<shard_index> shards = owning_shards(*context.map);
+  if (keyed != nullptr) {
+    keyed->gather = std::move(shards);
+    return;
+  }
+  out.reason = s.kind == kind::insert ? "its rows are selected first and go to their shards"
+                                      : "all shards, which get the rows that are read (" + out.reason + ")";
+  out.where = shards.size() == 1 ? fixed_target{to_shard{shards.front()}} : fixed_target{to_many{std::move(shards)}};
+}
+
+}  // namespace pgbraid::router

@@ -1,0 +1,115 @@
+// INSERTs that leave columns to sequences: what is drawn for them, and the statement that takes it.
+#include <catch2/catch.hpp>
+
+#include "fixture.hpp"
+#include "router/plan/drawing.hpp"
+#include "router/plan/moments.hpp"
+#include "router/plan/staged.hpp"
+#include "router/plan/staged_source.hpp"
+
+using namespace pgbraid::router;
+using namespace pgbraid::router::test;
+
+namespace {
+
+constexpr const char* next = "nextval('public.ids'::regclass)";
+
+/// customers.id, the key, and orders.amount are left to sequences; notes.id is GENERATED ALWAYS AS IDENTITY.
+struct drawing_world : world {
+  drawing_world() : world{4} {
+    schema.single_writer.clear();
+    const auto draw = [&](const char* table, std::size_t at, bool identity) {
+      column& c = schema.relations[table].columns[at];
+      c.has_default = c.default_varies = true;
+      c.draws = next;
+      if (!identity) c.default_text = next;
+      c.identity = c.generated = identity;
+    };
+    draw("public.customers", 0, false);
+    draw("public.orders", 3, false);
+    draw("public.notes", 0, true);
+    draw("public.currencies", 1, false);
+  }
+  /// What is asked, and what becomes of the statement when the answers are 1, 2, 3...
+  [[nodiscard]] std::string drawn(std::string_view text) const {
+    const auto made = plan_drawing(text, context);
+    if (!made) return "none";
+    std::vector<std::string> numbers;
+    for (std::size_t i = 1; i <= made->count; ++i) numbers.push_back(std::to_string(i));
+    return made->sql + " -> " + with_moments(made->text, numbers);
+  }
+};
+
+const std::string one = "SELECT (nextval('public.ids'::regclass))::pg_catalog.text";
+const std::string three = one + " FROM pg_catalog.generate_series(1, 3)";
+
+}  // namespace
+
+TEST_CASE("numbers take the places of what is left out", "[drawing]") {
+  const drawing_world w;
+  CHECK(w.drawn("INSERT INTO customers (name) VALUES ('a') RETURNING id") == one + " -> INSERT INTO customers (name, \"id\") VALUES ('a', '1') RETURNING id");
+  CHECK(w.drawn("INSERT INTO customers (name) VALUES ('a'), ('b'), ('c')") ==
+        three + " -> INSERT INTO customers (name, \"id\") VALUES ('a', '1'), ('b', '2'), ('c', '3')");
+  CHECK(w.drawn("INSERT INTO customers VALUES (DEFAULT, 'a')") == one + " -> INSERT INTO customers VALUES ('1', 'a')");
+  CHECK(w.drawn("INSERT INTO orders VALUES (5)") == one + " -> INSERT INTO orders (\"customer_id\", \"amount\") VALUES (5, '1')");
+  CHECK(w.drawn("INSERT INTO customers (id, name) VALUES (7, 'a'), (DEFAULT, 'b')") == one + " -> INSERT INTO customers (id, name) VALUES (7, 'a'), ('1', 'b')");
+  CHECK(w.drawn("INSERT INTO customers DEFAULT VALUES RETURNING *") == one + " -> INSERT INTO customers (\"id\") VALUES ('1') RETURNING *");
+  CHECK(w.drawn("INSERT INTO customers (id) VALUES (nextval('ids') * 10)") ==
+        "SELECT (nextval('ids'))::pg_catalog.text -> INSERT INTO customers (id) VALUES ('1'::pg_catalog.int8 * 10)");
+  CHECK(w.drawn("INSERT INTO customers (id, name) VALUES (7, DEFAULT)") == "none");
+}
+
+TEST_CASE("an identity that is always generated is overridden", "[drawing]") {
+  const drawing_world w;
+  CHECK(w.drawn("INSERT INTO notes (customer_id) VALUES (5)") ==
+        one + " -> INSERT INTO notes (customer_id, \"id\") OVERRIDING SYSTEM VALUE VALUES (5, '1')");
+  CHECK(w.drawn("INSERT INTO notes VALUES (DEFAULT, 5)") == one + " -> INSERT INTO notes OVERRIDING SYSTEM VALUE VALUES ('1', 5)");
+  CHECK(w.drawn("INSERT INTO notes (id, customer_id) VALUES (DEFAULT, 5), (3, 6)") == "none");
+  CHECK(w.drawn("INSERT INTO notes (id, customer_id) OVERRIDING USER VALUE VALUES (3, 6)") == "none");
+  CHECK(w.drawn("INSERT INTO notes (id, customer_id) OVERRIDING SYSTEM VALUE VALUES (DEFAULT, 5), (3, 6)") ==
+        one + " -> INSERT INTO notes (id, customer_id) OVERRIDING SYSTEM VALUE VALUES ('1', 5), (3, 6)");
+}
+
+TEST_CASE("statements with sequences and where they go", "[drawing]") {
+  const drawing_world w;
+  CHECK(w.make("INSERT INTO customers (name) VALUES ('a')").plan->draws);
+  CHECK(w.make("INSERT INTO currencies (code) VALUES ('EUR')").plan->draws);
+  CHECK_FALSE(w.make("INSERT INTO customers (id) VALUES (5)").plan->draws);
+  check(w, {{"SELECT nextval('ids')", "shard s0 (primary)"},
+            {"SELECT setval('ids', 5), currval('ids'), lastval()", "shard s0 (primary)"},
+            {"SELECT last_value FROM order_ids", "shard s0 (primary, a read)"},
+            {"SELECT nextval('ids'), id FROM customers WHERE id = 5", "refused:..."},
+            {"SELECT nextval('ids'), set_config('a', 'b', false)", "refused:..."},
+            {"UPDATE customers SET name = nextval('ids') WHERE id = 5", "refused:..."},
+            {"UPDATE orders SET amount = DEFAULT WHERE customer_id = 5", "refused:..."},
+            {"INSERT INTO orders (customer_id) VALUES (5) ON CONFLICT (customer_id) DO UPDATE SET amount = DEFAULT", "refused:..."},
+            {"WITH i AS (INSERT INTO orders (customer_id) VALUES (5) RETURNING amount) SELECT * FROM i", "refused:..."},
+            {"EXPLAIN ANALYZE INSERT INTO orders (customer_id) VALUES (5)", "refused:..."},
+            {"PREPARE p AS INSERT INTO orders (customer_id) VALUES (5)", "refused:..."},
+            {"INSERT INTO orders (customer_id) VALUES (5); SELECT 1", "refused:..."},
+            {"INSERT INTO currencies SELECT name FROM countries", "refused:..."},
+            {"COPY orders (customer_id) FROM STDIN", "refused:..."},
+            {"COPY orders (customer_id, amount) FROM STDIN", "shards s0, s1, s2, s3 together (primary)"},
+            {"INSERT INTO unlisted DEFAULT VALUES", "refused: table \"public.unlisted\"..."},
+            {"DROP SEQUENCE order_ids", "shards s0, s1, s2, s3 together (primary)"},
+            {"CREATE SEQUENCE more", "shards s0, s1, s2, s3 together (primary)"}});
+}
+
+TEST_CASE("rows of a query are numbered where they are selected", "[drawing]") {
+  const drawing_world w;
+  const auto plan = plan_staged("INSERT INTO orders (customer_id) SELECT 5 ORDER BY 1", w.context);
+  REQUIRE(plan);
+  REQUIRE(plan->source);
+  CHECK(plan->source->before == "INSERT INTO orders (customer_id, \"amount\") ");
+  CHECK(plan->query->sql == std::string{"SELECT pgbraid_rows.*, "} + next + " FROM (SELECT 5 ORDER BY 1\n) AS pgbraid_rows");
+  CHECK(plan->query->only == shard_index{0});
+  const auto keyed = plan_staged("INSERT INTO customers (name) SELECT item FROM orders", w.context);
+  REQUIRE(keyed);
+  CHECK(keyed->source->key_at == 1);
+  CHECK(keyed->rows->combine_sql.starts_with(std::string{"SELECT pgbraid_rows.*, "} + next + " FROM (WITH "));
+  CHECK(keyed->rows->combiner == shard_index{0});
+  const auto always = plan_staged("INSERT INTO notes (customer_id) SELECT id FROM customers", w.context);
+  REQUIRE(always);
+  CHECK(always->source->before == "INSERT INTO notes (customer_id, \"id\")  OVERRIDING SYSTEM VALUE ");
+  CHECK_FALSE(plan_staged("INSERT INTO orders (customer_id) SELECT id FROM reports", w.context));
+}
