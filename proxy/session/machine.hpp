@@ -396,6 +396,7 @@ class session_machine {
   [[nodiscard]] protocol::error_report no_room_left() const;
   void keeps_too_much(step& s);
   [[nodiscard]] bool is_kept(step& s, branch_index b, std::size_t bytes);
+  [[nodiscard]] bool still_wants(branch_index b) const noexcept;
   void lose_branch(step& s, branch_index b, const protocol::error_report& error);
 
   // machine_failover.cpp: what is begun anew when a server fails, and what is said where that cannot be

@@ -140,11 +140,19 @@ bool session_machine::is_kept(step& s, branch_index i, std::size_t bytes) {
   return !over && bytes <= env_.max_gather;
 }
 
+// Whether a statement that goes in steps is to come back to a branch that owes nothing at the moment.
+bool session_machine::still_wants(branch_index i) const noexcept {
+  if (cycle_ == cycle_kind::none || cycle_failed_ || sent_) return false;
+  if (gather_ && gather_->fetching && gather_->combiner == i) return true;
+  const bool in_steps = stage_ != nullptr || braid_.ahead;
+  return in_steps && std::find(targets_.begin(), targets_.end(), i) != targets_.end();
+}
+
 void session_machine::lose_branch(step& s, branch_index i, const p::error_report& error) {
   branch& b = branches_[i];
   if (b.state == branch_state::free) return;
   const bool in_middle = b.bulk > 0 && b.bulk_forward;
-  const bool owed = b.outstanding() && b.expected[b.next].what != disposition::probe;
+  const bool owed = (b.outstanding() && b.expected[b.next].what != disposition::probe) || still_wants(i);
   const bool in_block = b.in_block;
   const bool was_pinned = pinned_ == i;
   if (in_middle) {

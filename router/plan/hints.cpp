@@ -266,6 +266,10 @@ void hint_applier::confine_query(const sql::statement& s, const analysis& a, pla
   const shard_index shard = std::get<shard_index>(said);
   const protocol::error_report* refused = refusal_of(out);
   if (refused != nullptr && stands_whatever_is_said(refused->id)) return;
+  if (!a.drawn.empty()) {
+    out.where = refusal(impossible(out, shard, "column \"" + a.drawn.front() + "\" is left to a sequence, which counts on the first shard"));
+    return;
+  }
   bool inserts = false;
   for (const table_use& use : a.uses) {
     if (use.table.where == placement::temporary) return;
