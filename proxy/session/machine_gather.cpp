@@ -26,6 +26,12 @@ p::error_report refuse(std::string_view reason, std::string hint) {
 
 constexpr std::string_view foreign_key_violation = "23503";
 
+// What the shard that was asked does not have may stand on another one.
+bool stands_elsewhere(std::string_view sqlstate) {
+  constexpr std::string_view undefined_table = "42P01", undefined_schema = "3F000";
+  return sqlstate == undefined_table || sqlstate == undefined_schema;
+}
+
 p::error_report rows_referred_to(std::string_view message) {
   auto error = p::with_hint(p::make_error(error_id::cross_shard_write, "rows that would move to another shard are referred to by a foreign key"),
                             "Change the rows that refer to them first, or insert new rows and delete the old ones.");
@@ -302,6 +308,11 @@ session_machine::verdict session_machine::gather_answer(step& s, branch_index i,
       if (e.sequence == asking_source && stage_ && stage_->plan->moves && fields.sqlstate() == foreign_key_violation) {
         // An UPDATE is told of a unique key that is taken before it is told of this.
         fail_statement(s, rows_referred_to(fields.message()));
+        (void)error_answer(s, i, frame);
+        return verdict::drop;
+      }
+      if (e.sequence == asking_numbers && question_ && question_->refusal && stands_elsewhere(fields.sqlstate())) {
+        fail_statement(s, *question_->refusal);
         (void)error_answer(s, i, frame);
         return verdict::drop;
       }

@@ -93,6 +93,11 @@ TEST_CASE("what would be refused may be no statement at all", "[question]") {
     t.server("s0", "E(42601 syntax error) Z(I)");
     CHECK(t.told() == "E(42601) Z(I)");
   }
+  SECTION("a table that it does not have may stand elsewhere") {
+    t.client("Q(SELEC 1)");
+    t.server("s0", "E(42P01 no such table) Z(I)");
+    CHECK(t.told() == "E(0A000) Z(I)");
+  }
   SECTION("what it takes is refused") {
     t.client("Q(SELEC 1)");
     t.server("s0", "1 Z(I)");

@@ -77,7 +77,7 @@ TEST_CASE("a list of values, in any spelling of the type") {
   const auto padded = value_map::make(rule, type_oid::bpchar, 6, problem);
   CHECK(owner(*padded, type_oid::bpchar, "de ") == 0);
   const value_rule days{false, {{0, "2026-01-01", std::nullopt}}, std::nullopt};
-  CHECK(owner(*value_map::make(days, type_oid::date, -1, problem), type_oid::date, "20260101") == 0);
+  CHECK(owner(*value_map::make(days, type_oid::date, -1, problem), type_oid::date, "2026-01-01 ") == 0);
   const value_rule sums{false, {{0, "1.5", std::nullopt}, {1, "-2", std::nullopt}}, std::nullopt};
   const auto numbers = value_map::make(sums, type_oid::numeric, -1, problem);
   CHECK(owner(*numbers, type_oid::numeric, "1.50") == 0);

@@ -1,0 +1,36 @@
+// The session's machine with reads over gathered rows: what becomes of failures between its steps.
+#include <catch2/catch.hpp>
+
+#include "machine_script.hpp"
+
+using namespace pgbraid::proxy::test;
+
+TEST_CASE("a server is lost that was to put gathered rows together", "[gather]") {
+  script_options options;
+  options.shards = 2;
+  machine_script t{options};
+  const bool in_transaction = GENERATE(false, true);
+  if (in_transaction) {
+    t.client("Q(BEGIN) Q(SELECT name FROM customers)");
+    for (const char* server : {"s0", "s1"}) t.server(server, "C(BEGIN) Z(T) T(name) C(SELECT 0) Z(T)");
+    (void)t.asked("s0");
+    (void)t.asked("s1");
+    (void)t.told();
+  }
+  t.client("Q(SELECT count(DISTINCT name) FROM customers)");
+  const bool first = t.asked("s0").size() > t.asked("s1").size();
+  const std::string combiner = first ? "s0" : "s1", other = first ? "s1" : "s0";
+  const std::string ready = in_transaction ? " Z(T)" : " Z(I)";
+  t.server(combiner, "1 T(count) 1 2 C(SELECT 0)" + ready);
+  (void)t.leases();
+  t.lose(combiner);
+  if (in_transaction) {
+    t.server(other, "1 2 C(SELECT 0)" + ready);
+    CHECK(t.told() == "E(08006) Z(E)");
+    return;
+  }
+  // Nothing of it has been told: it is asked anew.
+  CHECK(t.told().empty());
+  CHECK(t.leases().find("@" + combiner) != std::string::npos);
+  CHECK(t.asked(combiner).find("count(DISTINCT name)") != std::string::npos);
+}
