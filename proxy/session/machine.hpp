@@ -318,6 +318,7 @@ class session_machine {
   void begin_asking(const protocol::error_report& refusal);
   [[nodiscard]] bool question_answered(step& s, std::string_view text, std::span<const router::oid> types);
   void ask_question(step& s, std::string_view text, std::span<const router::oid> types);
+  void send_question(step& s, branch_index i, std::size_t from, std::uint32_t mark);
   void take_numbers(step& s, std::string_view row);
   void note_drawn(branch_index b);
   void go_on_with_numbers();

@@ -113,9 +113,15 @@ void session_machine::ask_question(step& s, std::string_view text, std::span<con
     p::encode_parse(s.backend_bytes, "", text, types);
     ask(answer::parse);
   }
+  send_question(s, i, from, asking_numbers);
+}
+
+// What has been written for branch `i` from `from` on, and asked for under `mark`, is sent so that it is answered now.
+void session_machine::send_question(step& s, branch_index i, std::size_t from, std::uint32_t mark) {
+  branch& b = branches_[i];
   if (cycle_ == cycle_kind::simple) {
     p::encode_sync(s.backend_bytes);
-    ask(answer::sync);
+    b.expect({answer::sync, disposition::gather, 0, mark});
   } else {
     p::encode_flush(s.backend_bytes);
     b.unsynced = b.flushed = true;

@@ -63,15 +63,7 @@ void session_machine::ask_moments(step& s) {
   p::encode_execute(s.backend_bytes, "");
   for (const answer kind : {answer::parse, answer::bind, answer::execute})
     b.expect({kind, disposition::gather, 0, asking_moments});
-  if (cycle_ == cycle_kind::simple) {
-    p::encode_sync(s.backend_bytes);
-    b.expect({answer::sync, disposition::gather, 0, asking_moments});
-  } else {
-    p::encode_flush(s.backend_bytes);
-    b.unsynced = b.flushed = true;
-  }
-  b.facts->unnamed = 0;
-  s.own_to_backend(asked, from);
+  send_question(s, asked, from, asking_moments);
 }
 
 void session_machine::take_moments(step& s, std::string_view body) {

@@ -10,13 +10,6 @@ using namespace pgbraid::proxy::test;
 
 namespace {
 
-script_options two_writers() {
-  script_options options;
-  options.shards = 2;
-  options.several_writers = true;
-  return options;
-}
-
 std::string write_on(const machine_script& t, pgbraid::router::shard_index shard) {
   const auto key = pgbraid::router::test::keys_on(t.map(), shard, 1).front();
   return "Q(UPDATE customers SET name = 'x' WHERE id = " + std::to_string(key) + ")";
@@ -52,7 +45,7 @@ void write_both(machine_script& t) {
 }  // namespace
 
 TEST_CASE("the first written shard decides and the other follows") {
-  machine_script t{two_writers()};
+  machine_script t{two_shards(true)};
   write_both(t);
   CHECK(t.asked("s0") == record);
   CHECK(t.asked("s1") == prepare);
@@ -71,7 +64,7 @@ TEST_CASE("the first written shard decides and the other follows") {
 }
 
 TEST_CASE("a shard that cannot prepare undoes all") {
-  machine_script t{two_writers()};
+  machine_script t{two_shards(true)};
   write_both(t);
   (void)t.asked("s0");
   (void)t.asked("s1");
@@ -84,7 +77,7 @@ TEST_CASE("a shard that cannot prepare undoes all") {
 }
 
 TEST_CASE("a deciding shard that does not commit undoes what is prepared") {
-  machine_script t{two_writers()};
+  machine_script t{two_shards(true)};
   write_both(t);
   (void)t.asked("s1");
   t.server("s1", "C(PREPARE TRANSACTION) Z(I)");
@@ -102,7 +95,7 @@ TEST_CASE("a deciding shard that does not commit undoes what is prepared") {
 }
 
 TEST_CASE("a server that is lost before the decision undoes all, in its moment leaves it open, after it changes nothing") {
-  machine_script t{two_writers()};
+  machine_script t{two_shards(true)};
   write_both(t);
   (void)t.asked("s0");
   (void)t.asked("s1");
@@ -128,7 +121,7 @@ TEST_CASE("a server that is lost before the decision undoes all, in its moment l
 }
 
 TEST_CASE("a statement over both shards is a transaction of its own") {
-  machine_script t{two_writers()};
+  machine_script t{two_shards(true)};
   t.client("Q(UPDATE customers SET name = 'x')");
   for (const char* server : {"s0", "s1"}) {
     CHECK(t.asked(server) == "Q(BEGIN) Q(UPDATE customers SET name = 'x')");
@@ -153,7 +146,7 @@ TEST_CASE("a statement over both shards is a transaction of its own") {
 }
 
 TEST_CASE("an error of a statement over both shards undoes it on both") {
-  machine_script t{two_writers()};
+  machine_script t{two_shards(true)};
   t.client("Q(UPDATE customers SET name = 'x')");
   (void)t.asked("s0");
   (void)t.asked("s1");
@@ -167,7 +160,7 @@ TEST_CASE("an error of a statement over both shards undoes it on both") {
 }
 
 TEST_CASE("what all shards have is written on the first one first") {
-  machine_script t{two_writers()};
+  machine_script t{two_shards(true)};
   const std::string update = "Q(UPDATE countries SET name = 'x' RETURNING name)";
   for (int round = 0; round < 2; ++round) {
     t.client(update);
@@ -192,7 +185,7 @@ TEST_CASE("what all shards have is written on the first one first") {
 }
 
 TEST_CASE("a shard whose transaction is still open is rolled back before anybody else gets the connection") {
-  machine_script t{two_writers()};
+  machine_script t{two_shards(true)};
   write_both(t);
   (void)t.asked("s0");
   (void)t.asked("s1");
@@ -207,7 +200,7 @@ TEST_CASE("a shard whose transaction is still open is rolled back before anybody
 }
 
 TEST_CASE("a server that is lost behind its answer fails the statement of which it was a part") {
-  machine_script t{two_writers()};
+  machine_script t{two_shards(true)};
   t.client("Q(UPDATE customers SET name = 'x')");
   t.server("s1", "C(BEGIN) Z(T) C(UPDATE 2) Z(T)");
   t.lose("s1");
@@ -219,7 +212,7 @@ TEST_CASE("a server that is lost behind its answer fails the statement of which 
 }
 
 TEST_CASE("rows that must be put in order are kept up to a bound") {
-  auto options = two_writers();
+  auto options = two_shards(true);
   options.max_gather = 100;
   machine_script t{options};
   const auto key = [&](pgbraid::router::shard_index shard) {
@@ -258,7 +251,7 @@ TEST_CASE("rows that must be put in order are kept up to a bound") {
 }
 
 TEST_CASE("a transaction that must give way to others fails with a deadlock, and by nothing else") {
-  machine_script t{two_writers()};
+  machine_script t{two_shards(true)};
   t.client("Q(BEGIN)");
   t.client(write_on(t, 0));
   t.server("s0", "C(BEGIN) Z(T) C(UPDATE 1) Z(T)");
@@ -290,7 +283,7 @@ TEST_CASE("a transaction that must give way to others fails with a deadlock, and
 }
 
 TEST_CASE("a commit gives way while nothing is decided") {
-  machine_script t{two_writers()};
+  machine_script t{two_shards(true)};
   write_both(t);
   (void)t.asked("s0");
   (void)t.asked("s1");

@@ -10,13 +10,6 @@ using namespace pgbraid::proxy::test;
 
 namespace {
 
-script_options two_writers() {
-  script_options options;
-  options.shards = 2;
-  options.several_writers = true;
-  return options;
-}
-
 const std::string copy = "COPY customers (id, name) FROM STDIN";
 
 /// As the notation shows a message with these rows.
@@ -29,7 +22,7 @@ struct copying {
   machine_script t;
   std::string a, b;
 
-  explicit copying(script_options options = two_writers()) : t{options} {
+  explicit copying(script_options options = two_shards(true)) : t{options} {
     a = std::to_string(pgbraid::router::test::keys_on(t.map(), 0, 1).front()) + "\tx\n";
     b = std::to_string(pgbraid::router::test::keys_on(t.map(), 1, 1).front()) + "\ty\n";
   }
@@ -260,7 +253,7 @@ TEST_CASE("however the bytes are cut, the same is sent") {
     return rows.size() > 0;
   };
   for (std::size_t chunk = 1; chunk < 20; ++chunk) {
-    script_options options = two_writers();
+    script_options options = two_shards(true);
     options.client_chunk = chunk;
     options.server_chunk = chunk % 3;
     CHECK(play(options));
@@ -289,7 +282,7 @@ TEST_CASE("a reference table's copies are written one after the other") {
 }
 
 TEST_CASE("what is kept for the copies of a reference table is bounded") {
-  script_options options = two_writers();
+  script_options options = two_shards(true);
   options.max_gather = 20;
   copying c{options};
   c.t.client("Q(COPY countries FROM STDIN)");

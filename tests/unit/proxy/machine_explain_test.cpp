@@ -6,16 +6,6 @@
 
 using namespace pgbraid::proxy::test;
 
-namespace {
-
-script_options two_shards() {
-  script_options options;
-  options.shards = 2;
-  return options;
-}
-
-}  // namespace
-
 TEST_CASE("each shard's plan stands under the shard's name, whichever comes first") {
   machine_script t{two_shards()};
   t.client("Q(EXPLAIN SELECT name FROM customers)");

@@ -6,9 +6,7 @@
 using namespace pgbraid::proxy::test;
 
 TEST_CASE("a server is lost that was to put gathered rows together", "[gather]") {
-  script_options options;
-  options.shards = 2;
-  machine_script t{options};
+  machine_script t{two_shards()};
   const bool in_transaction = GENERATE(false, true);
   if (in_transaction) {
     t.client("Q(BEGIN) Q(SELECT name FROM customers)");

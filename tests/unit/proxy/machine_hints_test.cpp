@@ -8,12 +8,6 @@ using namespace pgbraid::proxy::test;
 
 namespace {
 
-script_options two_shards() {
-  script_options options;
-  options.shards = 2;
-  return options;
-}
-
 const std::string read_all = "Q(SELECT name FROM customers)";
 const std::string show = "Q(SHOW pgbraid.shard)";
 

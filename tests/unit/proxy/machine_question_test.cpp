@@ -9,13 +9,6 @@ using namespace pgbraid::proxy::test;
 
 namespace {
 
-script_options two_shards() {
-  script_options options;
-  options.shards = 2;
-  options.several_writers = true;
-  return options;
-}
-
 std::string key_on(const machine_script& t, pgbraid::router::shard_index shard) {
   return std::to_string(pgbraid::router::test::keys_on(t.map(), shard, 1).front());
 }
@@ -30,7 +23,7 @@ std::string with_number(const std::string& number) {
 }  // namespace
 
 TEST_CASE("a number is drawn first, and tells where the row goes", "[question]") {
-  machine_script t{two_shards()};
+  machine_script t{two_shards(true)};
   const std::string key = key_on(t, 1);
   t.client("Q(" + insert + ")");
   CHECK(t.asked("s0") == ask + " S");
@@ -58,7 +51,7 @@ TEST_CASE("a number is drawn first, and tells where the row goes", "[question]")
 }
 
 TEST_CASE("drawing in a transaction is no write of it", "[question]") {
-  machine_script t{two_shards()};
+  machine_script t{two_shards(true)};
   const std::string key = key_on(t, 1);
   t.client("Q(BEGIN) Q(" + insert + ") Q(COMMIT)");
   t.server("s0", "C(BEGIN) Z(T) 1 2 D(" + key + ") C(SELECT 1) Z(T)");
@@ -70,7 +63,7 @@ TEST_CASE("drawing in a transaction is no write of it", "[question]") {
 }
 
 TEST_CASE("the extended protocol binds to the statement with its numbers", "[question]") {
-  machine_script t{two_shards()};
+  machine_script t{two_shards(true)};
   const std::string key = key_on(t, 1);
   t.client("P(a/" + insert + ") B(/a/) E() S");
   t.server("s0", "1");
@@ -86,7 +79,7 @@ TEST_CASE("the extended protocol binds to the statement with its numbers", "[que
 }
 
 TEST_CASE("what would be refused may be no statement at all", "[question]") {
-  machine_script t{two_shards()};
+  machine_script t{two_shards(true)};
   SECTION("the server's own error is told") {
     t.client("Q(SELEC 1)");
     CHECK(t.asked("s0") == "P(/SELEC 1) S");
@@ -113,7 +106,7 @@ TEST_CASE("what would be refused may be no statement at all", "[question]") {
 }
 
 TEST_CASE("rows that move are taken out everywhere and put in", "[move]") {
-  machine_script t{two_shards()};
+  machine_script t{two_shards(true)};
   t.client("Q(BEGIN) Q(UPDATE customers SET id = id + 1)");
   t.server("s0", "C(BEGIN) Z(T)");
   t.server("s1", "C(BEGIN) Z(T)");

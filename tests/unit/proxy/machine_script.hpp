@@ -27,6 +27,14 @@ struct script_options {
   std::size_t client_cut = 0;  ///< the client's stream is also cut at this offset
 };
 
+/// Two shards; with `several_writers` a transaction may write to both.
+[[nodiscard]] inline script_options two_shards(bool several_writers = false) {
+  script_options options;
+  options.shards = 2;
+  options.several_writers = several_writers;
+  return options;
+}
+
 /// One session and its servers. A server is called by its shard, with an "r" behind it for a replica: "s0", "s1r".
 class machine_script {
  public:

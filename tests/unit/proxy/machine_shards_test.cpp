@@ -8,12 +8,6 @@ using namespace pgbraid::proxy::test;
 
 namespace {
 
-script_options two_shards() {
-  script_options options;
-  options.shards = 2;
-  return options;
-}
-
 std::string key_on(const machine_script& t, pgbraid::router::shard_index shard) {
   return std::to_string(pgbraid::router::test::keys_on(t.map(), shard, 1).front());
 }

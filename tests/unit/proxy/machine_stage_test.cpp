@@ -9,13 +9,6 @@ using namespace pgbraid::proxy::test;
 
 namespace {
 
-script_options writers() {
-  script_options options;
-  options.shards = 2;
-  options.several_writers = true;
-  return options;
-}
-
 const std::string ask_time = "P(/SELECT pg_catalog.to_json(now()) OPERATOR(pg_catalog.#>>) '{}') B(/) E";
 const std::string with_time = "UPDATE customers SET created_at = (SELECT '2024-01-02'::pg_catalog.timestamptz AS now)";
 constexpr const char* set_time = "UPDATE customers SET created_at = now()";
@@ -23,7 +16,7 @@ constexpr const char* set_time = "UPDATE customers SET created_at = now()";
 }  // namespace
 
 TEST_CASE("the time is asked of one server, and all get it", "[stage]") {
-  machine_script t{writers()};
+  machine_script t{two_shards(true)};
   t.client("Q(BEGIN) Q(" + std::string{set_time} + ")");
   const std::string asked = t.asked("s0");
   CHECK(asked.starts_with("Q(BEGIN"));
@@ -40,7 +33,7 @@ TEST_CASE("the time is asked of one server, and all get it", "[stage]") {
 }
 
 TEST_CASE("a failure of the question is the statement's", "[stage]") {
-  machine_script t{writers()};
+  machine_script t{two_shards(true)};
   t.client("Q(BEGIN) Q(" + std::string{set_time} + ")");
   t.server("s0", "C(BEGIN) Z(T)");
   t.server("s1", "C(BEGIN) Z(T)");
@@ -58,7 +51,7 @@ TEST_CASE("a failure of the question is the statement's", "[stage]") {
 }
 
 TEST_CASE("the extended protocol binds to what came of it", "[stage]") {
-  machine_script t{writers()};
+  machine_script t{two_shards(true)};
   t.client("P(/UPDATE customers SET created_at = now() WHERE name = $1) B(//x) E() S");
   t.server("s0", "C(BEGIN) Z(T)");
   t.server("s1", "C(BEGIN) Z(T)");
@@ -72,7 +65,7 @@ TEST_CASE("the extended protocol binds to what came of it", "[stage]") {
 }
 
 TEST_CASE("rows of an INSERT that are selected first go to their shards", "[stage]") {
-  machine_script t{writers()};
+  machine_script t{two_shards(true)};
   const std::string on0 = std::to_string(pgbraid::router::test::keys_on(t.map(), 0, 1).front());
   const std::string on1 = std::to_string(pgbraid::router::test::keys_on(t.map(), 1, 1).front());
   t.client("Q(BEGIN) Q(INSERT INTO customers (id) SELECT n FROM generate_series(1, 9) AS n)");
