@@ -186,7 +186,8 @@ void database_watch::roles_taken(shard_watch& shard, bool other_roles) {
   for (const shard_event& event : events) {
     if (announced_) spdlog::log(level_of(event.severity), "{}", event.text);
   }
-  if (other_roles && (!shard.catalog || !shard.rows_checked)) {
+  const bool commits_known = !gated() || shard.commits_asked;
+  if (other_roles && (!shard.catalog || !shard.rows_checked || !commits_known)) {
     shard.hurried = true;
     shard.pause.cancel();
   }
@@ -198,8 +199,9 @@ bool database_watch::gated() const noexcept {
 }
 
 bool database_watch::settled() const {
-  return std::all_of(shards_.begin(), shards_.end(), [](const auto& shard) {
+  return std::all_of(shards_.begin(), shards_.end(), [this](const auto& shard) {
     if (!shard->roles.settled()) return false;
+    if (gated() && shard->roles.state().primary >= 0 && !shard->commits_asked && shard->trouble.empty()) return false;
     const auto& servers = shard->roles.state().servers;
     const bool reachable = std::any_of(servers.begin(), servers.end(), [](const server_state& s) { return s.usable; });
     return !reachable || (shard->catalog && shard->rows_checked) || !shard->misplaced.empty() ||

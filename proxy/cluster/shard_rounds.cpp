@@ -136,6 +136,7 @@ asio::awaitable<void> database_watch::see_to_commits(shard_watch& shard) {
     shard.no_commits = co_await make_commit_record_table(shard.connection, catalog_timeout);
   }
   if (stopped_) co_return;
+  shard.commits_asked = true;
   if (shard.no_commits != before) {
     if (shard.no_commits.empty()) {
       spdlog::debug("database {}: shard {} can take part in commits over several shards", name_, map_->shards[shard.index]);
