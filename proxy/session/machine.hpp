@@ -322,6 +322,7 @@ class session_machine {
   void take_numbers(step& s, std::string_view row);
   void note_drawn(branch_index b);
   void go_on_with_numbers();
+  [[nodiscard]] static protocol::error_report tables_changed();
   [[nodiscard]] bool draw_for_bind(step& s, const statement& st);
   void ask_moments(step& s);
   void take_moments(step& s, std::string_view row);

@@ -268,6 +268,7 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
     serial = question_->serial;
     st = drawn.get();
     refresh_plan(*st);
+    if (st->plan->draws) return op_error(s, tables_changed());
   }
   const statement_ptr& shared = drawn ? drawn : found;
   if (stage_) return bind_staged(s, m, shared);

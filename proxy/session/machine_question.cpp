@@ -152,12 +152,18 @@ void session_machine::note_drawn(branch_index i) {
   if (asks_sequences_) pin(i, "currval() or lastval()");
 }
 
+// The catalog has changed since the statement was planned. Where numbers are there and more are wanted, the statement would
+// go to a shard that draws for itself.
+p::error_report session_machine::tables_changed() {
+  return p::with_hint(p::make_error(error_id::cross_shard_write, "its tables have changed"), "Run the statement again.");
+}
+
 // Bind of a statement whose numbers must be drawn. True: question_ has the statement with them.
 bool session_machine::draw_for_bind(step& s, const statement& st) {
   if (!question_) {
     if (!drained(s)) return false;
     if (!begin_drawing(st.text)) {
-      (void)op_error(s, p::with_hint(p::make_error(error_id::cross_shard_write, "its tables have changed"), "Run the statement again."));
+      (void)op_error(s, tables_changed());
       return false;
     }
   }

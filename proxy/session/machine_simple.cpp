@@ -61,7 +61,7 @@ void session_machine::start_simple(step& s, const p::frame_view& frame) {
     return;
   }
   if (plan_->draws && !begin_drawing(query.text)) {
-    return refuse_simple(s, p::with_hint(p::make_error(error_id::cross_shard_write, "its tables have changed"), "Run the statement again."));
+    return refuse_simple(s, tables_changed());
   }
   route_ = router::resolve(*plan_, *context_->context.map, query.text, scan.constants, {}, context_->literals);
   merge_instead(*plan_);
@@ -83,6 +83,7 @@ void session_machine::run_simple(step& s) {
     if (!question_answered(s, asked.text, {})) return;
     if (question_->refusal) return refuse_simple(s, *question_->refusal);
     go_on_with_numbers();
+    if (plan_->draws) return refuse_simple(s, tables_changed());
   }
   if (std::holds_alternative<router::to_gather>(route_.target)) return run_gather(s);
   if (!placed_) {

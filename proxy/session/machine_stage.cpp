@@ -26,8 +26,7 @@ std::optional<p::error_report> session_machine::begin_stage(step& s, const route
                                                             const p::bind_view* m, const statement* st) {
   auto made = router::plan_staged(text, context_->context);
   if (made == nullptr) {
-    return p::with_hint(p::make_error(error_id::cross_shard_write, "its tables have changed"),
-                        "Run the statement again.");
+    return tables_changed();
   }
   if (made->rows || made->query || made->source) {
     if (auto error = cannot_gather()) return error;
