@@ -233,7 +233,8 @@ void encode_parse_renamed(std::string& out, const parse_view& message, std::stri
 
 void encode_bind_renamed(std::string& out, const bind_view& message, std::string_view statement) {
   const frame_builder frame{out, frontend::bind};
-  append_cstring(out, message.portal);
+  // A name that was read up to its NUL has none in it.
+  out.append(message.portal).push_back('\0');
   append_cstring(out, statement);
   out.append(message.after_statement);
 }

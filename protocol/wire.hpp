@@ -65,19 +65,20 @@ class wire_reader {
       fail();
       return {};
     }
-    const std::string_view taken = rest_.substr(0, count);
+    const std::string_view taken{rest_.data(), count};
     rest_.remove_prefix(count);
     return taken;
   }
 
   /// The bytes up to the next NUL, which is read too and not part of the result.
   std::string_view cstring() noexcept {
-    const std::size_t length = rest_.find('\0');
+    // Most names in messages are empty: of the unnamed statement, of the unnamed portal.
+    const std::size_t length = !rest_.empty() && rest_.front() == '\0' ? 0 : rest_.find('\0');
     if (length == std::string_view::npos) {
       fail();
       return {};
     }
-    const std::string_view taken = rest_.substr(0, length);
+    const std::string_view taken{rest_.data(), length};
     rest_.remove_prefix(length + 1);
     return taken;
   }

@@ -120,6 +120,7 @@ class session_machine {
   // machine_simple.cpp
   void start_simple(step& s, const protocol::frame_view& frame);
   void run_simple(step& s);
+  void begin_braid();
   void refuse_simple(step& s, const protocol::error_report& error);
   void start_call(step& s, const protocol::frame_view& frame);
   void copy_from_client(step& s);
@@ -138,6 +139,7 @@ class session_machine {
   [[nodiscard]] bool awaits_lease(const targets& wanted) const noexcept;
   [[nodiscard]] bool ready(step& s, const targets& wanted);
   [[nodiscard]] bool prepare(step& s, branch_index b);
+  [[nodiscard]] bool bring_in_line(step& s, branch_index b);
   void mark_use(const router::plan& p, const router::route& r, const targets& used);
   void pin(branch_index b, std::string reason);
   void drop_branch(branch_index b);
@@ -386,7 +388,7 @@ class session_machine {
   void tell_sorted_rows(step& s);
 
   // machine_explain.cpp: EXPLAIN of what several shards are asked for
-  void explain_instead(const router::plan& plan);
+  void explain_instead();
   [[nodiscard]] bool explains() const noexcept { return braid_.explain != nullptr; }
   void tell_plans(step& s);
 

@@ -32,9 +32,9 @@ void add_line(std::string& out, std::string_view line) {
 }  // namespace
 
 // What would be gathered is not: the shards are asked for the plans of what they would be asked for.
-void session_machine::explain_instead(const router::plan& plan) {
+void session_machine::explain_instead() {
   auto* const gathered = std::get_if<router::to_gather>(&route_.target);
-  if (gathered == nullptr || plan.explain == nullptr) return;
+  if (gathered == nullptr) return;
   route_.target = router::to_many{std::move(gathered->shards)};
 }
 

@@ -158,7 +158,7 @@ void session_machine::end_listens(bool committed) {
 // The text that goes to branch `i` may end the transaction where only the server sees how: what the transaction has
 // said of channels is said there, and what comes of it is found by a probe.
 void session_machine::leave_to_server(step& s, branch_index i, const router::plan& plan) {
-  if (!listening_ || listening_->changes.empty()) return;
+  if (listening_->changes.empty()) return;
   if (plan.statement_count < 2 && !plan.opaque && plan.effect != session_effect::two_phase) return;
   for (const listening_state::change& c : listening_->changes) {
     own_query(s, i, (c.listen ? "LISTEN " : "UNLISTEN ") + (c.channel.empty() ? "*" : quoted_channel(c.channel)));

@@ -17,7 +17,7 @@ using protocol::error_id;
 // client is sent.
 void session_machine::merge_instead(const router::plan& plan) {
   auto* const gathered = std::get_if<router::to_gather>(&route_.target);
-  if (gathered == nullptr || plan.merge == nullptr) return;
+  if (gathered == nullptr) return;
   if (plan.merge->of_settings && !text_is_exact()) return;
   if (plan.merge->of_characters && !context_->literals.utf8) return;
   route_.target = router::to_many{std::move(gathered->shards)};

@@ -22,6 +22,13 @@ router::sql::token_scan& scratch_scan() {
   return scan;
 }
 
+// The Bind that was looked at last. What waits for its lease is looked at again when that is there, most often at once.
+struct decoded_bind {
+  std::uint64_t session = 0;
+  std::string_view frame;
+  p::bind_view message;
+};
+
 bool keyed(const router::plan& plan) { return std::holds_alternative<router::keyed_target>(plan.where); }
 
 }  // namespace
@@ -234,10 +241,16 @@ bool session_machine::op_parse(step& s, std::string_view frame) {
 }
 
 bool session_machine::op_bind(step& s, std::string_view frame) {
-  p::bind_view m;
-  if (!p::decode(body_of(frame), m)) {
-    protocol_violation(s, "invalid Bind message");
-    return false;
+  thread_local decoded_bind last;
+  const p::bind_view& m = last.message;
+  const bool known = placed_ && last.session == serial_ && last.frame.data() == frame.data() && last.frame.size() == frame.size();
+  if (!known) {
+    last.session = serial_;
+    last.frame = frame;
+    if (!p::decode(body_of(frame), last.message)) {
+      protocol_violation(s, "invalid Bind message");
+      return false;
+    }
   }
   std::uint64_t serial = 0;
   const statement_ptr& found = find_statement(m.statement, serial);
@@ -278,7 +291,7 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
     route_ = resolve_bind(*st, m);
     if (st->plan->merge && fetches_all(m.portal)) merge_instead(*st->plan);
     if (std::holds_alternative<router::to_many>(route_.target) && fetches_in_parts(m.portal)) gather_instead(*st);
-    explain_instead(*st->plan);
+    if (st->plan->explain) explain_instead();
     if (std::holds_alternative<router::to_gather>(route_.target)) return bind_gather(s, m, *st);
     p::error_report refusal;
     if (!place(s, *st->plan, route_, targets_, refusal)) return op_error(s, refusal);
@@ -291,10 +304,10 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
   placed_ = awaits_lease(targets_);
   if (placed_ || !settle(s, targets_)) return false;
   if (!same_shape(s, *st)) return cycle_failed_;
-  braid_.explain = braid_.active ? st->plan->explain : nullptr;
+  if (braid_.active) braid_.explain = st->plan->explain;
 
   (void)names_in_place(s, targets_.front(), *st->plan, st->text);
-  leave_to_server(s, targets_.front(), *st->plan);
+  if (listening_) leave_to_server(s, targets_.front(), *st->plan);
   mark_use(*st->plan, route_, targets_);
   if (prepares(*st->plan)) note_prepare(targets_.front(), *st->plan, st->text);
   if (stages(*st->plan)) return bind_staged(s, m, shared);

@@ -93,19 +93,17 @@ branch_index session_machine::lease_branch(step& s, router::shard_index shard, b
   const auto free = std::find_if(branches_.begin(), branches_.end(), [](const branch& b) { return b.state == branch_state::free; });
   const auto free_slot = static_cast<std::size_t>(free - branches_.begin());
   if (free_slot == branches_.size()) branches_.emplace_back();
-  branch& b = branches_[free_slot];
-  b = branch{};
+  branch& b = branches_[free_slot];  // a free one is as it was made
   b.state = branch_state::acquiring;
   b.shard = shard;
   b.wants_replica = replica;
-  action a;
+  action& a = s.actions.emplace_back();
   a.kind = action_kind::acquire;
   a.branch = static_cast<branch_index>(free_slot);
   a.shard = shard;
   a.replica = replica;
   a.may_wait = may_wait_for_primary();
   a.later = begun_anew_ > 0;
-  s.actions.push_back(a);
   return static_cast<branch_index>(free_slot);
 }
 
@@ -121,6 +119,13 @@ bool session_machine::place(step& s, const router::plan& plan, const router::rou
 bool session_machine::find_place(step& s, const router::plan& plan, const router::route& r, targets& out, protocol::error_report& refusal) {
   out.clear();
   const router::topology& map = *context_->context.map;
+  const auto* one = std::get_if<router::to_shard>(&r.target);
+  // The usual case, at the cost of a few comparisons: a read of one shard, outside a transaction.
+  if (one != nullptr && r.mode == router::access::read && plan.effect == router::session_effect::none && !plan.sequence_memory && !txn_.active &&
+      env_.marks == nullptr) {
+    out.push_back(branch_for(s, one->shard, may_use_replica(plan, r)));
+    return true;
+  }
   if (plan.effect == router::session_effect::use_cursor) {
     // It stays where it was declared, wherever the transaction has moved to since.
     if (const branch_index* home = cursors_.find(plan.name)) {
@@ -144,7 +149,6 @@ bool session_machine::find_place(step& s, const router::plan& plan, const router
   const std::vector<router::shard_index>* many = nullptr;
   if (const auto* concatenated = std::get_if<router::to_many>(&r.target)) many = &concatenated->shards;
   if (const auto* gathered = std::get_if<router::to_gather>(&r.target)) many = &gathered->shards;
-  const auto* one = std::get_if<router::to_shard>(&r.target);
   if (one != nullptr) {
     shard = one->shard;
   } else if (many == nullptr) {
@@ -310,6 +314,12 @@ bool session_machine::prepare(step& s, branch_index i) {
   if (b.preparing > 0) return false;
   if (listening_ && !finds_its_voice(s, i)) return false;
   if (b.in_block) return true;
+  if (!txn_.active && b.facts->current == current_ && !b.facts->sql && !b.shows_channels && !env_.sequences_asked) return true;
+  return bring_in_line(s, i);
+}
+
+bool session_machine::bring_in_line(step& s, branch_index i) {
+  branch& b = branches_[i];
   const settings_ptr& wanted = txn_.active ? txn_.base : current_;
   const std::size_t from = s.backend_bytes.size();
   // What others have drawn must not pass for this session's, once anybody asks.

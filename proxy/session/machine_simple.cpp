@@ -64,8 +64,8 @@ void session_machine::start_simple(step& s, const p::frame_view& frame) {
     return refuse_simple(s, tables_changed());
   }
   route_ = router::resolve(*plan_, *context_->context.map, query.text, scan.constants, {}, context_->literals);
-  merge_instead(*plan_);
-  explain_instead(*plan_);
+  if (plan_->merge) merge_instead(*plan_);
+  if (plan_->explain) explain_instead();
   run_simple(s);
 }
 
@@ -109,7 +109,7 @@ void session_machine::run_simple(step& s) {
     }
     if (!stage_over(s, nullptr, nullptr)) return;
   }
-  leave_to_server(s, targets_.front(), *plan_);
+  if (listening_) leave_to_server(s, targets_.front(), *plan_);
   std::string shown;
   if (question_) p::encode_query(shown, question_->text);
   if (cycle_ == cycle_kind::simple && shows_by_text(targets_.front(), *plan_)) {
@@ -122,13 +122,8 @@ void session_machine::run_simple(step& s) {
   if (!mirrors() || ahead) mark_use(*plan_, route_, targets_);
   if (cycle_ == cycle_kind::simple && prepares(*plan_)) note_prepare(targets_.front(), *plan_, query.text);
   if (!braid_.ahead || !mirrors()) {
-    braid_ = braid_state{};
-    braid_.active = targets_.size() > 1;
-    braid_.executing = static_cast<std::uint32_t>(targets_.size());
-    braid_.moves = stage_ && stage_->plan->moves;
-    if (plan_->merge && braid_.active) braid_.merge = std::make_unique<sorted_merge>(merge_request{plan_->merge, {}}, targets_);
+    begin_braid();
   }
-  if (braid_.active && plan_->explain) braid_.explain = plan_->explain;
   if (splits_rows() || explains()) return send_parts(s, query.text, false);
   if (plan_->copy && targets_.size() > 1) begin_copy(plan_->copy, targets_);
   if (ahead) {
@@ -150,6 +145,19 @@ void session_machine::run_simple(step& s) {
       s.own_to_backend(i, from);
     }
   }
+}
+
+// What the simple statement's targets answer becomes one. It is begun as `braid_` is between statements where there is but
+// one of them.
+void session_machine::begin_braid() {
+  const bool several = targets_.size() > 1;
+  if (braid_.active || several) braid_ = braid_state{};
+  if (!several) return;
+  braid_.active = true;
+  braid_.executing = static_cast<std::uint32_t>(targets_.size());
+  braid_.moves = stage_ && stage_->plan->moves;
+  braid_.explain = plan_->explain;
+  if (plan_->merge) braid_.merge = std::make_unique<sorted_merge>(merge_request{plan_->merge, {}}, targets_);
 }
 
 void session_machine::refuse_simple(step& s, const p::error_report& error) {

@@ -131,15 +131,20 @@ void session::run(step& s) {
 
 void session::perform(step& s) {
   for (std::size_t i = 0; i < s.actions.size();) {
-    const action a = s.actions[i];
+    if (s.actions[i].kind == action_kind::to_client) {
+      i = send_to_client(s, i);
+      if (closing_) return;
+      continue;
+    }
+    if (s.actions[i].kind == action_kind::to_backend) {
+      i = send_to_backend(s, i);
+      continue;
+    }
+    const action a = s.actions[i];  // what is carried out may add further ones
     switch (a.kind) {
       case action_kind::to_client:
-        i = send_to_client(s, i);
-        if (closing_) return;
-        continue;
       case action_kind::to_backend:
-        i = send_to_backend(s, i);
-        continue;
+        break;
       case action_kind::acquire:
         acquire(s, a);
         break;

@@ -45,6 +45,16 @@ void step::to_client(std::string_view bytes) { append(actions, action_kind::to_c
 void step::own_to_client(std::size_t from) { append(actions, action_kind::to_client, 0, nullptr, from, client_bytes.size() - from); }
 
 void step::to_backend(branch_index branch, std::string_view bytes) {
+  // A few bytes behind bytes of ours: copied to them, they cost less than as a piece of their own.
+  constexpr std::size_t few = 128;
+  if (bytes.size() <= few && !actions.empty()) {
+    action& last = actions.back();
+    if (last.kind == action_kind::to_backend && last.branch == branch && last.own && last.offset + last.size == backend_bytes.size()) {
+      backend_bytes.append(bytes);
+      last.size += bytes.size();
+      return;
+    }
+  }
   append(actions, action_kind::to_backend, branch, bytes.data(), 0, bytes.size());
 }
 

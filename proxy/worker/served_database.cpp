@@ -157,7 +157,7 @@ chosen_server served_database::choose(router::shard_index index, bool replica, c
     return {nullptr, false, 0, true};
   }
   if (replica) {
-    if (const int found = choose_replica(shard, index, floor, user, behind); found >= 0) {
+    if (const int found = shard.servers.size() < 2 ? -1 : choose_replica(shard, index, floor, user, behind); found >= 0) {
       const server_state& server = shard.servers[static_cast<std::size_t>(found)];
       return {&pool_of(index, static_cast<std::size_t>(found), user), true, server.restarts, false, false, server.safe_until};
     }

@@ -290,3 +290,33 @@ TEST_CASE("a server lost in the middle of a batch: one error, one ReadyForQuery"
   if (flush) t.client("S");
   CHECK(t.told() == (says_why ? "1 2 C(UPDATE 2) E(57P01) Z(I)" : "1 2 C(UPDATE 2) E(40003) Z(I)"));
 }
+
+TEST_CASE("a Bind that waits for its lease is not mixed up with another session's") {
+  script_options options;
+  options.hold_leases = true;
+  machine_script a{options}, b{options};
+  const char* batch_a = "P(/SELECT name FROM customers WHERE id = $1) B(//5) E() S";
+  const char* batch_b = "P(/SELECT name FROM customers WHERE id = $1) B(//6) E() S";
+  a.client(batch_a);
+  b.client(batch_b);
+  a.grant();
+  CHECK(a.raw_asked("s0") == client_frames(batch_a));
+  b.grant();
+  CHECK(b.raw_asked("s0") == client_frames(batch_b));
+
+  SECTION("nor, where nothing but Bind must wait, with one of its own") {
+    a.server("s0", "1 2 D(a) C(SELECT 1) Z(I)");
+    b.server("s0", "1 2 D(a) C(SELECT 1) Z(I)");
+    (void)a.told();
+    for (const char* const value : {"7", "8", "9"}) {
+      a.client("B(//" + std::string{value} + ") E() S");
+      b.client("B(//1" + std::string{value} + ") E() S");
+      a.grant();
+      CHECK(a.asked("s0").find("B(//" + std::string{value} + ")") != std::string::npos);
+      a.server("s0", "2 D(a) C(SELECT 1) Z(I)");
+      b.grant();
+      CHECK(b.asked("s0").find("B(//1" + std::string{value} + ")") != std::string::npos);
+      b.server("s0", "2 D(a) C(SELECT 1) Z(I)");
+    }
+  }
+}
