@@ -49,7 +49,9 @@ struct relation {
   // What holds on one shard only; empty when nothing does. Filled for tables the topology names as sharded.
   std::vector<std::string> unenforced;   ///< e.g. `unique constraint "orders_pkey" does not contain the sharding key`
   std::vector<std::string> user_code;    ///< triggers, rules, policies, column defaults and checks that call user code: the functions' names
-  bool types_differ = false;             ///< a column's type has different OIDs on different shards
+  // A column's type has different OIDs on different shards: it is made of further ones, which its binary form names by
+  // their OIDs, or (renumbered) it is not, and other OIDs in messages are all that there is to it: see type_numbers.
+  bool types_differ = false, types_renumbered = false;
   std::string types_differ_detail;
   std::vector<std::string> primary_key;  ///< its columns; empty without one. Filled like the above
   std::vector<std::vector<std::string>> unique_keys;  ///< columns of which no two rows may have the same; "": an expression
@@ -79,6 +81,12 @@ struct case_hash {
   std::size_t operator()(std::string_view v) const noexcept { return std::hash<std::string_view>{}(v); }
 };
 
+/// The OIDs that types outside pg_catalog have on one shard, as far as they are not the first shard's, which clients know.
+struct type_numbers {
+  std::unordered_map<oid, oid> to_first, from_first;
+  friend bool operator==(const type_numbers&, const type_numbers&) = default;
+};
+
 /// One database's catalog. Never changed once it is shared.
 struct catalog {
   std::uint64_t version = 0;                                 ///< grows with every change of content
@@ -91,6 +99,7 @@ struct catalog {
   std::set<std::string, std::less<>> user_types;             ///< bare names of types outside pg_catalog
   std::set<std::string, std::less<>> user_collations;        ///< bare names of collations outside pg_catalog
   std::string single_writer = "the servers have not been asked yet";  ///< why a transaction may write to one shard only; "": to several
+  std::vector<type_numbers> types;                           ///< by shard; empty: they are alike on all
   bool user_casts = false;                                   ///< a cast outside pg_catalog calls user code
   // Defaults that change what BEGIN means (pg_db_role_setting and the servers' configuration), by role; "" for all.
   std::map<std::string, std::string, std::less<>> default_isolation;

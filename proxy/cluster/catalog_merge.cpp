@@ -90,11 +90,33 @@ void compare_types(router::relation& relation, const shard_catalog& owner, const
     for (const std::string& name : names) {
       const auto own = mine.find(name), found = theirs.find(name);
       if (own == mine.end() || found == theirs.end() || found->second == own->second || relation.types_differ) continue;
-      relation.types_differ = true;
+      (names.size() == 1 ? relation.types_renumbered : relation.types_differ) = true;
       relation.types_differ_detail = fmt::format("type {} of column \"{}\" has OID {} on shard {} and {} on shard {}",
                                                  name, column.name, own->second, owner_name, found->second, other_name);
     }
   }
+}
+
+router::type_numbers renumbered(const shard_catalog& first, const shard_catalog& other) {
+  router::type_numbers numbers;
+  const auto known = types_by_name(first);
+  for (const auto& [id, type] : other.types) {
+    const auto found = known.find(type.name);
+    if (found == known.end() || found->second == id) continue;
+    numbers.to_first.emplace(id, found->second);
+    numbers.from_first.emplace(found->second, id);
+  }
+  return numbers;
+}
+
+// Every shard draws the OIDs of what is created there for itself.
+std::vector<router::type_numbers> numbers_of_types(const std::vector<std::shared_ptr<const shard_catalog>>& shards) {
+  std::vector<router::type_numbers> all(shards.size());
+  for (std::size_t i = 1; i < shards.size(); ++i) {
+    if (shards[i]) all[i] = renumbered(*shards.front(), *shards[i]);
+  }
+  if (std::all_of(all.begin(), all.end(), [](const router::type_numbers& each) { return each.to_first.empty(); })) all.clear();
+  return all;
 }
 
 void compare_shard(router::catalog& content, const shard_catalog& first, const shard_catalog& other,
@@ -196,6 +218,7 @@ merged_catalog merge_catalogs(const std::vector<std::shared_ptr<const shard_cata
     add_worst(content, shards[i]->content);
     compare_shard(content, first, *shards[i], map, map.shards[i], merged.warnings);
   }
+  content.types = numbers_of_types(shards);
   take_unsharded(content, shards, map);
   for (const auto& shard : shards) {
     if (!shard || map.one_shard()) continue;

@@ -274,6 +274,11 @@ class session_machine {
   void await_shape(const statement_ptr& st);
   void note_shape(branch_index b, std::uint64_t id, const protocol::frame_view& frame);
   [[nodiscard]] bool same_shape(step& s, statement& st);
+  // machine_types.cpp: what OIDs types have on which shard
+  [[nodiscard]] const router::type_numbers* numbers_of(router::shard_index shard) const noexcept;
+  [[nodiscard]] bool as_first_tells(branch_index b, protocol::frame_view& frame) const;
+  [[nodiscard]] std::span<const router::oid> types_for(branch_index b, std::span<const router::oid> types) const;
+  [[nodiscard]] const protocol::error_report* not_in_binary(const statement& st, const protocol::bind_view& m);
   void answer_locally(step& s, char type);
   void undo_unconfirmed();
   void batch_failed();

@@ -98,11 +98,19 @@ std::size_t session_machine::on_backend(step& s, branch_index i, std::string_vie
     }
     if (status == p::frame_status::incomplete) break;
     const bool owed = b.outstanding();
+    const std::size_t total = frame.total;
+    const bool retold = (frame.type == from_server::row_description || frame.type == from_server::parameter_description) && as_first_tells(i, frame);
     const verdict what = answer_of(s, i, frame);
     if (what == verdict::over) return data.size();
-    if (what == verdict::drop) flush_run(s);
-    at_ += frame.total;
-    if (what == verdict::drop) run_ = at_;
+    if (what == verdict::drop || retold) flush_run(s);
+    if (what == verdict::keep && retold) {
+      const std::size_t from = s.client_bytes.size();
+      s.client_bytes.append(frame.bytes);
+      s.own_to_client(from);
+      told_ = true;
+    }
+    at_ += total;
+    if (what == verdict::drop || retold) run_ = at_;
     if (!local_answers_.empty()) {
       flush_run(s);
       tell_local_answers(s);

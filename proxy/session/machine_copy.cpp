@@ -40,8 +40,14 @@ session_machine::verdict session_machine::copy_opened(step& s, branch_index i, c
   part->is = part_state::taking;
   again_ = false;
   if (c.response.empty()) c.response = frame.bytes;
-  if (c.response != frame.bytes && !c.failed) {
-    p::encode_error(c.fallback, p::make_error(error_id::server_results_differ, "their columns are not the same"));
+  bool ended = false;
+  for (copy_state::part& each : c.parts) {
+    if (!branches_[each.branch].outstanding()) each.is = part_state::over;
+    ended = ended || each.is == part_state::over;
+  }
+  if (!c.failed && (ended || c.response != frame.bytes)) {
+    const char* const why = ended ? "one has ended the COPY before it was given data" : "their columns are not the same";
+    p::encode_error(c.fallback, p::make_error(error_id::server_results_differ, why));
     fail_copy(s);
   } else if (c.failed) {
     fail_copy(s);

@@ -108,7 +108,7 @@ void session_machine::fetch_fragments(step& s, std::string_view whole, const bou
       ask(answer::parse);
       ask(answer::describe_statement);
     }
-    p::encode_parse(s.backend_bytes, "", g.plan->fragment_sql, given.types);
+    p::encode_parse(s.backend_bytes, "", g.plan->fragment_sql, types_for(i, given.types));
     ask(answer::parse);
     if (g.plan->types_in_text && i == g.combiner) {
       p::encode_describe(s.backend_bytes, p::object_kind::statement, "");
@@ -150,9 +150,9 @@ void session_machine::ask_combiner(step& s, const bound_values& given, std::stri
   branch& b = branches_[gather_->combiner];
   const std::size_t from = s.backend_bytes.size();
   if (gather_->plan->gaps.empty()) {
-    p::encode_parse(s.backend_bytes, "", gather_->plan->combine_sql, given.types);
+    p::encode_parse(s.backend_bytes, "", gather_->plan->combine_sql, types_for(gather_->combiner, given.types));
   } else {
-    p::encode_parse(s.backend_bytes, "", combining_text(*gather_), given.types);
+    p::encode_parse(s.backend_bytes, "", combining_text(*gather_), types_for(gather_->combiner, given.types));
   }
   p::encode_bind(s.backend_bytes, portal, "", given.formats, given.values, result_formats);
   b.facts->unnamed = 0;

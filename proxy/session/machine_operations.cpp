@@ -87,7 +87,7 @@ void session_machine::ensure_prepared(step& s, branch_index i, statement& st, st
   branch& b = branches_[i];
   if (st.id == 0) {
     if (b.facts->unnamed == unnamed_serial) return;
-    p::encode_parse(s.backend_bytes, "", st.text, st.parameter_types);
+    p::encode_parse(s.backend_bytes, "", st.text, types_for(i, st.parameter_types));
     b.facts->unnamed = unnamed_serial;
     b.expect({answer::parse, disposition::swallow});
     b.unsynced = true;
@@ -95,7 +95,7 @@ void session_machine::ensure_prepared(step& s, branch_index i, statement& st, st
   }
   if (b.facts->prepared.touch(st.id)) return;
   make_room(s, i);
-  p::encode_parse(s.backend_bytes, st.backend_name, st.text, st.parameter_types);
+  p::encode_parse(s.backend_bytes, st.backend_name, st.text, types_for(i, st.parameter_types));
   b.facts->prepared.add(st.id);
   expectation e{answer::parse, disposition::swallow};
   e.statement = st.id;
@@ -214,13 +214,22 @@ bool session_machine::op_parse(step& s, std::string_view frame) {
       continue;
     }
     const std::size_t from = s.backend_bytes.size();
+    const bool as_it_stands = numbers_of(b.shard) == nullptr;
     if (st->id == 0) {
       b.facts->unnamed = unnamed_serial_;
-      s.to_backend(i, frame);
     } else {
       make_room(s, i);
+    }
+    if (as_it_stands && st->id == 0) {
+      s.to_backend(i, frame);
+    } else if (as_it_stands) {
       p::encode_parse_renamed(s.backend_bytes, m, st->backend_name);
       s.own_to_backend(i, from);
+    } else {
+      p::encode_parse(s.backend_bytes, st->backend_name, st->text, types_for(i, st->parameter_types));
+      s.own_to_backend(i, from);
+    }
+    if (st->id != 0) {
       b.facts->prepared.add(st->id);
     }
     b.unsynced = true;
@@ -292,6 +301,9 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
     if (st->plan->merge && fetches_all(m.portal)) merge_instead(*st->plan);
     if (std::holds_alternative<router::to_many>(route_.target) && fetches_in_parts(m.portal)) gather_instead(*st);
     if (st->plan->explain) explain_instead();
+    if (st->plan->no_binary) {
+      if (const p::error_report* const refused = not_in_binary(*st, m)) return op_error(s, *refused);
+    }
     if (std::holds_alternative<router::to_gather>(route_.target)) return bind_gather(s, m, *st);
     p::error_report refusal;
     if (!place(s, *st->plan, route_, targets_, refusal)) return op_error(s, refusal);
@@ -327,7 +339,7 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
     branch& b = branches_[i];
     const std::size_t from = s.backend_bytes.size();
     if (!shown.empty()) {
-      p::encode_parse(s.backend_bytes, "", shown, st->parameter_types);
+      p::encode_parse(s.backend_bytes, "", shown, types_for(i, st->parameter_types));
       b.expect({answer::parse, disposition::swallow});
       b.facts->unnamed = 0;
       p::encode_bind_renamed(s.backend_bytes, m, "");

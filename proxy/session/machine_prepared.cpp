@@ -127,7 +127,7 @@ void session_machine::prepare_name(step& s, branch_index i, const std::string& n
     const statement& st = **statements_.find(name);
     const std::size_t from = s.backend_bytes.size();
     branch& b = branches_[i];
-    p::encode_parse(s.backend_bytes, name, st.text, st.parameter_types);
+    p::encode_parse(s.backend_bytes, name, st.text, types_for(i, st.parameter_types));
     expectation parse{answer::parse, disposition::prepare};
     parse.local_type = optional ? of_optional_name : of_names;
     if (optional) parse.statement = id_of_name(name);

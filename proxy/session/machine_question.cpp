@@ -110,7 +110,7 @@ void session_machine::ask_question(step& s, std::string_view text, std::span<con
     for (const answer kind : {answer::parse, answer::bind, answer::execute}) ask(kind);
     note_drawn(i);
   } else {
-    p::encode_parse(s.backend_bytes, "", text, types);
+    p::encode_parse(s.backend_bytes, "", text, types_for(i, types));
     ask(answer::parse);
   }
   send_question(s, i, from, asking_numbers);

@@ -128,7 +128,7 @@ bool session_machine::bind_parts(step& s, const p::bind_view& m, const statement
       values.push_back(index < all.size() ? all[index] : p::optional_value{});
     }
     const std::size_t from = s.backend_bytes.size();
-    p::encode_parse(s.backend_bytes, "", part.sql, types);
+    p::encode_parse(s.backend_bytes, "", part.sql, types_for(i, types));
     p::encode_bind(s.backend_bytes, m.portal, "", formats, values, result_formats);
     s.own_to_backend(i, from);
     b.facts->unnamed = 0;

@@ -115,7 +115,7 @@ bool session_machine::ask_source(step& s, const p::bind_view* m, const statement
 // Appends the question for rows to what goes to a branch.
 void session_machine::ask_rows(step& s, branch& b, std::string_view sql, const own_parameters& given) {
   const auto ask = [&](answer kind) { b.expect({kind, disposition::gather, 0, asking_source}); };
-  p::encode_parse(s.backend_bytes, "", sql, given.types);
+  p::encode_parse(s.backend_bytes, "", sql, types_for(static_cast<branch_index>(&b - branches_.data()), given.types));
   p::encode_bind(s.backend_bytes, "", "", given.formats, given.values, {});
   p::encode_describe(s.backend_bytes, p::object_kind::portal, "");
   p::encode_execute(s.backend_bytes, "");

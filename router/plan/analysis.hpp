@@ -104,6 +104,8 @@ struct analysis {
   std::optional<protocol::error_report> refusal;  ///< several shards: the first rule that was broken
   /// Several shards: a table whose types only the designated shard can tell clients of, where rows of it are read.
   std::optional<protocol::error_report> types_differ;
+  /// The same of a table whose types only have other OIDs (relation::types_renumbered): it matters to binary results.
+  std::optional<protocol::error_report> types_renumbered;
 
   void refuse(protocol::error_report error) {
     if (!refusal) refusal = std::move(error);

@@ -36,6 +36,13 @@ std::string write_reason(const analysis& a) {
   return a.functions.write;
 }
 
+bool gives_rows(const sql::statement& s) {
+  if (s.insert != nullptr) return !s.insert->returning.empty();
+  if (s.update != nullptr) return !s.update->returning.empty();
+  if (s.delete_ != nullptr) return !s.delete_->returning.empty();
+  return true;
+}
+
 /// Plans one statement of a text.
 class statement_planner {
  public:
@@ -83,7 +90,10 @@ class statement_planner {
   void query(const sql::statement& s, bool concatenate, const std::string& what, plan& out) {
     analysis a;
     analyze(s, context_, marks_, a);
+    // Rows of COPY and of cursors may be asked for in binary.
+    if (!concatenate && !a.types_differ) a.types_differ = a.types_renumbered;
     finish(a, concatenate, what, out);
+    if (a.types_renumbered && gives_rows(s)) out.no_binary = std::make_shared<const protocol::error_report>(*a.types_renumbered);
     if (one_shard()) return;
     if (hints_.names_shard()) return hints_.confine_query(s, a, out);
     if (s.kind == kind::insert && concatenate && alone_ && &s == statement_ && plan_drawing_first(*s.insert, text_, a, context_, out)) return;

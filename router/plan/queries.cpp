@@ -250,8 +250,10 @@ void analyzer::judge_relation(const resolved_table& table, table_role role) {
       break;
   }
   if (table.described == nullptr) return;
+  const auto types_differ = [&] { return make_error(error_id::types_differ, table.full_name, table.described->types_differ_detail); };
+  if (table.described->types_renumbered && !out_.types_renumbered) out_.types_renumbered = types_differ();
   if (table.described->types_differ) {
-    protocol::error_report error = make_error(error_id::types_differ, table.full_name, table.described->types_differ_detail);
+    protocol::error_report error = types_differ();
     if (role != table_role::read) {
       out_.refuse(std::move(error));
     } else if (!out_.types_differ) {

@@ -193,6 +193,8 @@ struct plan {
   std::shared_ptr<const copy_layout> copy;  ///< COPY FROM STDIN whose rows go to their own shards; null for all else
   std::shared_ptr<const merge_order> merge;  ///< a read that is gathered, whose shards' rows may be merged instead; null for all else
   std::shared_ptr<const explain_layout> explain;  ///< EXPLAIN of what several shards are asked for; null for all else
+  /// Why another shard than the first must not be asked for its rows in binary, which may name types by OIDs; null: it may.
+  std::shared_ptr<const protocol::error_report> no_binary;
   std::string reason;                      ///< one line for `pgbraid route`: why this way
 };
 using plan_ptr = std::shared_ptr<const plan>;

@@ -260,6 +260,7 @@ TEST_CASE("the shards' catalogs become one") {
   SECTION("alike") {
     CHECK(merged().warnings.empty());
     CHECK_FALSE(merged().content.find_relation("public", "orders")->types_differ);
+    CHECK(merged().content.types.empty());
   }
   SECTION("functions are as bad as on the worst shard") {
     second.functions[0] = row({"lower", "t", "f", "t", "f", "f", "f", "f"});
@@ -285,7 +286,11 @@ TEST_CASE("the shards' catalogs become one") {
     second.columns[1] = row({"16400", "state", "16600", "-1", "t", "t", "f", nullptr, "f", "f", "t", "f"});
     const auto m = merged();
     CHECK(m.warnings.empty());  // the column's type has the same name
-    CHECK(m.content.find_relation("public", "orders")->types_differ);
+    CHECK_FALSE(m.content.find_relation("public", "orders")->types_differ);
+    CHECK(m.content.find_relation("public", "orders")->types_renumbered);
+    REQUIRE(m.content.types.size() == 2);
+    CHECK(m.content.types[0] == router::type_numbers{});
+    CHECK(m.content.types[1] == router::type_numbers{{{16600, 16500}}, {{16500, 16600}}});
   }
   SECTION("a type inside a type") {
     catalog_answers first = small();

@@ -79,6 +79,16 @@ TEST_CASE("each server gets its own rows, and all commit together") {
   CHECK(c.t.leases() == "+s0 +s1 -s0 -s1");
 }
 
+TEST_CASE("a server that ends a COPY before it was given data fails it") {
+  copying c;
+  c.t.client("Q(" + copy + ")");
+  c.t.server("s0", std::string{"C(BEGIN) Z(T) G "} + GENERATE("C(COPY 0) Z(T)", "Z(T)"));
+  c.t.server("s1", "C(BEGIN) Z(T) G");
+  CHECK(c.t.asked("s1").ends_with(" d(xxxx) f"));
+  c.t.server("s1", "E(57014 failed) Z(E)");
+  CHECK(c.t.told().find("E(XX000)") != std::string::npos);
+}
+
 TEST_CASE("an error on one server ends it on the other, and is told when both have spoken") {
   copying c;
   c.open();

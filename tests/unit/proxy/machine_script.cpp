@@ -24,6 +24,7 @@ database_state_ptr demo_state(const script_options& options) {
     schema->single_writer.clear();
     for (std::size_t i = 0; i < options.shards; ++i) state->shards[i].identity = shard_identity(0x10 + i, "db");
   }
+  if (options.alter_catalog) options.alter_catalog(*schema);
   state->schema = std::move(schema);
   state->schema_as_of = std::chrono::steady_clock::now();
   return state;

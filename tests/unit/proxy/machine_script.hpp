@@ -3,6 +3,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -24,6 +25,7 @@ struct script_options {
   bool global = false;  ///< reads.consistency: global, by marks()
   std::size_t client_chunk = 0;  ///< most bytes that the client's side delivers at once; 0: all there are
   std::size_t server_chunk = 0;
+  std::function<void(router::catalog&)> alter_catalog = nullptr;  ///< makes the demonstration's catalog another one
   std::size_t client_cut = 0;  ///< the client's stream is also cut at this offset
 };
 
