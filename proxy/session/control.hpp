@@ -22,13 +22,6 @@ struct token_state {
   std::size_t answers = 0;  ///< positions heard
 };
 
-/// What a transaction has changed so far, for consistency among all sessions.
-struct changed_tables {
-  std::vector<std::pair<router::shard_index, std::uint32_t>> marks;
-  std::vector<router::shard_index> more;     ///< where anything may have been changed
-  std::vector<router::shard_index> defined;  ///< where definitions have
-};
-
 /// Statement of transaction control or of settings, sent to every branch as a simple query; one answer is made of theirs.
 struct control_state {
   router::plan_ptr plan;

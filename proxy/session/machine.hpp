@@ -355,6 +355,7 @@ class session_machine {
   // machine_copy.cpp: COPY FROM with rows of several shards
   void begin_copy(const std::shared_ptr<const router::copy_layout>& layout, const targets& to);
   [[nodiscard]] verdict copy_opened(step& s, branch_index b, const protocol::frame_view& frame);
+  void begin_taking_data(step& s);
   void split_from_client(step& s);
   void send_copied(step& s);
   void end_copy_part(step& s, std::size_t part, bool keep, std::string_view reason);

@@ -238,6 +238,11 @@ session_machine::verdict session_machine::forward_answer(step& s, branch_index i
       if (e.kind == answer::execute) pop_answer(i);
       return verdict::keep;
     case from_server::copy_in_response: {
+      if (e.kind != answer::query && e.kind != answer::execute) {
+        s.add(action_kind::discard, i);
+        on_backend_lost(s, i, "the server asked for data that nobody has");
+        return verdict::over;
+      }
       if (copy_) return copy_opened(s, i, frame);
       if (replay_ && echoes(i)) {
         replay_copy(s, i);
@@ -245,23 +250,9 @@ session_machine::verdict session_machine::forward_answer(step& s, branch_index i
       }
       copy_in_ = i;
       again_ = false;
-      if (e.kind == answer::execute && b.expected.back().kind == answer::sync) {
-        // In copy mode the server passes over a Sync: the one behind the copy data is the one that counts.
-        b.expected.pop_back();
-        sync_sent_ = false;
-        if (cycle_ == cycle_kind::batch) {
-          s.consumed += scan_;
-          operations_.clear();
-          operation_ = scan_ = 0;
-          batch_synced_ = false;
-          collecting_ = true;
-          cycle_bytes_ = 0;
-        }
-      } else {
-        s.consumed += cycle_bytes_;
-        cycle_bytes_ = 0;
-      }
-      s.read_client = s.more_input = true;
+      // In copy mode the server passes over a Sync: the one behind the copy data is the one that counts.
+      if (b.expected.back().kind == answer::sync) b.expected.pop_back();
+      begin_taking_data(s);
       return verdict::keep;
     }
     case from_server::error_response:

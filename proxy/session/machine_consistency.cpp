@@ -195,7 +195,7 @@ void session_machine::note_changes(const router::plan& plan, const targets& used
     const router::shard_index shard = branches_[i].shard;
     const bool more = plan.writes_more || (!plan.write_marks.empty() && schema_is_old(shard));
     if (!more && plan.write_marks.empty()) continue;
-    if (!changed_) changed_ = std::make_unique<changed_tables>();
+    if (!changed_) changed_ = env_.spare_changes ? std::move(env_.spare_changes) : std::make_unique<changed_tables>();
     if (more) add(changed_->more, shard);
     if (plan.writes_more && branches_[i].ddl) add(changed_->defined, shard);
     for (const std::uint32_t mark : plan.write_marks) add(changed_->marks, std::pair{shard, mark});
@@ -204,7 +204,7 @@ void session_machine::note_changes(const router::plan& plan, const targets& used
 
 // The transaction is over, and its client has not been told yet.
 void session_machine::publish_changes() {
-  const std::unique_ptr<changed_tables> changed = std::move(changed_);
+  std::unique_ptr<changed_tables> changed = std::move(changed_);
   if (env_.marks == nullptr) return;
   const steady_time now = env_.now();
   for (const auto& [shard, mark] : changed->marks) {
@@ -216,6 +216,8 @@ void session_machine::publish_changes() {
   for (const router::shard_index shard : changed->defined) {
     if (shard < env_.mark_seeds.size()) env_.marks->defined(env_.mark_seeds[shard], now);
   }
+  changed->clear();
+  env_.spare_changes = std::move(changed);
 }
 
 }  // namespace pgbraid::proxy

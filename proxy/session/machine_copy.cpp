@@ -56,26 +56,28 @@ session_machine::verdict session_machine::copy_opened(step& s, branch_index i, c
       std::none_of(c.parts.begin(), c.parts.end(), [](const auto& each) { return each.is == part_state::asked; });
   if (c.failed || !all) return verdict::drop;
   c.at = phase::receiving;
-  bool synced = false;
   for (const copy_state::part& each : c.parts) {
-    // In copy mode a server passes over a Sync: the one behind the copy data is the one that counts.
+    // As where one server takes it all.
     std::vector<expectation>& expected = branches_[each.branch].expected;
-    if (expected.back().kind != answer::sync) continue;
-    expected.pop_back();
-    synced = true;
+    if (expected.back().kind == answer::sync) expected.pop_back();
   }
-  if (synced) {
-    sync_sent_ = batch_synced_ = false;
+  begin_taking_data(s);
+  return verdict::keep;
+}
+
+// What the client has sent so far is done with, a Sync behind the COPY included; what comes is data.
+void session_machine::begin_taking_data(step& s) {
+  if (cycle_ == cycle_kind::batch) {
     s.consumed += scan_;
     operations_.clear();
     operation_ = scan_ = 0;
+    sync_sent_ = batch_synced_ = false;
     collecting_ = true;
   } else {
     s.consumed += cycle_bytes_;
   }
   cycle_bytes_ = 0;
   s.read_client = s.more_input = true;
-  return verdict::keep;
 }
 
 // Sends each server what it has been given of the data.

@@ -13,10 +13,25 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace pgbraid::proxy {
+
+/// What a transaction has changed so far, for consistency among all sessions.
+struct changed_tables {
+  std::vector<std::pair<router::shard_index, std::uint32_t>> marks;
+  std::vector<router::shard_index> more;     ///< where anything may have been changed
+  std::vector<router::shard_index> defined;  ///< where definitions have
+
+  void clear() noexcept {
+    marks.clear();
+    more.clear();
+    defined.clear();
+  }
+};
 
 /// What sessions of one database share on a worker.
 struct session_environment {
@@ -35,6 +50,7 @@ struct session_environment {
   std::uint64_t records = 0;                   ///< records of commits so far
   write_marks* marks = nullptr;                ///< reads.consistency: global, otherwise null
   std::vector<std::uint64_t> mark_seeds{};     ///< by shard: see write_marks
+  std::unique_ptr<changed_tables> spare_changes{};  ///< empty: the memory of the transaction that ended last
   steady_time (*now)() = [] { return std::chrono::steady_clock::now(); };
   bool sequences_asked = false;                ///< somebody asks for currval() or lastval() at times
 

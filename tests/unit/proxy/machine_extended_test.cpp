@@ -320,3 +320,13 @@ TEST_CASE("a Bind that waits for its lease is not mixed up with another session'
     }
   }
 }
+
+TEST_CASE("a server that asks for data in answer to Parse is not believed") {
+  machine_script t;
+  t.client("P(/UPDATE customers SET name = name) B(/) E() S");
+  t.server("s0", "G");
+  CHECK(t.told() == "E(40003) Z(I)");
+  CHECK(t.leases() == "+s0 !s0");
+  t.client("Q(SELECT 1)");
+  CHECK(t.asked("s0") == "Q(SELECT 1)");
+}
