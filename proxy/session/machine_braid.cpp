@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <utility>
 
 namespace pgbraid::proxy {
 
@@ -73,6 +74,12 @@ session_machine::verdict session_machine::braid_complete(step& s, branch_index i
 session_machine::verdict session_machine::mirror_complete(step& s, branch_index i, std::string_view body) {
   if (braid_.executing > 0) --braid_.executing;
   if (braid_.failed) return verdict::drop;
+  if (!echoes(i) && !braid_.tag.empty()) {
+    // The others would never be asked.
+    s.add(action_kind::discard, i);
+    on_backend_lost(s, i, "the server has completed one statement twice");
+    return verdict::over;
+  }
   if (!echoes(i)) {
     braid_.tag = body;
   } else if (braid_.tag != body) {
@@ -83,8 +90,9 @@ session_machine::verdict session_machine::mirror_complete(step& s, branch_index 
   flush_run(s);
   braid_.ahead = false;
   braid_.speaker = -1;
+  const std::string tag = std::exchange(braid_.tag, {});
   p::command_complete_view complete;
-  (void)p::decode(std::string_view{braid_.tag}, complete);
+  (void)p::decode(std::string_view{tag}, complete);
   if (txn_.own && cycle_ == cycle_kind::simple) {
     p::encode_command_complete(held_complete_, complete.tag);
     return verdict::drop;

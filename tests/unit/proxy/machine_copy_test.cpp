@@ -291,6 +291,16 @@ TEST_CASE("a reference table's copies are written one after the other") {
   CHECK(c.t.told() == "C(COPY 2) Z(I)");
 }
 
+TEST_CASE("a server that completes a write to a reference table twice is not believed") {
+  copying c;
+  c.t.client("Q(UPDATE countries SET name = name)");
+  c.t.server("s1", "C(BEGIN) Z(T)");
+  c.t.server("s0", "C(BEGIN) Z(T) C(UPDATE 1) C(UPDATE 1) Z(T)");
+  c.t.server("s1", "C(ROLLBACK) Z(I)");
+  CHECK(c.t.told() == "E(08006) Z(I)");
+  CHECK(c.t.leases().find("!s0") != std::string::npos);
+}
+
 TEST_CASE("what is kept for the copies of a reference table is bounded") {
   script_options options = two_shards(true);
   options.max_gather = 20;
