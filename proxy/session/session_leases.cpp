@@ -40,7 +40,10 @@ void session::ask_for_backend(step& s, branch_index branch, patience wait) {
   lease& l = leases_[branch];
   p::error_report& refusal = worker_.refusal();
   const chosen_server chosen = database_->choose(l.shard, l.wants_replica, must_see(l), machine_->user(), refusal);
-  if (chosen.behind && wait == patience::all && await_replica(branch, chosen)) return;
+  if (chosen.behind) {
+    if (wait == patience::all && await_replica(branch, chosen)) return;
+    database_->look_soon(l.shard);
+  }
   if (chosen.pool == nullptr) {
     if (chosen.no_primary && await_primary(branch, refusal)) return;
     return fail_lease(s, branch, refusal);

@@ -15,6 +15,9 @@ namespace p = protocol;
 
 namespace {
 
+// How often a shard's servers are asked how far they are, at the most, for sessions that no replica shows enough yet.
+constexpr std::chrono::milliseconds closest_looks{20};
+
 // Records stand in a table that everybody may add to: a guessed one could keep a commit from succeeding.
 std::string random_record() {
   std::array<unsigned char, 16> bytes{};
@@ -85,6 +88,14 @@ void served_database::update(database_state_ptr state) {
     const auto shard = static_cast<router::shard_index>(i);
     if (waiting_for_replicas_.anybody(shard)) look_at_servers(shard);
   }
+}
+
+void served_database::look_soon(router::shard_index shard) {
+  const steady_time now = std::chrono::steady_clock::now();
+  if (looked_.size() <= shard) looked_.resize(shard + std::size_t{1}, steady_time::min());
+  if (looked_[shard] != steady_time::min() && now - looked_[shard] < closest_looks) return;
+  looked_[shard] = now;
+  look_at_servers(shard);
 }
 
 void served_database::look_at_servers(router::shard_index shard) {
