@@ -150,6 +150,18 @@ def test_own_writes_in_default_transactions(shard, start_braid):
     connection.close()
 
 
+def test_a_read_that_no_replica_is_safe_for_has_them_asked(shard, start_braid):
+    """Not only in their turn, which is an hour away here."""
+    braid = start_braid(plain_topology(shard.servers, monitor={"user": "postgres", "password_env": "PGBRAID_MONITOR_PASSWORD", "interval": "1h"},
+                                       reads={"treat_as_read": ["current_setting"]}))
+    wait_until(usable(braid, shard), 20, "both replicas are known")
+    connection = braid.connect(autocommit=True)
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE customers SET name = 'asked' WHERE id = 5")
+    wait_until(lambda: ask(connection) != shard.primary.name, 20, "reads go to a replica again")
+    connection.close()
+
+
 def test_the_own_zone_comes_first(shard, start_braid):
     """Reads stay in pgbraid's own zone while a replica there will do."""
     topology = plain_topology(shard.servers, zone="east", reads={"treat_as_read": ["current_setting"], "consistency": "eventual", "choose": "round_robin"})
