@@ -66,8 +66,9 @@ def passed_checks(output):
 
 
 def server_connections(primary):
-    """How many connections pgbraid's clients of user `app` take of the primary."""
-    return primary.value("SELECT count(*) FROM pg_stat_activity WHERE usename = 'app' AND backend_type = 'client backend'")
+    """How many connections pgbraid's clients of user `app` take of the primary; those that listen for them stand beside the pool."""
+    return primary.value("SELECT count(*) FROM pg_stat_activity WHERE usename = 'app' AND backend_type = 'client backend' "
+                         "AND application_name <> 'pgbraid (LISTEN)'")
 
 
 def pool_holds(primary):
