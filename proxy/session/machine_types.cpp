@@ -6,8 +6,6 @@
 #include "router/plan/planner.hpp"
 #include "router/plan/targets.hpp"
 
-#include <algorithm>
-
 namespace pgbraid::proxy {
 
 namespace p = protocol;
