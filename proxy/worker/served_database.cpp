@@ -95,6 +95,11 @@ void served_database::look_soon(router::shard_index shard) {
   if (looked_.size() <= shard) looked_.resize(shard + std::size_t{1}, steady_time::min());
   if (looked_[shard] != steady_time::min() && now - looked_[shard] < closest_looks) return;
   looked_[shard] = now;
+  // A server that is out comes back at its own pace: it is not asked more often for others' sake.
+  const shard_state& its = environment_.state->shards[shard];
+  for (std::size_t k = 0; k < its.servers.size(); ++k) {
+    if (!its.servers[k].usable && its.primary != static_cast<int>(k)) return;
+  }
   look_at_servers(shard);
 }
 
