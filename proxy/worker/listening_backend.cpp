@@ -8,7 +8,7 @@
 #include "proxy/worker/worker.hpp"
 
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
@@ -45,10 +45,13 @@ listening_backend::listening_backend(worker& at, served_database& database, list
   due_.push_back(no_mark);
 }
 
+// Not before the caller is done: its owner must not hear that it is gone while it is still being told who listens.
 void listening_backend::start() {
-  auto task = [self = shared_from_this()]() -> asio::awaitable<void> { return self->run(); };
-  auto keep = [self = shared_from_this()](const std::exception_ptr&) {};
-  asio::co_spawn(worker_.context(), task, keep);
+  asio::post(worker_.context(), [self = shared_from_this()] {
+    auto task = [self]() -> asio::awaitable<void> { return self->run(); };
+    auto keep = [self](const std::exception_ptr&) {};
+    asio::co_spawn(self->worker_.context(), task, keep);
+  });
 }
 
 void listening_backend::listen(std::string_view channel) {

@@ -363,12 +363,14 @@ def test_a_lost_connection_ends_those_who_listened(primary, started):
         assert heard(again, "NOTIFY news, 'again'") == [("news", "again")]
 
 
-def test_without_a_server_nobody_listens(primary, cluster, start_braid):
+@pytest.mark.parametrize("known", [False, True])
+def test_without_a_server_nobody_listens(primary, start_braid, known):
     braid = start_braid(plain_topology([primary], failover={"hold": "0"}, workers=1))
     with braid.raw() as ear:
         primary.stop()
         try:
-            got = []
+            if known:
+                wait_until(lambda: f"no primary: {primary.address} is lost" in braid.log(), 15, "the loss is known")
             ear.send(query("LISTEN news"))
             got = ear.receive_until("EZ")
             assert errors(got)[0]["C"] == "57P01"
