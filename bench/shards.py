@@ -194,7 +194,7 @@ def main():
     p = argparse.ArgumentParser(prog="bench/run shards", description="Measures answers of several shards: the same rows over 1, 2 and 4 "
                                 "private servers behind pgbraid, and in one without it; prints a table and writes it into docs/benchmarks.md.")
     p.add_argument("--rows", type=int, default=2_000_000, help="rows of about 180 bytes (2,000,000)")
-    p.add_argument("--pgbraid", type=Path, default=TOP / "build/release/pgbraid", help="the binary to measure")
+    p.add_argument("--pgbraid", type=Path, default=TOP / "build/trained/pgbraid", help="the binary to measure")
     p.add_argument("--no-build", action="store_true", help="measure the binary that is there")
     p.add_argument("--quick", action="store_true", help="a tenth of the rows, and docs/ is left alone")
     options = p.parse_args()

@@ -30,7 +30,7 @@ def arguments():
     p.add_argument("--workloads", default="simple,extended,prepared,write", help="some of simple,extended,prepared,write")
     p.add_argument("--scale", type=int, default=10, help="pgbench's scale (10)")
     p.add_argument("--transport", choices=("tcp", "unix"), default="tcp", help="how the proxies reach the server (tcp)")
-    p.add_argument("--pgbraid", type=Path, default=TOP / "build/release/pgbraid", help="the binary to measure")
+    p.add_argument("--pgbraid", type=Path, default=TOP / "build/trained/pgbraid", help="the binary to measure")
     p.add_argument("--without-pgbraid", action="store_true", help="the peers alone; docs/ is left alone")
     p.add_argument("--two-workers", action="store_true", help="also pgbraid with workers: 2")
     p.add_argument("--no-build", action="store_true", help="measure the binary that is there")

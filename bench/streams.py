@@ -92,11 +92,11 @@ def prepare(server_port):
     client.close()
 
 
-def run(port, proxy, stream):
+def run(port, proxy, stream, megabytes=MEGABYTES):
     """CPU seconds of the proxy for each GB (10^9 bytes) of messages."""
     client = Client(port)
     try:
-        rows = MEGABYTES * 1_000_000 // stream.row_bytes
+        rows = megabytes * 1_000_000 // stream.row_bytes
         read = f"SELECT repeat('x', {stream.row_bytes}) FROM generate_series(1, {rows})"
         before = cpu_microseconds(proxy.pid)
         if stream.kind == "copy_in":
