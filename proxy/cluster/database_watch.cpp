@@ -17,6 +17,7 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr auto gather_positions = 10ms;  // replicas' answers of one interval become one publication
+constexpr unsigned most_look_rounds = 5;  // how often a look asks replicas that have not caught up yet
 
 spdlog::level::level_enum level_of(shard_event::level severity) {
   switch (severity) {
@@ -142,6 +143,48 @@ void database_watch::hurry_server(std::size_t shard, std::size_t server) {
   }
 }
 
+void database_watch::look_at_positions(std::size_t index) {
+  if (index >= shards_.size()) return;
+  shard_watch& shard = *shards_[index];
+  const int primary = shard.roles.state().primary;
+  shard.look_again = shard.looking != shard_watch::look::none;
+  if (primary < 0 || shard.look_again) return;
+  shard.looking = shard_watch::look::primary;
+  shard.probes[static_cast<std::size_t>(primary)]->look();
+}
+
+void database_watch::look_at_replicas(shard_watch& shard) {
+  const shard_state& state = shard.roles.state();
+  shard.looks_left = 0;
+  for (std::size_t i = 0; i < shard.probes.size(); ++i) {
+    if (static_cast<int>(i) == state.primary || !state.servers[i].usable) continue;
+    shard.probes[i]->look();
+    ++shard.looks_left;
+  }
+  shard.looking = shard.looks_left == 0 ? shard_watch::look::none : shard_watch::look::replicas;
+}
+
+// True: what was looked for is here, or will not be soon.
+bool database_watch::go_on_looking(shard_watch& shard, std::size_t server, const server_sample& sample) {
+  const shard_state& state = shard.roles.state();
+  const bool primary = state.primary == static_cast<int>(server);
+  if (shard.looking == shard_watch::look::primary && primary) {
+    shard.looked_for = sample.position;
+    shard.look_rounds = most_look_rounds;
+    if (sample.answered) look_at_replicas(shard);
+    return false;
+  }
+  if (shard.looking != shard_watch::look::replicas || primary || --shard.looks_left > 0) return false;
+  const auto caught_up = [&](const server_state& s) { return s.usable && s.replayed >= shard.looked_for; };
+  if (--shard.look_rounds > 0 && std::none_of(state.servers.begin(), state.servers.end(), caught_up)) {
+    look_at_replicas(shard);
+    return false;
+  }
+  shard.looking = shard_watch::look::none;
+  if (std::exchange(shard.look_again, false)) look_at_positions(shard.index);
+  return true;
+}
+
 void database_watch::refresh_catalog() {
   for (const auto& shard : shards_) {
     shard->hurried = true;
@@ -176,7 +219,11 @@ std::optional<pg_login> database_watch::primary_login(router::shard_index index)
 void database_watch::heard(std::size_t index, std::size_t server, const server_sample& sample) {
   if (stopped_) return;
   shard_watch& shard = *shards_[index];
-  roles_taken(shard, shard.roles.take(server, sample));
+  const bool other_roles = shard.roles.take(server, sample);
+  if (other_roles || !sample.answered) shard.looking = shard_watch::look::none;
+  const bool looked = go_on_looking(shard, server, sample);
+  roles_taken(shard, other_roles);
+  if (looked) changed(true);
   if (shard.leader && shard.roles.leader_in_doubt()) shard.leader->hurry();
 }
 

@@ -56,6 +56,9 @@ class database_watch : public std::enable_shared_from_this<database_watch> {
   void stop();
 
   void hurry_server(std::size_t shard, std::size_t server);
+  /// Somebody would read from a replica of this shard if it were known to show more: the primary's position is asked for,
+  /// then the usable replicas', and published at once.
+  void look_at_positions(std::size_t shard);
   void refresh_catalog();
   /// See lock_watch::take().
   void transactions_wait(unsigned worker, std::vector<waiting_transaction> waiting);
@@ -94,6 +97,8 @@ class database_watch : public std::enable_shared_from_this<database_watch> {
   [[nodiscard]] bool gated() const noexcept;
   void heard(std::size_t shard, std::size_t server, const server_sample& sample);
   void heard_leader(std::size_t shard, const leader_report& report);
+  void look_at_replicas(shard_watch& shard);
+  [[nodiscard]] bool go_on_looking(shard_watch& shard, std::size_t server, const server_sample& sample);
   void roles_taken(shard_watch& shard, bool other_roles);
   void follow_leader(std::size_t shard);
   void merge();

@@ -362,6 +362,14 @@ void monitor::notice_server_trouble(std::string database, std::size_t shard, std
   });
 }
 
+void monitor::look_at_positions(std::string database, std::size_t shard) {
+  state& s = *state_;
+  asio::post(s.context, [&s, database = std::move(database), shard] {
+    const auto watch = s.watches.find(database);
+    if (watch != s.watches.end()) watch->second->look_at_positions(shard);
+  });
+}
+
 void monitor::transactions_wait(std::string database, unsigned worker, std::vector<waiting_transaction> waiting) {
   state& s = *state_;
   asio::post(s.context, [&s, database = std::move(database), worker, waiting = std::move(waiting)]() mutable {

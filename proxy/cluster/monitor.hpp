@@ -45,6 +45,8 @@ class monitor {
 
   /// Somebody could not talk to this server: ask it now. Indices as in database_state.
   void notice_server_trouble(std::string database, std::size_t shard, std::size_t server);
+  /// See database_watch::look_at_positions().
+  void look_at_positions(std::string database, std::size_t shard);
 
   /// What one worker's sessions wait for in `database`; see lock_watch. `end_deadlocks` is called with each transaction
   /// that must give way; it is to be set before start().

@@ -16,7 +16,8 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr auto first_retry = 200ms, last_retry = 5000ms, closest_turns = 50ms, most_replica_delay = 25ms;
+constexpr auto first_retry = 200ms, last_retry = 5000ms, closest_turns = 50ms, closest_looks = 2ms,
+               most_replica_delay = 25ms;
 
 // The timeline of an insert position is in the name of its WAL file. pg_control_checkpoint() may still name the old
 // timeline after a promotion, so a replica is believed by its WAL receiver and by the control file only without one.
@@ -88,9 +89,14 @@ void server_probe::hurry() {
   pause_.cancel();
 }
 
+void server_probe::look() {
+  looked_at_ = true;
+  pause_.cancel();
+}
+
 asio::awaitable<void> server_probe::run([[maybe_unused]] std::shared_ptr<server_probe> self) {
   while (!stopped_) {
-    hurried_ = false;
+    hurried_ = looked_at_ = false;
     const server_sample sample = co_await ask();
     if (stopped_) break;
     latest_ = sample;
@@ -99,14 +105,14 @@ asio::awaitable<void> server_probe::run([[maybe_unused]] std::shared_ptr<server_
     for (const auto& [owner, heard] : told) {
       if (listeners_.contains(owner)) heard(sample);
     }
-    const steady_time turn = next_turn(sample), earliest = std::chrono::steady_clock::now() + closest_turns;
+    const steady_time turn = next_turn(sample), now = std::chrono::steady_clock::now();
     boost::system::error_code cancelled;
-    if (!hurried_ && !stopped_) {
+    if (!hurried_ && !looked_at_ && !stopped_) {
       pause_.expires_at(turn);
       co_await pause_.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
     }
-    if (hurried_ && !stopped_) {
-      pause_.expires_at(earliest);
+    if ((hurried_ || looked_at_) && !stopped_) {
+      pause_.expires_at(now + (looked_at_ && sample.answered ? closest_looks : closest_turns));
       co_await pause_.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
     }
   }

@@ -53,8 +53,10 @@ class server_probe : public std::enable_shared_from_this<server_probe> {
   void start();
   /// Ends the loop; no listener is called after this.
   void stop();
-  /// Asks at once instead of at the next turn.
+  /// Asks at once instead of at the next turn, though not oftener than every 50 ms.
   void hurry();
+  /// As hurry(), for whom its position alone is of interest: as often as every 2 ms while it answers.
+  void look();
   /// Other interval, time-out or login from the next turn on.
   void change_options(config::monitor_options options);
 
@@ -93,6 +95,7 @@ class server_probe : public std::enable_shared_from_this<server_probe> {
   std::chrono::milliseconds retry_{0};
   bool stopped_ = false;
   bool hurried_ = false;
+  bool looked_at_ = false;
 };
 
 }  // namespace pgbraid::proxy

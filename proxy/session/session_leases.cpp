@@ -42,7 +42,7 @@ void session::ask_for_backend(step& s, branch_index branch, patience wait) {
   const chosen_server chosen = database_->choose(l.shard, l.wants_replica, must_see(l), machine_->user(), refusal);
   if (chosen.behind) {
     if (wait == patience::all && await_replica(branch, chosen)) return;
-    database_->look_soon(l.shard);
+    database_->look_at_replicas(l.shard);
   }
   if (chosen.pool == nullptr) {
     if (chosen.no_primary && await_primary(branch, refusal)) return;
@@ -136,7 +136,7 @@ bool session::await_replica(branch_index branch, const chosen_server& chosen) {
   const auto& config = database_->state().config;
   const lease& l = leases_[branch];
   if (config->reads.wait_for_replica.count() == 0) return false;
-  if (!database_->waiting_for_replicas().anybody(l.shard)) database_->look_at_servers(l.shard);
+  database_->look_at_replicas(l.shard);
   const steady_time now = std::chrono::steady_clock::now();
   database_->waiting_for_replicas().add(session_ptr{this}, branch, l.shard, now + config->reads.wait_for_replica);
   leases_[branch].waits = true;

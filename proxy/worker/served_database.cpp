@@ -16,7 +16,7 @@ namespace p = protocol;
 namespace {
 
 // How often a shard's servers are asked how far they are, at the most, for sessions that no replica shows enough yet.
-constexpr std::chrono::milliseconds closest_looks{20};
+constexpr std::chrono::milliseconds closest_looks{1};
 
 // Records stand in a table that everybody may add to: a guessed one could keep a commit from succeeding.
 std::string random_record() {
@@ -86,21 +86,16 @@ void served_database::update(database_state_ptr state) {
   waiting_for_replicas_.look();
   for (std::size_t i = 0; i < now->shards.size(); ++i) {
     const auto shard = static_cast<router::shard_index>(i);
-    if (waiting_for_replicas_.anybody(shard)) look_at_servers(shard);
+    if (waiting_for_replicas_.anybody(shard)) owner_.look_at_positions(now->name, i);
   }
 }
 
-void served_database::look_soon(router::shard_index shard) {
+void served_database::look_at_replicas(router::shard_index shard) {
   const steady_time now = std::chrono::steady_clock::now();
   if (looked_.size() <= shard) looked_.resize(shard + std::size_t{1}, steady_time::min());
   if (looked_[shard] != steady_time::min() && now - looked_[shard] < closest_looks) return;
   looked_[shard] = now;
-  // A server that is out comes back at its own pace: it is not asked more often for others' sake.
-  const shard_state& its = environment_.state->shards[shard];
-  for (std::size_t k = 0; k < its.servers.size(); ++k) {
-    if (!its.servers[k].usable && its.primary != static_cast<int>(k)) return;
-  }
-  look_at_servers(shard);
+  owner_.look_at_positions(environment_.state->name, shard);
 }
 
 void served_database::look_at_servers(router::shard_index shard) {

@@ -58,9 +58,9 @@ class served_database {
   [[nodiscard]] replica_wait& waiting_for_replicas() noexcept { return waiting_for_replicas_; }
   /// Somebody waits for what the control plane will see next of this shard.
   void look_at_servers(router::shard_index shard);
-  /// A read has gone to the primary, since no replica is known to show enough: the next need not, if they are asked before
-  /// their turn.
-  void look_soon(router::shard_index shard);
+  /// No replica is known to show what a read must see: they are asked before their turn, so that the next read, or this
+  /// one if it waits, may find one.
+  void look_at_replicas(router::shard_index shard);
   /// See pauses.
   void take_pauses();
   /// Connections to this shard's primary that are in use here.
@@ -111,7 +111,7 @@ class served_database {
   };
   std::map<std::string, std::vector<welcome>> welcomes_;
   std::vector<std::vector<std::int64_t>> credits_;  ///< by shard and server: how far each is behind its share
-  std::vector<steady_time> looked_;                 ///< by shard: when look_soon() last had its servers asked
+  std::vector<steady_time> looked_;                 ///< by shard: when look_at_replicas() last had its servers asked
   std::vector<bool> paused_;                        ///< by shard; empty: none is
   std::vector<std::size_t> candidates_;             ///< of the choice under way
   std::minstd_rand random_{std::random_device{}()};

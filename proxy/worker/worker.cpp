@@ -238,6 +238,10 @@ void worker::server_trouble(const std::string& database, std::size_t shard, std:
   shared_.control_plane->notice_server_trouble(database, shard, server);
 }
 
+void worker::look_at_positions(const std::string& database, std::size_t shard) {
+  shared_.control_plane->look_at_positions(database, shard);
+}
+
 std::int32_t worker::new_cancel_key() {
   std::int32_t key = 0;
   RAND_bytes(reinterpret_cast<unsigned char*>(&key), sizeof key);

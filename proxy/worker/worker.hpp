@@ -65,6 +65,7 @@ class worker {
   [[nodiscard]] bool any_database() const noexcept;
   void ensure_database(const std::string& name) { shared_.control_plane->ensure_database(name); }
   void server_trouble(const std::string& database, std::size_t shard, std::size_t server);
+  void look_at_positions(const std::string& database, std::size_t shard);
   void catalog_may_have_changed(const std::string& database) { shared_.control_plane->catalog_may_have_changed(database); }
   [[nodiscard]] bool too_many_clients() const noexcept { return shared_.clients.load() > topology_->limits.max_clients; }
   [[nodiscard]] std::int32_t new_cancel_key();

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from braid import plain_topology
-from cluster import Cluster
+from cluster import Cluster, free_port
 from waiting import wait_until
 
 NAME = "SELECT current_setting('cluster_name') FROM customers WHERE id = 1"
@@ -150,10 +150,14 @@ def test_own_writes_in_default_transactions(shard, start_braid):
     connection.close()
 
 
-def test_a_read_that_no_replica_is_safe_for_has_them_asked(shard, start_braid):
-    """Not only in their turn, which is an hour away here."""
-    braid = start_braid(plain_topology(shard.servers, monitor={"user": "postgres", "password_env": "PGBRAID_MONITOR_PASSWORD", "interval": "1h"},
-                                       reads={"treat_as_read": ["current_setting"]}))
+@pytest.mark.parametrize("out", [False, True])
+def test_a_read_that_no_replica_is_safe_for_has_them_asked(shard, start_braid, out):
+    """Not only in their turn, which is an hour away here; nor does a server that is out keep the others from it."""
+    topology = plain_topology(shard.servers, monitor={"user": "postgres", "password_env": "PGBRAID_MONITOR_PASSWORD", "interval": "1h"},
+                              reads={"treat_as_read": ["current_setting"]})
+    if out:
+        topology["databases"]["shop"]["servers"].append({"host": "127.0.0.1", "port": free_port()})
+    braid = start_braid(topology)
     wait_until(usable(braid, shard), 20, "both replicas are known")
     connection = braid.connect(autocommit=True)
     with connection.cursor() as cursor:
