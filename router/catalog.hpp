@@ -18,7 +18,7 @@ using oid = std::uint32_t;
 namespace type_oid {
 inline constexpr oid boolean = 16, bytea = 17, int8 = 20, int2 = 21, int4 = 23, text = 25, oid_type = 26, float4 = 700,
                      float8 = 701, unknown = 705, bpchar = 1042, varchar = 1043, date = 1082, time = 1083,
-                     timestamp = 1114, timestamptz = 1184, numeric = 1700, uuid = 2950;
+                     timestamp = 1114, timestamptz = 1184, interval = 1186, numeric = 1700, uuid = 2950;
 }
 
 struct column {

@@ -385,10 +385,12 @@ class session_machine {
   [[nodiscard]] std::vector<router::insert_part> parts_of_insert(std::string_view text, std::size_t parameters) const;
   // machine_merge.cpp: sorted rows of several branches
   void merge_instead(const router::plan& plan);
+  [[nodiscard]] std::optional<protocol::error_report> order_is_unknown(const router::plan& plan, bool limit_known) const;
+  [[nodiscard]] std::optional<std::uint64_t> rows_asked_for(const statement& st, const protocol::bind_view& m) const;
   [[nodiscard]] bool fetches_all(std::string_view portal) const;
   [[nodiscard]] bool fetches_in_parts(std::string_view portal) const;
   void gather_instead(const statement& st);
-  [[nodiscard]] merge_ptr merge_of(const router::plan& plan, const protocol::bind_view& m) const;
+  [[nodiscard]] merge_ptr merge_of(const statement& st, const protocol::bind_view& m) const;
   [[nodiscard]] bool ahead_of_others(branch_index i);
   void keep_sorted_row(step& s, branch_index i, std::string_view frame);
   void tell_sorted_rows(step& s);

@@ -7,11 +7,56 @@
 #include "router/plan/planner.hpp"
 
 #include <algorithm>
+#include <charconv>
+#include <limits>
+#include <type_traits>
 
 namespace pgbraid::proxy {
 
 namespace p = protocol;
 using protocol::error_id;
+
+namespace {
+
+// The servers refuse a negative one.
+std::uint64_t not_negative(std::int64_t rows) {
+  return static_cast<std::uint64_t>(std::max<std::int64_t>(rows, 0));
+}
+
+template <typename Number>
+std::uint64_t big_endian(std::string_view bytes) {
+  std::make_unsigned_t<Number> value = 0;
+  for (const char c : bytes) value = static_cast<std::make_unsigned_t<Number>>(value << 8 | static_cast<unsigned char>(c));
+  return not_negative(static_cast<Number>(value));
+}
+
+}  // namespace
+
+// Nothing where the value of LIMIT $n is not certain: what a server makes of bytes depends on the parameter's type.
+std::optional<std::uint64_t> session_machine::rows_asked_for(const statement& st, const p::bind_view& m) const {
+  const router::merge_order& order = *st.plan->merge;
+  if (order.limit_parameter == 0) return order.limit;
+  const auto at = static_cast<std::size_t>(order.limit_parameter) - 1;
+  p::wire_value value;
+  if (!m.parameter(at, value)) return std::nullopt;
+  if (value.null) return std::numeric_limits<std::uint64_t>::max();
+  const std::string_view bytes = value.bytes;
+  if (!m.binary(at)) {
+    std::int64_t rows = 0;
+    const auto read = std::from_chars(bytes.data(), bytes.data() + bytes.size(), rows);
+    return read.ec == std::errc{} && read.ptr == bytes.data() + bytes.size() ? std::optional{not_negative(rows)} : std::nullopt;
+  }
+  switch (at < st.parameter_types.size() ? st.parameter_types[at] : 0) {
+    case router::type_oid::int2:
+      return bytes.size() == 2 ? std::optional{big_endian<std::int16_t>(bytes)} : std::nullopt;
+    case router::type_oid::int4:
+      return bytes.size() == 4 ? std::optional{big_endian<std::int32_t>(bytes)} : std::nullopt;
+    case router::type_oid::int8:
+      return bytes.size() == 8 ? std::optional{big_endian<std::int64_t>(bytes)} : std::nullopt;
+    default:
+      return std::nullopt;
+  }
+}
 
 // A statement that would be gathered is asked of all shards instead, where the order of its rows can be told from what the
 // client is sent.
@@ -21,6 +66,19 @@ void session_machine::merge_instead(const router::plan& plan) {
   if (plan.merge->of_settings && !text_is_exact()) return;
   if (plan.merge->of_characters && !context_->literals.utf8) return;
   route_.target = router::to_many{std::move(gathered->shards)};
+}
+
+// Rows that are locked cannot be gathered instead.
+std::optional<p::error_report> session_machine::order_is_unknown(const router::plan& plan, bool limit_known) const {
+  if (plan.merge == nullptr || !std::holds_alternative<router::to_many>(route_.target)) return std::nullopt;
+  if (!limit_known) {
+    return p::with_hint(p::make_error(error_id::cross_shard_write, "the LIMIT of the rows to be locked is no integer that is known here"),
+                        "Give the parameter of LIMIT one of the types smallint, integer and bigint, or write a constant.");
+  }
+  const bool known = (!plan.merge->of_settings || text_is_exact()) && (!plan.merge->of_characters || context_->literals.utf8);
+  if (known) return std::nullopt;
+  return p::with_hint(p::make_error(error_id::cross_shard_write, "the order of the rows to be locked cannot be told under these settings"),
+                      "RESET extra_float_digits, DateStyle and IntervalStyle.");
 }
 
 // An Execute of all rows is here already: a portal with a row limit is answered by one server.
@@ -54,9 +112,10 @@ void session_machine::gather_instead(const statement& st) {
 }
 
 // How the rows of a portal are merged, in the formats that its Bind asks for.
-merge_ptr session_machine::merge_of(const router::plan& plan, const p::bind_view& m) const {
+merge_ptr session_machine::merge_of(const statement& st, const p::bind_view& m) const {
+  const router::plan& plan = *st.plan;
   if (plan.merge == nullptr || targets_.size() < 2) return nullptr;
-  auto made = std::make_shared<merge_request>(merge_request{plan.merge, {}});
+  auto made = std::make_shared<merge_request>(merge_request{plan.merge, {}, rows_asked_for(st, m).value_or(0)});
   for (const router::merge_key& key : plan.merge->keys) made->binary.push_back(m.result_formats.of(key.column) == p::binary_format);
   return made;
 }

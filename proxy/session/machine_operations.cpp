@@ -298,7 +298,11 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
   // Called again when the lease that it waited for is there: the place is the one that was asked for.
   if (!std::exchange(placed_, false)) {
     route_ = resolve_bind(*st, m);
-    if (st->plan->merge && fetches_all(m.portal)) merge_instead(*st->plan);
+    if (st->plan->merge) {
+      const bool limit_known = rows_asked_for(*st, m).has_value();
+      if (limit_known && fetches_all(m.portal)) merge_instead(*st->plan);
+      if (const auto refused = order_is_unknown(*st->plan, limit_known)) return op_error(s, *refused);
+    }
     if (std::holds_alternative<router::to_many>(route_.target) && fetches_in_parts(m.portal)) gather_instead(*st);
     if (st->plan->explain) explain_instead();
     if (st->plan->no_binary) {
@@ -360,7 +364,7 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
     e.statement = st->id;
     b.expect(e);
   }
-  open_portal(m.portal, shared, targets_, merge_of(*st->plan, m));
+  open_portal(m.portal, shared, targets_, merge_of(*st, m));
   question_.reset();
   return true;
 }

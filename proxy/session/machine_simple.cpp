@@ -64,7 +64,10 @@ void session_machine::start_simple(step& s, const p::frame_view& frame) {
     return refuse_simple(s, tables_changed());
   }
   route_ = router::resolve(*plan_, *context_->context.map, query.text, scan.constants, {}, context_->literals);
-  if (plan_->merge) merge_instead(*plan_);
+  if (plan_->merge) {
+    merge_instead(*plan_);
+    if (const auto refused = order_is_unknown(*plan_, true)) return refuse_simple(s, *refused);
+  }
   if (plan_->explain) explain_instead();
   run_simple(s);
 }
@@ -157,7 +160,7 @@ void session_machine::begin_braid() {
   braid_.executing = static_cast<std::uint32_t>(targets_.size());
   braid_.moves = stage_ && stage_->plan->moves;
   braid_.explain = plan_->explain;
-  if (plan_->merge) braid_.merge = std::make_unique<sorted_merge>(merge_request{plan_->merge, {}}, targets_);
+  if (plan_->merge) braid_.merge = std::make_unique<sorted_merge>(merge_request{plan_->merge, {}, plan_->merge->limit}, targets_);
 }
 
 void session_machine::refuse_simple(step& s, const p::error_report& error) {

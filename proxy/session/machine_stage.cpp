@@ -292,7 +292,7 @@ bool session_machine::bind_staged(step& s, const p::bind_view& m, const statemen
   }
   if (!stage_over(s, &m, st.get())) return cycle_failed_;
   const bool bound = bind_parts(s, m, *st, st->text);
-  if (bound && !cycle_failed_) open_portal(m.portal, st, targets_);
+  if (bound && !cycle_failed_) open_portal(m.portal, st, targets_, merge_of(*st, m));
   stage_.reset();
   question_.reset();
   return bound;

@@ -44,7 +44,7 @@ bool sorted_merge::read_key(std::string_view body, std::string& key) const {
 bool sorted_merge::add(branch_index i, std::string_view frame) {
   if (i >= lanes_.size() || !lanes_[i].asked) return false;
   lane& l = lanes_[i];
-  if (taken_ >= by_.order->limit) return true;
+  if (taken_ >= by_.limit) return true;
   if (l.filled == l.keys.size()) l.keys.emplace_back();
   if (!read_key(frame.substr(p::frame_header_size), l.keys[l.filled])) return false;
   ++l.filled;
@@ -53,7 +53,7 @@ bool sorted_merge::add(branch_index i, std::string_view frame) {
 }
 
 void sorted_merge::take(std::string& out) {
-  while (taken_ < by_.order->limit) {
+  while (taken_ < by_.limit) {
     lane* first = nullptr;
     for (lane& l : lanes_) {
       if (!l.asked || (l.empty() && l.over)) continue;

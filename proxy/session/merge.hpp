@@ -20,6 +20,7 @@ namespace pgbraid::proxy {
 struct merge_request {
   std::shared_ptr<const router::merge_order> order;
   std::vector<bool> binary;  ///< of each key: its column's format
+  std::uint64_t limit;       ///< rows of the result
 };
 
 class sorted_merge {

@@ -92,7 +92,7 @@ struct analysis {
   bool common_tables = false, set_operation = false;
   bool mirrored = false;        ///< writes to a reference table
   const sql::select_query* insert_source = nullptr;  ///< INSERT ... SELECT into a sharded table: the SELECT
-  bool key_unknown = false;                          ///< INSERT of one row: its key must be evaluated first
+  bool key_unknown = false;                          ///< INSERT ... VALUES: a key must be evaluated first
   bool default_differs = false;          ///< a column that is left to its default would get another value on each shard
   std::size_t key_source_use = nowhere;  ///< the table use whose key it gives the written table's
   bool moves = false;                     ///< UPDATE that gives the key another value: rows may leave their shard

@@ -30,6 +30,7 @@ struct source_column {
   std::string name;      ///< of the table
   oid type = 0;          ///< of the table's column
   bool untyped = false;  ///< the statement has a constant there that takes the column's own type
+  bool of_rows = false;  ///< untyped: each row has its own
 };
 
 /// The columns of a unique key in rows that are moved: as they will be and as they were, by their place in the row.

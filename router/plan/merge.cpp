@@ -67,12 +67,16 @@ bool depends_on_settings(oid type) {
   return type == type_oid::date || type == type_oid::timestamp || type == type_oid::timestamptz || type == type_oid::float4 || type == type_oid::float8;
 }
 
-std::optional<std::uint64_t> rows_of_limit(const sql::expr_ptr& limit) {
-  if (limit == nullptr) return std::numeric_limits<std::uint64_t>::max();
-  std::uint64_t rows = 0;
-  if (limit->kind != sql::expr_kind::constant || limit->constant != sql::constant_kind::integer) return std::nullopt;
-  const auto read = std::from_chars(limit->text.data(), limit->text.data() + limit->text.size(), rows);
-  return read.ec == std::errc{} && read.ptr == limit->text.data() + limit->text.size() ? std::optional{rows} : std::nullopt;
+bool read_limit(const sql::expr_ptr& limit, merge_order& out) {
+  if (limit == nullptr) return true;
+  if (limit->kind == sql::expr_kind::parameter) {
+    out.limit_parameter = limit->number;
+    return limit->number > 0;
+  }
+  if (limit->kind != sql::expr_kind::constant || limit->constant != sql::constant_kind::integer) return false;
+  const char* const end = limit->text.data() + limit->text.size();
+  const auto read = std::from_chars(limit->text.data(), end, out.limit);
+  return read.ec == std::errc{} && read.ptr == end;
 }
 
 }  // namespace
@@ -81,7 +85,12 @@ std::shared_ptr<const merge_order> make_merge(const sql::statement& statement, c
   if (statement.kind != sql::statement_kind::select || statement.select == nullptr) return nullptr;
   const sql::select_query& q = *statement.select;
   const auto top = std::find_if(a.levels.begin(), a.levels.end(), [](const query_level& level) { return level.top; });
-  if (top == a.levels.end() || !top->ordered || top->query != &q) return nullptr;
+  if (top == a.levels.end() || top->query != &q) return nullptr;
+  // Each shard locks as many rows as the LIMIT says, more than one server would. For others that is a longer wait, unless
+  // they look at what they cannot have.
+  if (a.locking && q.limit != nullptr && !q.lock_waits) return nullptr;
+  // Of rows in no order any will do, but they must be as few as were asked for.
+  if (!top->ordered && !(a.locking && top->limited)) return nullptr;
   const bool more = !top->aggregate.empty() || !top->window.empty() || top->grouped || top->having || top->distinct || top->values;
   if (more || q.offset != nullptr || q.limit_with_ties || a.types_differ || a.refusal || a.not_understood || a.writes || a.into) return nullptr;
   if (judge_rows(a, context)) return nullptr;
@@ -89,12 +98,9 @@ std::shared_ptr<const merge_order> make_merge(const sql::statement& statement, c
     return use.table.where == placement::sharded || use.table.where == placement::reference;
   });
   const auto level = static_cast<std::size_t>(top - a.levels.begin());
-  const auto limit = rows_of_limit(q.limit);
   const auto columns = result_columns(q, a, level);
-  if (!known || !limit || !columns) return nullptr;
-
   auto out = std::make_shared<merge_order>();
-  out->limit = *limit;
+  if (!known || !columns || !read_limit(q.limit, *out)) return nullptr;
   for (const sql::sort_key& key : q.order_by) {
     if (key.value == nullptr || key.using_operator) return nullptr;
     const auto at = column_of_key(*key.value, *columns, a, level);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "router/plan/gather_text.hpp"
+#include "router/plan/merge.hpp"
 #include "router/plan/moments.hpp"
 #include "router/plan/planner.hpp"
 #include "router/plan/row_moves.hpp"
@@ -150,6 +151,7 @@ bool every_shard_may(const sql::statement& s, const analysis& a, const plan_cont
   if (s.kind == sql::statement_kind::insert)
     return a.insert_source != nullptr ? !judge_insert_select(a, context) : a.rows_may_split;
   const bool locks = s.kind == sql::statement_kind::select && a.locking && !a.writes;
+  if (locks && make_merge(s, a, context) != nullptr) return true;
   return (locks || s.kind == sql::statement_kind::update || s.kind == sql::statement_kind::delete_) &&
          !judge_scatter(a, context);
 }

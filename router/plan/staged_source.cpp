@@ -10,6 +10,7 @@
 #include "router/plan/gather_text.hpp"
 #include "router/plan/moments.hpp"
 #include "router/plan/rows.hpp"
+#include "router/plan/value_rows.hpp"
 #include "router/plan/words.hpp"
 #include "router/sql/parser.hpp"
 
@@ -95,12 +96,24 @@ bool is_star(const sql::expr& e) {
 std::vector<const sql::expr*> values_of(const sql::select_query& q) {
   std::vector<const sql::expr*> out;
   if (q.set_op != sql::set_operation::none) return out;
-  if (q.values.size() == 1) {
+  if (!q.values.empty()) {
     for (const sql::expr_ptr& e : q.values.front()) out.push_back(e.get());
-  } else if (q.values.empty()) {
+  } else {
     for (const sql::target& t : q.targets) out.push_back(t.value.get());
   }
   return out;
+}
+
+/// What stands in each column of several rows. False where they cannot be evaluated as a query.
+bool describe_rows(const std::vector<std::vector<sql::expr_ptr>>& rows, staged_source& out) {
+  for (std::size_t i = 0; i < std::min(rows.front().size(), out.columns.size()); ++i) {
+    source_column& c = out.columns[i];
+    const value_column what = look_at_column(rows, i);
+    c.untyped = c.of_rows = what == value_column::untyped;
+    // A constant may say less than all of an interval: its column may know the rest.
+    if (what == value_column::mixed || (c.untyped && c.type == type_oid::interval)) return false;
+  }
+  return true;
 }
 
 bool describe_columns(const sql::insert_query& q, const relation& table, staged_source& out) {
@@ -113,6 +126,7 @@ bool describe_columns(const sql::insert_query& q, const relation& table, staged_
   if (q.columns.empty()) {
     for (const column& c : table.columns) out.columns.push_back({c.name, c.type, false});
   }
+  if (q.source->values.size() > 1) return describe_rows(q.source->values, out);
   // Grouped or made distinct, a constant gets a type before it is stored.
   const bool typed = q.source->distinct || !q.source->group_by.empty();
   bool star = false;
@@ -332,11 +346,12 @@ std::string source_select(const staged_source& source, const std::vector<oid>& t
     if (i > 0) list += ", ", names += ", ";
     names += name + " pg_catalog.text";
     const source_column& c = source.columns[i];
-    if (c.untyped) {
+    const oid type = c.of_rows ? c.type : types[i];
+    if (c.untyped && !c.of_rows) {
       list += i < constants.size() && constants[i] ? literal(*constants[i]) : "NULL";
-    } else if (const std::string_view type = plain_type_name(types[i]); !type.empty()) {
-      list.append("f." + name + "::pg_catalog.").append(type);
-    } else if (types[i] >= first_user_oid && types[i] == c.type) {
+    } else if (const std::string_view plain = plain_type_name(type); !plain.empty()) {
+      list.append("f." + name + "::pg_catalog.").append(plain);
+    } else if (type >= first_user_oid && type == c.type) {
       list += "(pg_catalog.json_populate_record(NULL::" + source.relation + ", pg_catalog.json_build_object(" +
               literal(c.name) + ", f." + name + "))).";
       list += quote_identifier(c.name);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "router/plan/drawing.hpp"
+#include "router/plan/merge.hpp"
 #include "router/plan/planner.hpp"
 #include "router/plan/refusals.hpp"
 #include "router/plan/row_moves.hpp"
@@ -60,6 +61,27 @@ void move(const sql::statement& s, std::string_view text, const analysis& a, con
   out.where = shards.size() == 1 ? fixed_target{to_shard{shards.front()}} : fixed_target{to_many{std::move(shards)}};
 }
 
+// Each shard locks its own rows, of a LIMIT no more than that; those that come first are the result. Rows that are not told
+// stay locked until the transaction's end.
+void lock_in_order(const sql::statement& s, const analysis& a, const plan_context& context, plan& out) {
+  auto* keyed = std::get_if<keyed_target>(&out.where);
+  const auto* fixed = std::get_if<fixed_target>(&out.where);
+  const auto* refused = fixed == nullptr ? nullptr : std::get_if<to_refusal>(&fixed->target);
+  const bool several = keyed != nullptr ? !keyed->scatter_allowed && keyed->groups.size() == 1
+                                        : refused != nullptr && refused->error().id == error_id::cross_shard_write;
+  if (!several) return;
+  auto merge = make_merge(s, a, context);
+  if (merge == nullptr) return;
+  out.merge = std::move(merge);
+  if (keyed != nullptr) {
+    keyed->scatter_allowed = true;
+    return;
+  }
+  std::vector<shard_index> shards = owning_shards(*context.map);
+  out.reason = "every shard locks its rows, which are merged in their order; a write: it locks rows";
+  out.where = shards.size() == 1 ? fixed_target{to_shard{shards.front()}} : fixed_target{to_many{std::move(shards)}};
+}
+
 }  // namespace
 
 // An INSERT that leaves columns to sequences: they are drawn first, and what comes of it is planned anew.
@@ -89,6 +111,7 @@ bool plan_drawing_first(const sql::insert_query& q, std::string_view text, const
 void plan_in_steps(const sql::statement& s, std::string_view text, const analysis& a, const plan_context& context,
                    plan& out) {
   if (a.moves) return move(s, text, a, context, out);
+  if (a.locking && !a.writes) lock_in_order(s, a, context, out);
   auto* keyed = std::get_if<keyed_target>(&out.where);
   const auto* fixed = std::get_if<fixed_target>(&out.where);
   const bool spreads = keyed != nullptr ? keyed->scatter_allowed || keyed->split_allowed

@@ -77,12 +77,11 @@ void analyzer::read_rows(const sql::insert_query& q, std::size_t index) {
     const sql::expr& value = *row[position];
     if (value.kind == sql::expr_kind::default_) return missing();
     auto found = read_key_value(value, use.key->type, *context_.schema, marks_);
-    // A row by itself may be evaluated first.
-    if (!found && source.values.size() == 1) {
+    if (!found) {
+      // The rows may be evaluated first.
       out_.key_unknown = true;
       return;
     }
-    if (!found) return not_provable();
     if (found->null) return out_.refuse(make_error(error_id::null_key, key, table));
     if (found->from == key_source::origin::parameter) {
       if (out_.parameter_ties.size() <= found->index) out_.parameter_ties.resize(found->index + 1U);

@@ -98,7 +98,10 @@ select_ptr reader::read_one_select(const SelectStmt& node) {
   out->limit = read_expr(node.limitCount);
   out->offset = read_expr(node.limitOffset);
   out->limit_with_ties = static_cast<int>(node.limitOption) == limit_with_ties;
-  out->locking = node.lockingClause != nullptr;
+  for (const LockingClause* lock : list_view<LockingClause>(node.lockingClause)) {
+    out->locking = true;
+    out->lock_waits = out->lock_waits && lock->waitPolicy == LockWaitBlock;
+  }
   out->into = node.intoClause != nullptr;
   return out;
 }

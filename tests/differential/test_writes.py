@@ -112,6 +112,17 @@ GROUPS = {
         SELECT id, owner FROM accounts WHERE state = 'new' FOR UPDATE
         SELECT id, owner, opened < now() FROM accounts WHERE id IN (1, 2, 3, 4) AND opened < now() FOR NO KEY UPDATE SKIP LOCKED
         SELECT a.id, e.id FROM accounts a JOIN entries e ON e.account_id = a.id WHERE e.amount > 200 FOR SHARE OF e NOWAIT
+        SELECT id, owner FROM accounts WHERE state = 'new' ORDER BY id FOR UPDATE
+        SELECT id, owner FROM accounts WHERE state = 'new' ORDER BY id DESC LIMIT 7 FOR UPDATE
+        SELECT id, owner FROM accounts WHERE state = 'new' ORDER BY id DESC LIMIT 3 FOR UPDATE
+        SELECT id, owner FROM accounts WHERE state = 'new' ORDER BY id DESC FOR UPDATE SKIP LOCKED
+        SELECT id, owner FROM accounts WHERE state = 'new' ORDER BY id DESC LIMIT 3 FOR UPDATE SKIP LOCKED
+        SELECT opened, id FROM accounts WHERE opened < now() AND id IN (1, 2, 3, 4, 5, 6) ORDER BY opened DESC, id LIMIT 4 FOR NO KEY UPDATE
+        SELECT * FROM accounts a WHERE a.balance > 20 ORDER BY 1 LIMIT 5 FOR SHARE
+        SELECT count(*) > 3 FROM accounts WHERE id < 9 FOR UPDATE
+        SELECT a.id, e.id AS entry FROM accounts a JOIN entries e ON e.account_id = a.id WHERE e.amount > 150 ORDER BY a.id, entry LIMIT 12 FOR UPDATE OF a
+        SELECT id FROM accounts WHERE id < 0 LIMIT 1 FOR UPDATE
+        SELECT 'one' FROM accounts LIMIT 4 FOR UPDATE
     """,
     "INSERT ... SELECT, shard by shard": """
         INSERT INTO archive (account_id, id, amount, note, moved) SELECT account_id, id, amount, note, at FROM entries WHERE amount > 150
@@ -253,6 +264,18 @@ GROUPS = {
         INSERT INTO accounts (id, owner) VALUES (1001, 'a'), (2, 'b')
         INSERT INTO accounts (owner) VALUES ('nobody')
         INSERT INTO accounts (owner, id) VALUES ('nobody', NULL), ('x', 1001)
+        INSERT INTO accounts (id, owner) VALUES (1000 + 1, 'a'), (1000 + 2, 'b'), (1003, 'c') RETURNING id, owner, state, balance
+        INSERT INTO accounts (id, owner, balance, opened) VALUES (1000 + 1, 'a', 1.5, '2024-02-03'), (-1 * -1002, 'b', 2, '2024-02-03 12:00+01'), (1003, 'c', -7 / 2, '2024-02-04') RETURNING id, owner, balance, opened
+        INSERT INTO accounts (id, owner) VALUES (abs(-1001), 'a'), (abs(-1002), 'b')
+        INSERT INTO accounts (id, owner) VALUES (abs(-1001), 'a'), (length('xyz') + 1000, 'b')
+        INSERT INTO accounts (id, owner, info) VALUES (1000 + 1, lower('AB'), '{"a": 1}'), (1002, lower('C'), NULL), (1003, NULL, '[]')
+        INSERT INTO accounts (id, owner, changed) VALUES (999 + 2, 'a', now()), (999 + 3, 'b', now()) RETURNING id, changed = now()
+        INSERT INTO accounts (id, owner) VALUES (1 + 0, 'a'), (1000 + 2, 'b') ON CONFLICT (id) DO UPDATE SET owner = excluded.owner RETURNING id, owner
+        INSERT INTO accounts (id, owner) VALUES (1 + 0, 'a'), (1000 + 2, 'b')
+        INSERT INTO accounts (id, owner) VALUES (NULLIF(1, 1), 'a'), (1000 + 2, 'b')
+        INSERT INTO accounts (id, owner) VALUES (1000 + 1, 'a'), (1000 / 0, 'b')
+        INSERT INTO accounts (id, owner, opened) VALUES (1000 + 1, 'a', 'no date'), (1000 + 2, 'b', '2024-01-01')
+        INSERT INTO accounts (id, owner) VALUES (1000 + 1, 'a'), ('1002', 'b'), (DEFAULT, 'c')
     """,
 }
 
@@ -265,6 +288,13 @@ REFUSED = {
     # One server's answer depends on the order in which it changes the rows.
     "UPDATE accounts SET id = id + 1 WHERE id < 10", "UPDATE accounts SET id = id + 1000 WHERE id < 5 RETURNING id, now()",
     "UPDATE numbered SET id = DEFAULT WHERE id = 5",
+
+    # Every shard would lock that many rows, and who else looks for some would find too few.
+    "SELECT id, owner FROM accounts WHERE state = 'new' ORDER BY id DESC LIMIT 3 FOR UPDATE SKIP LOCKED",
+    # As rows of a query, their values may become others.
+    "INSERT INTO accounts (id, owner) VALUES (abs(-1001), 'a'), (length('xyz') + 1000, 'b')",
+    "INSERT INTO accounts (id, owner) VALUES (NULLIF(1, 1), 'a'), (1000 + 2, 'b')",
+    "INSERT INTO accounts (id, owner) VALUES (1000 + 1, 'a'), ('1002', 'b'), (DEFAULT, 'c')",
 
     "UPDATE accounts SET balance = (SELECT random()) WHERE id < 50", "UPDATE accounts SET balance = r.r FROM (SELECT random() AS r) r",
     "UPDATE entries SET note = 'x' WHERE day = (SELECT day FROM entries ORDER BY day DESC, id LIMIT 1) OR id IN (SELECT n FROM events WHERE n < 10)"}

@@ -116,3 +116,65 @@ def test_settings_that_hide_the_order(client):
         client.query("SELECT score FROM big ORDER BY score")
     assert failed.value.sqlstate == "0A000"
     assert len(client.query("SELECT id FROM big ORDER BY id")) == ROWS
+
+
+# --- rows that are locked ----------------------------------------------------------------------------------------------
+
+def test_locked_rows_come_in_order(braid, cluster):
+    """And no more of them than are asked for; others cannot lock them meanwhile, and nothing is locked when it is over."""
+    with braid.raw() as one, braid.raw() as other:
+        ids = lambda client, sql: [int(row[0]) for row in client.query(sql)]
+        one.query("BEGIN")
+        assert ids(one, "SELECT id, score FROM big ORDER BY id LIMIT 6 FOR UPDATE") == [1, 2, 3, 4, 5, 6]
+        locked = "SELECT id FROM big WHERE id <= 4 ORDER BY id DESC FOR UPDATE"
+        with pytest.raises(ServerError) as refused:
+            other.query(f"{locked} NOWAIT")
+        assert refused.value.sqlstate == "55P03"
+        assert ids(other, f"{locked} SKIP LOCKED") == []
+        one.query("COMMIT")
+        assert ids(other, f"{locked} NOWAIT") == [4, 3, 2, 1]
+        assert len(ids(other, "SELECT id FROM big LIMIT 5 FOR UPDATE")) == 5
+        assert ids(other, "SELECT id FROM big WHERE at < now() AND id < 9 ORDER BY id DESC LIMIT 2 FOR UPDATE") == [8, 7]
+        for shard in cluster.shards:
+            assert shard.primary.value("SELECT count(*) FROM pg_locks WHERE mode = 'RowShareLock' AND relation = 'big'::regclass") == 0
+
+
+def test_locked_rows_in_the_extended_protocol(client):
+    sql = "SELECT id, at FROM big WHERE id > $1 AND at <= now() ORDER BY id DESC LIMIT 4 FOR UPDATE"
+    for formats in ([0], [1]):
+        client.send(parse(sql, types=[20]), bind([100], result_formats=formats), describe_portal(), execute(), sync())
+        got = client.until_ready()
+        assert kinds(got[:3]) == "12T" and tags(got) == ["SELECT 4"]
+        ids = [struct.unpack("!q", row[0])[0] if formats == [1] else int(row[0]) for row in rows(got)]
+        assert ids == [ROWS, ROWS - 1, ROWS - 2, ROWS - 3]
+    client.send(parse("SELECT id FROM big WHERE id = ANY ($1) ORDER BY id FOR SHARE"), bind(["{7,3,5,1}"]), execute(), sync())
+    assert [int(row[0]) for row in rows(client.until_ready())] == [1, 3, 5, 7]
+
+
+def test_an_order_that_cannot_be_told_locks_nothing(client):
+    for setting, sql in (("DateStyle = 'SQL'", "SELECT at FROM big ORDER BY at LIMIT 1 FOR UPDATE"), ("extra_float_digits = 0", "SELECT score FROM big ORDER BY 1 FOR UPDATE")):
+        client.query(f"SET {setting}")
+        with pytest.raises(ServerError) as refused:
+            client.query(sql)
+        assert refused.value.sqlstate == "0A000"
+        client.send(parse(sql), bind(), execute(), sync())
+        assert errors(client.until_ready())[0]["C"] == "0A000"
+        client.query("RESET ALL")
+
+
+@pytest.mark.parametrize("lock", ["", " FOR UPDATE"])
+def test_a_limit_that_is_a_parameter(client, lock):
+    sql = f"SELECT id FROM big WHERE id > $1 ORDER BY id LIMIT $2{lock}"
+    def told(types, values, formats=()):
+        client.send(parse(sql, types=types), bind(values, formats=formats), execute(), sync())
+        got = client.until_ready()
+        return [int(row[0]) for row in rows(got)] if not errors(got) else errors(got)[0]["C"]
+    assert told([], ["10", "3"]) == [11, 12, 13]
+    for oid, code in ((21, "!h"), (23, "!i"), (20, "!q")):
+        assert told([20, oid], [struct.pack("!q", 10), struct.pack(code, 4)], [1]) == [11, 12, 13, 14]
+    assert told([], ["10", "0"]) == []
+    assert len(told([], [str(ROWS - 9), None])) == 9
+    assert told([], ["10", "-1"]) == "2201W"
+    # A server may make anything of bytes whose type it has found itself.
+    unknown = told([20, 0], [struct.pack("!q", ROWS - 50), struct.pack("!q", 4)], [1])
+    assert unknown == ("0A000" if lock else [ROWS - 49, ROWS - 48, ROWS - 47, ROWS - 46])

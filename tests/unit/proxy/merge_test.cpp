@@ -47,7 +47,7 @@ sorted_merge merge_of(bool descending, bool nulls_first, std::uint64_t limit = ~
   order->keys = {{0, router::type_oid::int4, descending, nulls_first}};
   order->limit = limit;
   const std::vector<branch_index> branches{0, 2};
-  return sorted_merge{{order, {}}, branches};
+  return sorted_merge{{order, {}, limit}, branches};
 }
 
 }  // namespace

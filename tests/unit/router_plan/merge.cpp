@@ -36,6 +36,31 @@ TEST_CASE("sort keys that the result shows", "[merge]") {
   CHECK(merged(w, "SELECT customer_id, id FROM orders WHERE customer_id IN (1, 2, 3) ORDER BY id") != nullptr);
 }
 
+TEST_CASE("a LIMIT that is a parameter", "[merge]") {
+  const auto order = merged(world(2), "SELECT id FROM orders ORDER BY id LIMIT $2");
+  REQUIRE(order != nullptr);
+  CHECK(order->limit_parameter == 2);
+}
+
+TEST_CASE("rows that are locked", "[merge]") {
+  world w(2);
+  w.schema.single_writer.clear();
+  const auto order = merged(w, "SELECT id FROM orders WHERE placed < now() ORDER BY id LIMIT 4 FOR UPDATE");
+  REQUIRE(order != nullptr);
+  CHECK(order->limit == 4);
+  const auto some = merged(w, "SELECT id FROM orders LIMIT 3 FOR SHARE");
+  REQUIRE(some != nullptr);
+  CHECK(some->keys.empty());
+  CHECK(merged(w, "SELECT id FROM orders ORDER BY id FOR UPDATE SKIP LOCKED") != nullptr);
+  for (const char* sql : {"SELECT id FROM orders FOR UPDATE", "SELECT id FROM orders ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED", "SELECT id FROM orders LIMIT 1 FOR SHARE NOWAIT", "SELECT id FROM orders ORDER BY amount FOR UPDATE", "SELECT id FROM orders ORDER BY id LIMIT 3 OFFSET 1 FOR UPDATE",
+                          "SELECT id FROM orders LIMIT 3"}) {
+    INFO(sql);
+    CHECK(merged(w, sql) == nullptr);
+  }
+  w.schema.single_writer = "max_prepared_transactions is 0";
+  CHECK(merged(w, "SELECT id FROM orders ORDER BY id FOR UPDATE") == nullptr);
+}
+
 TEST_CASE("characters are merged where their bytes are their order", "[merge]") {
   world w(2);
   CHECK(merged(w, "SELECT id, item FROM orders ORDER BY item") == nullptr);
@@ -51,7 +76,7 @@ TEST_CASE("what is not merged", "[merge]") {
   const world w(2);
   for (const char* sql :
        {"SELECT item FROM orders ORDER BY amount", "SELECT amount + 1 AS amount FROM orders ORDER BY amount", "SELECT id, id FROM orders ORDER BY id",
-        "SELECT id FROM orders ORDER BY id OFFSET 5", "SELECT id FROM orders ORDER BY id FETCH FIRST 5 ROWS WITH TIES", "SELECT id FROM orders ORDER BY id LIMIT $1",
+        "SELECT id FROM orders ORDER BY id OFFSET 5", "SELECT id FROM orders ORDER BY id FETCH FIRST 5 ROWS WITH TIES", "SELECT id FROM orders ORDER BY id LIMIT $1 + 1",
         "SELECT DISTINCT id FROM orders ORDER BY id", "SELECT max(id) FROM orders ORDER BY 1", "SELECT id, rank() OVER (ORDER BY id) FROM orders ORDER BY id",
         "SELECT id FROM orders UNION ALL SELECT id FROM orders ORDER BY id", "WITH a AS (SELECT 1) SELECT id FROM orders ORDER BY id", "SELECT a.id FROM orders a, orders b ORDER BY a.id",
         "SELECT id FROM orders ORDER BY id USING <", "SELECT id FROM orders", "SELECT o.*, c.id AS c FROM orders o JOIN customers c ON c.id = o.customer_id ORDER BY amount",

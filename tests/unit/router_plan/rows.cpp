@@ -65,7 +65,16 @@ TEST_CASE("writes over several shards, where transactions may do that", "[rows]"
             {"WITH d AS (DELETE FROM orders RETURNING *) DELETE FROM customers USING d WHERE d.customer_id = id",
              refused},
             {"SELECT * FROM customers FOR UPDATE", all},
-            {"SELECT * FROM customers ORDER BY id FOR UPDATE", refused},
+            {"SELECT * FROM customers ORDER BY id FOR UPDATE", all},
+            {"SELECT id FROM customers ORDER BY id FOR UPDATE SKIP LOCKED", all},
+            {"SELECT id FROM customers ORDER BY id LIMIT 3 FOR UPDATE", all},
+            {"SELECT id FROM customers ORDER BY id LIMIT 3 FOR UPDATE SKIP LOCKED", refused},
+            {"SELECT id FROM customers LIMIT 3 FOR UPDATE", all},
+            {"SELECT id FROM customers WHERE id = ANY ($1) ORDER BY id FOR UPDATE", all},
+            {"SELECT id FROM customers ORDER BY id OFFSET 1 FOR UPDATE", refused},
+            {"SELECT id FROM customers ORDER BY lower(name) FOR UPDATE", refused},
+            {"SELECT count(*) FROM customers FOR UPDATE", refused},
+            {"SELECT * FROM (SELECT * FROM customers ORDER BY id FOR UPDATE) x", refused},
         });
   for (column& c : w.schema.relations["public.customers"].columns) c.default_of_moment = c.name == "name";
   CHECK(w.told("INSERT INTO customers (id) VALUES " + rows).starts_with("refused:"));
