@@ -7,6 +7,7 @@ Run as root the servers run as user postgres (PostgreSQL refuses root); otherwis
 import ctypes
 import os
 import pwd
+import secrets
 import shutil
 import signal
 import socket
@@ -85,9 +86,17 @@ def die_with_parent():
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port that nobody has, below those that the kernel gives to outgoing connections: one of these might be taken by the
+    time that somebody listens on it."""
+    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = secrets.randbelow(first - 10_000) + 10_000 if first > 12_000 else 0
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return s.getsockname()[1]
 
 
 def bucket_sql(key, type_name="int8", buckets=BUCKETS):

@@ -71,7 +71,7 @@ def test_a_client_that_stops_reading_costs_no_memory(cluster, braid, memory_boun
     memory = Memory(braid.process.pid)
     client.send(query("SELECT id, note FROM big ORDER BY id"))
     stopped = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'ClientWrite' AND query LIKE '%note FROM big%'"
-    wait_until(lambda: all(sum(server.value(stopped) for server in shard.servers) for shard in cluster.shards), what="no server can go on")
+    wait_until(lambda: all(sum(server.value(stopped) for server in shard.servers) for shard in cluster.shards), deadline=30, what="no server can go on")
     memory.look()
     assert memory.most < memory_bound(2)
     got = rows(client.until_ready())
