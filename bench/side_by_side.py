@@ -51,6 +51,7 @@ def arguments():
     if not options.without_pgbraid and not os.access(options.pgbraid, os.X_OK):
         p.error(f"{options.pgbraid} is not there: build it, or say --without-pgbraid")
     options.chosen = tuple(known[n] for n in names)
+    options.pgbraid = options.pgbraid.resolve()
     return options
 
 
