@@ -56,8 +56,8 @@ class database_watch : public std::enable_shared_from_this<database_watch> {
   void stop();
 
   void hurry_server(std::size_t shard, std::size_t server);
-  /// Somebody would read from a replica of this shard if it were known to show more: the primary's position is asked for,
-  /// then the usable replicas', and published at once.
+  /// Somebody would read from a replica of this shard if it were known to show more: the primary's position is asked
+  /// for, then the usable replicas', and published at once.
   void look_at_positions(std::size_t shard);
   void refresh_catalog();
   /// See lock_watch::take().

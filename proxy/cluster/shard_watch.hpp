@@ -31,10 +31,10 @@ struct database_watch::shard_watch {
   std::shared_ptr<leader_watch> leader;  // null: nobody but the servers is asked
   // Positions asked for out of turn: first the primary's, then what the replicas have replayed of it.
   enum class look : std::uint8_t { none, primary, replicas } looking = look::none;
-  std::size_t looks_left = 0;    // replicas that have not answered yet
-  unsigned look_rounds = 0;      // how often they may still be asked
-  std::uint64_t looked_for = 0;  // the primary's position
-  bool look_again = false;       // somebody has come for it since it began
+  std::size_t looks_left = 0;            // replicas that have not answered yet
+  unsigned look_rounds = 0;              // how often they may still be asked
+  std::uint64_t looked_for = 0;          // the primary's position
+  bool look_again = false;               // somebody has come for it since it began
   bool switching = false;                // its primary is about to be stopped for a switchover: it gets nothing new
   pg_connection connection;
   int connected_to = -1;

@@ -385,7 +385,8 @@ class session_machine {
   [[nodiscard]] std::vector<router::insert_part> parts_of_insert(std::string_view text, std::size_t parameters) const;
   // machine_merge.cpp: sorted rows of several branches
   void merge_instead(const router::plan& plan);
-  [[nodiscard]] std::optional<protocol::error_report> order_is_unknown(const router::plan& plan, bool limit_known) const;
+  [[nodiscard]] std::optional<protocol::error_report> order_is_unknown(const router::plan& plan,
+                                                                       bool limit_known) const;
   [[nodiscard]] std::optional<std::uint64_t> rows_asked_for(const statement& st, const protocol::bind_view& m) const;
   [[nodiscard]] bool fetches_all(std::string_view portal) const;
   [[nodiscard]] bool fetches_in_parts(std::string_view portal) const;

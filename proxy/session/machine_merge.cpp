@@ -26,7 +26,8 @@ std::uint64_t not_negative(std::int64_t rows) {
 template <typename Number>
 std::uint64_t big_endian(std::string_view bytes) {
   std::make_unsigned_t<Number> value = 0;
-  for (const char c : bytes) value = static_cast<std::make_unsigned_t<Number>>(value << 8 | static_cast<unsigned char>(c));
+  for (const char c : bytes)
+    value = static_cast<std::make_unsigned_t<Number>>(value << 8 | static_cast<unsigned char>(c));
   return not_negative(static_cast<Number>(value));
 }
 
@@ -44,7 +45,8 @@ std::optional<std::uint64_t> session_machine::rows_asked_for(const statement& st
   if (!m.binary(at)) {
     std::int64_t rows = 0;
     const auto read = std::from_chars(bytes.data(), bytes.data() + bytes.size(), rows);
-    return read.ec == std::errc{} && read.ptr == bytes.data() + bytes.size() ? std::optional{not_negative(rows)} : std::nullopt;
+    return read.ec == std::errc{} && read.ptr == bytes.data() + bytes.size() ? std::optional{not_negative(rows)}
+                                                                             : std::nullopt;
   }
   switch (at < st.parameter_types.size() ? st.parameter_types[at] : 0) {
     case router::type_oid::int2:
@@ -72,12 +74,16 @@ void session_machine::merge_instead(const router::plan& plan) {
 std::optional<p::error_report> session_machine::order_is_unknown(const router::plan& plan, bool limit_known) const {
   if (plan.merge == nullptr || !std::holds_alternative<router::to_many>(route_.target)) return std::nullopt;
   if (!limit_known) {
-    return p::with_hint(p::make_error(error_id::cross_shard_write, "the LIMIT of the rows to be locked is no integer that is known here"),
-                        "Give the parameter of LIMIT one of the types smallint, integer and bigint, or write a constant.");
+    return p::with_hint(
+        p::make_error(error_id::cross_shard_write,
+                      "the LIMIT of the rows to be locked is no integer that is known here"),
+        "Give the parameter of LIMIT one of the types smallint, integer and bigint, or write a constant.");
   }
-  const bool known = (!plan.merge->of_settings || text_is_exact()) && (!plan.merge->of_characters || context_->literals.utf8);
+  const bool known =
+      (!plan.merge->of_settings || text_is_exact()) && (!plan.merge->of_characters || context_->literals.utf8);
   if (known) return std::nullopt;
-  return p::with_hint(p::make_error(error_id::cross_shard_write, "the order of the rows to be locked cannot be told under these settings"),
+  return p::with_hint(p::make_error(error_id::cross_shard_write,
+                                    "the order of the rows to be locked cannot be told under these settings"),
                       "RESET extra_float_digits, DateStyle and IntervalStyle.");
 }
 

@@ -160,7 +160,8 @@ void session_machine::begin_braid() {
   braid_.executing = static_cast<std::uint32_t>(targets_.size());
   braid_.moves = stage_ && stage_->plan->moves;
   braid_.explain = plan_->explain;
-  if (plan_->merge) braid_.merge = std::make_unique<sorted_merge>(merge_request{plan_->merge, {}, plan_->merge->limit}, targets_);
+  if (plan_->merge)
+    braid_.merge = std::make_unique<sorted_merge>(merge_request{plan_->merge, {}, plan_->merge->limit}, targets_);
 }
 
 void session_machine::refuse_simple(step& s, const p::error_report& error) {

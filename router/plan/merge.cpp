@@ -86,8 +86,8 @@ std::shared_ptr<const merge_order> make_merge(const sql::statement& statement, c
   const sql::select_query& q = *statement.select;
   const auto top = std::find_if(a.levels.begin(), a.levels.end(), [](const query_level& level) { return level.top; });
   if (top == a.levels.end() || top->query != &q) return nullptr;
-  // Each shard locks as many rows as the LIMIT says, more than one server would. For others that is a longer wait, unless
-  // they look at what they cannot have.
+  // Each shard locks as many rows as the LIMIT says, more than one server would. For others that is a longer wait,
+  // unless they look at what they cannot have.
   if (a.locking && q.limit != nullptr && !q.lock_waits) return nullptr;
   // Of rows in no order any will do, but they must be as few as were asked for.
   if (!top->ordered && !(a.locking && top->limited)) return nullptr;

@@ -24,16 +24,16 @@ struct merge_key {
 struct merge_order {
   std::vector<merge_key> keys;
   std::uint64_t limit = std::numeric_limits<std::uint64_t>::max();  ///< rows of the result; each shard sends no more than that
-  std::int32_t limit_parameter = 0;  ///< n of LIMIT $n: as many as its value; 0: none
+  std::int32_t limit_parameter = 0;                                 ///< n of LIMIT $n: as many as its value; 0: none
   bool of_settings = false;    ///< some key's text depends on DateStyle or extra_float_digits
   bool of_characters = false;  ///< some key is compared by its bytes in the servers' encoding
 
   friend bool operator==(const merge_order&, const merge_order&) = default;
 };
 
-/// How the rows of a SELECT are merged; nothing where it is more than a sorted SELECT whose rows could be concatenated, or
-/// sorted by what is no column of its result or of a type whose order only a server knows. Rows that are locked may have a
-/// LIMIT without an order, but no LIMIT beside SKIP LOCKED or NOWAIT.
+/// How the rows of a SELECT are merged; nothing where it is more than a sorted SELECT whose rows could be concatenated,
+/// or sorted by what is no column of its result or of a type whose order only a server knows. Rows that are locked may
+/// have a LIMIT without an order, but no LIMIT beside SKIP LOCKED or NOWAIT.
 [[nodiscard]] std::shared_ptr<const merge_order> make_merge(const sql::statement& statement, const analysis& found, const plan_context& context);
 
 }  // namespace pgbraid::router

@@ -61,8 +61,8 @@ void move(const sql::statement& s, std::string_view text, const analysis& a, con
   out.where = shards.size() == 1 ? fixed_target{to_shard{shards.front()}} : fixed_target{to_many{std::move(shards)}};
 }
 
-// Each shard locks its own rows, of a LIMIT no more than that; those that come first are the result. Rows that are not told
-// stay locked until the transaction's end.
+// Each shard locks its own rows, of a LIMIT no more than that; those that come first are the result. Rows that are not
+// told stay locked until the transaction's end.
 void lock_in_order(const sql::statement& s, const analysis& a, const plan_context& context, plan& out) {
   auto* keyed = std::get_if<keyed_target>(&out.where);
   const auto* fixed = std::get_if<fixed_target>(&out.where);

@@ -18,10 +18,12 @@ bool is_null(const sql::expr& e) {
 // Integers and numerics, which become one type without a change of what they say.
 bool is_exact_number(const sql::expr& e) {
   constexpr std::string_view exact = "+-*/%";
-  if (e.kind == kind::constant) return e.constant == sql::constant_kind::integer || e.constant == sql::constant_kind::decimal;
+  if (e.kind == kind::constant)
+    return e.constant == sql::constant_kind::integer || e.constant == sql::constant_kind::decimal;
   if (e.kind != kind::op || e.name.empty() || e.name.back().size() != 1) return false;
   if (exact.find(e.name.back().front()) == std::string_view::npos) return false;
-  return std::all_of(e.children.begin(), e.children.end(), [](const sql::expr_ptr& child) { return child != nullptr && is_exact_number(*child); });
+  return std::all_of(e.children.begin(), e.children.end(),
+                     [](const sql::expr_ptr& child) { return child != nullptr && is_exact_number(*child); });
 }
 
 // Of one type, whatever it is. As arguments, an integer and a numeric may mean different functions.
@@ -36,7 +38,9 @@ bool same_type(const sql::expr& a, const sql::expr& b) {
       return true;
     case kind::call:
       return std::equal(a.children.begin(), a.children.end(), b.children.begin(), b.children.end(),
-                        [](const sql::expr_ptr& x, const sql::expr_ptr& y) { return x != nullptr && y != nullptr && same_type(*x, *y); });
+                        [](const sql::expr_ptr& x, const sql::expr_ptr& y) {
+                          return x != nullptr && y != nullptr && same_type(*x, *y);
+                        });
     default:
       return false;
   }
@@ -57,7 +61,8 @@ value_column look_at_column(const std::vector<std::vector<sql::expr_ptr>>& rows,
     if (is_null(value)) continue;
     if (first == nullptr) first = &value;
     const bool untyped = takes_column_type(*first);
-    if (untyped ? value.kind != first->kind || !takes_column_type(value) : !alike(*first, value)) return value_column::mixed;
+    if (untyped ? value.kind != first->kind || !takes_column_type(value) : !alike(*first, value))
+      return value_column::mixed;
   }
   return first == nullptr || takes_column_type(*first) ? value_column::untyped : value_column::typed;
 }

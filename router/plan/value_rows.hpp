@@ -1,5 +1,5 @@
-// The rows of INSERT ... VALUES where they are evaluated first, as a query of its own: there the values of a column get one
-// type, while INSERT stores each by itself.
+// The rows of INSERT ... VALUES where they are evaluated first, as a query of its own: there the values of a column get
+// one type, while INSERT stores each by itself.
 #pragma once
 
 #include <cstddef>

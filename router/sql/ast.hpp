@@ -164,8 +164,8 @@ struct select_query {
   std::vector<sort_key> order_by;
   expr_ptr limit, offset;
   bool limit_with_ties = false;
-  bool locking = false;     ///< FOR UPDATE / SHARE ...
-  bool lock_waits = true;   ///< without SKIP LOCKED and NOWAIT
+  bool locking = false;    ///< FOR UPDATE / SHARE ...
+  bool lock_waits = true;  ///< without SKIP LOCKED and NOWAIT
   bool into = false;     ///< SELECT INTO
   set_operation set_op = set_operation::none;
   bool set_all = false;

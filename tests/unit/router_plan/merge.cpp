@@ -52,8 +52,10 @@ TEST_CASE("rows that are locked", "[merge]") {
   REQUIRE(some != nullptr);
   CHECK(some->keys.empty());
   CHECK(merged(w, "SELECT id FROM orders ORDER BY id FOR UPDATE SKIP LOCKED") != nullptr);
-  for (const char* sql : {"SELECT id FROM orders FOR UPDATE", "SELECT id FROM orders ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED", "SELECT id FROM orders LIMIT 1 FOR SHARE NOWAIT", "SELECT id FROM orders ORDER BY amount FOR UPDATE", "SELECT id FROM orders ORDER BY id LIMIT 3 OFFSET 1 FOR UPDATE",
-                          "SELECT id FROM orders LIMIT 3"}) {
+  for (const char* sql :
+       {"SELECT id FROM orders FOR UPDATE", "SELECT id FROM orders ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED",
+        "SELECT id FROM orders LIMIT 1 FOR SHARE NOWAIT", "SELECT id FROM orders ORDER BY amount FOR UPDATE",
+        "SELECT id FROM orders ORDER BY id LIMIT 3 OFFSET 1 FOR UPDATE", "SELECT id FROM orders LIMIT 3"}) {
     INFO(sql);
     CHECK(merged(w, sql) == nullptr);
   }
@@ -75,13 +77,27 @@ TEST_CASE("characters are merged where their bytes are their order", "[merge]") 
 TEST_CASE("what is not merged", "[merge]") {
   const world w(2);
   for (const char* sql :
-       {"SELECT item FROM orders ORDER BY amount", "SELECT amount + 1 AS amount FROM orders ORDER BY amount", "SELECT id, id FROM orders ORDER BY id",
-        "SELECT id FROM orders ORDER BY id OFFSET 5", "SELECT id FROM orders ORDER BY id FETCH FIRST 5 ROWS WITH TIES", "SELECT id FROM orders ORDER BY id LIMIT $1 + 1",
-        "SELECT DISTINCT id FROM orders ORDER BY id", "SELECT max(id) FROM orders ORDER BY 1", "SELECT id, rank() OVER (ORDER BY id) FROM orders ORDER BY id",
-        "SELECT id FROM orders UNION ALL SELECT id FROM orders ORDER BY id", "WITH a AS (SELECT 1) SELECT id FROM orders ORDER BY id", "SELECT a.id FROM orders a, orders b ORDER BY a.id",
-        "SELECT id FROM orders ORDER BY id USING <", "SELECT id FROM orders", "SELECT o.*, c.id AS c FROM orders o JOIN customers c ON c.id = o.customer_id ORDER BY amount",
-        "EXPLAIN SELECT id FROM orders ORDER BY id", "COPY (SELECT id FROM orders ORDER BY id) TO STDOUT", "DECLARE c CURSOR FOR SELECT id FROM orders ORDER BY id",
-        "SELECT id FROM orders WHERE customer_id = 5 ORDER BY id", "SELECT id FROM orders ORDER BY 2", "SELECT id FROM orders WHERE placed < now() ORDER BY id"}) {
+       {"SELECT item FROM orders ORDER BY amount",
+        "SELECT amount + 1 AS amount FROM orders ORDER BY amount",
+        "SELECT id, id FROM orders ORDER BY id",
+        "SELECT id FROM orders ORDER BY id OFFSET 5",
+        "SELECT id FROM orders ORDER BY id FETCH FIRST 5 ROWS WITH TIES",
+        "SELECT id FROM orders ORDER BY id LIMIT $1 + 1",
+        "SELECT DISTINCT id FROM orders ORDER BY id",
+        "SELECT max(id) FROM orders ORDER BY 1",
+        "SELECT id, rank() OVER (ORDER BY id) FROM orders ORDER BY id",
+        "SELECT id FROM orders UNION ALL SELECT id FROM orders ORDER BY id",
+        "WITH a AS (SELECT 1) SELECT id FROM orders ORDER BY id",
+        "SELECT a.id FROM orders a, orders b ORDER BY a.id",
+        "SELECT id FROM orders ORDER BY id USING <",
+        "SELECT id FROM orders",
+        "SELECT o.*, c.id AS c FROM orders o JOIN customers c ON c.id = o.customer_id ORDER BY amount",
+        "EXPLAIN SELECT id FROM orders ORDER BY id",
+        "COPY (SELECT id FROM orders ORDER BY id) TO STDOUT",
+        "DECLARE c CURSOR FOR SELECT id FROM orders ORDER BY id",
+        "SELECT id FROM orders WHERE customer_id = 5 ORDER BY id",
+        "SELECT id FROM orders ORDER BY 2",
+        "SELECT id FROM orders WHERE placed < now() ORDER BY id"}) {
     INFO(sql);
     CHECK(merged(w, sql) == nullptr);
   }

@@ -114,8 +114,9 @@ TEST_CASE("rows of other tables come with the statement", "[staged]") {
 TEST_CASE("rows of VALUES whose keys are evaluated first", "[staged]") {
   const writing_world w;
   const std::string head = "INSERT INTO orders (customer_id, item) VALUES ";
-  for (const char* rows : {"(1 + 1, 'a'), (3, 'b')", "(1 + 1, 'a'), (2.5, NULL)", "(abs(1), lower('A')), (abs(2), lower('B'))", "(1 + 1, $1), (2 + 2, $2)",
-                           "(5::bigint + 1 - 1, 'a'), (6 + 0, 'b')", "(1 + 1, NULL), (2 + 1, NULL)"}) {
+  for (const char* rows :
+       {"(1 + 1, 'a'), (3, 'b')", "(1 + 1, 'a'), (2.5, NULL)", "(abs(1), lower('A')), (abs(2), lower('B'))",
+        "(1 + 1, $1), (2 + 2, $2)", "(5::bigint + 1 - 1, 'a'), (6 + 0, 'b')", "(1 + 1, NULL), (2 + 1, NULL)"}) {
     INFO(rows);
     const auto plan = w.staged(head + rows);
     const bool cast = std::string_view{rows}.starts_with("(5::");
@@ -126,8 +127,10 @@ TEST_CASE("rows of VALUES whose keys are evaluated first", "[staged]") {
     CHECK(plan->source->columns[1].of_rows == (std::string_view{rows}.find("lower") == std::string_view::npos));
     CHECK(plan->query->sql == std::string{"VALUES "} + rows);
   }
-  for (const char* rows : {"(1 + 1, 'a'), (3, lower('b'))", "(1 + 1, 'a'), ('3', 'b')", "(abs(1), 'a'), (abs(2.5), 'b')", "(1 + 1, 'a'), (length('x'), 'b')",
-                           "(1 + 1, $1), (2 + 2, 'b')", "(1 + 1, DEFAULT), (2 + 2, 'b')", "(1 + 1, 5), (2 + 2, 'b')", "(1 + 1, 'a'), (2 ^ 3, 'b')"}) {
+  for (const char* rows :
+       {"(1 + 1, 'a'), (3, lower('b'))", "(1 + 1, 'a'), ('3', 'b')", "(abs(1), 'a'), (abs(2.5), 'b')",
+        "(1 + 1, 'a'), (length('x'), 'b')", "(1 + 1, $1), (2 + 2, 'b')", "(1 + 1, DEFAULT), (2 + 2, 'b')",
+        "(1 + 1, 5), (2 + 2, 'b')", "(1 + 1, 'a'), (2 ^ 3, 'b')"}) {
     INFO(rows);
     CHECK(w.staged(head + rows) == nullptr);
   }
