@@ -234,9 +234,10 @@ listen postgres
         self.wait_until_answers("haproxy", port)
         self.versions["HAProxy"] = self.version([binary, "-v"])
 
-    def start_pgbraid(self, binary, workers):
+    def start_pgbraid(self, binary, workers, replicas=()):
+        """Before the server; `replicas` are ports."""
         name, port = ("pgbraid" if workers == 1 else f"pgbraid-{workers}"), free_port()
-        server = f"{self.server_host()}:{self.server_port}"
+        servers = ", ".join(f'"{self.server_host()}:{p}"' for p in (self.server_port, *replicas))
         config = self.write(f"{name}.yaml", f"""listen: {{host: 127.0.0.1, port: {port}}}
 workers: {workers}
 auth: {{method: trust}}
@@ -246,7 +247,7 @@ log: {{level: warning}}
 limits: {{max_clients: 20000}}
 databases:
   {USER}:
-    servers: ["{server}"]
+    servers: [{servers}]
     pool: {{size: {POOL_SIZE}}}
 """)
         process = self.add(Process(name, [binary, "serve", "--config", config], self.folder))

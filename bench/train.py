@@ -12,29 +12,10 @@ from pathlib import Path
 import shards
 import streams
 from freshness import start_replica
-from peers import PG_BIN, USER, BenchError, Process, free_port
+from peers import PG_BIN, BenchError
 
 ROWS = 100_000
 PGBENCH = (("-S", "simple"), ("-S", "extended"), ("-S", "prepared"), ("-N", "simple"), ("-N", "prepared"))
-
-
-def split_reads(fleet, binary, replica):
-    """Port and process of a pgbraid before the first server and its replica."""
-    port = free_port()
-    config = fleet.write("train.yaml", f"""listen: {{host: 127.0.0.1, port: {port}}}
-workers: 1
-auth: {{method: trust}}
-monitor: {{user: {USER}}}
-users: {{{USER}: {{}}}}
-log: {{level: warning}}
-databases:
-  {USER}:
-    servers: ["127.0.0.1:{fleet.shard_ports[-1]}", "127.0.0.1:{replica}"]
-    pool: {{size: 16}}
-""")
-    process = fleet.add(Process("split", [binary, "serve", "--config", config], fleet.folder))
-    fleet.wait_until_answers("split", port)
-    return port, process
 
 
 def train_pgbench(fleet, port, seconds):
@@ -64,9 +45,10 @@ def train(binary, seconds, folder):
             made = fleet.psql(port, shards.SCHEMA)
             if made.returncode != 0:
                 raise BenchError(made.stderr.strip())
-        port, process = split_reads(fleet, binary, start_replica(fleet))
+        fleet.start_pgbraid(binary, 1, [start_replica(fleet)])
+        port = fleet.ports["pgbraid"]
         train_pgbench(fleet, port, seconds)
-        train_streams(port, process, fleet.shard_ports[-1])
+        train_streams(port, fleet.proxies["pgbraid"], fleet.server_port)
         train_shards(fleet, *fleet.start_over(binary, fleet.shard_ports))
         # What was counted is written when they end, in an orderly way.
         for process in reversed(fleet.processes):

@@ -136,7 +136,8 @@ bool session::await_replica(branch_index branch, const chosen_server& chosen) {
   const auto& config = database_->state().config;
   const lease& l = leases_[branch];
   if (config->reads.wait_for_replica.count() == 0) return false;
-  database_->look_at_replicas(l.shard);
+  // Whoever waits already has them asked again with each answer.
+  if (!database_->waiting_for_replicas().anybody(l.shard)) worker_.look_at_positions(database_->state().name, l.shard);
   const steady_time now = std::chrono::steady_clock::now();
   database_->waiting_for_replicas().add(session_ptr{this}, branch, l.shard, now + config->reads.wait_for_replica);
   leases_[branch].waits = true;
