@@ -153,6 +153,7 @@ void write_settings(writer& out, const topology& t) {
   out.line(1, "interval: {}", format_duration(t.monitor.interval));
   out.line(1, "timeout: {}", format_duration(t.monitor.timeout));
   out.line(1, "catalog_interval: {}", format_duration(t.monitor.catalog_interval));
+  out.line(1, "probe_rate: {}", t.monitor.probe_rate);
   if (t.users.empty()) return;
   out.line(0, "users:");
   for (const user& u : t.users) {

@@ -61,6 +61,7 @@ void read_monitor(const fields& section, const std::string& folder, monitor_opti
   section.duration("interval", out.interval);
   section.duration("timeout", out.timeout);
   section.duration("catalog_interval", out.catalog_interval);
+  section.integer("probe_rate", out.probe_rate);
 }
 
 void read_failover(const fields& section, failover_options& out) {

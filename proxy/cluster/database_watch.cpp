@@ -104,6 +104,7 @@ void database_watch::stop() {
     for (std::size_t s = 0; s < shard->probes.size(); ++s) shard->probes[s]->forget(&shard->dbnames[s]);
     if (shard->leader) shard->leader->forget(shard.get());
     shard->pause.cancel();
+    shard->look_later.cancel();
     shard->connection.interrupt();
   }
 }
@@ -148,9 +149,23 @@ void database_watch::look_at_positions(std::size_t index) {
   shard_watch& shard = *shards_[index];
   const int primary = shard.roles.state().primary;
   shard.look_again = shard.looking != shard_watch::look::none;
-  if (primary < 0 || shard.look_again) return;
+  if (stopped_ || primary < 0 || shard.look_again || shard.look_waits) return;
+  const steady_time ready = services_.budget->ready_at();
+  if (ready == steady_time::max()) return;
+  if (ready > std::chrono::steady_clock::now()) return look_later(shard, ready);
   shard.looking = shard_watch::look::primary;
   shard.probes[static_cast<std::size_t>(primary)]->look();
+}
+
+void database_watch::look_later(shard_watch& shard, steady_time when) {
+  shard.look_waits = true;
+  shard.look_later.expires_at(when);
+  shard.look_later.async_wait([weak = weak_from_this(), index = shard.index](boost::system::error_code cancelled) {
+    const auto self = weak.lock();
+    if (!self) return;
+    self->shards_[index]->look_waits = false;
+    if (!cancelled) self->look_at_positions(index);
+  });
 }
 
 void database_watch::look_at_replicas(shard_watch& shard) {

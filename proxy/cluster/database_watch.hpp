@@ -31,6 +31,7 @@ struct watch_services {
   boost::asio::io_context* context = nullptr;
   config::monitor_options options;
   std::optional<std::uint64_t> max_loss;  ///< failover.max_loss
+  const probe_budget* budget = nullptr;   ///< of all the process's probes
   /// The process's one probe of a server, started; `dbname` is where it may log in.
   std::function<std::shared_ptr<server_probe>(const server_address&, const std::string& dbname)> probe;
   /// The process's one watch of what Patroni says there, started.
@@ -57,7 +58,7 @@ class database_watch : public std::enable_shared_from_this<database_watch> {
 
   void hurry_server(std::size_t shard, std::size_t server);
   /// Somebody would read from a replica of this shard if it were known to show more: the primary's position is asked
-  /// for, then the usable replicas', and published at once.
+  /// for, then the usable replicas', and published at once; later if the budget of probes is used up.
   void look_at_positions(std::size_t shard);
   void refresh_catalog();
   /// See lock_watch::take().
@@ -97,6 +98,7 @@ class database_watch : public std::enable_shared_from_this<database_watch> {
   [[nodiscard]] bool gated() const noexcept;
   void heard(std::size_t shard, std::size_t server, const server_sample& sample);
   void heard_leader(std::size_t shard, const leader_report& report);
+  void look_later(shard_watch& shard, steady_time when);
   void look_at_replicas(shard_watch& shard);
   [[nodiscard]] bool go_on_looking(shard_watch& shard, std::size_t server, const server_sample& sample);
   void roles_taken(shard_watch& shard, bool other_roles);

@@ -65,6 +65,7 @@ struct monitor::state {
   std::thread thread;
   std::promise<void> ended;
   std::shared_ptr<const config::topology> topology;
+  probe_budget budget{0};
   std::map<server_address, std::shared_ptr<server_probe>> probes;
   std::map<config::discovery, std::shared_ptr<leader_watch>> leaders;
   std::map<std::string, std::shared_ptr<database_watch>, std::less<>> watches;
@@ -97,6 +98,7 @@ watch_services monitor::state::services(const config::topology& of) {
   given.context = &context;
   given.options = of.monitor;
   given.max_loss = of.failover.max_loss;
+  given.budget = &budget;
   given.probe = [this](const server_address& address, const std::string& dbname) { return probe(address, dbname); };
   given.leader = [this](const config::discovery& where) { return leader(where); };
   given.publish = [this](database_state_ptr now) { publish(std::move(now)); };
@@ -108,7 +110,7 @@ watch_services monitor::state::services(const config::topology& of) {
 std::shared_ptr<server_probe> monitor::state::probe(const server_address& address, const std::string& dbname) {
   std::shared_ptr<server_probe>& known = probes[address];
   const bool fresh = !known;
-  if (fresh) known = std::make_shared<server_probe>(context, address, topology->monitor);
+  if (fresh) known = std::make_shared<server_probe>(context, address, topology->monitor, budget);
   known->add_dbname(dbname);
   if (fresh) known->start();
   return known;
@@ -135,6 +137,7 @@ std::shared_ptr<database_watch> monitor::state::make_watch(const config::topolog
 
 void monitor::state::begin(std::shared_ptr<const config::topology> first) {
   topology = std::move(first);
+  budget.change_rate(topology->monitor.probe_rate);
   for (const config::database& database : topology->databases) {
     if (database.name == "*") continue;
     const auto watch = make_watch(*topology, database, database.name, placement_depth::sample);
@@ -292,6 +295,7 @@ asio::awaitable<std::vector<std::string>> monitor::state::reload_one(std::shared
     co_return errors;
   }
   topology = next;
+  budget.change_rate(next->monitor.probe_rate);
   for (const auto& [address, known] : probes) known->change_options(next->monitor);
   for (const auto& [where, known] : leaders) known->change_options(leader_options(*next));
   std::vector<std::string> gone;

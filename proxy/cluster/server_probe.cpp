@@ -50,10 +50,12 @@ std::string to_string(const server_address& address) {
   return address.host + ":" + std::to_string(address.port);
 }
 
-server_probe::server_probe(asio::io_context& context, server_address address, config::monitor_options options)
+server_probe::server_probe(asio::io_context& context, server_address address, config::monitor_options options,
+                           probe_budget& budget)
     : context_(context),
       address_(std::move(address)),
       options_(std::move(options)),
+      budget_(budget),
       connection_(context),
       pause_(context) {}
 
@@ -169,6 +171,7 @@ asio::awaitable<server_sample> server_probe::ask() {
       if (!sample.failure.empty()) co_return sample;
     }
     const steady_time begin = std::chrono::steady_clock::now();
+    budget_.spend(begin);
     const pg_answer said = co_await connection_.run_prepared("probe", options_.timeout);
     if (said.ok() && said.rows.size() == 1) {
       sample = read(said.rows.front(), begin);

@@ -4,6 +4,7 @@
 
 #include "config/config.hpp"
 #include "proxy/cluster/pg_connection.hpp"
+#include "proxy/cluster/probe_budget.hpp"
 #include "proxy/cluster/roles.hpp"
 
 #include <boost/asio/awaitable.hpp>
@@ -46,7 +47,9 @@ class server_probe : public std::enable_shared_from_this<server_probe> {
  public:
   using listener = std::function<void(const server_sample&)>;
 
-  server_probe(boost::asio::io_context& context, server_address address, config::monitor_options options);
+  /// `budget` must outlive it: each question is counted there.
+  server_probe(boost::asio::io_context& context, server_address address, config::monitor_options options,
+               probe_budget& budget);
 
   /// A database to log in to; the first that works is kept. Call before start(); later calls are heeded at next login.
   void add_dbname(const std::string& name);
@@ -80,6 +83,7 @@ class server_probe : public std::enable_shared_from_this<server_probe> {
   boost::asio::io_context& context_;
   server_address address_;
   config::monitor_options options_;
+  probe_budget& budget_;
   pg_connection connection_;
   boost::asio::steady_timer pause_;
   std::vector<std::string> dbnames_;

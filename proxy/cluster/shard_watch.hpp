@@ -22,7 +22,7 @@ namespace pgbraid::proxy {
 /// One shard: its judge, its probes, and the connection by which its catalog and rows are read.
 struct database_watch::shard_watch {
   shard_watch(boost::asio::io_context& context, shard_options options)
-      : roles(std::move(options)), connection(context), pause(context) {}
+      : roles(std::move(options)), look_later(context), connection(context), pause(context) {}
 
   shard_roles roles;
   router::shard_index index = 0;
@@ -35,6 +35,8 @@ struct database_watch::shard_watch {
   unsigned look_rounds = 0;              // how often they may still be asked
   std::uint64_t looked_for = 0;          // the primary's position
   bool look_again = false;               // somebody has come for it since it began
+  boost::asio::steady_timer look_later;  // they may be asked then
+  bool look_waits = false;               // for that
   bool switching = false;                // its primary is about to be stopped for a switchover: it gets nothing new
   pg_connection connection;
   int connected_to = -1;

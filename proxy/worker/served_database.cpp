@@ -16,7 +16,7 @@ namespace p = protocol;
 namespace {
 
 // How often a shard's servers are asked how far they are, at the most, for sessions that no replica shows enough yet.
-constexpr std::chrono::milliseconds closest_looks{1};
+constexpr std::chrono::milliseconds look_again_after{20};  // where no answer has come
 
 // Records stand in a table that everybody may add to: a guessed one could keep a commit from succeeding.
 std::string random_record() {
@@ -75,6 +75,7 @@ void served_database::update(database_state_ptr state) {
   take_pool_options();
   take_pauses();
   contexts_.update(environment_.state);
+  looked_.clear();
   if (before->config != environment_.state->config) take_over_pools(users);
   if (same_servers(*before, *environment_.state)) fence(*before);
   listeners_.look_at_primaries();
@@ -93,7 +94,7 @@ void served_database::update(database_state_ptr state) {
 void served_database::look_at_replicas(router::shard_index shard) {
   const steady_time now = std::chrono::steady_clock::now();
   if (looked_.size() <= shard) looked_.resize(shard + std::size_t{1}, steady_time::min());
-  if (looked_[shard] != steady_time::min() && now - looked_[shard] < closest_looks) return;
+  if (looked_[shard] != steady_time::min() && now - looked_[shard] < look_again_after) return;
   looked_[shard] = now;
   owner_.look_at_positions(environment_.state->name, shard);
 }

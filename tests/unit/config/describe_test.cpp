@@ -39,6 +39,7 @@ monitor:
   interval: 200ms
   timeout: 2s
   catalog_interval: 5s
+  probe_rate: 100
 users:
   app: {password: "********"}
 databases:

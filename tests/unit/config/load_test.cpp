@@ -195,7 +195,7 @@ TEST_CASE("every number and time reaches its struct") {
 zone: here
 workers: 3
 auth: {method: password}
-monitor: {user: m, password: p, dbname: w, interval: 10ms, timeout: 11ms, catalog_interval: 1s}
+monitor: {user: m, password: p, dbname: w, interval: 10ms, timeout: 11ms, catalog_interval: 1s, probe_rate: 14}
 users: {a: b, u: {password: c, max_clients: 11, max_server_connections: 12}}
 limits: {max_clients: 4, max_clients_per_user: 13, max_clients_per_database: 14, max_message: 8kB, max_parse: 2 KiB, max_statements: 5}
 timeouts: {login: 1s, connect: 2s, checkout: 3s, shutdown: 0, query: 4s, transaction: 5s, idle_in_transaction: 6s, idle_client: 7s}
@@ -220,6 +220,7 @@ databases:
   CHECK(t.monitor.interval == 10ms);
   CHECK(t.monitor.timeout == 11ms);
   CHECK(t.monitor.catalog_interval == 1s);
+  CHECK(t.monitor.probe_rate == 14);
   CHECK(t.limits.max_clients == 4);
   CHECK(t.limits.max_message == 8192);
   CHECK(t.limits.max_parse == 2048);
