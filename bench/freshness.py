@@ -26,14 +26,14 @@ KINDS = {"a read": "SELECT abalance FROM pgbench_accounts WHERE aid = {}",
          "a write": "UPDATE pgbench_accounts SET abalance = abalance + 1 WHERE aid = {}"}
 
 
-def start_replica(peers):
-    data, port = peers.folder / "replica", free_port()
+def start_replica(peers, called="replica"):
+    data, port = peers.folder / called, free_port()
     peers.run_tool([PG_BIN / "pg_basebackup", "-D", data, "-R", "-c", "fast", "-X", "stream", "-h", "127.0.0.1", "-p", peers.server_port, "-U", USER])
     command = [PG_BIN / "postgres", "-D", data]
     for name, value in {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": peers.folder, "max_connections": 120,
                         "max_prepared_transactions": 64}.items():
         command += ["-c", f"{name}={value}"]
-    replica = Process("replica", command, peers.folder, signal.SIGINT, **unprivileged())
+    replica = Process(called, command, peers.folder, signal.SIGINT, **unprivileged())
     peers.processes.insert(0, peers.add(replica))  # ended after the primary
     peers.processes.pop()
     return port

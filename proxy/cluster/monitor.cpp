@@ -6,7 +6,9 @@
 #include "proxy/cluster/spawn.hpp"
 
 #include <fmt/format.h>
+#include <pthread.h>
 #include <spdlog/spdlog.h>
+
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
@@ -328,6 +330,7 @@ monitor::~monitor() {
 void monitor::start(std::shared_ptr<const config::topology> topology, std::function<void()> settled) {
   state& s = *state_;
   s.thread = std::thread([&s] {
+    pthread_setname_np(pthread_self(), "monitor");
     s.context.run();
     s.ended.set_value();
   });

@@ -11,6 +11,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include <pthread.h>
 #include <spdlog/spdlog.h>
 
 #include <sys/resource.h>
@@ -77,7 +78,12 @@ class process {
       spdlog::error("{}", error);
       return 1;
     }
-    for (const auto& each : workers_) threads_.emplace_back([w = each.get()] { w->run(); });
+    for (const auto& each : workers_) {
+      threads_.emplace_back([w = each.get()] {
+        pthread_setname_np(pthread_self(), "worker");
+        w->run();
+      });
+    }
     monitor_.start(topology, [this] { asio::post(io_, [this] { ready(); }); });
     wait_for_signal();
     (void)files_have_changed();
