@@ -50,6 +50,7 @@ struct query_level {
   bool grouped = false, having = false, distinct = false, ordered = false, limited = false;
   bool values = false;  ///< VALUES rows
   bool tablesample = false;
+  bool samples_copies = false;  ///< of a table of which every shard has all rows
   std::string system_column;
   bool whole_row = false;
   bool row_value = false;  ///< of a table, and so that the row's own type may come out of it

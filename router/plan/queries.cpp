@@ -160,6 +160,8 @@ void analyzer::read_from_item(const sql::from_item& item, std::size_t level) {
       const std::size_t use = add_use(item.name, item.alias, level, table_role::read);
       out_.uses[use].column_aliases = item.column_aliases;
       describe_key(out_.uses[use], *context_.map);
+      const bool copies = item.tablesample && out_.uses[use].table.where != placement::sharded;
+      out_.levels[level].samples_copies = out_.levels[level].samples_copies || copies;
       out_.use_of.emplace(&item, use);
       break;
     }

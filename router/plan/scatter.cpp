@@ -57,8 +57,9 @@ spread spread_of(const analysis& a, const sql::from_item& item) {
   return spread::neither;
 }
 
-std::optional<std::string> problem_of_rows(const query_level& level) {
-  if (level.tablesample) return "TABLESAMPLE over several shards";
+/// `sampled`: a sample of each shard's rows is one of all rows.
+std::optional<std::string> problem_of_rows(const query_level& level, bool sampled = false) {
+  if (level.tablesample && !(sampled && !level.samples_copies)) return "TABLESAMPLE over several shards";
   if (!level.system_column.empty()) return "system column \"" + level.system_column + "\" over several shards";
   if (level.whole_row) return "a whole row as one value over several shards";
   return std::nullopt;
@@ -72,7 +73,7 @@ std::optional<std::string> problem_of_level(const query_level& level) {
   if (level.distinct) return "DISTINCT over several shards";
   if (level.ordered) return "ORDER BY over several shards";
   if (level.limited) return "LIMIT or OFFSET over several shards";
-  return problem_of_rows(level);
+  return problem_of_rows(level, true);
 }
 
 /// Subqueries may only read what every shard has, and must come to the same everywhere.
@@ -158,7 +159,7 @@ std::optional<scatter_problem> judge(const analysis& a, const plan_context& cont
     const query_level& level = a.levels[i];
     std::optional<std::string> reason;
     if (i == top_index) {
-      reason = rows_only ? problem_of_rows(level) : problem_of_level(level);
+      reason = rows_only ? problem_of_rows(level, true) : problem_of_level(level);
     } else if (own_shard && reads_own_shard(a, i)) {
       reason = problem_of_rows(level);
     } else {
