@@ -3,6 +3,8 @@
 #include "proxy/session/stage.hpp"
 
 #include "protocol/backend.hpp"
+#include "router/plan/staged_source.hpp"
+#include "router/plan/words.hpp"
 #include "router/plan/written_type.hpp"
 
 #include <algorithm>
@@ -58,6 +60,21 @@ bound_values::bound_values(const p::bind_view& m, std::span<const router::oid> d
   }
 }
 
+bound_values only_those_in(std::string_view text, const bound_values& given) {
+  bound_values out = given;
+  std::vector<bool> used(given.values.size());
+  for (const std::size_t n : router::parameters_in(text)) {
+    if (n <= used.size()) used[n - 1] = true;
+  }
+  for (std::size_t i = 0; i < used.size(); ++i) {
+    if (used[i]) continue;
+    out.types[i] = router::type_oid::text;
+    out.formats[i] = p::text_format;
+    out.values[i].reset();
+  }
+  return out;
+}
+
 bool gather_state::add_row(std::string_view body) {
   p::data_row_view row;
   if (!p::decode(body, row)) return false;
@@ -96,13 +113,26 @@ bool gather_state::add_row(std::string_view body) {
 void gather_state::read_types(std::string_view body) {
   p::row_description description;
   types.clear();
-  // In front stands the fragment's number. With other columns than were asked for no type is known.
-  if (!p::decode(body, description) || description.fields.size() != plan->fragments.front().json_keys.size() + 1) return;
-  for (std::size_t i = 1; i < description.fields.size(); ++i) {
-    auto name = router::written_type(description.fields[i].type, description.fields[i].type_modifier);
-    if (!name) return types.clear();
-    types.push_back(std::move(*name));
+  std::size_t columns = 1;  // in front stands the fragment's number
+  for (const router::gather_fragment& fragment : plan->fragments) columns += fragment.json_keys.size();
+  // With other columns than were asked for no type is known.
+  if (!p::decode(body, description) || description.fields.size() != columns) return;
+  for (std::size_t i = 1; i < columns; ++i) {
+    const p::field_description& field = description.fields[i];
+    auto name = router::written_type(field.type, field.type_modifier);
+    if (!name && plan->casts_text && field.type_modifier < 0) {
+      const std::string_view plain = router::plain_type_name(field.type);
+      if (!plain.empty()) name = "pg_catalog." + std::string{plain};
+    }
+    if (!name && !plan->casts_text) return types.clear();
+    types.push_back(name.value_or(""));
   }
+}
+
+bool gather_state::lacks_types() const {
+  return plan->types_in_text && (types.empty() || std::any_of(plan->gaps.begin(), plan->gaps.end(), [&](const router::gather_gap& gap) {
+    return gap.kind == router::gap_kind::type && (gap.index >= types.size() || types[gap.index].empty());
+  }));
 }
 
 std::string combining_text(const gather_state& g) {

@@ -35,6 +35,9 @@ struct bound_values {
   bound_values(const protocol::bind_view& m, std::span<const router::oid> declared, const std::vector<bool>& used);
 };
 
+/// The same where only some of them stand in the text that one server gets.
+[[nodiscard]] bound_values only_those_in(std::string_view text, const bound_values& given);
+
 struct gather_state {
   std::shared_ptr<const router::gather_plan> plan;
   bool fetching = false;         ///< the fragments have been asked for
@@ -43,16 +46,18 @@ struct gather_state {
   std::size_t bytes = 0;          ///< of all of them
   gather_share share;             ///< covers them
   std::string row_description;    ///< simple protocol: the statement's own, before anything is fetched
+  std::vector<std::string> asked;  ///< of each target: its fragments' statement; empty: the plan's, for all
   std::vector<std::string> types;  ///< of the fragments' columns as they are written, where the plan asks for them
 
   explicit gather_state(std::shared_ptr<const router::gather_plan> made) : plan{std::move(made)}, json(plan->fragments.size()) {}
 
   /// Adds the row of a DataRow message's body. False: it is none that the fragments' statement gives.
   [[nodiscard]] bool add_row(std::string_view body);
-  /// Reads `types` from the fragments' RowDescription message's body; leaves them empty where one cannot be written.
+  /// Reads `types` from the fragments' RowDescription message's body: where one cannot be written, it or all are left
+  /// empty.
   void read_types(std::string_view body);
   /// All has come, but a type that the combining statement would have to name.
-  [[nodiscard]] bool lacks_types() const { return plan->types_in_text && types.empty(); }
+  [[nodiscard]] bool lacks_types() const;
   /// The fragment that takes most, for messages.
   [[nodiscard]] const std::string& biggest() const;
 };

@@ -39,6 +39,13 @@ p::error_report rows_referred_to(std::string_view message) {
   return error;
 }
 
+p::error_report checked_too_early(std::string_view message) {
+  auto error = p::with_hint(p::make_error(error_id::cross_shard_write, "rows that WITH changes are referred to by a foreign key, and the rest of the statement writes too"),
+                            "Write in statements of their own, those rows first that refer to others.");
+  error.detail = message;
+  return error;
+}
+
 bool begins_with(std::string_view value, std::string_view word) {
   return value.size() >= word.size() &&
          std::equal(word.begin(), word.end(), value.begin(), [](char a, char b) { return a == (b >= 'A' && b <= 'Z' ? b - 'A' + 'a' : b); });
@@ -98,8 +105,11 @@ void session_machine::fetch_fragments(step& s, std::string_view whole, const bou
   for (const branch_index i : targets_) {
     if (g.plan->combiner && branches_[i].shard == *g.plan->combiner) g.combiner = i;
   }
-  for (const branch_index i : targets_) {
+  for (std::size_t k = 0; k < targets_.size(); ++k) {
+    const branch_index i = targets_[k];
     branch& b = branches_[i];
+    const std::string_view fragments = g.asked.empty() ? g.plan->fragment_sql : g.asked[k];
+    const bound_values own = g.asked.empty() ? given : only_those_in(fragments, given);
     const std::size_t from = s.backend_bytes.size();
     const auto ask = [&](answer kind) { b.expect({kind, disposition::gather}); };
     if (!whole.empty() && i == g.combiner) {
@@ -108,13 +118,13 @@ void session_machine::fetch_fragments(step& s, std::string_view whole, const bou
       ask(answer::parse);
       ask(answer::describe_statement);
     }
-    p::encode_parse(s.backend_bytes, "", g.plan->fragment_sql, types_for(i, given.types));
+    p::encode_parse(s.backend_bytes, "", fragments, types_for(i, own.types));
     ask(answer::parse);
     if (g.plan->types_in_text && i == g.combiner) {
       p::encode_describe(s.backend_bytes, p::object_kind::statement, "");
       b.expect({answer::describe_statement, disposition::gather, 0, typing});
     }
-    p::encode_bind(s.backend_bytes, "", "", given.formats, given.values, {});
+    p::encode_bind(s.backend_bytes, "", "", own.formats, own.values, {});
     p::encode_execute(s.backend_bytes, "");
     ask(answer::bind);
     ask(answer::execute);
@@ -132,7 +142,7 @@ void session_machine::fetch_fragments(step& s, std::string_view whole, const bou
 
 // Where the columns of the shards' parts have types that cannot be written, all rows are fetched instead.
 void session_machine::fetch_whole_rows() {
-  if (gather_->fetching && !anything_outstanding() && gather_->lacks_types()) gather_ = std::make_unique<gather_state>(gather_->plan->otherwise);
+  if (gather_->fetching && gather_->plan->otherwise && !anything_outstanding() && gather_->lacks_types()) gather_ = std::make_unique<gather_state>(gather_->plan->otherwise);
 }
 
 // The rows as parameters: what follows the statement's own in the combining statement's Bind.
@@ -308,6 +318,13 @@ session_machine::verdict session_machine::gather_answer(step& s, branch_index i,
       if (e.sequence == asking_source && stage_ && stage_->plan->moves && fields.sqlstate() == foreign_key_violation) {
         // An UPDATE is told of a unique key that is taken before it is told of this.
         fail_statement(s, rows_referred_to(fields.message()));
+        (void)error_answer(s, i, frame);
+        return verdict::drop;
+      }
+      const bool before_the_rest = e.sequence == 0 && stage_ && !stage_->plan->shown.empty() && !stage_->plan->answered_once;
+      if (before_the_rest && fields.sqlstate() == foreign_key_violation) {
+        // One server looks after its keys at the statement's end.
+        fail_statement(s, checked_too_early(fields.message()));
         (void)error_answer(s, i, frame);
         return verdict::drop;
       }

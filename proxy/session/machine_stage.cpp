@@ -6,6 +6,7 @@
 #include "protocol/frontend.hpp"
 #include "router/plan/moments.hpp"
 #include "router/plan/planner.hpp"
+#include "router/plan/rows.hpp"
 #include "router/plan/staged_source.hpp"
 
 #include <algorithm>
@@ -37,14 +38,52 @@ std::optional<p::error_report> session_machine::begin_stage(step& s, const route
   mark_use(plan, route_, targets_);
   stage_ = std::make_unique<stage_state>(std::move(made));
   if (!stage_->plan->moments_sql.empty()) ask_moments(s);
-  if (gather_) fetch_staged(s, text, m, st);
-  return std::nullopt;
+  // Writes among the fragments may need the time.
+  const bool waits = gather_ && !gather_->plan->inserts.empty() && !stage_->plan->moments_sql.empty();
+  const bool timed = waits || (gather_ && gather_->plan->fragment_sql.find(router::moment_mark) != std::string::npos);
+  return gather_ && !timed ? fetch_staged(s, text, m, st) : std::nullopt;
 }
 
 // In the simple protocol one server is shown the statement itself too, for errors in its own words.
-void session_machine::fetch_staged(step& s, std::string_view text, const p::bind_view* m, const statement* st) {
-  if (m == nullptr) return fetch_fragments(s, text, {});
-  fetch_fragments(s, {}, {*m, st->parameter_types, gather_->plan->fragment_parameters});
+std::optional<p::error_report> session_machine::fetch_staged(step& s, std::string_view text, const p::bind_view* m,
+                                                             const statement* st) {
+  const router::gather_plan& plan = *gather_->plan;
+  if (!plan.inserts.empty()) {
+    if (auto error = share_out_inserts(m, st)) return error;
+  } else if (!stage_->moments.empty()) {
+    gather_->asked.assign(targets_.size(), router::with_moments(plan.fragment_sql, stage_->moments));
+  }
+  if (m == nullptr) {
+    fetch_fragments(s, text, {});
+  } else {
+    fetch_fragments(s, {}, {*m, st->parameter_types, plan.fragment_parameters});
+  }
+  return std::nullopt;
+}
+
+// What a WITH inserts goes to the shards of its rows.
+std::optional<p::error_report> session_machine::share_out_inserts(const p::bind_view* m, const statement* st) {
+  std::vector<std::vector<std::string>> texts(targets_.size());
+  for (const router::spread_insert& insert : gather_->plan->inserts) {
+    statement each;
+    each.text = router::with_moments(insert.body, stage_->moments);
+    if (st != nullptr) each.parameter_types = st->parameter_types;
+    refresh_plan(each);
+    const p::bind_view none;
+    const router::route route = resolve_bind(each, m == nullptr ? none : *m);
+    if (const auto* refused = std::get_if<router::to_refusal>(&route.target)) return refused->error();
+    const auto* one = std::get_if<router::to_shard>(&route.target);
+    const auto* many = std::get_if<router::to_many>(&route.target);
+    if (each.plan->staged || each.plan->draws || (one == nullptr && (many == nullptr || many->rows.empty()))) return tables_changed();
+    for (std::size_t k = 0; k < targets_.size(); ++k) {
+      const router::shard_index shard = branches_[targets_[k]].shard;
+      std::string own = one == nullptr ? router::own_rows(each.text, many->rows, shard) : one->shard == shard ? each.text : std::string{};
+      texts[k].push_back(own.empty() ? insert.nothing : std::move(own));
+    }
+  }
+  const std::string fragments = router::with_moments(gather_->plan->fragment_sql, stage_->moments);
+  for (const std::vector<std::string>& own : texts) gather_->asked.push_back(router::with_inserts(fragments, own));
+  return std::nullopt;
 }
 
 // A transaction has one time: that of the server which has been in it for longest.
@@ -230,10 +269,7 @@ bool session_machine::stage_over(step& s, const p::bind_view* m, const statement
   if (stage_->done) return true;
   if (anything_outstanding() || cycle_failed_) return false;
   const bool moved = stage_->plan->moves;
-  const auto fail = [&](std::string_view why) {
-    auto error = p::with_hint(p::make_error(error_id::cross_shard_write, why),
-                              moved ? "Change the rows in several statements, each tied to one key."
-                                    : "Select the rows first and insert them with VALUES, tied to their keys.");
+  const auto refuse = [&](const p::error_report& error) {
     if (cycle_ == cycle_kind::simple) {
       refuse_simple(s, error);
     } else {
@@ -241,12 +277,18 @@ bool session_machine::stage_over(step& s, const p::bind_view* m, const statement
     }
     return false;
   };
+  const auto fail = [&](std::string_view why) {
+    return refuse(p::with_hint(p::make_error(error_id::cross_shard_write, why),
+                               moved ? "Change the rows in several statements, each tied to one key."
+                                     : "Select the rows first and insert them with VALUES, tied to their keys."));
+  };
   if (gather_) {
     fetch_whole_rows();
     if (!gather_->fetching) {
-      fetch_staged(s, stage_->plan->query ? std::string_view{stage_->plan->query->shown} : std::string_view{}, m, st);
-      return false;
+      const auto error = fetch_staged(s, stage_->plan->query ? stage_->plan->query->shown : stage_->plan->shown, m, st);
+      return error ? refuse(*error) : false;
     }
+    if (gather_->lacks_types()) return fail("a column of RETURNING has a type that is not known to all shards alike");
   }
   if (moved) {
     if (!stage_->asked) return take_out(s, m, st) ? false : fail("its parameters cannot be said again");
@@ -277,8 +319,10 @@ bool session_machine::stage_over(step& s, const p::bind_view* m, const statement
     bound_values none;
     add_fragments(none);
     stage_->text = combining_text(*gather_);
+    stage_->home = gather_->combiner;
     gather_.reset();
   }
+  if (stage_->plan->answered_once) targets_ = targets{stage_->home};
   stage_->text = router::with_moments(stage_->text, stage_->moments);
   stage_->done = true;
   return true;

@@ -36,6 +36,7 @@ struct stage_state {
   std::vector<std::string> moments;  ///< their values, as they have come
   source_rows source;
   bool asked = false;  ///< the source's query has been sent
+  branch_index home = 0;  ///< the branch that has the rows, once they are there
   bool done = false;   ///< `text` is what the shards get, or with a source `texts` what each of them gets
   std::string text;
   std::vector<std::string> texts;

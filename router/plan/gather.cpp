@@ -12,6 +12,7 @@
 #include "router/plan/partial.hpp"
 #include "router/plan/same_expression.hpp"
 #include "router/plan/words.hpp"
+#include "router/plan/writing_with.hpp"
 
 namespace pgbraid::router {
 namespace {
@@ -148,9 +149,115 @@ std::string fragment_sql(const gather_set& set, std::string_view condition, std:
   return out;
 }
 
+std::string write_name(std::size_t entry) {
+  return quote_identifier("pgbraid write " + std::to_string(entry));
+}
+
+std::string returned_name(std::size_t column) {
+  return "c" + std::to_string(column);
+}
+
+std::string insert_mark(std::size_t insert) {
+  return std::string(1, '\0') + std::to_string(insert) + std::string(1, '\0');
+}
+
+/// The writes, in front of the fragments' query, and behind it a fragment for the rows of each. A column of another
+/// fragment is a NULL of its type.
+std::string fragment_sql(const gather_set& set, const writing_with& writing) {
+  const std::vector<writing_entry>& entries = writing.entries;
+  std::string with, returned;
+  std::size_t inserts = 0;
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    std::string names;
+    for (std::size_t k = 0; k < entries[i].columns.size(); ++k) {
+      names += (k == 0 ? "" : ", ") + returned_name(k);
+      returned += ", (SELECT " + returned_name(k) + " FROM " + write_name(i) + " WHERE false)";
+    }
+    with += (i == 0 ? "WITH " : ", ") + write_name(i) + (names.empty() ? "" : "(" + names + ")");
+    with += " AS (" + (entries[i].nothing.empty() ? entries[i].body : insert_mark(inserts++)) + "\n)";
+  }
+  std::string tables, missing;
+  for (const gather_table& table : set.tables) {
+    for (const column* c : table.columns) missing += ", (NULL::" + relation_name(table) + ")." + quote_identifier(c->name);
+  }
+  std::string out;
+  const auto add = [&](std::string part) { out += (out.empty() ? " " : " UNION ALL ") + std::move(part); };
+  if (!set.tables.empty()) add("SELECT f.*" + returned + " FROM (" + fragment_sql(set, {}, {}) + ") AS f");
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    if (entries[i].columns.empty()) continue;
+    std::string part = "SELECT " + std::to_string(set.tables.size() + i) + missing;
+    for (std::size_t j = 0; j < entries.size(); ++j) {
+      for (std::size_t k = 0; k < entries[j].columns.size(); ++k) {
+        part += j == i ? ", " + write_name(i) + "." + returned_name(k)
+                       : ", (SELECT " + returned_name(k) + " FROM " + write_name(j) + " WHERE false)";
+      }
+    }
+    add(part + " FROM " + write_name(i));
+  }
+  if (out.empty()) out = " SELECT 0 WHERE false";
+  return with + out;
+}
+
 /// Marks where a fragment's literal belongs, until all offsets are known: no statement contains a zero byte.
 std::string literal_mark(std::size_t fragment) {
   return std::string(1, '\0') + std::to_string(fragment) + std::string(1, '\0');
+}
+
+/// The same for a column's type.
+std::string type_mark(std::size_t column) {
+  return std::string(1, '\0') + "t" + std::to_string(column) + std::string(1, '\0');
+}
+
+/// A column of RETURNING that json_populate_recordset() reads; the others travel as text under names of their own.
+bool is_populated(const returned_column& c) {
+  return c.own != nullptr && json_type_name(c.own->type).empty() && c.own->base_type == 0;
+}
+
+/// The query over the rows of RETURNING: fragment `fragment`, whose columns begin with `first` among those of all fragments.
+std::string returned_rows(const writing_entry& entry, std::size_t fragment, std::size_t first) {
+  if (entry.columns.empty()) return "SELECT 1 WHERE false";
+  const std::string rows = literal_mark(fragment) + "::pg_catalog.json";
+  std::string columns, texts;
+  bool populated = false;
+  for (std::size_t i = 0; i < entry.columns.size(); ++i) {
+    const returned_column& c = entry.columns[i];
+    columns += i == 0 ? "SELECT " : ", ";
+    if (is_populated(c)) {
+      populated = true;
+      columns += "f." + quote_identifier(c.own->name);
+    } else {
+      const std::string name = quote_identifier(text_name(i));
+      columns += "f." + name + "::" + type_mark(first + i);
+      texts += (texts.empty() ? "" : ", ") + name + " pg_catalog.text";
+    }
+    columns += " AS " + quote_identifier(c.name);
+  }
+  const std::string relation = relation_name(entry.written->schema, entry.written->name);
+  const std::string whole = "pg_catalog.json_populate_recordset(NULL::" + relation + ", " + rows + ")";
+  const std::string parts = "pg_catalog.json_to_recordset(" + rows + ") AS ";
+  if (texts.empty()) return columns + " FROM " + whole + " AS f";
+  if (!populated) return columns + " FROM " + parts + "f(" + texts + ")";
+  return columns + " FROM ROWS FROM (" + whole + ", " + parts + "(" + texts + ")) AS f";
+}
+
+/// Adds the rows of the writes to a plan, as fragments behind those of the tables, and what stands for them to the edits.
+void add_returned(const writing_with& writing, const gather_set& set, gather_plan& plan, std::vector<text_edit>& edits) {
+  std::size_t first = 0;
+  for (const gather_table& table : set.tables) first += table.columns.size();
+  for (std::size_t i = 0; i < writing.entries.size(); ++i) {
+    const writing_entry& entry = writing.entries[i];
+    if (!entry.nothing.empty()) plan.inserts.push_back({entry.body, entry.nothing});
+    gather_fragment fragment{relation_name(entry.written->schema, entry.written->name), {}};
+    for (std::size_t k = 0; k < entry.columns.size(); ++k) {
+      const returned_column& c = entry.columns[k];
+      fragment.json_keys.push_back(json_key(is_populated(c) ? c.own->name : text_name(k)));
+      plan.types_in_text = plan.types_in_text || !is_populated(c);
+    }
+    edits.push_back({entry.begin, entry.length, returned_rows(entry, set.tables.size() + i, first)});
+    plan.fragments.push_back(std::move(fragment));
+    first += entry.columns.size();
+  }
+  plan.casts_text = plan.types_in_text;
 }
 
 std::string table_entry(const gather_table& table, const std::string& value) {
@@ -199,7 +306,9 @@ void place_literals(gather_plan& plan) {
     out.append(text.substr(at, mark - at));
     if (mark == std::string_view::npos) break;
     const std::size_t end = text.find('\0', mark + 1);
-    plan.gaps.push_back({out.size(), gap_kind::rows, std::stoul(std::string{text.substr(mark + 1, end - mark - 1)})});
+    const bool type = text[mark + 1] == 't';
+    const std::size_t number = mark + (type ? 2 : 1);
+    plan.gaps.push_back({out.size(), type ? gap_kind::type : gap_kind::rows, std::stoul(std::string{text.substr(number, end - number)})});
     at = end + 1;
   }
   plan.combine_sql = std::move(out);
@@ -225,15 +334,32 @@ bool choose_combiner(const gather_set& set, std::optional<shard_index>& combiner
 void note_parameters(gather_plan& plan) {
   plan.fragment_parameters.resize(plan.parameters);
   plan.combine_parameters.resize(plan.parameters);
-  for (const std::size_t n : parameters_in(plan.fragment_sql)) {
-    if (n <= plan.parameters) plan.fragment_parameters[n - 1] = true;
-  }
+  const auto note_fragment = [&](std::string_view text) {
+    for (const std::size_t n : parameters_in(text)) {
+      if (n <= plan.parameters) plan.fragment_parameters[n - 1] = true;
+    }
+  };
+  note_fragment(plan.fragment_sql);
+  for (const spread_insert& insert : plan.inserts) note_fragment(insert.body);
   for (const std::size_t n : parameters_in(plan.combine_sql)) {
     if (n <= plan.parameters) plan.combine_parameters[n - 1] = true;
   }
 }
 
 }  // namespace
+
+std::string with_inserts(std::string_view fragment_sql, std::span<const std::string> inserts) {
+  std::string out;
+  for (std::size_t at = 0; at < fragment_sql.size();) {
+    const std::size_t mark = fragment_sql.find('\0', at);
+    out.append(fragment_sql.substr(at, mark - at));
+    if (mark == std::string_view::npos) break;
+    const std::size_t end = fragment_sql.find('\0', mark + 1);
+    out.append(inserts[std::stoul(std::string{fragment_sql.substr(mark + 1, end - mark - 1)})]);
+    at = end + 1;
+  }
+  return out;
+}
 
 std::shared_ptr<const gather_plan> wrapped(const gather_plan& plan, std::string_view prefix, std::string_view suffix,
                                            shard_index combiner) {
@@ -256,11 +382,13 @@ std::shared_ptr<const gather_plan> make_gather(const gather_query& query, const 
   auto edits = edits_of(set->sources.back(), *set);
   if (!edits) return nullptr;
 
-  out->parameters = static_cast<std::uint32_t>(a.parameter_uses.size());
-  const auto clauses = asks_one_table(query, a, *set) ? clauses_of(query.text, query.begin, query.end) : std::nullopt;
+  out->parameters = static_cast<std::uint32_t>(query.writing != nullptr ? query.writing->parameters : a.parameter_uses.size());
+  const auto clauses = query.writing == nullptr && asks_one_table(query, a, *set) ? clauses_of(query.text, query.begin, query.end) : std::nullopt;
   const std::string_view condition = clauses ? condition_of(query, *clauses, a) : std::string_view{};
   const bool all_rows = clauses && query.statement->select->where != nullptr && condition.empty();
-  out->fragment_sql = fragment_sql(*set, condition, clauses && !all_rows ? first_rows(query, *clauses, a) : "");
+  out->fragment_sql = query.writing != nullptr
+                          ? fragment_sql(*set, *query.writing)
+                          : fragment_sql(*set, condition, clauses && !all_rows ? first_rows(query, *clauses, a) : "");
   std::string entries;
   for (std::size_t i = 0; i < set->tables.size(); ++i) {
     const gather_table& table = set->tables[i];
@@ -282,13 +410,15 @@ std::shared_ptr<const gather_plan> make_gather(const gather_query& query, const 
   const std::string_view own = query.text.substr(query.begin, query.end - query.begin);
   const bool has_with = !with->tables.empty();
   edits->insert(edits->end(), query.edits.begin(), query.edits.end());
-  edits->push_back({query.begin + with_position(own), 0, has_with ? " " + entries + "," : "WITH " + entries + " "});
+  if (query.writing != nullptr) add_returned(*query.writing, *set, *out, *edits);
+  if (!entries.empty())
+    edits->push_back({query.begin + with_position(own), 0, has_with ? " " + entries + "," : "WITH " + entries + " "});
   out->combine_sql = edited(query.text, 0, query.text.size(), std::move(*edits));
   out->described_sql = query.literals ? own : query.text;
   out->rows_in_text = query.literals;
   if (query.literals) place_literals(*out);
   note_parameters(*out);
-  if (query.statement->kind != sql::statement_kind::select) return out;
+  if (query.statement->kind != sql::statement_kind::select || query.writing != nullptr) return out;
   auto partial = make_partial(query, a, context);
   if (partial == nullptr) return out;
   partial->parameters = out->parameters;

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -20,6 +21,7 @@
 namespace pgbraid::router {
 
 struct analysis;
+struct writing_with;
 
 /// A piece of a text and what stands in its place.
 struct text_edit {
@@ -48,17 +50,25 @@ struct gather_gap {
   std::size_t index = 0;
 };
 
+/// INSERT ... VALUES among what a WITH writes.
+struct spread_insert {
+  std::string body;     ///< with all rows, and marks where the time belongs
+  std::string nothing;  ///< a query of the same columns, for shards that none of them belong to
+};
+
 /// What is sent where.
 struct gather_plan {
   /// Asked of every shard, as one statement so that it sees one snapshot there. Its first column is the fragment's
   /// number in text; the columns of all fragments follow in their order, NULL where the row is of another fragment.
   std::string fragment_sql;
   std::vector<gather_fragment> fragments;
+  std::vector<spread_insert> inserts;  ///< fragment_sql has a mark for each, see with_inserts()
   /// The statement with the WITH entries put in; fragment i is parameter $(parameters + 1 + i) of type json.
   std::string combine_sql;
   std::vector<gather_gap> gaps;  ///< what is put into combine_sql, in order
   bool rows_in_text = false;     ///< the fragments' rows are among the gaps, not parameters
   bool types_in_text = false;    ///< types of the fragment's columns are: a server must be asked for them
+  bool casts_text = false;       ///< and what they name is cast from text, so that more types can be written
   /// By n-1: whether $n stands in fragment_sql, in combine_sql.
   std::vector<bool> fragment_parameters, combine_parameters;
   /// How it is done where a column's type is one that cannot be written; none where no type is asked for.
@@ -76,12 +86,16 @@ struct gather_query {
   std::size_t begin = 0, end = 0;             ///< of the query in it
   bool literals = false;                      ///< fragments are put into the text
   std::vector<text_edit> edits{};             ///< what else is changed in the text
+  const writing_with* writing = nullptr;      ///< what the text's WITH has written; the text is `writing->text`, or ends otherwise
 };
 
 /// The plan for one query, or nothing where the rows of its tables cannot stand for the tables: system columns,
 /// functions of one's own, row locks.
 [[nodiscard]] std::shared_ptr<const gather_plan> make_gather(const gather_query& query, const analysis& found,
                                                              const plan_context& context);
+
+/// The fragments' statement with these texts in the places of its inserts.
+[[nodiscard]] std::string with_inserts(std::string_view fragment_sql, std::span<const std::string> inserts);
 
 /// The same with more around the combining statement, which one shard must carry out. It must not be a part of another
 /// statement's text.

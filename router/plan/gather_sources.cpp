@@ -111,8 +111,9 @@ class collector {
     return true;
   }
 
-  std::optional<gather_set> finish() {
-    if (out_.tables.empty() || !choose_columns()) return std::nullopt;
+  /// `without`: there may be no table.
+  std::optional<gather_set> finish(bool without) {
+    if ((out_.tables.empty() && !without) || !choose_columns()) return std::nullopt;
     choose_entries();
     return std::move(out_);
   }
@@ -232,7 +233,7 @@ std::optional<gather_set> gather_sources(const gather_query& query, const analys
   source.begin = query.begin;
   source.end = query.end;
   if (!all.add(std::move(source))) return std::nullopt;
-  return all.finish();
+  return all.finish(query.writing != nullptr);
 }
 
 }  // namespace pgbraid::router

@@ -96,20 +96,21 @@ insert_part renumbered(std::string_view text) {
   return out;
 }
 
-insert_part part_of_insert(std::string_view text, std::span<const shard_index> rows, shard_index shard) {
+std::string own_rows(std::string_view text, std::span<const shard_index> rows, shard_index shard) {
   const std::vector<row_extent> found = rows_of(text);
-  insert_part out;
-  if (found.size() != rows.size() || found.empty()) return out;
-  append_renumbered(out, text.substr(0, found.front().begin));
-  bool first = true;
+  std::string out;
+  if (found.size() != rows.size()) return out;
   for (std::size_t i = 0; i < rows.size(); ++i) {
     if (rows[i] != shard) continue;
-    if (!first) out.sql.append(", ");
-    first = false;
-    append_renumbered(out, text.substr(found[i].begin, found[i].end - found[i].begin));
+    out.append(out.empty() ? text.substr(0, found.front().begin) : ", ");
+    out.append(text.substr(found[i].begin, found[i].end - found[i].begin));
   }
-  append_renumbered(out, text.substr(found.back().end));
+  if (!out.empty()) out.append(text.substr(found.back().end));
   return out;
+}
+
+insert_part part_of_insert(std::string_view text, std::span<const shard_index> rows, shard_index shard) {
+  return renumbered(own_rows(text, rows, shard));
 }
 
 }  // namespace pgbraid::router

@@ -31,6 +31,10 @@ struct insert_part {
 /// `text` with its parameters numbered anew by where they first stand.
 [[nodiscard]] insert_part renumbered(std::string_view text);
 
+/// `text` with the rows of VALUES that belong to `shard` alone, its parameters as they are; "" if none does, or as
+/// part_of_insert() says.
+[[nodiscard]] std::string own_rows(std::string_view text, std::span<const shard_index> rows, shard_index shard);
+
 /// The part of `text` for `shard`, `rows` being the shard of each row of VALUES, in order. An empty `sql` if the text
 /// has not that many rows, which cannot be for a text that the route was resolved from. runs on: any thread.
 [[nodiscard]] insert_part part_of_insert(std::string_view text, std::span<const shard_index> rows, shard_index shard);

@@ -16,6 +16,7 @@
 #include "router/plan/scatter.hpp"
 #include "router/plan/staged_source.hpp"
 #include "router/plan/words.hpp"
+#include "router/plan/writing_with.hpp"
 #include "router/sql/parser.hpp"
 
 namespace pgbraid::router {
@@ -49,7 +50,8 @@ bool may_read_gathered(const analysis& a, const plan_context& context) {
   });
 }
 
-/// Adds the columns of moment_defaults to an INSERT: behind its columns, and behind each row's values.
+}  // namespace
+
 bool write_defaults(const sql::insert_query& q, std::string_view text, const analysis& a, const plan_context& context,
                     moment_list& moments, std::vector<text_edit>& edits) {
   const auto written =
@@ -107,7 +109,9 @@ bool write_defaults(const sql::insert_query& q, std::string_view text, const ana
   return true;
 }
 
-/// The same for UPDATE ... SET column = DEFAULT.
+namespace {
+
+/// The time in UPDATE ... SET column = DEFAULT.
 bool write_defaults(const sql::update_query& q, const analysis& a, const plan_context& context, moment_list& moments,
                     std::vector<text_edit>& edits) {
   const auto written =
@@ -156,11 +160,63 @@ bool every_shard_may(const sql::statement& s, const analysis& a, const plan_cont
          !judge_scatter(a, context);
 }
 
+/// A SELECT, UPDATE or DELETE over rows of other shards. Null where these cannot stand for their tables.
+std::shared_ptr<staged_write> make_over_rows(const sql::statement& s, std::string_view text, const analysis& a,
+                                             const plan_context& context, const writing_with* writing,
+                                             std::vector<text_edit> edits) {
+  gather_query query;
+  query.statement = &s;
+  query.text = text;
+  query.end = text.size();
+  query.literals = true;
+  query.edits = std::move(edits);
+  query.writing = writing;
+  auto out = std::make_shared<staged_write>();
+  out->rows = make_gather(query, a, context);
+  if (out->rows == nullptr) return nullptr;
+  out->text = out->rows->combine_sql;
+  return out;
+}
+
+std::shared_ptr<const staged_write> make_behind_writes(const sql::statement& s, std::string_view text, const analysis& found,
+                                                       const plan_context& context) {
+  const auto writing = take_writes_out(s, text, found, context);
+  if (!writing) return nullptr;
+  const sql::parse_result parsed = sql::parse(writing->text);
+  const auto* statements = std::get_if<std::vector<sql::statement>>(&parsed);
+  if (statements == nullptr || statements->size() != 1) return nullptr;
+  const sql::statement& rest = statements->front();
+  analysis a;
+  const sql::token_scan none;
+  constant_marks unused{{}, none};
+  analyze(rest, context, unused, a);
+  if (a.refusal || a.mirrored || a.moves || !may_come_after(*writing, rest, a)) return nullptr;
+  std::shared_ptr<staged_write> out;
+  if (rest.kind == sql::statement_kind::insert) {
+    if (!a.drawn.empty() && a.insert_source == nullptr) return nullptr;
+    out = std::make_shared<staged_write>();
+    out->shown = text;
+    out->source = make_source(*rest.insert, writing->text, a, context, &*writing, *out);
+    return out->source == nullptr ? nullptr : out;
+  }
+  moment_list moments = writing->moments;
+  std::vector<text_edit> edits;
+  if (!a.moment_defaults.empty() || a.default_differs || !moments.replace(writing->text, a, edits)) return nullptr;
+  if (rest.kind != sql::statement_kind::select && !may_read_gathered(a, context)) return nullptr;
+  out = make_over_rows(rest, writing->text, a, context, &*writing, std::move(edits));
+  if (out == nullptr) return nullptr;
+  out->moments_sql = moments.sql();
+  out->answered_once = rest.kind == sql::statement_kind::select;
+  out->shown = text;
+  return out;
+}
+
 }  // namespace
 
 std::shared_ptr<const staged_write> make_staged(const sql::statement& s, std::string_view text, const analysis& a,
                                                 const plan_context& context) {
   if (text.find(moment_mark) != std::string_view::npos || !context.schema->single_writer.empty()) return nullptr;
+  if (writes_in_with(s)) return make_behind_writes(s, text, a, context);
   if (!a.drawn.empty() && a.insert_source == nullptr) return nullptr;  // drawn first: see drawing.hpp
   if (a.moves) {
     std::string why;
@@ -168,7 +224,7 @@ std::shared_ptr<const staged_write> make_staged(const sql::statement& s, std::st
   }
   auto out = std::make_shared<staged_write>();
   if (s.kind == sql::statement_kind::insert && !a.mirrored && selects_first(*s.insert, a, context)) {
-    out->source = make_source(*s.insert, text, a, context, *out);
+    out->source = make_source(*s.insert, text, a, context, nullptr, *out);
     return out->source == nullptr ? nullptr : out;
   }
   moment_list moments;
@@ -182,15 +238,10 @@ std::shared_ptr<const staged_write> make_staged(const sql::statement& s, std::st
       auto once = std::make_shared<staged_write>();
       return make_once(s, text, context, *once) ? once : nullptr;
     }
-    gather_query query;
-    query.statement = &s;
-    query.text = text;
-    query.end = text.size();
-    query.literals = true;
-    query.edits = std::move(edits);
-    out->rows = make_gather(query, a, context);
-    if (out->rows == nullptr) return nullptr;
-    out->text = out->rows->combine_sql;
+    const auto over = make_over_rows(s, text, a, context, nullptr, std::move(edits));
+    if (over == nullptr) return nullptr;
+    over->moments_sql = std::move(out->moments_sql);
+    return over;
   } else {
     if (!every_shard_may(s, a, context)) return nullptr;
     out->text = edited(text, 0, text.size(), std::move(edits));

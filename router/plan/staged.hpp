@@ -15,6 +15,7 @@
 namespace pgbraid::router {
 
 struct staged_source;
+class moment_list;
 
 /// A query that is asked of one server, for its rows.
 struct staged_query {
@@ -32,6 +33,8 @@ struct staged_write {
       query;  ///< asked of one server: what `source` inserts, or else a subquery, for which `text` has a mark
   std::shared_ptr<const staged_source> source;  ///< INSERT whose rows are selected first, then given to their shards
   bool moves = false;  ///< these are rows of an UPDATE: all shards are asked for theirs, by `text`
+  bool answered_once = false;  ///< `text` is for the server that has the rows alone: a SELECT whose WITH writes
+  std::string shown;           ///< the statement itself, for a server's own errors, where `text` was made of another; else ""
 };
 
 /// How the statement is carried out over several shards; null if it cannot be. `text` is all that was parsed.
@@ -40,5 +43,10 @@ struct staged_write {
 
 /// The same for a text that a plan of that kind was made from.
 [[nodiscard]] std::shared_ptr<const staged_write> plan_staged(std::string_view text, const plan_context& context);
+
+/// Adds the columns of analysis::moment_defaults to an INSERT ... VALUES: behind its columns, and behind each row's values.
+/// False where that cannot be done.
+[[nodiscard]] bool write_defaults(const sql::insert_query& q, std::string_view text, const analysis& found,
+                                  const plan_context& context, moment_list& moments, std::vector<text_edit>& edits);
 
 }  // namespace pgbraid::router

@@ -166,7 +166,7 @@ bool draw_with_rows(const analysis& a, const relation& table, staged_query& quer
 }  // namespace
 
 bool plan_query(const std::string& sql, const plan_context& context, staged_query& source, staged_write& out,
-                bool choosing) {
+                bool choosing, const writing_with* writing) {
   const sql::parse_result parsed = sql::parse(sql);
   const auto* statements = std::get_if<std::vector<sql::statement>>(&parsed);
   if (statements == nullptr || statements->size() != 1 || statements->front().kind != sql::statement_kind::select)
@@ -182,12 +182,13 @@ bool plan_query(const std::string& sql, const plan_context& context, staged_quer
   const auto spreads = [](const table_use& use) {
     return use.table.where == placement::sharded || use.table.where == placement::spread_view;
   };
-  if (std::any_of(found.uses.begin(), found.uses.end(), spreads)) {
+  if (writing != nullptr || std::any_of(found.uses.begin(), found.uses.end(), spreads)) {
     gather_query query;
     query.statement = &statements->front();
     query.text = sql;
     query.end = sql.size();
     query.literals = true;
+    query.writing = writing;
     out.rows = make_gather(query, found, context);
     if (out.rows == nullptr) return false;
     source.only = out.rows->combiner;
@@ -268,7 +269,8 @@ std::string_view plain_type_name(oid type) noexcept {
 }
 
 std::shared_ptr<const staged_source> make_source(const sql::insert_query& q, std::string_view text, const analysis& a,
-                                                 const plan_context& context, staged_write& staged) {
+                                                 const plan_context& context, const writing_with* writing,
+                                                 staged_write& staged) {
   const auto written =
       std::find_if(a.uses.begin(), a.uses.end(), [](const table_use& use) { return use.role == table_role::insert; });
   const auto writes =
@@ -294,8 +296,8 @@ std::shared_ptr<const staged_source> make_source(const sql::insert_query& q, std
     sql = std::string{text.substr(0, parts->insert)} + sql;
   }
   const auto query = std::make_shared<staged_query>();
-  if (!plan_query(sql, context, *query, staged, false)) return nullptr;
-  query->shown = text;
+  if (!plan_query(sql, context, *query, staged, false, writing)) return nullptr;
+  query->shown = staged.shown.empty() ? std::string{text} : staged.shown;
   staged.query = query;
   // Without a list of columns the query gives the first ones.
   if (!a.drawn.empty() && q.columns.empty()) {
@@ -305,7 +307,7 @@ std::shared_ptr<const staged_source> make_source(const sql::insert_query& q, std
   }
   if (q.overriding_user || !draw_with_rows(a, table, *query, staged, *out)) return nullptr;
 
-  moment_list moments;
+  moment_list moments = writing != nullptr ? writing->moments : moment_list{};
   std::vector<text_edit> edits;
   std::string list;
   if (!moments.replace(text, a, edits, 0, parts->end)) return nullptr;

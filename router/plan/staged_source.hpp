@@ -4,19 +4,20 @@
 #include "router/plan/insert_select.hpp"
 #include "router/plan/moments.hpp"
 #include "router/plan/staged.hpp"
+#include "router/plan/writing_with.hpp"
 
 namespace pgbraid::router {
 
 /// Takes the statement apart; null where that cannot be done. Fills the rest of `out`: the time that is asked for, the
-/// rows that the query reads.
+/// rows that the query reads. `writing`: what `text` has been made of, or null.
 [[nodiscard]] std::shared_ptr<const staged_source> make_source(const sql::insert_query& q, std::string_view text,
                                                                const analysis& found, const plan_context& context,
-                                                               staged_write& out);
+                                                               const writing_with* writing, staged_write& out);
 
 /// A query as a statement of its own: which server answers it, or whose rows it needs. `choosing`: it must choose some
 /// rows. False where it cannot be asked by itself.
 [[nodiscard]] bool plan_query(const std::string& sql, const plan_context& context, staged_query& source, staged_write& out,
-                              bool choosing);
+                              bool choosing, const writing_with* writing = nullptr);
 
 /// A subquery in WHERE that chooses some rows (LIMIT, a window) and might choose others on each shard is answered once.
 /// Fills `out`; false where there is none, or the rest still needs rows of other shards.

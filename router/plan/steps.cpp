@@ -13,6 +13,7 @@
 #include "router/plan/row_moves.hpp"
 #include "router/plan/staged.hpp"
 #include "router/plan/targets.hpp"
+#include "router/plan/writing_with.hpp"
 
 namespace pgbraid::router {
 
@@ -58,6 +59,28 @@ void move(const sql::statement& s, std::string_view text, const analysis& a, con
     return;
   }
   out.reason = "rows are taken out where they are and put in where their new keys belong";
+  out.where = shards.size() == 1 ? fixed_target{to_shard{shards.front()}} : fixed_target{to_many{std::move(shards)}};
+}
+
+// A statement whose WITH writes: every shard does its part, then the rest is answered.
+void write_in_with(const sql::statement& s, std::string_view text, const analysis& a, const plan_context& context,
+                   plan& out) {
+  auto* keyed = std::get_if<keyed_target>(&out.where);
+  if (keyed != nullptr) {
+    const bool one = keyed->groups.size() == 1 && keyed->groups.front().sources.size() == 1;
+    if (one && !keyed->groups.front().sources.front().array) return;
+  } else {
+    const auto* refused = std::get_if<to_refusal>(&std::get<fixed_target>(out.where).target);
+    if (refused == nullptr || refused->error().id != error_id::cross_shard_write) return;
+  }
+  if ((s.kind == kind::insert && found_by_value(s, a)) || make_staged(s, text, a, context) == nullptr) return;
+  out.staged = true;
+  std::vector<shard_index> shards = owning_shards(*context.map);
+  if (keyed != nullptr) {
+    keyed->gather = std::move(shards);
+    return;
+  }
+  out.reason = "every shard carries out its part of WITH, then the rest is answered over its rows";
   out.where = shards.size() == 1 ? fixed_target{to_shard{shards.front()}} : fixed_target{to_many{std::move(shards)}};
 }
 
@@ -110,6 +133,7 @@ bool plan_drawing_first(const sql::insert_query& q, std::string_view text, const
 // A write over several shards of which something must be known first.
 void plan_in_steps(const sql::statement& s, std::string_view text, const analysis& a, const plan_context& context,
                    plan& out) {
+  if (writes_in_with(s)) return write_in_with(s, text, a, context, out);
   if (a.moves) return move(s, text, a, context, out);
   if (a.locking && !a.writes) lock_in_order(s, a, context, out);
   auto* keyed = std::get_if<keyed_target>(&out.where);

@@ -258,6 +258,52 @@ GROUPS = {
         DELETE FROM accounts WHERE no_such_function(id)
         SELECT id FROM accounts FULL JOIN entries ON nonsense FOR UPDATE
     """,
+    "WITH that writes": """
+        WITH gone AS (DELETE FROM entries WHERE amount > 200 RETURNING *) SELECT count(*), sum(amount), min(at) FROM gone
+        WITH gone AS (DELETE FROM entries WHERE amount > 220 RETURNING account_id, id, amount * 2 AS twice, note, day) SELECT * FROM gone ORDER BY account_id, id
+        WITH gone AS (DELETE FROM entries WHERE amount > 220 RETURNING *) SELECT gone.id, a.owner, a.info FROM gone JOIN accounts a ON a.id = gone.account_id ORDER BY 1
+        WITH gone AS (DELETE FROM entries e WHERE amount > 220 RETURNING e.*) SELECT g.* FROM gone g ORDER BY g.id LIMIT 3
+        WITH gone AS (DELETE FROM entries WHERE amount > 200 RETURNING account_id, id, amount, note) INSERT INTO archive (account_id, id, amount, note) SELECT * FROM gone
+        WITH gone AS (DELETE FROM entries WHERE amount > 200 RETURNING account_id AS a, id AS i) INSERT INTO archive (id, account_id, moved) SELECT a, i, now() FROM gone RETURNING account_id, id, moved = now()
+        WITH gone AS (DELETE FROM archive WHERE id < 30 RETURNING *) INSERT INTO archive SELECT account_id + 1, id, amount * 2, note, moved FROM gone RETURNING *
+        WITH gone AS (DELETE FROM entries WHERE amount > 200 RETURNING account_id), kept AS (SELECT count(*) AS n FROM entries) SELECT kept.n, count(*) FROM gone, kept GROUP BY 1
+        WITH up AS (UPDATE accounts SET balance = balance + 1, changed = now() WHERE state = 'open' RETURNING id, balance, changed = LOCALTIMESTAMP AS now, info, balance::float4 AS f, token IS NULL) SELECT * FROM up WHERE now ORDER BY id
+        WITH up AS (UPDATE accounts SET state = 'x' WHERE id < 50) SELECT count(*) FROM accounts WHERE state = 'x'
+        WITH up AS (UPDATE accounts SET state = 'x' WHERE id < 50) SELECT 1
+        WITH up AS (UPDATE accounts SET state = 'x' WHERE id = 5 RETURNING id), gone AS (DELETE FROM entries WHERE account_id = 6 RETURNING id) SELECT 'up', id FROM up UNION ALL SELECT 'gone', id FROM gone ORDER BY 1, 2
+        WITH up AS (UPDATE accounts SET owner = 'o' || id WHERE id < 9 RETURNING id, owner), gone AS (DELETE FROM entries WHERE account_id < 9 RETURNING account_id, amount, note) SELECT up.owner, max(gone.amount), count(gone.note) FROM up LEFT JOIN gone ON gone.account_id = up.id GROUP BY 1 ORDER BY 1
+        WITH gone AS (DELETE FROM entries WHERE amount > 100 RETURNING account_id, amount) UPDATE accounts SET balance = balance - s.s, changed = now() FROM (SELECT account_id, sum(amount) AS s FROM gone GROUP BY 1) s WHERE s.account_id = accounts.id RETURNING id, balance
+        WITH up AS (UPDATE accounts SET state = 'closed' WHERE balance > 200 RETURNING id) DELETE FROM entries USING up WHERE up.id = entries.account_id
+        WITH up AS (UPDATE accounts SET state = 'closed' WHERE balance > 200 RETURNING id) DELETE FROM entries WHERE account_id IN (SELECT id FROM up) RETURNING account_id, id
+        WITH a (x, y) AS (UPDATE accounts SET owner = upper(owner) WHERE id < 10 RETURNING id, owner) SELECT x, y FROM a ORDER BY x
+        WITH a AS (UPDATE accounts SET owner = upper(owner) WHERE id < 10 RETURNING id, id, owner AS owner) SELECT owner FROM a ORDER BY 1
+        WITH a AS (UPDATE accounts SET owner = upper(owner) WHERE id < 3 RETURNING accounts) SELECT * FROM a
+        WITH a AS (UPDATE accounts SET owner = r.code FROM rates r WHERE r.code = 'r' || accounts.id RETURNING id, r.rate) SELECT id, rate FROM a ORDER BY 1
+        WITH a AS (UPDATE accounts SET balance = e.amount FROM entries e WHERE e.account_id = accounts.id AND e.id = accounts.id - 1 RETURNING accounts.id, e.note, balance) SELECT * FROM a ORDER BY 1 LIMIT 20
+        WITH a AS (DELETE FROM archive RETURNING to_jsonb(note) AS j, ARRAY[id, 1] AS l, '1 day'::interval AS i, 'x' AS unknown, NULL) SELECT * FROM a ORDER BY 2 LIMIT 4
+        WITH a AS (DELETE FROM archive WHERE id < 3 RETURNING id), b AS (SELECT * FROM a), c AS (SELECT count(*) AS n FROM b) SELECT * FROM b, c ORDER BY 1
+        WITH a AS (DELETE FROM archive WHERE id < 3 RETURNING nonsense) SELECT * FROM a
+        WITH a AS (DELETE FROM archive WHERE id < 3 RETURNING id) SELECT nonsense FROM a
+        WITH a AS (DELETE FROM archive WHERE id < 3) SELECT * FROM a
+        WITH a AS (DELETE FROM archive RETURNING id) SELECT 1 / (id - id) FROM a
+        WITH a AS (UPDATE accounts SET owner = NULL RETURNING id) SELECT * FROM a
+        WITH a AS (UPDATE accounts SET balance = 1 WHERE id < 9 RETURNING id) UPDATE accounts SET owner = 'z' FROM a WHERE a.id = accounts.id
+        WITH a AS (INSERT INTO archive (account_id, id) VALUES (1, 2), (3, 4), (5, 6) RETURNING account_id, id, moved = now() AS m) SELECT * FROM a ORDER BY 1
+        WITH a AS (INSERT INTO archive VALUES (1, 2, 3, 'x', NULL), (3, 4, 5, 'y', NULL) RETURNING *) SELECT count(*), sum(amount), max(note) FROM a
+        WITH a AS (INSERT INTO accounts (id, owner, opened) VALUES (1001, 'a', now()), (1002, 'b', '2024-01-01')) SELECT count(*) FROM accounts
+        WITH a AS (INSERT INTO accounts VALUES (1, 'a'), (1003, 'b') ON CONFLICT (id) DO UPDATE SET owner = excluded.owner RETURNING id, owner) SELECT a.*, x.balance FROM a LEFT JOIN accounts x USING (id) ORDER BY id
+        WITH a AS (INSERT INTO accounts (id, owner) VALUES (1001, 'a'), (1002, 'b'), (1003, 'c') RETURNING id, owner) INSERT INTO entries (account_id, id, amount) SELECT id, 1, 5 FROM a RETURNING account_id, id
+        WITH a AS (INSERT INTO accounts (id, owner) VALUES (1, 'taken'), (1002, 'b')) SELECT 1
+        WITH a AS (INSERT INTO accounts (id, owner) VALUES (1001, 'a'), (NULL, 'b')) SELECT 1
+        WITH gone AS (DELETE FROM entries WHERE account_id IN (1, 2, 3, 4) RETURNING *), a AS (INSERT INTO archive (account_id, id, moved) VALUES (7, 7, NULL), (8, 8, NULL) RETURNING id) SELECT (SELECT count(*) FROM gone), (SELECT sum(id) FROM a)
+        WITH a AS (INSERT INTO archive (account_id, id, moved) SELECT account_id, id, at FROM entries WHERE amount > 200 RETURNING *) SELECT count(*), max(id), min(moved) FROM a
+        WITH gone AS (DELETE FROM numbered WHERE id < 5 RETURNING id) DELETE FROM owned USING gone WHERE owned.numbered_id = gone.id
+        WITH gone AS (DELETE FROM numbered WHERE id < 5 RETURNING id) SELECT * FROM gone
+        WITH gone AS (DELETE FROM owned WHERE numbered_id < 7 RETURNING numbered_id) DELETE FROM numbered USING gone WHERE id = numbered_id RETURNING id
+        WITH t AS (INSERT INTO tickets (account_id, title) VALUES (1, 'x'), (2, 'y'), (3, 'z') RETURNING id) SELECT * FROM t
+        WITH a AS (UPDATE accounts SET id = id + 1000 WHERE id < 3 RETURNING id) SELECT * FROM a
+        WITH a AS (INSERT INTO archive (account_id, id) SELECT account_id, id FROM entries WHERE amount > 200 RETURNING *) SELECT count(*), max(id), bool_and(moved = now()) FROM a
+    """,
     "rows of VALUES": """
         INSERT INTO accounts (id, owner) VALUES (1, 'a'), (2, 'b'), (1001, 'c'), (1002, 'd') ON CONFLICT DO NOTHING RETURNING id, owner
         INSERT INTO accounts (id, owner) VALUES (1, 'a'), (2, 'b'), (1001, 'c') ON CONFLICT (id) DO UPDATE SET owner = excluded.owner WHERE accounts.balance > 50 RETURNING id, owner
@@ -289,6 +335,14 @@ REFUSED = {
     "UPDATE accounts SET id = id + 1 WHERE id < 10", "UPDATE accounts SET id = id + 1000 WHERE id < 5 RETURNING id, now()",
     "UPDATE numbered SET id = DEFAULT WHERE id = 5",
 
+    # It would meet rows that WITH has changed already; rows that are not yet known to be of one shard.
+    "WITH a AS (UPDATE accounts SET balance = 1 WHERE id < 9 RETURNING id) UPDATE accounts SET owner = 'z' FROM a WHERE a.id = accounts.id",
+    "WITH a AS (UPDATE accounts SET id = id + 1000 WHERE id < 3 RETURNING id) SELECT * FROM a",
+    "WITH gone AS (DELETE FROM numbered WHERE id < 5 RETURNING id) DELETE FROM owned USING gone WHERE owned.numbered_id = gone.id",
+    "WITH t AS (INSERT INTO tickets (account_id, title) VALUES (1, 'x'), (2, 'y'), (3, 'z') RETURNING id) SELECT * FROM t",
+    "WITH a AS (INSERT INTO archive (account_id, id) SELECT account_id, id FROM entries WHERE amount > 200 RETURNING *) SELECT count(*), max(id), bool_and(moved = now()) FROM a",
+    # A whole row.
+    "WITH a AS (UPDATE accounts SET owner = upper(owner) WHERE id < 3 RETURNING accounts) SELECT * FROM a",
     # Every shard would lock that many rows, and who else looks for some would find too few.
     "SELECT id, owner FROM accounts WHERE state = 'new' ORDER BY id DESC LIMIT 3 FOR UPDATE SKIP LOCKED",
     # As rows of a query, their values may become others.

@@ -129,6 +129,39 @@ def test_rows_of_one_insert_go_to_their_shards(cluster, client, extended):
             shard.primary.query("DELETE FROM customers WHERE id >= 200000")
 
 
+@pytest.mark.parametrize("extended", [False, True])
+def test_a_with_that_writes(cluster, client, keys, extended):
+    before = balances(cluster, keys)
+    pair = f"({keys[0][0]}, {keys[1][0]})"
+    write = f"WITH up AS (UPDATE customers SET balance = balance + 1 WHERE id IN {pair} RETURNING id, balance)"
+    assert told(client, f"{write} SELECT up.id, up.balance - c.balance FROM up JOIN customers c USING (id) ORDER BY up.id", extended) == \
+        (["SELECT 2"], [[str(key), "1.00"] for key in sorted(keys[i][0] for i in range(2))]), "the rest sees what was before"
+    assert balances(cluster, keys) == [b + 1 for b in before]
+    with pytest.raises(ServerError) as failed:
+        told(client, f"{write} SELECT 1 / (id - id) FROM up", extended)
+    assert failed.value.sqlstate == "22012" and client.status == "I"
+    assert balances(cluster, keys) == [b + 1 for b in before] and in_doubt(cluster) == []
+
+
+def test_a_with_that_writes_with_parameters(cluster, client):
+    """Each shard gets the rows of VALUES that are its own, and of the parameters those that stand in them."""
+    keys = [key for pair in zip(cluster.keys_of(0, 2, 200_000), cluster.keys_of(1, 2, 200_000)) for key in pair]
+    rows_sql = ", ".join(f"(${2 * i + 1}, ${2 * i + 2}, $9)" for i in range(len(keys)))
+    sql = f"WITH new AS (INSERT INTO customers (id, name, country) VALUES {rows_sql} RETURNING id, name) SELECT name FROM new WHERE id > $10 ORDER BY id DESC"
+    values = [text for key in keys for text in (str(key).encode(), f"name {key}".encode())] + [b"DE", str(min(keys)).encode()]
+    try:
+        client.send(parse(sql), bind(values), describe_portal(), execute(), sync())
+        got = client.until_ready()
+        assert not errors(got), errors(got)
+        assert [row[0].decode() for row in rows(got)] == [f"name {key}" for key in sorted(keys, reverse=True) if key > min(keys)]
+        for i in range(2):
+            on_shard = cluster.shards[i].primary.query("SELECT id FROM customers WHERE id = ANY(%s) ORDER BY id", (keys,))
+            assert [row[0] for row in on_shard] == sorted(keys[i::2])
+    finally:
+        for shard in cluster.shards:
+            shard.primary.query("DELETE FROM customers WHERE id >= 200000")
+
+
 def test_rows_of_one_insert_with_parameters(cluster, client):
     keys = [key for pair in zip(cluster.keys_of(0, 2, 200_000), cluster.keys_of(1, 2, 200_000)) for key in pair]
     values = [text for key in keys for text in (str(key).encode(), f"name {key}".encode())]

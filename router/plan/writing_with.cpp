@@ -1,0 +1,232 @@
+// Takes the writes out of a WITH; see writing_with.hpp.
+#include "router/plan/writing_with.hpp"
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+#include "router/plan/clauses.hpp"
+#include "router/plan/columns.hpp"
+#include "router/plan/gather_text.hpp"
+#include "router/plan/insert_select.hpp"
+#include "router/plan/same_expression.hpp"
+#include "router/plan/scatter.hpp"
+#include "router/plan/staged.hpp"
+#include "router/plan/words.hpp"
+#include "router/sql/parser.hpp"
+
+namespace pgbraid::router {
+namespace {
+
+using kind = sql::statement_kind;
+
+const sql::with_clause* own_with(const sql::statement& s) {
+  if (s.select != nullptr) return &s.select->with;
+  if (s.insert != nullptr) return &s.insert->with;
+  if (s.update != nullptr) return &s.update->with;
+  return s.delete_ != nullptr ? &s.delete_->with : nullptr;
+}
+
+bool writes(const sql::common_table& entry) {
+  return entry.query != nullptr && entry.query->kind != kind::select;
+}
+
+std::string word_at(std::string_view text, std::size_t at) {
+  return at < text.size() ? lower_word(text.substr(at, end_of_word(text, at) - at)) : std::string{};
+}
+
+/// What stands in the parentheses of each entry of the WITH that a text begins with; nothing where that cannot be followed.
+std::optional<std::vector<text_span>> bodies_of(std::string_view text, std::size_t count) {
+  std::vector<text_span> out;
+  std::size_t at = with_position(text);
+  const auto past_list = [&]() -> bool {
+    const auto past = past_parentheses(text, at, text.size());
+    if (past) at = skip_blanks(text, *past);
+    return past.has_value();
+  };
+  const auto past_word = [&](std::string_view word) {
+    if (word_at(text, at) != word) return false;
+    at = skip_blanks(text, end_of_word(text, at));
+    return true;
+  };
+  while (out.size() < count) {
+    at = skip_blanks(text, at);
+    if (at >= text.size()) return std::nullopt;
+    const std::size_t end = text[at] == '"' ? skip_quoted(text, at) : end_of_word(text, at);
+    if (end == at) return std::nullopt;
+    at = skip_blanks(text, end);
+    if (at < text.size() && text[at] == '(' && !past_list()) return std::nullopt;
+    if (!past_word("as")) return std::nullopt;
+    if (past_word("not") && word_at(text, at) != "materialized") return std::nullopt;
+    (void)past_word("materialized");
+    if (at >= text.size() || text[at] != '(') return std::nullopt;
+    const auto past = past_parentheses(text, at, text.size());
+    if (!past) return std::nullopt;
+    out.push_back({at + 1, *past - 1});
+    at = skip_blanks(text, *past);
+    if (out.size() == count) break;
+    if (at >= text.size() || text[at] != ',') return std::nullopt;
+    ++at;
+  }
+  return out;
+}
+
+bool names_entry(const analysis& a, const sql::with_clause& with) {
+  return std::any_of(a.use_of.begin(), a.use_of.end(), [&](const auto& item) {
+    const sql::qualified_name& name = item.first->name;
+    return name.size() == 1 && std::any_of(with.tables.begin(), with.tables.end(),
+                                           [&](const sql::common_table& entry) { return entry.name == name[0]; });
+  });
+}
+
+const std::vector<sql::target>& returning_of(const sql::statement& s) {
+  if (s.insert != nullptr) return s.insert->returning;
+  return s.update != nullptr ? s.update->returning : s.delete_->returning;
+}
+
+/// Whether RETURNING may tell of other tables than the written one.
+bool reads_others(const sql::statement& s) {
+  return (s.update != nullptr && !s.update->from.empty()) || (s.delete_ != nullptr && !s.delete_->using_.empty());
+}
+
+/// The columns of RETURNING. False where one's name is not known.
+bool describe_returning(const sql::statement& s, const analysis& a, const table_use& use, writing_entry& out) {
+  for (const sql::target& t : returning_of(s)) {
+    if (t.value == nullptr || t.indirection) return false;
+    const sql::expr& value = *t.value;
+    if (value.kind == sql::expr_kind::column && value.star) {
+      const bool own = value.name.empty() ? !reads_others(s) : value.name.size() == 1 && value.name[0] == use.alias;
+      if (!own) return false;
+      for (const column& c : use.table.described->columns) out.columns.push_back({c.name, &c});
+      continue;
+    }
+    const auto name = t.name.empty() ? result_name(value) : std::optional{t.name};
+    if (!name) return false;
+    const column* own = nullptr;
+    if (value.kind == sql::expr_kind::column && use_of_column(a, {use.level, nullptr}, value) == a.levels[use.level].target) {
+      const auto& columns = use.table.described->columns;
+      const auto found = std::find_if(columns.begin(), columns.end(), [&](const column& c) { return c.name == value.name.back(); });
+      if (found != columns.end()) own = &*found;
+    }
+    out.columns.push_back({*name, own});
+  }
+  return true;
+}
+
+/// What stands behind RETURNING, outside of parentheses; "" without it.
+std::string_view text_of_returning(std::string_view text) {
+  int depth = 0;
+  for (std::size_t at = 0; at < text.size();) {
+    if (const std::size_t past = skip_quoted(text, at); past != at) {
+      at = past;
+    } else if (is_word_start(text[at])) {
+      const std::size_t end = end_of_word(text, at);
+      if (depth == 0 && lower_word(text.substr(at, end - at)) == "returning") return text.substr(end);
+      at = end;
+    } else {
+      depth += text[at] == '(' ? 1 : text[at] == ')' ? -1 : 0;
+      ++at;
+    }
+  }
+  return {};
+}
+
+/// What an INSERT needs to be each shard's own: all rows that it selects are there, or those of VALUES are shared out.
+bool share_out(const sql::insert_query& q, std::string_view body, const analysis& found, const table_use& use,
+               const plan_context& context, moment_list& moments, std::vector<text_edit>& edits, writing_entry& out) {
+  if (found.insert_source != nullptr) return !judge_insert_select(found, context) && found.moment_defaults.empty();
+  if (!found.rows_may_split || found.key_unknown) return false;
+  if (!found.moment_defaults.empty() && !write_defaults(q, body, found, context, moments, edits)) return false;
+  const std::string_view returned = text_of_returning(body);
+  out.nothing = "SELECT 1 WHERE false";
+  if (returned.empty()) return true;
+  out.nothing.assign("SELECT ").append(returned).append("\n FROM ");
+  out.nothing += quote_identifier(use.table.described->schema) + "." + quote_identifier(use.table.described->name) + " AS " +
+                 quote_identifier(use.alias) + " WHERE false";
+  return true;
+}
+
+/// A write that each shard does its part of by itself.
+bool read_body(std::string_view body, const sql::with_clause& with, const plan_context& context, moment_list& moments,
+               writing_entry& out) {
+  const sql::parse_result parsed = sql::parse(body);
+  const auto* statements = std::get_if<std::vector<sql::statement>>(&parsed);
+  if (statements == nullptr || statements->size() != 1) return false;
+  const sql::statement& s = statements->front();
+  if (s.kind != kind::insert && s.kind != kind::update && s.kind != kind::delete_) return false;
+  analysis found;
+  const sql::token_scan none;
+  constant_marks unused{{}, none};
+  analyze(s, context, unused, found);
+  if (found.refusal || found.not_understood || found.into || found.locking || found.moves || found.mirrored ||
+      found.types_differ || !found.functions.user_code.empty() || !found.drawn.empty() || !found.draws.empty() ||
+      found.default_differs || names_entry(found, with))
+    return false;
+  const auto use = std::find_if(found.uses.begin(), found.uses.end(), [](const table_use& u) { return u.role != table_role::read; });
+  if (use == found.uses.end() || use->table.where != placement::sharded || use->key == nullptr) return false;
+  std::vector<text_edit> edits;
+  if (!moments.replace(body, found, edits)) return false;
+  if (s.kind == kind::insert) {
+    if (!share_out(*s.insert, body, found, *use, context, moments, edits, out)) return false;
+  } else if (!found.moment_defaults.empty() || judge_scatter(found, context)) {
+    return false;
+  }
+  out.body = edited(body, 0, body.size(), std::move(edits));
+  out.written = use->table.described;
+  return describe_returning(s, found, *use, out);
+}
+
+std::string stand_in(const writing_entry& entry) {
+  if (entry.columns.empty()) return "SELECT 1 WHERE false";
+  std::string out;
+  for (const returned_column& c : entry.columns)
+    out += (out.empty() ? "SELECT NULL::pg_catalog.text AS " : ", NULL::pg_catalog.text AS ") + quote_identifier(c.name);
+  return out;
+}
+
+}  // namespace
+
+bool writes_in_with(const sql::statement& s) {
+  const sql::with_clause* with = own_with(s);
+  return with != nullptr && std::any_of(with->tables.begin(), with->tables.end(), writes);
+}
+
+std::optional<writing_with> take_writes_out(const sql::statement& s, std::string_view text, const analysis& a,
+                                            const plan_context& context) {
+  const sql::with_clause* with = own_with(s);
+  if (with == nullptr || with->recursive || text.find(moment_mark) != std::string_view::npos) return std::nullopt;
+  const auto bodies = bodies_of(text, with->tables.size());
+  if (!bodies) return std::nullopt;
+  writing_with out;
+  out.parameters = a.parameter_uses.size();
+  std::size_t from = 0;
+  for (std::size_t i = 0; i < bodies->size(); ++i) {
+    if (!writes(with->tables[i])) continue;
+    const std::string_view body = (*bodies)[i].of(text);
+    writing_entry entry;
+    // What a parameter's type is follows from all places where it stands.
+    if (!names_parameters_once(body, a) || !read_body(body, *with, context, out.moments, entry)) return std::nullopt;
+    const auto again = [&](const writing_entry& other) { return other.written == entry.written; };
+    if (std::any_of(out.entries.begin(), out.entries.end(), again)) return std::nullopt;
+    out.text.append(text.substr(from, (*bodies)[i].begin - from));
+    entry.begin = out.text.size();
+    out.text += stand_in(entry);
+    entry.length = out.text.size() - entry.begin;
+    from = (*bodies)[i].end;
+    out.entries.push_back(std::move(entry));
+  }
+  out.text.append(text.substr(from));
+  return out;
+}
+
+bool may_come_after(const writing_with& writing, const sql::statement& s, const analysis& rest) {
+  return std::none_of(rest.uses.begin(), rest.uses.end(), [&](const table_use& use) {
+    const bool changed = std::any_of(writing.entries.begin(), writing.entries.end(),
+                                     [&](const writing_entry& entry) { return entry.written == use.table.described; });
+    if (!changed || s.kind == kind::select) return false;
+    // Rows that an INSERT reads have been fetched with the writes; those that it adds are none that they have met.
+    return s.kind != kind::insert || (use.role != table_role::read && s.insert->on_conflict);
+  });
+}
+
+}  // namespace pgbraid::router
