@@ -1,0 +1,337 @@
+"""Examples for every row of the tables in docs/sql-support.md. A row is named by the beginning of its first cell; under it
+stand statements, one in a line: what begins with a SQLSTATE is refused with it, `runs` is carried out though its answer cannot
+be held against another server's, `see` names a test that shows what one statement cannot; all else is answered as one
+PostgreSQL answers it. Tables: writes.sql and documented.sql."""
+
+READS = {
+    "every sharded table tied to one shard": """
+        SELECT owner, rank() OVER (ORDER BY balance), (SELECT count(*) FROM entries e WHERE e.account_id = a.id) FROM accounts a WHERE id = 7
+        WITH x AS (SELECT * FROM entries WHERE account_id = 7) SELECT count(*), max(amount) FROM x UNION SELECT 1, 2 ORDER BY 1 LIMIT 1
+    """,
+    "only reference tables, constants": """
+        SELECT code, rate FROM rates ORDER BY code
+        SELECT n, n * 2 FROM generate_series(1, 3) AS n
+    """,
+    "`pg_catalog`": """
+        SELECT relname FROM pg_class WHERE relname IN ('accounts', 'entries') ORDER BY 1
+        SELECT to_regclass('accounts') IS NULL
+        0A000 SELECT count(*) FROM pg_class c JOIN accounts a ON a.id = c.relpages
+    """,
+    "unsharded tables": """
+        SELECT title FROM notes JOIN rates ON code = 'r' || notes.id ORDER BY 1
+        SELECT title, owner FROM notes JOIN accounts USING (id) ORDER BY id
+        0A000 SELECT count(*) FROM notes, drafts
+    """,
+    "plain SELECT on sharded tables": """
+        SELECT id, upper(owner) FROM accounts WHERE balance > 100
+        SELECT a.id, r.rate FROM accounts a JOIN rates r ON r.code = 'r' || a.id
+    """,
+    "keys of several shards": """
+        SELECT id, owner FROM accounts WHERE id IN (1, 2, 3, 4)
+        SELECT count(DISTINCT owner) FROM accounts WHERE id IN (1, 2, 3, 4)
+    """,
+    "joins of sharded tables on key = key": """
+        SELECT a.id, e.id FROM accounts a LEFT JOIN entries e ON e.account_id = a.id AND e.amount > 200
+    """,
+    "joins not on the key": """
+        SELECT a.id, e.name FROM accounts a JOIN events e ON e.account_id = a.id WHERE e.n < 20
+        SELECT count(*) FROM accounts FULL JOIN entries ON entries.account_id = accounts.id
+        SELECT r.code, a.id FROM rates r LEFT JOIN accounts a ON 'r' || a.id = r.code
+    """,
+    "count, sum, avg, min, max": """
+        SELECT state, count(*), sum(balance), avg(balance), min(id), max(id), bool_or(id > 5) FILTER (WHERE balance > 1) FROM accounts GROUP BY state HAVING count(*) > 3 ORDER BY 2 DESC, 1 LIMIT 2
+        SELECT sum(balance::float4) FROM accounts WHERE id < 4
+    """,
+    "other aggregates": """
+        SELECT string_agg(owner, ',' ORDER BY id), count(DISTINCT owner) FROM accounts WHERE id < 20
+        SELECT state, count(*) FROM accounts GROUP BY GROUPING SETS ((state), ())
+        SELECT DISTINCT state FROM accounts
+        SELECT id, row_number() OVER (PARTITION BY state ORDER BY id) FROM accounts
+    """,
+    "columns that stand beside GROUP BY": """
+        SELECT a.id, a.owner, count(e.id) FROM accounts a JOIN entries e ON e.account_id = a.id GROUP BY a.id
+        0A000 SELECT a.id, a.owner, count(*) FROM accounts a JOIN entries e ON e.id = a.id GROUP BY GROUPING SETS ((a.id), (a.id, a.state))
+    """,
+    "ORDER BY [LIMIT] of rows": """
+        SELECT id, balance FROM accounts ORDER BY balance DESC NULLS LAST, id LIMIT 7
+        see integration/test_merge.py::test_results_of_any_size_in_their_order
+        see integration/test_merge.py::test_a_row_that_is_too_large_to_wait
+    """,
+    "ORDER BY, LIMIT, OFFSET": """
+        SELECT id, owner FROM accounts ORDER BY owner, id OFFSET 5 FETCH FIRST 4 ROWS WITH TIES
+    """,
+    "UNION, INTERSECT, EXCEPT": """
+        SELECT id FROM accounts EXCEPT SELECT account_id FROM entries WHERE amount > 50
+        WITH RECURSIVE up AS (SELECT id, 1 AS depth FROM accounts WHERE id = 1 UNION ALL SELECT a.id, depth + 1 FROM up JOIN accounts a ON a.id = up.id + 7) SELECT * FROM up
+    """,
+    "tables written with their schema": """
+        SELECT count(DISTINCT public.accounts.owner) FROM ONLY public.accounts
+        0A000 SELECT DISTINCT public.accounts.* FROM public.accounts
+    """,
+    "a whole row in": """
+        SELECT json_agg(a ORDER BY id) FROM accounts a WHERE id < 4 AND changed IS NULL
+        0A000 SELECT DISTINCT a FROM accounts a
+    """,
+    "subquery that reads a sharded table": """
+        SELECT count(*) FROM accounts WHERE id IN (SELECT account_id FROM events WHERE n < 50)
+    """,
+    "subquery that reads reference tables": """
+        SELECT id FROM accounts WHERE 'r' || id IN (SELECT code FROM rates)
+        SELECT id FROM accounts WHERE balance < (SELECT max(rate) FROM rates)
+    """,
+    "FOR UPDATE, FOR SHARE": """
+        SELECT id FROM accounts WHERE state = 'new' FOR UPDATE SKIP LOCKED
+        0A000 SELECT id FROM accounts WHERE state = 'new' OFFSET 2 FOR UPDATE
+    """,
+    "the same with ORDER BY": """
+        SELECT id FROM accounts WHERE state = 'new' ORDER BY id LIMIT 3 FOR UPDATE
+        0A000 SELECT id FROM accounts WHERE state = 'new' ORDER BY id LIMIT 3 FOR UPDATE SKIP LOCKED
+        0A000 SELECT id FROM accounts WHERE state = 'new' ORDER BY abs(id) LIMIT 3 FOR UPDATE
+    """,
+    "`now()`, `random()`": """
+        SELECT count(DISTINCT now()) FROM accounts
+        SELECT count(*) FROM accounts WHERE random() >= 0
+    """,
+    "`'today'`": """
+        SELECT count(*) FROM accounts WHERE opened < 'today'::date AND id = 5
+        0A000 SELECT id FROM accounts WHERE opened < 'today'::timestamptz
+    """,
+    "a read that would be gathered, with": """
+        SELECT count(DISTINCT owner) FROM accounts WHERE id = 3 AND pg_relation_size('accounts') > 0
+        0A000 SELECT count(DISTINCT owner) FROM accounts WHERE pg_relation_size('accounts') > 0
+        see integration/test_gather.py::test_what_means_more_than_its_rows_is_refused
+    """,
+    "more than `limits.max_gather`": """
+        see integration/test_gather.py::test_more_than_may_be_gathered_is_refused
+    """,
+    "tables with a type of one's own": """
+        see integration/test_type_numbers.py::test_what_applications_do
+        see integration/test_type_numbers.py::test_binary_results
+    """,
+    "tables with an array, range": """
+        see integration/test_type_numbers.py::test_columns_made_of_the_type
+    """,
+    "`ctid`, `xmin`": """
+        SELECT tableoid::regclass FROM accounts WHERE id = 3
+        0A000 SELECT ctid FROM accounts
+    """,
+    "TABLESAMPLE": """
+        SELECT id, owner FROM accounts TABLESAMPLE BERNOULLI (100)
+        SELECT a.id, e.id FROM accounts a TABLESAMPLE SYSTEM (100) JOIN entries e ON e.account_id = a.id
+        0A000 SELECT count(*) FROM accounts TABLESAMPLE BERNOULLI (100)
+        0A000 SELECT DISTINCT owner FROM accounts TABLESAMPLE BERNOULLI (100)
+        0A000 SELECT id FROM accounts, rates TABLESAMPLE BERNOULLI (100)
+    """,
+    "view over sharded tables": """
+        SELECT count(*), max(total) FROM rich
+        0A000 SELECT count(*) FROM lucky
+    """,
+    "COPY (query) TO STDOUT": """
+        COPY (SELECT id, owner FROM accounts WHERE id < 9 ORDER BY id) TO STDOUT WITH (FORMAT csv, HEADER)
+    """,
+    "COPY table TO STDOUT": """
+        COPY rates (code) TO STDOUT
+        COPY entries (account_id, id) TO STDOUT
+        0A000 COPY numbered TO STDOUT
+    """,
+    "EXPLAIN": """
+        runs EXPLAIN SELECT count(*) FROM accounts
+        runs EXPLAIN (ANALYZE, FORMAT json) SELECT id FROM accounts ORDER BY id
+        runs EXPLAIN UPDATE accounts SET owner = 'x'
+        0A000 EXPLAIN (FORMAT yaml) SELECT count(*) FROM accounts
+    """,
+    "DECLARE CURSOR": """
+        runs DECLARE c CURSOR FOR SELECT id FROM accounts ORDER BY owner, id
+        see differential/test_reads.py::test_a_cursor
+        0A000 DECLARE c CURSOR WITH HOLD FOR SELECT id FROM accounts ORDER BY owner
+    """,
+    "portal with a row limit": """
+        see integration/test_gather.py::test_a_portal_of_concatenated_rows_that_is_fetched_in_parts
+    """,
+}
+
+WRITES = {
+    "INSERT ... VALUES with the key": """
+        INSERT INTO accounts (id, owner) VALUES (7, 'x') ON CONFLICT (id) DO UPDATE SET owner = excluded.owner RETURNING id, owner
+    """,
+    "INSERT ... VALUES with rows of several": """
+        INSERT INTO accounts (id, owner, opened) VALUES (1001, 'a', now()), (1002, 'b', now()), (1003, 'c', now()) RETURNING id, owner
+        0A000 WITH x AS (SELECT 1 AS n) INSERT INTO accounts (id, owner) VALUES (1001, (SELECT n FROM x)), (1002, 'b')
+    """,
+    "INSERT of one row whose key": """
+        INSERT INTO accounts (id, owner) VALUES ((SELECT max(id) + 1 FROM accounts), 'x') RETURNING id
+        0A000 INSERT INTO accounts (id, owner) VALUES (1001::numeric, 'x')
+    """,
+    "INSERT of several rows of which": """
+        INSERT INTO accounts (id, owner) VALUES (1000 + 1, 'a'), (1000 + 2, 'b') RETURNING id
+        0A000 INSERT INTO accounts (id, owner) VALUES (1000 + 1, 'a'), ('1002', 'b')
+    """,
+    "columns of sharded and of reference tables": """
+        INSERT INTO tickets (account_id, title) VALUES (1, 'a'), (2, 'b'), (3, 'c') RETURNING id, account_id
+        INSERT INTO kinds (name) VALUES ('x') RETURNING id
+        0A000 INSERT INTO numbered (name) OVERRIDING USER VALUE VALUES ('a'), ('b')
+    """,
+    "INSERT without a value for the key": """
+        23502 INSERT INTO accounts (owner) VALUES ('nobody')
+        23502 INSERT INTO accounts (id, owner) VALUES (NULL, 'nobody')
+    """,
+    "a key that is no value": """
+        22P02 INSERT INTO accounts (id, owner) VALUES ('seven', 'x')
+    """,
+    "INSERT ... SELECT into a sharded table": """
+        INSERT INTO archive (account_id, id, moved) SELECT account_id, id, at FROM entries WHERE amount > 200
+    """,
+    "INSERT ... SELECT otherwise": """
+        INSERT INTO archive (account_id, amount) SELECT id % 7, sum(balance) FROM accounts GROUP BY 1 ORDER BY 2 LIMIT 3 RETURNING account_id
+        0A000 INSERT INTO archive (account_id) SELECT id + 1 FROM accounts RETURNING (SELECT max(id) FROM events)
+    """,
+    "COPY FROM STDIN into a sharded table": """
+        see differential/test_copies.py::test_random_copies
+        see integration/test_copy.py::test_by_a_driver
+    """,
+    "COPY FROM: NULL as the key": """
+        see integration/test_copy.py::test_the_key_is_missing_or_not_certain
+    """,
+    "UPDATE, DELETE tied to one shard": """
+        UPDATE accounts SET owner = coalesce(e.note, owner) FROM entries e WHERE e.account_id = accounts.id AND accounts.id = 7 RETURNING accounts.id
+    """,
+    "UPDATE, DELETE not tied": """
+        UPDATE accounts SET balance = balance + r.rate FROM rates r WHERE r.code = 'r' || accounts.id RETURNING id, balance
+        DELETE FROM entries WHERE amount < 20
+        0A000 UPDATE accounts SET balance = r.r FROM (SELECT random() AS r) r
+    """,
+    "with subqueries that are tied to the written row": """
+        UPDATE accounts SET balance = (SELECT sum(amount) FROM entries e WHERE e.account_id = accounts.id)
+    """,
+    "with FROM, USING, WITH and subqueries": """
+        UPDATE accounts SET owner = e.name FROM events e WHERE e.account_id = accounts.id AND e.n > 150
+        0A000 DELETE FROM accounts WHERE id IN (SELECT account_id FROM events WHERE n < 9 FOR UPDATE)
+    """,
+    "WITH that writes": """
+        WITH gone AS (DELETE FROM entries WHERE amount > 200 RETURNING *) SELECT count(*), (SELECT count(*) FROM entries) FROM gone
+        WITH gone AS (DELETE FROM entries WHERE amount > 200 RETURNING account_id, id, at) INSERT INTO archive (account_id, id, moved) SELECT * FROM gone
+        0A000 WITH t AS (INSERT INTO tickets (account_id, title) VALUES (1, 'x'), (2, 'y'), (3, 'z') RETURNING id) SELECT * FROM t
+        0A000 WITH a AS (UPDATE accounts SET balance = 1 RETURNING id) UPDATE accounts SET owner = 'z' FROM a WHERE a.id = accounts.id
+    """,
+    "with one subquery in WHERE": """
+        DELETE FROM entries WHERE (account_id, id) IN (SELECT account_id, id FROM entries ORDER BY amount DESC, id LIMIT 10) RETURNING id
+        0A000 UPDATE entries SET note = 'x' WHERE day = (SELECT day FROM entries ORDER BY day DESC, id LIMIT 1) OR id IN (SELECT n FROM events WHERE n < 10)
+    """,
+    "`now()`, `CURRENT_TIMESTAMP`": """
+        UPDATE accounts SET changed = now(), opened = DEFAULT WHERE balance > 100 RETURNING id, opened = now()
+    """,
+    "UPDATE of the key where": """
+        UPDATE accounts SET id = 7 WHERE id = 7
+    """,
+    "UPDATE of the key otherwise": """
+        UPDATE accounts SET id = id + 5000 WHERE id < 9 RETURNING id, owner
+        0A000 UPDATE accounts SET id = id + 1 WHERE id < 10
+    """,
+    "ON CONFLICT DO UPDATE SET key": """
+        INSERT INTO accounts (id, owner) VALUES (1, 'a'), (1001, 'b') ON CONFLICT (id) DO UPDATE SET id = EXCLUDED.id RETURNING id
+        0A000 INSERT INTO accounts (id, owner) VALUES (1, 'a'), (1001, 'b') ON CONFLICT (id) DO UPDATE SET id = 9
+    """,
+    "MERGE": """
+        0A000 MERGE INTO accounts a USING entries e ON e.account_id = a.id WHEN MATCHED THEN UPDATE SET owner = e.note
+    """,
+    "unsharded tables, COPY FROM included": """
+        INSERT INTO notes (id, title) VALUES (50, 'x') RETURNING id
+        0A000 INSERT INTO notes (id, title) SELECT id, owner FROM accounts
+    """,
+    "reference tables: INSERT": """
+        INSERT INTO rates (code, rate, token) VALUES ('n', 1, NULL) ON CONFLICT (code) DO UPDATE SET rate = 2 RETURNING code, rate
+        UPDATE rates SET rate = rate + 1
+        0A000 INSERT INTO rates (code, rate, token) SELECT 'n', random(), NULL
+    """,
+    "COPY FROM STDIN into a reference table": """
+        see integration/test_copy.py::test_a_reference_table
+    """,
+    "tables with a constraint that holds per shard": """
+        0A000 INSERT INTO unique_owners (id, owner) VALUES (1, 'x')
+    """,
+    "tables whose triggers": """
+        0A000 INSERT INTO watched (id) VALUES (1)
+    """,
+    "`nextval()`, `setval()`": """
+        SELECT nextval('codes') > 0
+        0A000 SELECT nextval('codes') FROM accounts
+    """,
+    "TRUNCATE, COMMENT": """
+        CREATE INDEX ON archive (id)
+        ALTER TABLE archive ADD COLUMN more int DEFAULT 5
+        TRUNCATE archive
+        0A000 CREATE INDEX CONCURRENTLY ON archive (id)
+    """,
+    "roles, databases, extensions": """
+        0A000 ANALYZE accounts
+        0A000 CREATE TABLE made AS SELECT * FROM accounts
+    """,
+}
+
+SESSIONS = {
+    "functions of pg_catalog": """
+        SELECT id, initcap(owner) FROM accounts
+    """,
+    "functions of your own, SQL": """
+        SELECT id, doubled(balance) FROM accounts
+    """,
+    "other functions of your own": """
+        0A000 SELECT id, spoken(id) FROM accounts
+    """,
+    "CALL, DO": """
+        0A000 DO 'BEGIN END'
+    """,
+    "LISTEN, UNLISTEN": """
+        see integration/test_listen.py::test_every_shard_is_heard
+        see integration/test_listen.py::test_what_is_refused_over_several_shards
+    """,
+    "`set_config()`": """
+        0A000 SELECT set_config('work_mem', '1MB', false)
+    """,
+    "advisory locks": """
+        SELECT pg_advisory_xact_lock(5)
+        0A000 SELECT pg_advisory_xact_lock(id) FROM accounts
+    """,
+    "SET, SHOW, RESET": """
+        SET LOCAL work_mem = '2MB'
+        SHOW client_encoding
+        SAVEPOINT s
+    """,
+    "PREPARE, EXECUTE in SQL": """
+        0A000 PREPARE p AS SELECT count(*) FROM accounts
+    """,
+    "prepared statements of the protocol": """
+        see integration/test_sharding.py::test_named_statement_over_shards
+    """,
+    "LOAD, PREPARE TRANSACTION": """
+        0A000 CREATE TEMPORARY TABLE scratch (n int)
+    """,
+    "function call by OID": """
+        see integration/test_extended.py::test_function_call
+    """,
+    "several statements in one text": """
+        UPDATE accounts SET owner = 'x' WHERE id = 7; SELECT owner FROM accounts WHERE id = 7
+        0A000 UPDATE accounts SET owner = 'x'; SELECT 1
+    """,
+    "statement that PostgreSQL 15": """
+        42601 SELEC 1
+        0A000 SELECT xmlelement(name a, owner) FROM accounts
+    """,
+    "statement longer than": """
+        see integration/test_bad_input.py::test_statement_too_long_to_route
+    """,
+    "expression nested too deeply": """
+        see integration/test_bad_input.py::test_deep_expression
+    """,
+    "table that the topology does not list": """
+        0A000 SELECT * FROM unlisted
+    """,
+    "table that does not exist": """
+        42P01 SELECT * FROM nowhere
+    """,
+    "writes of a table with a type": """
+        see integration/test_type_numbers.py::test_parameters_of_the_type
+    """,
+}
+
+SECTIONS = {"Reads": READS, "Writes": WRITES, "Code and sessions": SESSIONS}
