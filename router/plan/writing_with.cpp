@@ -71,6 +71,14 @@ std::optional<std::vector<text_span>> bodies_of(std::string_view text, std::size
   return out;
 }
 
+/// What a parameter's type is follows from the places where it stands: all of them are in this part.
+bool has_parameters_alone(std::string_view part, const analysis& a) {
+  const std::vector<std::size_t> here = parameters_in(part);
+  return std::all_of(here.begin(), here.end(), [&](std::size_t n) {
+    return n <= a.parameter_uses.size() && static_cast<std::size_t>(std::count(here.begin(), here.end(), n)) == a.parameter_uses[n - 1];
+  });
+}
+
 bool names_entry(const analysis& a, const sql::with_clause& with) {
   return std::any_of(a.use_of.begin(), a.use_of.end(), [&](const auto& item) {
     const sql::qualified_name& name = item.first->name;
@@ -204,8 +212,7 @@ std::optional<writing_with> take_writes_out(const sql::statement& s, std::string
     if (!writes(with->tables[i])) continue;
     const std::string_view body = (*bodies)[i].of(text);
     writing_entry entry;
-    // What a parameter's type is follows from all places where it stands.
-    if (!names_parameters_once(body, a) || !read_body(body, *with, context, out.moments, entry)) return std::nullopt;
+    if (!has_parameters_alone(body, a) || !read_body(body, *with, context, out.moments, entry)) return std::nullopt;
     const auto again = [&](const writing_entry& other) { return other.written == entry.written; };
     if (std::any_of(out.entries.begin(), out.entries.end(), again)) return std::nullopt;
     out.text.append(text.substr(from, (*bodies)[i].begin - from));
