@@ -67,8 +67,7 @@ def monitor_seconds(process):
     """CPU of the thread that watches servers."""
     for task in Path(f"/proc/{process.pid}/task").iterdir():
         if (task / "comm").read_text().strip() == "monitor":
-            fields = (task / "stat").read_text().rsplit(") ", 1)[1].split()
-            return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+            return int((task / "schedstat").read_text().split()[0]) / 1e9
     raise BenchError("no thread of pgbraid is called monitor")
 
 
@@ -126,6 +125,8 @@ def measure(options, folder):
     out = {}
     with Peers(folder, 1, "tcp") as peers:
         peers.start_postgres()
+        # What is committed is on its way to the replicas at once.
+        peers.psql(peers.server_port, f"ALTER ROLE {USER} SET synchronous_commit = on")
         replicas = {name: start_replica(peers, name) for name in ("replica-1", "replica-2")}
         for name, port in replicas.items():
             peers.wait_until_answers(name, port)

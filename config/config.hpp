@@ -75,7 +75,7 @@ struct monitor_options {
   std::chrono::milliseconds interval{200};
   std::chrono::milliseconds timeout{2000};
   std::chrono::milliseconds catalog_interval{5000};
-  unsigned probe_rate = 100;  ///< questions a second up to which positions are asked for out of turn; 0: never
+  unsigned probe_rate = 50;  ///< questions a second up to which positions are asked for out of turn; 0: never
 };
 
 /// TLS to a server, with libpq's modes. Paths as in client_tls.

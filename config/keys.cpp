@@ -81,7 +81,7 @@ constexpr key_row table[] = {
   {"monitor.interval", duration, "200ms", "Time between two looks at a server's role and WAL position.", built, 10, hour},
   {"monitor.timeout", duration, "2s", "Time after which a server that does not answer counts as down.", built, 10, hour},
   {"monitor.catalog_interval", duration, "5s", "Time between two looks for changed tables and functions.", built, 100, day},
-  {"monitor.probe_rate", integer, "100", "Questions a second, to all servers together, up to which WAL positions are also asked for out of turn, when reads would go to a replica if it were known to have caught up; 0: never. More keeps more reads of busy writers on replicas.", built, 0, 100'000},
+  {"monitor.probe_rate", integer, "50", "Questions a second, to all servers together, up to which WAL positions are also asked for out of turn, when reads would go to a replica if it were known to have caught up; 0: never. More keeps more reads of busy writers on replicas.", built, 0, 100'000},
 
   {"users", named, "", "Who may log in; a user named `\"*\"` stands for every one not named."},
   {"users.*", section, "", "One user; a text alone is the password.", built, 0, 0, {}, false, true},

@@ -39,7 +39,7 @@ monitor:
   interval: 200ms
   timeout: 2s
   catalog_interval: 5s
-  probe_rate: 100
+  probe_rate: 50
 users:
   app: {password: "********"}
 databases:
