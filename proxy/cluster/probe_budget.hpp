@@ -5,8 +5,9 @@
 
 namespace pgbraid::proxy {
 
-/// A bucket that holds a tenth of a second's questions and fills at `rate` of them a second. Every question to a server is
-/// counted; those of the interval are never put off, so that what is left of the rate is for those out of turn. Pure.
+/// A bucket that holds a tenth of a second's questions and fills at `rate` of them a second. Every question to a server
+/// is counted; those of the interval are never put off, so that what is left of the rate is for those out of turn.
+/// Pure.
 class probe_budget {
  public:
   explicit probe_budget(unsigned rate) noexcept { change_rate(rate); }
@@ -19,7 +20,7 @@ class probe_budget {
   [[nodiscard]] steady_time ready_at() const noexcept;
 
  private:
-  steady_time::duration each_{};                 ///< the time that one question takes of the rate; zero: there is none
+  steady_time::duration each_{};                  ///< the time that one question takes of the rate; zero: there is none
   steady_time spent_until_ = steady_time::min();  ///< up to then the rate is used up
 };
 

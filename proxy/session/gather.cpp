@@ -130,9 +130,10 @@ void gather_state::read_types(std::string_view body) {
 }
 
 bool gather_state::lacks_types() const {
-  return plan->types_in_text && (types.empty() || std::any_of(plan->gaps.begin(), plan->gaps.end(), [&](const router::gather_gap& gap) {
-    return gap.kind == router::gap_kind::type && (gap.index >= types.size() || types[gap.index].empty());
-  }));
+  return plan->types_in_text &&
+         (types.empty() || std::any_of(plan->gaps.begin(), plan->gaps.end(), [&](const router::gather_gap& gap) {
+            return gap.kind == router::gap_kind::type && (gap.index >= types.size() || types[gap.index].empty());
+          }));
 }
 
 std::string combining_text(const gather_state& g) {

@@ -305,9 +305,10 @@ class session_machine {
   [[nodiscard]] bool stages(const router::plan& p) const;
   [[nodiscard]] std::optional<protocol::error_report> begin_stage(step& s, const router::plan& p, std::string_view text,
                                                                   const protocol::bind_view* m, const statement* st);
-  [[nodiscard]] std::optional<protocol::error_report> share_out_inserts(const protocol::bind_view* m, const statement* st);
-  [[nodiscard]] std::optional<protocol::error_report> fetch_staged(step& s, std::string_view text, const protocol::bind_view* m,
-                                                                   const statement* st);
+  [[nodiscard]] std::optional<protocol::error_report> share_out_inserts(const protocol::bind_view* m,
+                                                                        const statement* st);
+  [[nodiscard]] std::optional<protocol::error_report> fetch_staged(step& s, std::string_view text,
+                                                                   const protocol::bind_view* m, const statement* st);
   [[nodiscard]] bool stage_over(step& s, const protocol::bind_view* m, const statement* st);
   [[nodiscard]] bool ask_source(step& s, const protocol::bind_view* m, const statement* st);
   void take_source_columns(step& s, std::string_view description);

@@ -40,8 +40,11 @@ p::error_report rows_referred_to(std::string_view message) {
 }
 
 p::error_report checked_too_early(std::string_view message) {
-  auto error = p::with_hint(p::make_error(error_id::cross_shard_write, "rows that WITH changes are referred to by a foreign key, and the rest of the statement writes too"),
-                            "Write in statements of their own, those rows first that refer to others.");
+  auto error = p::with_hint(
+      p::make_error(
+          error_id::cross_shard_write,
+          "rows that WITH changes are referred to by a foreign key, and the rest of the statement writes too"),
+      "Write in statements of their own, those rows first that refer to others.");
   error.detail = message;
   return error;
 }
@@ -142,7 +145,8 @@ void session_machine::fetch_fragments(step& s, std::string_view whole, const bou
 
 // Where the columns of the shards' parts have types that cannot be written, all rows are fetched instead.
 void session_machine::fetch_whole_rows() {
-  if (gather_->fetching && gather_->plan->otherwise && !anything_outstanding() && gather_->lacks_types()) gather_ = std::make_unique<gather_state>(gather_->plan->otherwise);
+  if (gather_->fetching && gather_->plan->otherwise && !anything_outstanding() && gather_->lacks_types())
+    gather_ = std::make_unique<gather_state>(gather_->plan->otherwise);
 }
 
 // The rows as parameters: what follows the statement's own in the combining statement's Bind.
@@ -321,7 +325,8 @@ session_machine::verdict session_machine::gather_answer(step& s, branch_index i,
         (void)error_answer(s, i, frame);
         return verdict::drop;
       }
-      const bool before_the_rest = e.sequence == 0 && stage_ && !stage_->plan->shown.empty() && !stage_->plan->answered_once;
+      const bool before_the_rest =
+          e.sequence == 0 && stage_ && !stage_->plan->shown.empty() && !stage_->plan->answered_once;
       if (before_the_rest && fields.sqlstate() == foreign_key_violation) {
         // One server looks after its keys at the statement's end.
         fail_statement(s, checked_too_early(fields.message()));

@@ -74,10 +74,13 @@ std::optional<p::error_report> session_machine::share_out_inserts(const p::bind_
     if (const auto* refused = std::get_if<router::to_refusal>(&route.target)) return refused->error();
     const auto* one = std::get_if<router::to_shard>(&route.target);
     const auto* many = std::get_if<router::to_many>(&route.target);
-    if (each.plan->staged || each.plan->draws || (one == nullptr && (many == nullptr || many->rows.empty()))) return tables_changed();
+    if (each.plan->staged || each.plan->draws || (one == nullptr && (many == nullptr || many->rows.empty())))
+      return tables_changed();
     for (std::size_t k = 0; k < targets_.size(); ++k) {
       const router::shard_index shard = branches_[targets_[k]].shard;
-      std::string own = one == nullptr ? router::own_rows(each.text, many->rows, shard) : one->shard == shard ? each.text : std::string{};
+      std::string own = one == nullptr        ? router::own_rows(each.text, many->rows, shard)
+                        : one->shard == shard ? each.text
+                                              : std::string{};
       texts[k].push_back(own.empty() ? insert.nothing : std::move(own));
     }
   }

@@ -111,7 +111,7 @@ class served_database {
   };
   std::map<std::string, std::vector<welcome>> welcomes_;
   std::vector<std::vector<std::int64_t>> credits_;  ///< by shard and server: how far each is behind its share
-  std::vector<steady_time> looked_;                 ///< by shard: when its servers were asked for; empty: not since the last answer
+  std::vector<steady_time> looked_;  ///< by shard: when its servers were asked for; empty: not since the last answer
   std::vector<bool> paused_;                        ///< by shard; empty: none is
   std::vector<std::size_t> candidates_;             ///< of the choice under way
   std::minstd_rand random_{std::random_device{}()};

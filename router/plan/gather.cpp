@@ -7,6 +7,7 @@
 
 #include "router/plan/analysis.hpp"
 #include "router/plan/clauses.hpp"
+#include "router/plan/gather_parts.hpp"
 #include "router/plan/gather_sources.hpp"
 #include "router/plan/gather_text.hpp"
 #include "router/plan/partial.hpp"
@@ -15,7 +16,6 @@
 #include "router/plan/writing_with.hpp"
 
 namespace pgbraid::router {
-namespace {
 
 std::string json_key(std::string_view name) {
   constexpr std::string_view hex = "0123456789abcdef";
@@ -33,14 +33,12 @@ std::string json_key(std::string_view name) {
   return out + "\":";
 }
 
-/// The name of the JSON types, "" for all others.
 std::string_view json_type_name(oid type) {
   constexpr oid json = 114, jsonb = 3802;
   if (type == json) return "json";
   return type == jsonb ? "jsonb" : "";
 }
 
-/// What a JSON column is called on its way.
 std::string text_name(std::size_t column) {
   return "pgbraid " + std::to_string(column);
 }
@@ -52,6 +50,45 @@ std::string relation_name(const std::string& schema, const std::string& name) {
 std::string relation_name(const gather_table& table) {
   return relation_name(table.table->schema, table.table->name);
 }
+
+std::string fragment_sql(const gather_set& set, std::string_view condition, std::string_view rows) {
+  const std::vector<gather_table>& tables = set.tables;
+  std::string out;
+  for (std::size_t i = 0; i < tables.size(); ++i) {
+    if (i > 0) out += " UNION ALL ";
+    out += "SELECT " + std::to_string(i);
+    const std::string alias = condition.empty() && rows.empty() ? "f" : quote_identifier(tables[i].alias);
+    for (std::size_t k = 0; k < tables.size(); ++k) {
+      for (const column* c : tables[k].columns) {
+        out += ", ";
+        // A NULL of the column's type: the branches of UNION must agree.
+        out += k == i ? alias : "(NULL::" + relation_name(tables[k]) + ")";
+        out += "." + quote_identifier(c->name);
+      }
+    }
+    out += tables[i].only ? " FROM ONLY " : " FROM ";
+    out += relation_name(tables[i]) + " AS " + alias;
+    if (!condition.empty()) out.append(" WHERE ").append(condition);
+    out.append(rows);
+  }
+  // No rows of a view are asked for, only whether it may be read.
+  for (const gather_source& source : set.sources) {
+    if (source.view == nullptr) continue;
+    out += " UNION ALL SELECT 0";
+    for (const gather_table& table : tables) {
+      for (const column* c : table.columns)
+        out += ", (NULL::" + relation_name(table) + ")." + quote_identifier(c->name);
+    }
+    out += " FROM " + relation_name(source.view->schema, source.view->name) + " AS f WHERE false";
+  }
+  return out;
+}
+
+std::string literal_mark(std::size_t fragment) {
+  return std::string(1, '\0') + std::to_string(fragment) + std::string(1, '\0');
+}
+
+namespace {
 
 /// Whether parts of the query may be put into the fragment: one table, one query level, nothing that could come out
 /// otherwise when it is asked twice.
@@ -116,150 +153,6 @@ std::string first_rows(const gather_query& query, const select_clauses& clauses,
   return out + " LIMIT " + std::to_string(*limit + *offset);
 }
 
-std::string fragment_sql(const gather_set& set, std::string_view condition, std::string_view rows) {
-  const std::vector<gather_table>& tables = set.tables;
-  std::string out;
-  for (std::size_t i = 0; i < tables.size(); ++i) {
-    if (i > 0) out += " UNION ALL ";
-    out += "SELECT " + std::to_string(i);
-    const std::string alias = condition.empty() && rows.empty() ? "f" : quote_identifier(tables[i].alias);
-    for (std::size_t k = 0; k < tables.size(); ++k) {
-      for (const column* c : tables[k].columns) {
-        out += ", ";
-        // A NULL of the column's type: the branches of UNION must agree.
-        out += k == i ? alias : "(NULL::" + relation_name(tables[k]) + ")";
-        out += "." + quote_identifier(c->name);
-      }
-    }
-    out += tables[i].only ? " FROM ONLY " : " FROM ";
-    out += relation_name(tables[i]) + " AS " + alias;
-    if (!condition.empty()) out.append(" WHERE ").append(condition);
-    out.append(rows);
-  }
-  // No rows of a view are asked for, only whether it may be read.
-  for (const gather_source& source : set.sources) {
-    if (source.view == nullptr) continue;
-    out += " UNION ALL SELECT 0";
-    for (const gather_table& table : tables) {
-      for (const column* c : table.columns)
-        out += ", (NULL::" + relation_name(table) + ")." + quote_identifier(c->name);
-    }
-    out += " FROM " + relation_name(source.view->schema, source.view->name) + " AS f WHERE false";
-  }
-  return out;
-}
-
-std::string write_name(std::size_t entry) {
-  return quote_identifier("pgbraid write " + std::to_string(entry));
-}
-
-std::string returned_name(std::size_t column) {
-  return "c" + std::to_string(column);
-}
-
-std::string insert_mark(std::size_t insert) {
-  return std::string(1, '\0') + std::to_string(insert) + std::string(1, '\0');
-}
-
-/// The writes, in front of the fragments' query, and behind it a fragment for the rows of each. A column of another
-/// fragment is a NULL of its type.
-std::string fragment_sql(const gather_set& set, const writing_with& writing) {
-  const std::vector<writing_entry>& entries = writing.entries;
-  std::string with, returned;
-  std::size_t inserts = 0;
-  for (std::size_t i = 0; i < entries.size(); ++i) {
-    std::string names;
-    for (std::size_t k = 0; k < entries[i].columns.size(); ++k) {
-      names += (k == 0 ? "" : ", ") + returned_name(k);
-      returned += ", (SELECT " + returned_name(k) + " FROM " + write_name(i) + " WHERE false)";
-    }
-    with += (i == 0 ? "WITH " : ", ") + write_name(i) + (names.empty() ? "" : "(" + names + ")");
-    with += " AS (" + (entries[i].nothing.empty() ? entries[i].body : insert_mark(inserts++)) + "\n)";
-  }
-  std::string tables, missing;
-  for (const gather_table& table : set.tables) {
-    for (const column* c : table.columns) missing += ", (NULL::" + relation_name(table) + ")." + quote_identifier(c->name);
-  }
-  std::string out;
-  const auto add = [&](std::string part) { out += (out.empty() ? " " : " UNION ALL ") + std::move(part); };
-  if (!set.tables.empty()) add("SELECT f.*" + returned + " FROM (" + fragment_sql(set, {}, {}) + ") AS f");
-  for (std::size_t i = 0; i < entries.size(); ++i) {
-    if (entries[i].columns.empty()) continue;
-    std::string part = "SELECT " + std::to_string(set.tables.size() + i) + missing;
-    for (std::size_t j = 0; j < entries.size(); ++j) {
-      for (std::size_t k = 0; k < entries[j].columns.size(); ++k) {
-        part += j == i ? ", " + write_name(i) + "." + returned_name(k)
-                       : ", (SELECT " + returned_name(k) + " FROM " + write_name(j) + " WHERE false)";
-      }
-    }
-    add(part + " FROM " + write_name(i));
-  }
-  if (out.empty()) out = " SELECT 0 WHERE false";
-  return with + out;
-}
-
-/// Marks where a fragment's literal belongs, until all offsets are known: no statement contains a zero byte.
-std::string literal_mark(std::size_t fragment) {
-  return std::string(1, '\0') + std::to_string(fragment) + std::string(1, '\0');
-}
-
-/// The same for a column's type.
-std::string type_mark(std::size_t column) {
-  return std::string(1, '\0') + "t" + std::to_string(column) + std::string(1, '\0');
-}
-
-/// A column of RETURNING that json_populate_recordset() reads; the others travel as text under names of their own.
-bool is_populated(const returned_column& c) {
-  return c.own != nullptr && json_type_name(c.own->type).empty() && c.own->base_type == 0;
-}
-
-/// The query over the rows of RETURNING: fragment `fragment`, whose columns begin with `first` among those of all fragments.
-std::string returned_rows(const writing_entry& entry, std::size_t fragment, std::size_t first) {
-  if (entry.columns.empty()) return "SELECT 1 WHERE false";
-  const std::string rows = literal_mark(fragment) + "::pg_catalog.json";
-  std::string columns, texts;
-  bool populated = false;
-  for (std::size_t i = 0; i < entry.columns.size(); ++i) {
-    const returned_column& c = entry.columns[i];
-    columns += i == 0 ? "SELECT " : ", ";
-    if (is_populated(c)) {
-      populated = true;
-      columns += "f." + quote_identifier(c.own->name);
-    } else {
-      const std::string name = quote_identifier(text_name(i));
-      columns += "f." + name + "::" + type_mark(first + i);
-      texts += (texts.empty() ? "" : ", ") + name + " pg_catalog.text";
-    }
-    columns += " AS " + quote_identifier(c.name);
-  }
-  const std::string relation = relation_name(entry.written->schema, entry.written->name);
-  const std::string whole = "pg_catalog.json_populate_recordset(NULL::" + relation + ", " + rows + ")";
-  const std::string parts = "pg_catalog.json_to_recordset(" + rows + ") AS ";
-  if (texts.empty()) return columns + " FROM " + whole + " AS f";
-  if (!populated) return columns + " FROM " + parts + "f(" + texts + ")";
-  return columns + " FROM ROWS FROM (" + whole + ", " + parts + "(" + texts + ")) AS f";
-}
-
-/// Adds the rows of the writes to a plan, as fragments behind those of the tables, and what stands for them to the edits.
-void add_returned(const writing_with& writing, const gather_set& set, gather_plan& plan, std::vector<text_edit>& edits) {
-  std::size_t first = 0;
-  for (const gather_table& table : set.tables) first += table.columns.size();
-  for (std::size_t i = 0; i < writing.entries.size(); ++i) {
-    const writing_entry& entry = writing.entries[i];
-    if (!entry.nothing.empty()) plan.inserts.push_back({entry.body, entry.nothing});
-    gather_fragment fragment{relation_name(entry.written->schema, entry.written->name), {}};
-    for (std::size_t k = 0; k < entry.columns.size(); ++k) {
-      const returned_column& c = entry.columns[k];
-      fragment.json_keys.push_back(json_key(is_populated(c) ? c.own->name : text_name(k)));
-      plan.types_in_text = plan.types_in_text || !is_populated(c);
-    }
-    edits.push_back({entry.begin, entry.length, returned_rows(entry, set.tables.size() + i, first)});
-    plan.fragments.push_back(std::move(fragment));
-    first += entry.columns.size();
-  }
-  plan.casts_text = plan.types_in_text;
-}
-
 std::string table_entry(const gather_table& table, const std::string& value) {
   const std::string rows = value + "::pg_catalog.json";
   std::string columns, texts;
@@ -308,7 +201,8 @@ void place_literals(gather_plan& plan) {
     const std::size_t end = text.find('\0', mark + 1);
     const bool type = text[mark + 1] == 't';
     const std::size_t number = mark + (type ? 2 : 1);
-    plan.gaps.push_back({out.size(), type ? gap_kind::type : gap_kind::rows, std::stoul(std::string{text.substr(number, end - number)})});
+    plan.gaps.push_back({out.size(), type ? gap_kind::type : gap_kind::rows,
+                         std::stoul(std::string{text.substr(number, end - number)})});
     at = end + 1;
   }
   plan.combine_sql = std::move(out);
@@ -382,8 +276,11 @@ std::shared_ptr<const gather_plan> make_gather(const gather_query& query, const 
   auto edits = edits_of(set->sources.back(), *set);
   if (!edits) return nullptr;
 
-  out->parameters = static_cast<std::uint32_t>(query.writing != nullptr ? query.writing->parameters : a.parameter_uses.size());
-  const auto clauses = query.writing == nullptr && asks_one_table(query, a, *set) ? clauses_of(query.text, query.begin, query.end) : std::nullopt;
+  out->parameters =
+      static_cast<std::uint32_t>(query.writing != nullptr ? query.writing->parameters : a.parameter_uses.size());
+  const auto clauses = query.writing == nullptr && asks_one_table(query, a, *set)
+                           ? clauses_of(query.text, query.begin, query.end)
+                           : std::nullopt;
   const std::string_view condition = clauses ? condition_of(query, *clauses, a) : std::string_view{};
   const bool all_rows = clauses && query.statement->select->where != nullptr && condition.empty();
   out->fragment_sql = query.writing != nullptr

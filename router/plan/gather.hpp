@@ -86,7 +86,8 @@ struct gather_query {
   std::size_t begin = 0, end = 0;             ///< of the query in it
   bool literals = false;                      ///< fragments are put into the text
   std::vector<text_edit> edits{};             ///< what else is changed in the text
-  const writing_with* writing = nullptr;      ///< what the text's WITH has written; the text is `writing->text`, or ends otherwise
+  const writing_with* writing =
+      nullptr;  ///< what the text's WITH has written; the text is `writing->text`, or ends otherwise
 };
 
 /// The plan for one query, or nothing where the rows of its tables cannot stand for the tables: system columns,

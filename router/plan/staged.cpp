@@ -173,13 +173,13 @@ std::shared_ptr<staged_write> make_over_rows(const sql::statement& s, std::strin
   query.writing = writing;
   auto out = std::make_shared<staged_write>();
   out->rows = make_gather(query, a, context);
-  if (out->rows == nullptr) return nullptr;
+  if (out->rows == nullptr || !takes_part(out->rows->combiner, context)) return nullptr;
   out->text = out->rows->combine_sql;
   return out;
 }
 
-std::shared_ptr<const staged_write> make_behind_writes(const sql::statement& s, std::string_view text, const analysis& found,
-                                                       const plan_context& context) {
+std::shared_ptr<const staged_write> make_behind_writes(const sql::statement& s, std::string_view text,
+                                                       const analysis& found, const plan_context& context) {
   const auto writing = take_writes_out(s, text, found, context);
   if (!writing) return nullptr;
   const sql::parse_result parsed = sql::parse(writing->text);

@@ -34,7 +34,7 @@ struct staged_write {
   std::shared_ptr<const staged_source> source;  ///< INSERT whose rows are selected first, then given to their shards
   bool moves = false;  ///< these are rows of an UPDATE: all shards are asked for theirs, by `text`
   bool answered_once = false;  ///< `text` is for the server that has the rows alone: a SELECT whose WITH writes
-  std::string shown;           ///< the statement itself, for a server's own errors, where `text` was made of another; else ""
+  std::string shown;  ///< the statement itself, for a server's own errors, where `text` was made of another; else ""
 };
 
 /// How the statement is carried out over several shards; null if it cannot be. `text` is all that was parsed.
@@ -44,8 +44,8 @@ struct staged_write {
 /// The same for a text that a plan of that kind was made from.
 [[nodiscard]] std::shared_ptr<const staged_write> plan_staged(std::string_view text, const plan_context& context);
 
-/// Adds the columns of analysis::moment_defaults to an INSERT ... VALUES: behind its columns, and behind each row's values.
-/// False where that cannot be done.
+/// Adds the columns of analysis::moment_defaults to an INSERT ... VALUES: behind its columns, and behind each row's
+/// values. False where that cannot be done.
 [[nodiscard]] bool write_defaults(const sql::insert_query& q, std::string_view text, const analysis& found,
                                   const plan_context& context, moment_list& moments, std::vector<text_edit>& edits);
 

@@ -10,6 +10,7 @@
 #include "router/plan/gather_text.hpp"
 #include "router/plan/moments.hpp"
 #include "router/plan/rows.hpp"
+#include "router/plan/targets.hpp"
 #include "router/plan/value_rows.hpp"
 #include "router/plan/words.hpp"
 #include "router/sql/parser.hpp"
@@ -165,6 +166,12 @@ bool draw_with_rows(const analysis& a, const relation& table, staged_query& quer
 
 }  // namespace
 
+bool takes_part(const std::optional<shard_index>& combiner, const plan_context& context) {
+  if (!combiner) return true;
+  const std::vector<shard_index> owners = owning_shards(*context.map);
+  return std::find(owners.begin(), owners.end(), *combiner) != owners.end();
+}
+
 bool plan_query(const std::string& sql, const plan_context& context, staged_query& source, staged_write& out,
                 bool choosing, const writing_with* writing) {
   const sql::parse_result parsed = sql::parse(sql);
@@ -190,7 +197,7 @@ bool plan_query(const std::string& sql, const plan_context& context, staged_quer
     query.literals = true;
     query.writing = writing;
     out.rows = make_gather(query, found, context);
-    if (out.rows == nullptr) return false;
+    if (out.rows == nullptr || !takes_part(out.rows->combiner, context)) return false;
     source.only = out.rows->combiner;
     return true;
   }

@@ -16,8 +16,11 @@ namespace pgbraid::router {
 
 /// A query as a statement of its own: which server answers it, or whose rows it needs. `choosing`: it must choose some
 /// rows. False where it cannot be asked by itself.
-[[nodiscard]] bool plan_query(const std::string& sql, const plan_context& context, staged_query& source, staged_write& out,
-                              bool choosing, const writing_with* writing = nullptr);
+[[nodiscard]] bool plan_query(const std::string& sql, const plan_context& context, staged_query& source,
+                              staged_write& out, bool choosing, const writing_with* writing = nullptr);
+
+/// Whether a server that must put rows together is among those that have some, as all who take part do.
+[[nodiscard]] bool takes_part(const std::optional<shard_index>& combiner, const plan_context& context);
 
 /// A subquery in WHERE that chooses some rows (LIMIT, a window) and might choose others on each shard is answered once.
 /// Fills `out`; false where there is none, or the rest still needs rows of other shards.

@@ -35,7 +35,8 @@ std::string word_at(std::string_view text, std::size_t at) {
   return at < text.size() ? lower_word(text.substr(at, end_of_word(text, at) - at)) : std::string{};
 }
 
-/// What stands in the parentheses of each entry of the WITH that a text begins with; nothing where that cannot be followed.
+/// What stands in the parentheses of each entry of the WITH that a text begins with; nothing where that cannot be
+/// followed.
 std::optional<std::vector<text_span>> bodies_of(std::string_view text, std::size_t count) {
   std::vector<text_span> out;
   std::size_t at = with_position(text);
@@ -75,7 +76,8 @@ std::optional<std::vector<text_span>> bodies_of(std::string_view text, std::size
 bool has_parameters_alone(std::string_view part, const analysis& a) {
   const std::vector<std::size_t> here = parameters_in(part);
   return std::all_of(here.begin(), here.end(), [&](std::size_t n) {
-    return n <= a.parameter_uses.size() && static_cast<std::size_t>(std::count(here.begin(), here.end(), n)) == a.parameter_uses[n - 1];
+    return n <= a.parameter_uses.size() &&
+           static_cast<std::size_t>(std::count(here.begin(), here.end(), n)) == a.parameter_uses[n - 1];
   });
 }
 
@@ -111,9 +113,11 @@ bool describe_returning(const sql::statement& s, const analysis& a, const table_
     const auto name = t.name.empty() ? result_name(value) : std::optional{t.name};
     if (!name) return false;
     const column* own = nullptr;
-    if (value.kind == sql::expr_kind::column && use_of_column(a, {use.level, nullptr}, value) == a.levels[use.level].target) {
+    if (value.kind == sql::expr_kind::column &&
+        use_of_column(a, {use.level, nullptr}, value) == a.levels[use.level].target) {
       const auto& columns = use.table.described->columns;
-      const auto found = std::find_if(columns.begin(), columns.end(), [&](const column& c) { return c.name == value.name.back(); });
+      const auto found =
+          std::find_if(columns.begin(), columns.end(), [&](const column& c) { return c.name == value.name.back(); });
       if (found != columns.end()) own = &*found;
     }
     out.columns.push_back({*name, own});
@@ -143,14 +147,20 @@ std::string_view text_of_returning(std::string_view text) {
 bool share_out(const sql::insert_query& q, std::string_view body, const analysis& found, const table_use& use,
                const plan_context& context, moment_list& moments, std::vector<text_edit>& edits, writing_entry& out) {
   if (found.insert_source != nullptr) return !judge_insert_select(found, context) && found.moment_defaults.empty();
-  if (!found.rows_may_split || found.key_unknown) return false;
+  // What stands for an INSERT without rows knows its table by one name, and gives columns alone.
+  const auto more = [](const query_level& level) {
+    return level.row_value || level.whole_row || !level.system_column.empty();
+  };
+  if (!found.rows_may_split || found.key_unknown || !found.schema_columns.empty() ||
+      std::any_of(found.levels.begin(), found.levels.end(), more))
+    return false;
   if (!found.moment_defaults.empty() && !write_defaults(q, body, found, context, moments, edits)) return false;
   const std::string_view returned = text_of_returning(body);
   out.nothing = "SELECT 1 WHERE false";
   if (returned.empty()) return true;
   out.nothing.assign("SELECT ").append(returned).append("\n FROM ");
-  out.nothing += quote_identifier(use.table.described->schema) + "." + quote_identifier(use.table.described->name) + " AS " +
-                 quote_identifier(use.alias) + " WHERE false";
+  out.nothing += quote_identifier(use.table.described->schema) + "." + quote_identifier(use.table.described->name) +
+                 " AS " + quote_identifier(use.alias) + " WHERE false";
   return true;
 }
 
@@ -170,7 +180,8 @@ bool read_body(std::string_view body, const sql::with_clause& with, const plan_c
       found.types_differ || !found.functions.user_code.empty() || !found.drawn.empty() || !found.draws.empty() ||
       found.default_differs || names_entry(found, with))
     return false;
-  const auto use = std::find_if(found.uses.begin(), found.uses.end(), [](const table_use& u) { return u.role != table_role::read; });
+  const auto use =
+      std::find_if(found.uses.begin(), found.uses.end(), [](const table_use& u) { return u.role != table_role::read; });
   if (use == found.uses.end() || use->table.where != placement::sharded || use->key == nullptr) return false;
   std::vector<text_edit> edits;
   if (!moments.replace(body, found, edits)) return false;
@@ -188,7 +199,8 @@ std::string stand_in(const writing_entry& entry) {
   if (entry.columns.empty()) return "SELECT 1 WHERE false";
   std::string out;
   for (const returned_column& c : entry.columns)
-    out += (out.empty() ? "SELECT NULL::pg_catalog.text AS " : ", NULL::pg_catalog.text AS ") + quote_identifier(c.name);
+    out +=
+        (out.empty() ? "SELECT NULL::pg_catalog.text AS " : ", NULL::pg_catalog.text AS ") + quote_identifier(c.name);
   return out;
 }
 

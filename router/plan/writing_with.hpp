@@ -1,8 +1,8 @@
 // Statements over several shards whose WITH writes: WITH gone AS (DELETE ... RETURNING *) SELECT ... FROM gone. Every
-// shard carries out its part of each INSERT, UPDATE and DELETE in the WITH in the one statement that also fetches the rows of the
-// tables that the rest reads, so that all of it sees one snapshot there; then the rest is a statement over gathered rows
-// (gather.hpp), among them those of RETURNING. Source: the manual's chapter "WITH Queries", "Data-Modifying Statements in
-// WITH".
+// shard carries out its part of each INSERT, UPDATE and DELETE in the WITH in the one statement that also fetches the
+// rows of the tables that the rest reads, so that all of it sees one snapshot there; then the rest is a statement over
+// gathered rows (gather.hpp), among them those of RETURNING. Source: the manual's chapter "WITH Queries",
+// "Data-Modifying Statements in WITH".
 #pragma once
 
 #include "router/plan/analysis.hpp"
@@ -24,11 +24,11 @@ struct returned_column {
 
 /// One entry of a WITH that writes.
 struct writing_entry {
-  std::string body;                     ///< with marks where the time belongs
-  std::string nothing;                  ///< INSERT ... VALUES: see spread_insert; "" for what every shard gets as it is
-  const relation* written = nullptr;    ///< of the catalog
+  std::string body;                   ///< with marks where the time belongs
+  std::string nothing;                ///< INSERT ... VALUES: see spread_insert; "" for what every shard gets as it is
+  const relation* written = nullptr;  ///< of the catalog
   std::vector<returned_column> columns;
-  std::size_t begin = 0, length = 0;    ///< in writing_with::text: what stands for its rows there
+  std::size_t begin = 0, length = 0;  ///< in writing_with::text: what stands for its rows there
 };
 
 /// A statement taken apart.
@@ -42,13 +42,13 @@ struct writing_with {
 /// Whether something in the statement's own WITH writes.
 [[nodiscard]] bool writes_in_with(const sql::statement& s);
 
-/// Takes the writes out of a statement's WITH; nothing where a shard could not do its part by itself. `found` is what was
-/// found in the whole statement.
+/// Takes the writes out of a statement's WITH; nothing where a shard could not do its part by itself. `found` is what
+/// was found in the whole statement.
 [[nodiscard]] std::optional<writing_with> take_writes_out(const sql::statement& s, std::string_view text,
                                                           const analysis& found, const plan_context& context);
 
-/// The rest may come after the writes: it neither reads nor writes what they have changed, but for what is fetched with them.
-/// `rest` is what was found in writing_with::text.
+/// The rest may come after the writes: it neither reads nor writes what they have changed, but for what is fetched with
+/// them. `rest` is what was found in writing_with::text.
 [[nodiscard]] bool may_come_after(const writing_with& writing, const sql::statement& s, const analysis& rest);
 
 }  // namespace pgbraid::router

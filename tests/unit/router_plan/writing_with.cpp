@@ -34,28 +34,32 @@ struct writing_world : world {
 
 TEST_CASE("shards do their part and give the rows of RETURNING", "[writing_with]") {
   const writing_world w;
-  const auto [fragments, rest] = w.steps("WITH gone AS (DELETE FROM orders WHERE amount > 5 RETURNING id, amount * 2 AS twice) SELECT * FROM gone");
+  const auto [fragments, rest] = w.steps(
+      "WITH gone AS (DELETE FROM orders WHERE amount > 5 RETURNING id, amount * 2 AS twice) SELECT * FROM gone");
   CHECK(fragments ==
         "WITH \"pgbraid write 0\"(c0, c1) AS (DELETE FROM orders WHERE amount > 5 RETURNING id, amount * 2 AS twice\n) "
         "SELECT 0, \"pgbraid write 0\".c0, \"pgbraid write 0\".c1 FROM \"pgbraid write 0\"");
   CHECK(rest ==
         "WITH gone AS (SELECT f.\"id\" AS \"id\", f.\"pgbraid 1\"::<type> AS \"twice\" FROM ROWS FROM "
         "(pg_catalog.json_populate_recordset(NULL::\"public\".\"orders\", ...::pg_catalog.json), "
-        "pg_catalog.json_to_recordset(...::pg_catalog.json) AS (\"pgbraid 1\" pg_catalog.text)) AS f) SELECT * FROM gone");
+        "pg_catalog.json_to_recordset(...::pg_catalog.json) AS (\"pgbraid 1\" pg_catalog.text)) AS f) SELECT * FROM "
+        "gone");
 }
 
 TEST_CASE("tables that the rest reads are read with the writes", "[writing_with]") {
   const writing_world w;
   const auto [fragments, rest] =
       w.steps("WITH up AS (UPDATE customers SET name = 'x') SELECT count(*) FROM orders WHERE amount > 5");
-  CHECK(fragments.starts_with("WITH \"pgbraid write 0\" AS (UPDATE customers SET name = 'x'\n) SELECT f.* FROM (SELECT 0, f.\"amount\" FROM "));
+  CHECK(fragments.starts_with(
+      "WITH \"pgbraid write 0\" AS (UPDATE customers SET name = 'x'\n) SELECT f.* FROM (SELECT 0, f.\"amount\" FROM "));
   CHECK(rest.find("\"orders\" AS MATERIALIZED (SELECT f.\"amount\" FROM") != std::string::npos);
   CHECK(rest.ends_with("up AS (SELECT 1 WHERE false) SELECT count(*) FROM orders WHERE amount > 5"));
 }
 
 TEST_CASE("rows of VALUES are left to be shared out", "[writing_with]") {
   const writing_world w;
-  const auto plan = w.staged("WITH a AS (INSERT INTO customers (id, name) VALUES (1, 'a'), (2, 'b') RETURNING id) SELECT id FROM a");
+  const auto plan =
+      w.staged("WITH a AS (INSERT INTO customers (id, name) VALUES (1, 'a'), (2, 'b') RETURNING id) SELECT id FROM a");
   REQUIRE(plan);
   CHECK(plan->answered_once);
   REQUIRE(plan->rows->inserts.size() == 1);
@@ -67,7 +71,9 @@ TEST_CASE("rows of VALUES are left to be shared out", "[writing_with]") {
 
 TEST_CASE("an INSERT takes the rows of RETURNING like those of any query", "[writing_with]") {
   const writing_world w;
-  const auto plan = w.staged("WITH gone AS (DELETE FROM orders RETURNING customer_id, amount) INSERT INTO orders (customer_id, amount) SELECT * FROM gone");
+  const auto plan = w.staged(
+      "WITH gone AS (DELETE FROM orders RETURNING customer_id, amount) INSERT INTO orders (customer_id, amount) SELECT "
+      "* FROM gone");
   REQUIRE(plan);
   CHECK_FALSE(plan->answered_once);
   REQUIRE(plan->source);
@@ -80,11 +86,15 @@ TEST_CASE("what could come out otherwise is left alone", "[writing_with]") {
   const writing_world w;
   for (const std::string_view text : {
            // One write reads another, a key changes, a table is written twice.
-           "WITH a AS (DELETE FROM orders RETURNING customer_id), b AS (DELETE FROM customers WHERE id IN (SELECT customer_id FROM a)) SELECT 1",
+           "WITH a AS (DELETE FROM orders RETURNING customer_id), b AS (DELETE FROM customers WHERE id IN (SELECT "
+           "customer_id FROM a)) SELECT 1",
            "WITH a AS (UPDATE customers SET id = id + 1 RETURNING id) SELECT * FROM a",
-           "WITH a AS (UPDATE customers SET name = 'x' RETURNING id), b AS (DELETE FROM customers RETURNING id) SELECT * FROM a, b",
-           "WITH a AS (UPDATE customers SET name = 'x' RETURNING id) UPDATE customers SET name = 'y' FROM a WHERE a.id = customers.id",
-           "WITH a AS (DELETE FROM customers RETURNING id, name) INSERT INTO customers SELECT * FROM a ON CONFLICT (id) DO NOTHING",
+           "WITH a AS (UPDATE customers SET name = 'x' RETURNING id), b AS (DELETE FROM customers RETURNING id) SELECT "
+           "* FROM a, b",
+           "WITH a AS (UPDATE customers SET name = 'x' RETURNING id) UPDATE customers SET name = 'y' FROM a WHERE a.id "
+           "= customers.id",
+           "WITH a AS (DELETE FROM customers RETURNING id, name) INSERT INTO customers SELECT * FROM a ON CONFLICT "
+           "(id) DO NOTHING",
            // Rows that another shard would have to choose with.
            "WITH a AS (DELETE FROM orders WHERE id IN (SELECT id FROM orders LIMIT 1) RETURNING id) SELECT * FROM a",
            // A parameter that means something outside too.
