@@ -5,17 +5,13 @@ statements in one run and more in another, and what the further ones took is div
 """
 
 import argparse
-import os
 import re
-import shutil
 import signal
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import report
-from peers import PG_BIN, USER, BenchError, Peers, Process, free_port, unprivileged
+from peers import PG_BIN, USER, BenchError, Peers, Process, free_port, measured, unprivileged
 from streams import Client
 
 TOP = Path(__file__).resolve().parent.parent
@@ -90,19 +86,9 @@ def main():
     p.add_argument("--pgbraid", type=Path, default=TOP / "build/release/pgbraid", help="the binary to measure")
     p.add_argument("--no-build", action="store_true", help="measure the binary that is there")
     options = p.parse_args()
-    options.pgbraid = options.pgbraid.resolve()
-    if not os.access(options.pgbraid, os.X_OK):
-        p.error(f"{options.pgbraid} is not there: build it")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    folder = Path(tempfile.mkdtemp(prefix="pgbraid-bench."))
-    folder.chmod(0o777)
-    try:
-        counted = measure(options, folder)
-    except (BenchError, subprocess.SubprocessError) as e:
-        print(f"bench/run: error: {e}", file=sys.stderr)
+    counted = measured(p, options, measure)
+    if counted is None:
         return 1
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     head = ["`reads.consistency`", *KINDS]
     body = [[f"`{mode}`", *(f"{counted[kind, mode]:,.0f}" + ("" if mode == "eventual" else f" ({counted[kind, mode] - counted[kind, 'eventual']:+,.0f})")
                             for kind in KINDS)] for mode in MODES]

@@ -10,6 +10,8 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -254,3 +256,21 @@ databases:
         self.ports[name], self.proxies[name] = port, process
         self.wait_until_answers(name, port)
         self.versions["pgbraid"] = self.version([binary, "--version"])
+
+
+def measured(parser, options, measure):
+    """measure(options, a folder for servers, gone afterwards); None, told on stderr, where it fails. `options.pgbraid` must be
+    there."""
+    options.pgbraid = options.pgbraid.resolve()
+    if not os.access(options.pgbraid, os.X_OK):
+        parser.error(f"{options.pgbraid} is not there: build it")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    folder = Path(tempfile.mkdtemp(prefix="pgbraid-bench."))
+    folder.chmod(0o777)
+    try:
+        return measure(options, folder)
+    except (BenchError, subprocess.SubprocessError) as e:
+        print(f"bench/run: error: {e}", file=sys.stderr)
+        return None
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -5,12 +5,7 @@ answered is what it has counted itself (index scans of pgbench_accounts), and CP
 """
 
 import argparse
-import os
-import shutil
-import signal
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 from dataclasses import dataclass
@@ -20,7 +15,7 @@ import psycopg2
 
 import report
 from freshness import start_replica
-from peers import PG_BIN, USER, BenchError, Peers, Process, free_port
+from peers import PG_BIN, USER, BenchError, Peers, Process, free_port, measured
 
 TOP = Path(__file__).resolve().parent.parent
 BEGIN, END = "<!-- replicas: begin -->", "<!-- replicas: end -->"
@@ -167,19 +162,9 @@ def main():
     p.add_argument("--no-build", action="store_true", help="measure the binary that is there")
     p.add_argument("--seconds", type=int, default=10, help="of each workload (default %(default)s)")
     options = p.parse_args()
-    options.pgbraid = options.pgbraid.resolve()
-    if not os.access(options.pgbraid, os.X_OK):
-        p.error(f"{options.pgbraid} is not there: build it")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    folder = Path(tempfile.mkdtemp(prefix="pgbraid-bench."))
-    folder.chmod(0o777)
-    try:
-        counted = measure(options, folder)
-    except (BenchError, subprocess.SubprocessError) as e:
-        print(f"bench/run: error: {e}", file=sys.stderr)
+    counted = measured(p, options, measure)
+    if counted is None:
         return 1
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     head = ["load", "statements a second", "on the replicas", "monitor, of a core"]
     body = [[work.name, f"{rate:,.0f}", "" if share is None else f"{share:.1%}", f"{core:.2%}"] for work, (rate, share, core) in counted.items()]
     print(report.aligned(head, body))

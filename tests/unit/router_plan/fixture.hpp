@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "router/plan/planner.hpp"
+#include "router/plan/staged.hpp"
 
 namespace pgbraid::router::test {
 
@@ -36,6 +37,14 @@ struct world {
   [[nodiscard]] route routed(std::string_view sql, const std::vector<bound_parameter>& parameters = {}) const;
   /// to_string of the route.
   [[nodiscard]] std::string told(std::string_view sql, const std::vector<bound_parameter>& parameters = {}) const;
+};
+
+/// Four shards that may all be written to by one statement.
+struct writing_world : world {
+  writing_world() : world{4} { schema.single_writer.clear(); }
+  [[nodiscard]] std::shared_ptr<const staged_write> staged(std::string_view text) const {
+    return plan_staged(text, context);
+  }
 };
 
 /// One row of a table test. `expected` is to_string of the route or, ending in "...", its beginning; "{5}" in it stands

@@ -12,13 +12,6 @@ using namespace pgbraid::router::test;
 
 namespace {
 
-struct writing_world : world {
-  writing_world() : world{4} { schema.single_writer.clear(); }
-  [[nodiscard]] std::shared_ptr<const staged_write> staged(std::string_view text) const {
-    return plan_staged(text, context);
-  }
-};
-
 const std::string now =
     "(SELECT '\1"
     "0\1'::pg_catalog.timestamptz AS now)";

@@ -11,30 +11,24 @@ using namespace pgbraid::router::test;
 
 namespace {
 
-struct writing_world : world {
-  writing_world() : world{4} { schema.single_writer.clear(); }
-  [[nodiscard]] std::shared_ptr<const staged_write> staged(std::string_view text) const {
-    return plan_staged(text, context);
+/// The fragments' statement and the text that comes after it, with "..." in the places of rows and <type> of types.
+std::pair<std::string, std::string> steps(const writing_world& w, std::string_view text) {
+  const auto plan = w.staged(text);
+  if (plan == nullptr || plan->rows == nullptr) return {};
+  std::string rest;
+  std::size_t at = 0;
+  for (const gather_gap& gap : plan->rows->gaps) {
+    rest.append(plan->rows->combine_sql, at, gap.at - at).append(gap.kind == gap_kind::rows ? "..." : "<type>");
+    at = gap.at;
   }
-  /// The fragments' statement and the text that comes after it, with "..." in the places of rows and <type> of types.
-  [[nodiscard]] std::pair<std::string, std::string> steps(std::string_view text) const {
-    const auto plan = staged(text);
-    if (plan == nullptr || plan->rows == nullptr) return {};
-    std::string rest;
-    std::size_t at = 0;
-    for (const gather_gap& gap : plan->rows->gaps) {
-      rest.append(plan->rows->combine_sql, at, gap.at - at).append(gap.kind == gap_kind::rows ? "..." : "<type>");
-      at = gap.at;
-    }
-    return {plan->rows->fragment_sql, rest + plan->rows->combine_sql.substr(at)};
-  }
-};
+  return {plan->rows->fragment_sql, rest + plan->rows->combine_sql.substr(at)};
+}
 
 }  // namespace
 
 TEST_CASE("shards do their part and give the rows of RETURNING", "[writing_with]") {
   const writing_world w;
-  const auto [fragments, rest] = w.steps(
+  const auto [fragments, rest] = steps(w, 
       "WITH gone AS (DELETE FROM orders WHERE amount > 5 RETURNING id, amount * 2 AS twice) SELECT * FROM gone");
   CHECK(fragments ==
         "WITH \"pgbraid write 0\"(c0, c1) AS (DELETE FROM orders WHERE amount > 5 RETURNING id, amount * 2 AS twice\n) "
@@ -49,7 +43,7 @@ TEST_CASE("shards do their part and give the rows of RETURNING", "[writing_with]
 TEST_CASE("tables that the rest reads are read with the writes", "[writing_with]") {
   const writing_world w;
   const auto [fragments, rest] =
-      w.steps("WITH up AS (UPDATE customers SET name = 'x') SELECT count(*) FROM orders WHERE amount > 5");
+      steps(w, "WITH up AS (UPDATE customers SET name = 'x') SELECT count(*) FROM orders WHERE amount > 5");
   CHECK(fragments.starts_with(
       "WITH \"pgbraid write 0\" AS (UPDATE customers SET name = 'x'\n) SELECT f.* FROM (SELECT 0, f.\"amount\" FROM "));
   CHECK(rest.find("\"orders\" AS MATERIALIZED (SELECT f.\"amount\" FROM") != std::string::npos);
