@@ -10,6 +10,8 @@ Where all clients' writes count (`among_all`), a read that began after anybody's
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from itertools import accumulate
+from math import inf
 
 
 @dataclass
@@ -94,12 +96,25 @@ def _check_among_all(events):
     for e in sorted(events, key=lambda e: e.ended):
         if e.kind in ("write", "append") and e.outcome == "ok":
             acknowledged[e.kind, e.key].append((e.ended, e.value))
+    longest = {}  # list -> what was read of it at most
+    for e in events:
+        if e.kind == "read list" and e.outcome == "ok":
+            longest[e.key] = max(longest.get(e.key, ()), e.value, key=len)
+    place = {key: {item: i for i, item in enumerate(items)} for key, items in longest.items()}
+    # How far a read must show an object at least, by the number of writes that were acknowledged before it.
+    least = {(kind, key): list(accumulate((value if kind == "write" else place.get(key, {}).get(value, inf) + 1 for _, value in known), max))
+             for (kind, key), known in acknowledged.items()}
     for e in events:
         if e.outcome != "ok" or not e.kind.startswith("read "):
             continue
         register = e.kind == "read register"
-        known = acknowledged["write" if register else "append", e.key]
-        before = [value for _, value in known[:bisect_left(known, (e.began,))]]
+        what = "write" if register else "append", e.key
+        known = acknowledged[what]
+        count = bisect_left(known, (e.began,))
+        shown = e.value if register else len(e.value)
+        if count == 0 or (least[what][count - 1] <= shown and (register or is_prefix(e.value, longest[e.key]))):
+            continue
+        before = [value for _, value in known[:count]]
         missing = [value for value in before if value > e.value] if register else sorted(set(before) - set(e.value))
         if missing:
             found.append(f"stale read among all: client {e.client}, operation {e.number} on {e.server}: {e.kind} {e.key} gave "
