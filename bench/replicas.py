@@ -44,6 +44,8 @@ WORKS = (
     Work("reads, psycopg2", mixed=False, driver="psycopg2"),
     Work("90/10, 50 a second and client", rate=50 * CLIENTS),
     Work("90/10, as fast as they come"),
+    Work("90/10, 50 a second and client, probe_rate 100", rate=50 * CLIENTS, probe_rate=100),
+    Work("90/10, as fast as they come, probe_rate 100", probe_rate=100),
     Work("90/10, 50 a second and client, probe_rate 1500", rate=50 * CLIENTS, probe_rate=1500),
     Work("90/10, as fast as they come, probe_rate 1500", probe_rate=1500),
     Work("nobody", driver="none"),

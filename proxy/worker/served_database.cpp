@@ -16,7 +16,7 @@ namespace p = protocol;
 namespace {
 
 // How often a shard's servers are asked how far they are, at the most, for sessions that no replica shows enough yet.
-constexpr std::chrono::milliseconds look_again_after{20};  // where no answer has come
+constexpr std::chrono::milliseconds look_again_after{200};  // where no answer has come
 
 // Records stand in a table that everybody may add to: a guessed one could keep a commit from succeeding.
 std::string random_record() {
