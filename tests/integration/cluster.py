@@ -5,6 +5,7 @@ Run as root the servers run as user postgres (PostgreSQL refuses root); otherwis
 """
 
 import ctypes
+import fcntl
 import os
 import pwd
 import secrets
@@ -85,18 +86,28 @@ def die_with_parent():
     ctypes.CDLL(None).prctl(1, signal.SIGINT)
 
 
+_reserved = []  # locked files of the ports that this process has been given
+
+
 def free_port():
     """A port that nobody has, below those that the kernel gives to outgoing connections: one of these might be taken by the
-    time that somebody listens on it."""
+    time that somebody listens on it. Until this process ends no other one that runs tests is given it: servers are named
+    long before they listen, and another's would answer in their place."""
     first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    folder = Path(tempfile.gettempdir()) / f"pgbraid-test-ports-{os.geteuid()}"
+    folder.mkdir(exist_ok=True)
     while True:
         port = secrets.randbelow(first - 10_000) + 10_000 if first > 12_000 else 0
         with socket.socket() as s:
             try:
                 s.bind(("127.0.0.1", port))
+                port = s.getsockname()[1]
+                mine = open(folder / str(port), "w")
+                fcntl.flock(mine, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 continue
-            return s.getsockname()[1]
+            _reserved.append(mine)
+            return port
 
 
 def bucket_sql(key, type_name="int8", buckets=BUCKETS):

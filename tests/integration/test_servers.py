@@ -1,7 +1,12 @@
 """The ground that the other tests stand on: replication works, and the demonstration's rows lie where PostgreSQL's own
 hash says."""
 
-from cluster import bucket_sql
+import fcntl
+import os
+import tempfile
+from pathlib import Path
+
+from cluster import bucket_sql, free_port
 from fault_proxy import FaultProxy
 from wire import Client, ServerError
 
@@ -84,3 +89,10 @@ def test_raw_client(cluster):
     with pytest.raises(ServerError) as refused:
         Client(port, "app", "wrong")
     assert refused.value.sqlstate == "28P01"
+
+
+def test_a_port_is_one_process_alone():
+    """Test programs run side by side: who has been given a port keeps it."""
+    port = free_port()
+    with open(Path(tempfile.gettempdir()) / f"pgbraid-test-ports-{os.geteuid()}" / str(port)) as file, pytest.raises(BlockingIOError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
