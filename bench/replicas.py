@@ -49,7 +49,8 @@ WORKS = (
     Work("90/10, 50 a second and client, probe_rate 1500", rate=50 * CLIENTS, probe_rate=1500),
     Work("90/10, as fast as they come, probe_rate 1500", probe_rate=1500),
     Work("nobody", driver="none"),
-    Work("nobody, 20 servers", driver="none"),
+    Work("nobody, 21 servers", driver="none"),
+    Work("90/10, 50 a second and client, 21 servers", rate=50 * CLIENTS),
 )
 
 
@@ -72,7 +73,7 @@ def start(peers, binary, work, replicas):
     port = free_port()
     servers = [peers.server_port, *replicas]
     # Addresses of the loopback are servers of their own to who asks them.
-    names = [f"127.0.0.{1 + i // len(servers)}:{servers[i % len(servers)]}" for i in range(20 if "20 servers" in work.name else len(servers))]
+    names = [f"127.0.0.{1 + i // len(servers)}:{servers[i % len(servers)]}" for i in range(21 if "21 servers" in work.name else len(servers))]
     rate = "" if work.probe_rate is None else f", probe_rate: {work.probe_rate}"
     databases = "".join(f"  {USER if i == 0 else f'd{i}'}:\n    servers: [{', '.join(chr(34) + n + chr(34) for n in names[i:i + len(servers)])}]\n"
                         for i in range(0, len(names) - len(names) % len(servers), len(servers)))
