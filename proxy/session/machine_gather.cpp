@@ -112,7 +112,9 @@ void session_machine::fetch_fragments(step& s, std::string_view whole, const bou
     const branch_index i = targets_[k];
     branch& b = branches_[i];
     const std::string_view fragments = g.asked.empty() ? g.plan->fragment_sql : g.asked[k];
-    const bound_values own = g.asked.empty() ? given : only_those_in(fragments, given);
+    bound_values fewer;
+    if (!g.asked.empty()) fewer = only_those_in(fragments, given);
+    const bound_values& own = g.asked.empty() ? given : fewer;
     const std::size_t from = s.backend_bytes.size();
     const auto ask = [&](answer kind) { b.expect({kind, disposition::gather}); };
     if (!whole.empty() && i == g.combiner) {

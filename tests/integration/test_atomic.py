@@ -143,6 +143,23 @@ def test_a_with_that_writes(cluster, client, keys, extended):
     assert balances(cluster, keys) == [b + 1 for b in before] and in_doubt(cluster) == []
 
 
+@pytest.mark.parametrize("in_transaction", [False, True])
+@pytest.mark.parametrize("extended", [False, True])
+def test_a_with_whose_rows_cannot_travel_writes_nothing(cluster, client, keys, extended, in_transaction):
+    """That a type cannot be written is known when the shards have done their part."""
+    before = balances(cluster, keys)
+    if in_transaction:
+        client.query("BEGIN")
+    with pytest.raises(ServerError) as refused:
+        told(client, f"WITH up AS (UPDATE customers SET balance = balance + 1 WHERE id IN ({keys[0][0]}, {keys[1][0]}) RETURNING ROW(id, 1) AS r) "
+                     "SELECT count(*) FROM up", extended)
+    assert refused.value.sqlstate == "0A000" and refused.value.fields["H"]
+    if in_transaction:
+        assert client.status == "E" and told(client, "COMMIT", extended)[0] == ["ROLLBACK"]
+    assert client.status == "I" and balances(cluster, keys) == before and in_doubt(cluster) == []
+    assert client.value("SELECT 1") == "1"
+
+
 def test_a_with_that_writes_with_parameters(cluster, client):
     """Each shard gets the rows of VALUES that are its own, and of the parameters those that stand in them."""
     keys = [key for pair in zip(cluster.keys_of(0, 2, 200_000), cluster.keys_of(1, 2, 200_000)) for key in pair]
