@@ -2,12 +2,19 @@
 
 #include "proxy/cluster/monitor.hpp"
 
+#include <fmt/format.h>
+
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <utility>
 
 namespace pgbraid::proxy {
+namespace {
+
+constexpr std::chrono::seconds tell_every{5};
+
+}  // namespace
 
 std::map<std::string, database_state_ptr> look_at_servers(const std::shared_ptr<const config::topology>& topology,
                                                           const std::string& further) {
@@ -27,7 +34,9 @@ std::map<std::string, database_state_ptr> look_at_servers(const std::shared_ptr<
   if (!further.empty()) watching.ensure_database(further);
   {
     std::unique_lock lock{mutex};
-    changed.wait_for(lock, topology->monitor.timeout * 2 + std::chrono::seconds{1}, [&] { return settled; });
+    while (!changed.wait_for(lock, tell_every, [&] { return settled; })) {
+      fmt::print(stderr, "pgbraid: still looking at the servers, their catalogs and rows\n");
+    }
   }
   watching.stop();
   return states;

@@ -89,7 +89,7 @@ struct monitor::state {
   void drop(const std::string& name, std::string reason);
   void drop_unused_probes();
   [[nodiscard]] bool settled() const;
-  [[nodiscard]] asio::awaitable<void> tell_settled(std::function<void()> told);
+  [[nodiscard]] asio::awaitable<void> tell_settled(std::function<void()> told, std::chrono::milliseconds at_most);
   [[nodiscard]] asio::awaitable<void> sweep();
   [[nodiscard]] asio::awaitable<void> reload_all();
   [[nodiscard]] asio::awaitable<std::vector<std::string>> reload_one(std::shared_ptr<const config::topology> next);
@@ -205,9 +205,9 @@ bool monitor::state::settled() const {
   return true;
 }
 
-asio::awaitable<void> monitor::state::tell_settled(std::function<void()> told) {
+asio::awaitable<void> monitor::state::tell_settled(std::function<void()> told, std::chrono::milliseconds at_most) {
   asio::steady_timer timer(context);
-  const steady_time latest = std::chrono::steady_clock::now() + topology->monitor.timeout * 3;
+  const steady_time latest = std::chrono::steady_clock::now() + at_most;
   while (!stopping && !settled() && std::chrono::steady_clock::now() < latest) {
     timer.expires_after(settle_step);
     co_await timer.async_wait(asio::use_awaitable);
@@ -327,17 +327,18 @@ monitor::~monitor() {
   stop();
 }
 
-void monitor::start(std::shared_ptr<const config::topology> topology, std::function<void()> settled) {
+void monitor::start(std::shared_ptr<const config::topology> topology, std::function<void()> settled,
+                    std::chrono::milliseconds at_most) {
   state& s = *state_;
   s.thread = std::thread([&s] {
     pthread_setname_np(pthread_self(), "monitor");
     s.context.run();
     s.ended.set_value();
   });
-  const auto begin = [&s, topology = std::move(topology), settled = std::move(settled)] {
+  const auto begin = [&s, topology = std::move(topology), settled = std::move(settled), at_most] {
     s.begin(topology);
     spawn(s.context, s.sweep());
-    if (settled) spawn(s.context, s.tell_settled(settled));
+    if (settled) spawn(s.context, s.tell_settled(settled, at_most));
   };
   asio::post(s.context, begin);
 }

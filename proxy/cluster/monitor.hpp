@@ -7,6 +7,7 @@
 #include "proxy/cluster/password_lookup.hpp"
 #include "proxy/cluster/snapshot.hpp"
 
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -31,9 +32,10 @@ class monitor {
   monitor& operator=(const monitor&) = delete;
 
   /// Starts the thread. Once only. `settled`, if given, is called once: every server has been asked and the catalogs
-  /// and rows within reach have been looked at; servers that are down do not hold it up for longer than their
-  /// time-outs. Databases whose part of the topology is contradictory are published as not served.
-  void start(std::shared_ptr<const config::topology> topology, std::function<void()> settled = {});
+  /// and rows within reach have been looked at, or `at_most` has passed; servers that are down do not hold it up for
+  /// longer than their time-outs. Databases whose part of the topology is contradictory are published as not served.
+  void start(std::shared_ptr<const config::topology> topology, std::function<void()> settled = {},
+             std::chrono::milliseconds at_most = std::chrono::minutes{5});
 
   /// Replaces the topology. `done` gets why it was refused (the old one stays in force), or nothing. A topology that
   /// moves buckets or servers is in force only after all rows have been held against its map. States of databases that

@@ -84,7 +84,8 @@ class process {
         w->run();
       });
     }
-    monitor_.start(topology, [this] { asio::post(io_, [this] { ready(); }); });
+    monitor_.start(
+        topology, [this] { asio::post(io_, [this] { ready(); }); }, topology->monitor.timeout * 3);
     wait_for_signal();
     (void)files_have_changed();
     watch_files();

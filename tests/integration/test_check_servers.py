@@ -1,8 +1,9 @@
 """`pgbraid check --servers`: what the servers say to a topology before anybody is served."""
 
 import re
+import subprocess
 
-from braid import Braid, sharded_topology
+from braid import Braid, binary, sharded_topology
 from cluster import free_port
 
 
@@ -21,6 +22,26 @@ def test_all_is_well(cluster):
         assert f"{shard.primary.address}: primary" in done.stdout
         assert re.search(rf"{re.escape(shard.replicas[0].address)}: replica, \d+ bytes behind", done.stdout)
     assert "database shop: served" in done.stdout and "transactions over several shards: yes" in done.stdout
+
+
+def test_what_takes_long_is_waited_for(cluster):
+    """A table that is locked for longer than servers may be silent: its rows are still looked at, and that is told."""
+    topology = sharded_topology(cluster)
+    topology["monitor"]["timeout"] = "500ms"
+    braid = Braid(topology)
+    locking = cluster.shards[0].primary.connect()
+    try:
+        locking.autocommit = False
+        locking.cursor().execute("LOCK TABLE customers")
+        with subprocess.Popen([binary(), "check", braid.config, "--servers"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              text=True, env=braid.environment) as checking:
+            assert any("still looking" in line for line in checking.stderr)
+            locking.rollback()
+            told = checking.stdout.read()
+        assert checking.returncode == 0, told
+    finally:
+        locking.close()
+        braid.remove()
 
 
 def test_a_server_that_does_not_answer(cluster):
