@@ -24,6 +24,7 @@ struct position {
 enum class auth_method : std::uint8_t { trust, password, md5, scram_sha_256, cert, reject };
 enum class replica_policy : std::uint8_t { prefer, require, off };
 enum class consistency : std::uint8_t { session, global, eventual };
+enum class read_snapshot : std::uint8_t { shard, consistent };
 enum class replica_choice : std::uint8_t { least_outstanding, round_robin, random };
 enum class pool_mode : std::uint8_t { transaction, session, statement };
 enum class shard_function : std::uint8_t { postgres_hash, consistent_hash, range, list, lookup, schema };
@@ -164,6 +165,7 @@ struct read_options {
   replica_policy replicas = replica_policy::prefer;
   lag_limit max_lag;
   config::consistency consistency = config::consistency::session;
+  read_snapshot snapshot = read_snapshot::shard;
   std::chrono::milliseconds wait_for_replica{0};  ///< before a read goes to the primary
   replica_choice choose = replica_choice::least_outstanding;
   std::vector<std::string> treat_as_read, treat_as_write;  ///< function names

@@ -227,6 +227,7 @@ void write_database(writer& out, const database& d) {
   out.line(3, "replicas: {}", name_of("databases.*.reads.replicas", d.reads.replicas));
   out.line(3, "max_lag: {}", spelled(d.reads.max_lag));
   out.line(3, "consistency: {}", name_of("databases.*.reads.consistency", d.reads.consistency));
+  out.line(3, "snapshot: {}", name_of("databases.*.reads.snapshot", d.reads.snapshot));
   out.line(3, "wait_for_replica: {}", format_duration(d.reads.wait_for_replica));
   out.line(3, "choose: {}", name_of("databases.*.reads.choose", d.reads.choose));
   out.line(3, "treat_as_read: {}", list(d.reads.treat_as_read));

@@ -27,6 +27,7 @@ constexpr std::array table_functions{choice_row{"postgres_hash"}, choice_row{"co
 constexpr std::array replica_uses{choice_row{"prefer"}, choice_row{"require"}, choice_row{"off"}};
 constexpr std::array replica_choices{choice_row{"least_outstanding"}, choice_row{"round_robin"}, choice_row{"random"}};
 constexpr std::array consistencies{choice_row{"session"}, choice_row{"global"}, choice_row{"eventual"}};
+constexpr std::array read_snapshots{choice_row{"shard"}, choice_row{"consistent"}};
 constexpr std::array pool_modes{choice_row{"transaction"}, choice_row{"session"}, choice_row{"statement"}};
 constexpr std::array client_tls_modes{choice_row{"disable"}, choice_row{"allow"}, choice_row{"require"}};
 constexpr std::array server_tls_modes{choice_row{"disable"}, choice_row{"allow"},     choice_row{"prefer"},
@@ -161,6 +162,7 @@ constexpr key_row table[] = {
   {"databases.*.reads.replicas", choice, "prefer", "Whether reads go to replicas when there are any (`prefer`), only to replicas (`require`), or never (`off`).", built, 0, 0, replica_uses},
   {"databases.*.reads.max_lag", size_or_duration, "none", "How far a replica may be behind, in bytes of WAL or in time, before it gets no reads."},
   {"databases.*.reads.consistency", choice, "session", "What a read must see: all writes of its own session, those of all sessions of this pgbraid to the tables that it reads (`global`), or no promise (`eventual`).", built, 0, 0, consistencies},
+  {"databases.*.reads.snapshot", choice, "shard", "What a statement over several shards sees of a commit over several shards that is under way: on each `shard` what is committed there at that moment, or all of it or nothing (`consistent`), at the price that such reads go to primaries and wait for such commits, and the other way round. All instances before the same servers must say the same.", built, 0, 0, read_snapshots},
   {"databases.*.reads.wait_for_replica", duration, "0", "How long a read waits for a replica that does not show enough yet before it goes to the primary.", built, 0, 10 * second},
   {"databases.*.reads.choose", choice, "least_outstanding", "Which of several usable replicas a read goes to: the one with the fewest reads under way for its weight and for how fast it answers, each in turn as often as its weight says, or a random one by weight.", built, 0, 0, replica_choices},
   {"databases.*.reads.treat_as_read", text_list, "", "Functions that are declared volatile and yet only read."},

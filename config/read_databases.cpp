@@ -50,6 +50,12 @@ class database_reader {
           fmt::format("{}.pool.mode: a session that keeps one connection keeps the primary's; reads.replicas cannot be "
                       "require",
                       shown_));
+    if (out_.reads.snapshot == read_snapshot::consistent && out_.reads.replicas == replica_policy::require)
+      error(
+          section.at("reads")->where,
+          fmt::format(
+              "{}.reads.snapshot: consistent reads of several shards go to primaries; reads.replicas cannot be require",
+              shown_));
   }
 
  private:
@@ -194,6 +200,7 @@ class database_reader {
   void read_reads(const fields& section) {
     section.choice("replicas", "databases.*.reads.replicas", out_.reads.replicas);
     section.choice("consistency", "databases.*.reads.consistency", out_.reads.consistency);
+    section.choice("snapshot", "databases.*.reads.snapshot", out_.reads.snapshot);
     section.duration("wait_for_replica", out_.reads.wait_for_replica);
     section.choice("choose", "databases.*.reads.choose", out_.reads.choose);
     std::string why;

@@ -138,6 +138,9 @@ enum class severity : std::uint8_t { error, fatal };
   row(transaction_second_shard, "0A000", error,                                                                         \
       "a {} transaction stays on one shard: it began on \"{}\" and this statement needs \"{}\"",                        \
       "Use READ COMMITTED, or tie all statements to one shard.")                                                        \
+  row(snapshot_not_taken, "55P03", error,                                                                               \
+      "no snapshot of several shards could be taken: commits over them have not ended",                                 \
+      "Run the statement again; the log tells which of them are in doubt.")                              \
   row(missing_key, "0A000", error, "the INSERT gives no value for the sharding key \"{}\" of table \"{}\"",             \
       "Name the key's column and give it a value.")                                                                     \
   row(null_key, "23502", error, "null value for the sharding key \"{}\" of table \"{}\"",                               \

@@ -67,6 +67,7 @@ struct topology {
   std::set<std::string, std::less<>> shard_local;                ///< functions and views: bare or qualified names
   std::set<std::string, std::less<>> treat_as_read, treat_as_write;  ///< bare function names: override volatility
   replica_use replicas = replica_use::prefer;
+  bool consistent = false;  ///< statements over several shards see commits over them whole
 
   /// What a table of this function goes by; null: buckets.
   [[nodiscard]] const value_rule* rule_of(shard_function function) const noexcept {

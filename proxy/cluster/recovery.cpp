@@ -8,14 +8,16 @@ namespace asio = boost::asio;
 
 asio::awaitable<std::string> make_commit_record_table(pg_connection& connection, std::chrono::milliseconds timeout) {
   const pg_answer there =
-      co_await connection.query("SELECT to_regclass('pgbraid.commit_record') IS NOT NULL", {}, timeout);
+      co_await connection.query("SELECT to_regclass('pgbraid.commit_gate') IS NOT NULL", {}, timeout);
   if (!there.ok()) co_return there.error;
   if (!there.rows.empty() && there.rows.front()[0] == "t") co_return std::string{};
   const pg_answer made = co_await connection.query(
       "BEGIN; CREATE SCHEMA IF NOT EXISTS pgbraid; "
-      "CREATE TABLE pgbraid.commit_record (id uuid PRIMARY KEY, committed boolean NOT NULL, "
+      "CREATE TABLE IF NOT EXISTS pgbraid.commit_record (id uuid PRIMARY KEY, committed boolean NOT NULL, "
       "at timestamptz NOT NULL DEFAULT now()); "
-      "GRANT USAGE ON SCHEMA pgbraid TO PUBLIC; GRANT INSERT ON pgbraid.commit_record TO PUBLIC; COMMIT",
+      "CREATE TABLE pgbraid.commit_gate (empty boolean); "
+      "GRANT USAGE ON SCHEMA pgbraid TO PUBLIC; GRANT INSERT ON pgbraid.commit_record TO PUBLIC; "
+      "GRANT UPDATE ON pgbraid.commit_gate TO PUBLIC; COMMIT",
       {}, timeout);
   if (made.ok() || !connection.is_open()) co_return made.error;
   (void)co_await connection.query("ROLLBACK", {}, timeout);

@@ -113,6 +113,7 @@ topology_view view_of(const config::database& database, std::string_view name) {
   view.map.treat_as_read.insert(database.reads.treat_as_read.begin(), database.reads.treat_as_read.end());
   view.map.treat_as_write.insert(database.reads.treat_as_write.begin(), database.reads.treat_as_write.end());
   view.map.replicas = replicas_of(database.reads.replicas);
+  view.map.consistent = view.map.shards.size() > 1 && database.reads.snapshot == config::read_snapshot::consistent;
   return view;
 }
 

@@ -31,6 +31,8 @@ enum class disposition : std::uint8_t {
 
 /// expectation::local_type of what is done about names of SQL's PREPARE.
 inline constexpr char of_names = 'N';
+/// The gate that keeps commits over several shards away: see hold.hpp.
+inline constexpr char of_hold = 'H';
 /// The same where nothing depends on it; expectation::statement is the name's id.
 inline constexpr char of_optional_name = 'O';
 

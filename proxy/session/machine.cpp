@@ -216,6 +216,7 @@ void session_machine::finish_cycle(step& s) {
   gather_.reset();
   stage_.reset();
   question_.reset();
+  hold_.reset();
   copy_.reset();
   replay_.reset();
   if (braid_.active) braid_ = braid_state{};
@@ -294,6 +295,7 @@ void session_machine::on_cancel(step& s) {
       return;
     }
   }
+  if (hold_ && hold_->at == hold_state::phase::asked) hold_->cancelled = true;  // its wait is short
   for (std::size_t i = 0; i < branches_.size(); ++i) {
     branch& b = branches_[i];
     if (b.state == branch_state::ready && b.outstanding() && (b.expected[b.next].what == disposition::forward || b.expected[b.next].what == disposition::gather)) {

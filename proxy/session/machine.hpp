@@ -10,11 +10,12 @@
 #include "protocol/frame.hpp"
 #include "protocol/frontend.hpp"
 #include "proxy/cluster/deadlock.hpp"
-#include "proxy/session/branch.hpp"
 #include "proxy/session/braid.hpp"
+#include "proxy/session/branch.hpp"
 #include "proxy/session/control.hpp"
 #include "proxy/session/copy.hpp"
 #include "proxy/session/gather.hpp"
+#include "proxy/session/hold.hpp"
 #include "proxy/session/listening.hpp"
 #include "proxy/session/named_map.hpp"
 #include "proxy/session/portal.hpp"
@@ -143,6 +144,18 @@ class session_machine {
   void mark_use(const router::plan& p, const router::route& r, const targets& used);
   void pin(branch_index b, std::string reason);
   void drop_branch(branch_index b);
+
+  // machine_hold.cpp: snapshots that show commits over several shards whole
+  [[nodiscard]] bool sees_commits_whole(const router::route& r) const;
+  [[nodiscard]] bool arrange_hold(const router::plan& p, const router::route& r, protocol::error_report& refusal);
+  void place_hold(step& s, const targets& used);
+  [[nodiscard]] bool nothing_unsynced() const noexcept;
+  [[nodiscard]] bool reads_in_one_batch() const noexcept;
+  [[nodiscard]] bool gathers_behind_hold() const;
+  [[nodiscard]] bool held(step& s);
+  void say_behind_hold(step& s, branch_index b, std::string_view sql, bool wait);
+  void hold_answered(step& s, branch& b);
+  void release_hold(step& s);
 
   // machine_probe.cpp: what user code has left behind
   void ask_probe(step& s, branch_index b);
@@ -349,6 +362,7 @@ class session_machine {
   [[nodiscard]] verdict control_answer(branch_index b, const protocol::frame_view& frame);
   [[nodiscard]] verdict commit_answer(branch_index b, const protocol::frame_view& frame);
   [[nodiscard]] verdict gather_answer(step& s, branch_index b, const protocol::frame_view& frame);
+  [[nodiscard]] verdict hold_error(step& s, const protocol::frame_view& frame);
   [[nodiscard]] verdict quiet_answer(step& s, branch_index b, const protocol::frame_view& frame);
   [[nodiscard]] verdict error_answer(step& s, branch_index b, const protocol::frame_view& frame);
   void let_go(step& s, branch_index failed);
@@ -468,6 +482,7 @@ class session_machine {
   router::route route_;
   router::plan_ptr plan_;
   std::unique_ptr<control_state> control_;
+  std::unique_ptr<hold_state> hold_;            ///< null: nothing keeps commits over several shards away
   std::unique_ptr<listening_state> listening_;  ///< null: the session listens to nothing by way of a shared backend
   std::unique_ptr<gather_state> gather_;
   std::unique_ptr<stage_state> stage_;

@@ -347,7 +347,9 @@ session_machine::verdict session_machine::ready_answer(step& s, branch_index i, 
   reconcile(s, i);
   if (anything_outstanding()) return verdict::drop;
   // The last one: the client's own state decides what it is told.
-  if (client_status() != b.transaction || txn_.own || listening_ || (braid_.active && braid_.ahead && !sent_ && cycle_ == cycle_kind::simple)) return verdict::drop;
+  if (client_status() != b.transaction || txn_.own || hold_ || listening_ ||
+      (braid_.active && braid_.ahead && !sent_ && cycle_ == cycle_kind::simple))
+    return verdict::drop;
   cycle_over_ = true;
   return verdict::keep;
 }

@@ -30,6 +30,10 @@ constexpr std::string_view durably =
     "SELECT pg_catalog.set_config('synchronous_commit', 'on', true) "
     "WHERE pg_catalog.current_setting('synchronous_commit') OPERATOR(pg_catalog.<>) ALL (ARRAY['on', 'remote_apply']); ";
 
+// Whoever reads several shards waits until it is committed on all of them, or it waits for them: see hold.hpp.
+constexpr std::string_view through_gate =
+    "SET LOCAL lock_timeout = 0; LOCK TABLE pgbraid.commit_gate IN ROW EXCLUSIVE MODE; ";
+
 // Its age counts from now, not from the beginning of a transaction that may be old.
 std::string record_statement(std::string_view record) {
   return fmt::format(
@@ -69,6 +73,7 @@ void session_machine::begin_own() {
 // The cycle is over, but for its ReadyForQuery.
 void session_machine::end_cycle(step& s) {
   if (txn_.own) return end_own(s);
+  if (hold_) release_hold(s);
   conclude(s);
 }
 
@@ -76,6 +81,7 @@ void session_machine::end_own(step& s) {
   static const router::plan_ptr commit = own_control(session_effect::commit, "COMMIT");
   static const router::plan_ptr rollback = own_control(session_effect::rollback, "ROLLBACK");
   const bool failed = cycle_failed_ || client_status() == 'E';
+  hold_.reset();
   // A server that was lost while others were still at work: the client must not take silence for success.
   if (failed && !cycle_failed_) tell_error(s, txn_.untold ? *txn_.untold : p::make_error(error_id::transaction_aborted));
   control_ = std::make_unique<control_state>();
@@ -118,11 +124,12 @@ void session_machine::begin_commit(step& s) {
   c.deciding = targets_.front();
   c.record = env_.fresh_record();
   c.id = prepared_id(c.record, env_.state->shards[branches_[c.deciding].shard].identity);
+  const std::string_view gate = context_->context.map->consistent ? through_gate : std::string_view{};
   for (const branch_index i : targets_) {
     if (i == c.deciding) {
-      ask_control(s, i, record_statement(c.record));
+      ask_control(s, i, fmt::format("{}{}", gate, record_statement(c.record)));
     } else if (branches_[i].wrote) {
-      ask_control(s, i, fmt::format("{}PREPARE TRANSACTION '{}'", durably, c.id));
+      ask_control(s, i, fmt::format("{}{}PREPARE TRANSACTION '{}'", gate, durably, c.id));
     } else {
       ask_control(s, i, "COMMIT");
     }

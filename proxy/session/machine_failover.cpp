@@ -35,7 +35,7 @@ bool session_machine::begin_anew_on_primary(step& s, branch_index failed, bool l
 bool session_machine::begin_anew_elsewhere(step& s, branch_index failed) {
   if (cycle_ == cycle_kind::none || !again_ || told_ || cycle_failed_ || copy_in_ >= 0 || pinned_ == failed)
     return false;
-  if (txn_.active || begun_anew_ >= most_beginnings) return false;
+  if ((txn_.active && !(txn_.own && hold_)) || begun_anew_ >= most_beginnings) return false;
   const bool wrote = std::any_of(branches_.begin(), branches_.end(),
                                  [](const branch& b) { return b.state == branch_state::ready && b.wrote; });
   if (wrote) return false;
@@ -50,10 +50,12 @@ void session_machine::begin_anew(step& s, branch_index failed, bool lost) {
   for (std::size_t i = 0; i < branches_.size(); ++i) {
     const branch& b = branches_[i];
     const auto index = static_cast<branch_index>(i);
-    if (b.state != branch_state::ready || (!b.outstanding() && index != failed)) continue;
+    if (b.state != branch_state::ready || (!b.outstanding() && index != failed && !(txn_.own && b.in_block))) continue;
     if (!(lost && index == failed)) s.add(action_kind::discard, index);
     drop_branch(index);
   }
+  if (txn_.own) txn_.clear();
+  hold_.reset();
   undo_unconfirmed();
   placed_ = sent_ = sync_sent_ = draining_ = cycle_failed_ = false;
   operation_ = 0;

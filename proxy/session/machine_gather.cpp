@@ -204,6 +204,7 @@ void session_machine::run_gather(step& s) {
   if (anything_outstanding()) return;
   sent_ = true;
   again_ = false;
+  if (hold_) release_hold(s);
   bound_values given;
   add_fragments(given);
   const branch_index i = gather_->combiner;
@@ -248,7 +249,7 @@ bool session_machine::bind_gather(step& s, const p::bind_view& m, const statemen
     return false;
   }
   if (anything_outstanding()) return false;
-
+  if (hold_) release_hold(s);
   bound_values given{m, st.parameter_types, gather_->plan->combine_parameters};
   add_fragments(given);
   std::vector<std::int16_t> result_formats;

@@ -33,6 +33,7 @@ bool changes_defaults(const router::plan& plan) {
 bool session_machine::may_use_replica(const router::plan& plan, const router::route& r) {
   if (r.mode != router::access::read || r.needs_primary || force_primary_) return false;
   if (context_->context.map->replicas == router::replica_use::off && !r.wants_replica) return false;
+  if (sees_commits_whole(r)) return false;
   if (pinned_ >= 0 || batch_writer_ || env_.pool_mode == config::pool_mode::session) return false;
   if (!txn_.active) return default_isolation_ != isolation_level::serializable;
   if (txn_.primary_only || txn_.isolation == isolation_level::serializable) return false;
@@ -108,7 +109,10 @@ branch_index session_machine::lease_branch(step& s, router::shard_index shard, b
 }
 
 bool session_machine::place(step& s, const router::plan& plan, const router::route& r, targets& out, protocol::error_report& refusal) {
+  const bool consistent = context_->context.map->consistent;
+  if (consistent && !arrange_hold(plan, r, refusal)) return false;
   if (!find_place(s, plan, r, out, refusal)) return false;
+  if (consistent) place_hold(s, out);
   if (!plan.listening_channels || !listening_ || listening_->channels.empty()) return true;
   // The server must have the session's channels for a moment: LISTEN takes effect with its transaction only.
   branch& b = branches_[out.front()];
@@ -163,7 +167,8 @@ bool session_machine::find_place(step& s, const router::plan& plan, const router
     }
     if (spreads || single_writer().empty()) begin_own();
   }
-  if (txn_.active && (txn_.one_snapshot() || txn_.foreign)) {
+  const bool one_server = txn_.one_snapshot() && !txn_.snapshots && !(hold_ && hold_->snapshot);
+  if (txn_.active && (one_server || txn_.foreign)) {
     const auto open = std::find_if(branches_.begin(), branches_.end(), [](const branch& b) { return b.in_block; });
     const char* level = txn_.foreign                                               ? "multi-statement"
                         : txn_.isolation == isolation_level::serializable ? "SERIALIZABLE"
@@ -264,6 +269,7 @@ void session_machine::mark_use(const router::plan& plan, const router::route& r,
     if (!plan.writes.empty() && plan.writes.front() == "pg_catalog.pg_settings") b.dirty = true;
   }
   if (r.mode != router::access::write) return;
+  if (hold_) hold_->wrote = true;
   if (env_.marks != nullptr) note_changes(plan, used);
   const bool counts = !std::holds_alternative<router::to_any>(r.target) || plan.effect != router::session_effect::none;
   if (txn_.active) {
@@ -288,6 +294,7 @@ void session_machine::drop_branch(branch_index b) {
     pin_reason_.reset();
   }
   branches_[b] = branch{};
+  if (hold_) std::erase(hold_->over, b);
   // A statement that was to go there and waits for others is placed anew.
   if (!sent_) placed_ = false;
   const auto uses_it = [b](const portal& p) { return std::find(p.branches.begin(), p.branches.end(), b) != p.branches.end(); };
@@ -304,7 +311,7 @@ bool session_machine::ready(step& s, const targets& wanted) {
   if (awaits_lease(wanted)) return false;
   bool all = true;
   for (const branch_index i : wanted) all = prepare(s, i) && all;
-  return all;
+  return all && (!hold_ || held(s));
 }
 
 // Brings the backend's settings in line and opens the client's transaction on it. False: it must answer first.

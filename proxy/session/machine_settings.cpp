@@ -8,6 +8,7 @@ using router::sql::isolation_level;
 
 void session_machine::end_transaction(bool committed) {
   end_listens(committed);
+  hold_.reset();
   settings_ptr base = txn_.base;
   for (branch& b : branches_) {
     if (!b.in_block || b.facts == nullptr) continue;
@@ -37,7 +38,7 @@ void session_machine::end_transaction(bool committed) {
   begin.settings_before = current_;
   begin.local_before = local_;
   txn_.prologue.assign(1, std::move(begin));
-  txn_.failed = txn_.primary_only = txn_.chained = false;
+  txn_.failed = txn_.primary_only = txn_.chained = txn_.snapshots = false;
   txn_.writer.reset();
   txn_.base = current_;
 }

@@ -28,20 +28,28 @@ namespace router = pgbraid::router;
 constexpr std::string_view statements[] = {
     "SELECT name FROM customers WHERE id = 1", "SELECT name FROM customers WHERE id = $1", "SELECT name FROM customers",
     "UPDATE customers SET name = 'x' WHERE id = 2", "INSERT INTO customers (id, name) VALUES ($1, $2)", "BEGIN",
-    "COMMIT", "ROLLBACK", "SAVEPOINT a", "ROLLBACK TO a", "RELEASE a", "SET work_mem = '1MB'", "SET LOCAL work_mem = '2MB'",
-    "RESET ALL", "DISCARD ALL", "DEALLOCATE ALL", "DEALLOCATE a", "PREPARE q AS SELECT 1", "LISTEN x",
-    "CREATE TEMP TABLE t (a int)", "DO 'BEGIN END'", "SELECT 1; SELECT 2", "BEGIN; SELECT 1", "COPY customers FROM STDIN",
-    "COPY (SELECT name FROM customers) TO STDOUT", "DECLARE c CURSOR WITH HOLD FOR SELECT 1", "", "SELECT",
-    "BEGIN ISOLATION LEVEL SERIALIZABLE", "SET TRANSACTION READ ONLY", "SELECT set_config('a.b', 'c', true)",
+    "COMMIT", "ROLLBACK", "SAVEPOINT a", "ROLLBACK TO a", "RELEASE a", "SET work_mem = '1MB'",
+    "SET LOCAL work_mem = '2MB'", "RESET ALL", "DISCARD ALL", "DEALLOCATE ALL", "DEALLOCATE a", "PREPARE q AS SELECT 1",
+    "LISTEN x", "CREATE TEMP TABLE t (a int)", "DO 'BEGIN END'", "SELECT 1; SELECT 2", "BEGIN; SELECT 1",
+    "COPY customers FROM STDIN", "COPY (SELECT name FROM customers) TO STDOUT",
+    "DECLARE c CURSOR WITH HOLD FOR SELECT 1", "", "SELECT", "BEGIN ISOLATION LEVEL SERIALIZABLE",
+    "SET TRANSACTION READ ONLY", "SELECT set_config('a.b', 'c', true)",
     // Several shards: rows and copies that are split, rows that are gathered, commits on all of them.
     "UPDATE customers SET name = 'x' WHERE id = 1", "UPDATE customers SET name = 'x' WHERE id = 3",
-    "INSERT INTO customers (id, name) VALUES (1, 'a'), (2, 'b'), (3, 'c') RETURNING id", "UPDATE customers SET name = 'y'",
-    "UPDATE countries SET name = 'z'", "SELECT count(*) FROM orders", "SELECT name FROM customers ORDER BY name LIMIT 1",
-    "COPY customers (id, name) FROM STDIN WITH (FORMAT csv)", "COPY customers FROM STDIN (FORMAT binary)",
-    "COPY countries FROM STDIN", "COMMIT AND CHAIN", "PREPARE TRANSACTION 'p'",
+    "INSERT INTO customers (id, name) VALUES (1, 'a'), (2, 'b'), (3, 'c') RETURNING id",
+    "UPDATE customers SET name = 'y'", "UPDATE countries SET name = 'z'", "SELECT count(*) FROM orders",
+    "SELECT name FROM customers ORDER BY name LIMIT 1", "COPY customers (id, name) FROM STDIN WITH (FORMAT csv)",
+    "COPY customers FROM STDIN (FORMAT binary)", "COPY countries FROM STDIN", "COMMIT AND CHAIN",
+    "PREPARE TRANSACTION 'p'",
     // What the session shares with others, and what it cannot.
     "LISTEN y", "UNLISTEN x", "UNLISTEN *", "NOTIFY x, 'z'", "SELECT pg_notify('x', 'z')", "LISTEN x; LISTEN y",
-    "SELECT * FROM pg_listening_channels()", "SELECT lastval()", "EXECUTE q", "ALTER ROLE app SET work_mem = '1MB'"};
+    "SELECT * FROM pg_listening_channels()", "SELECT lastval()", "EXECUTE q", "ALTER ROLE app SET work_mem = '1MB'",
+    // Snapshots of several shards; writes in WITH; cursors over gathered rows.
+    "BEGIN ISOLATION LEVEL REPEATABLE READ",
+    "WITH u AS (UPDATE customers SET name = 'x' RETURNING id) SELECT count(*) FROM u",
+    "WITH i AS (INSERT INTO customers (id, name) VALUES (1, 'a'), (2, 'b') RETURNING id) DELETE FROM orders USING i "
+    "WHERE customer_id = i.id",
+    "DECLARE c CURSOR FOR SELECT name FROM customers", "FETCH ALL FROM c", "LOCK TABLE countries"};
 constexpr std::string_view names[] = {"", "a", "b"};
 constexpr std::string_view channels[] = {"x", "y", "z"};
 constexpr char server_types[] = "123TDCZENASGHWnsItVdc";
@@ -101,10 +109,11 @@ struct server {
   std::string asked, pending;
 };
 
-database_state_ptr make_state(std::size_t shards, bool replicas, bool several_writers) {
+database_state_ptr make_state(std::size_t shards, bool replicas, bool several_writers, bool consistent = false) {
   auto state = std::make_shared<database_state>();
   auto map = std::make_shared<router::topology>(router::test::demo_topology(shards));
   map->replicas = replicas ? router::replica_use::prefer : router::replica_use::off;
+  map->consistent = consistent;
   state->name = map->database;
   state->served = true;
   state->map = std::move(map);
@@ -119,17 +128,19 @@ database_state_ptr make_state(std::size_t shards, bool replicas, bool several_wr
 }
 
 // Made once: it never changes, and to make it takes longer than a whole script.
-database_state_ptr demo_state(std::size_t shards, bool replicas, bool several_writers) {
-  static const database_state_ptr made[] = {make_state(1, false, false), make_state(1, true, false), make_state(2, false, false),
-                                            make_state(2, true, false),  make_state(2, false, true), make_state(2, true, true)};
-  return made[shards == 1 ? replicas : (several_writers ? 4U : 2U) + replicas];
+database_state_ptr demo_state(std::size_t shards, bool replicas, bool several_writers, bool consistent) {
+  static const database_state_ptr made[] = {make_state(1, false, false),      make_state(1, true, false),
+                                            make_state(2, false, false),      make_state(2, true, false),
+                                            make_state(2, false, true),       make_state(2, true, true),
+                                            make_state(2, false, true, true), make_state(2, true, true, true)};
+  return made[shards == 1 ? replicas : (consistent ? 6U : several_writers ? 4U : 2U) + replicas];
 }
 
 /// Carries out what the machine wants, as the driver of sockets would.
 class driver {
  public:
   explicit driver(std::uint8_t options) : hold_leases_{(options & 4) != 0}, replicas_{(options & 2) != 0} {
-    environment_.state = demo_state(1 + (options & 1), replicas_, (options & 8) != 0);
+    environment_.state = demo_state(1 + (options & 1), replicas_, (options & 8) != 0, (options & 64) != 0);
     if ((options & 16) != 0) environment_.pool_mode = pgbraid::config::pool_mode::session;
     if ((options & 32) != 0) environment_.pool_mode = pgbraid::config::pool_mode::statement;
     environment_.max_notifications = 256;
@@ -170,7 +181,7 @@ class driver {
       if (skipping) continue;
       const std::string ready = frame('Z', {&status, 1});
       if (fail && type != 'S' && type != 'H') {
-        out += error("22012") + (type == 'Q' ? ready : "");
+        out += error(body.find("commit_gate") == std::string::npos ? "22012" : "55P03") + (type == 'Q' ? ready : "");
         skipping = type != 'Q';
         continue;
       }

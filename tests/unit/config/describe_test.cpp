@@ -71,6 +71,7 @@ databases:
       replicas: prefer
       max_lag: 16MB
       consistency: session
+      snapshot: shard
       wait_for_replica: 0
       choose: least_outstanding
       treat_as_read: []

@@ -180,6 +180,10 @@ TEST_CASE("reads and pool") {
       {"{servers: [h], pool: {mode: session}, reads: {replicas: require}}",
        {"t:2:44: error: databases.d.pool.mode: a session that keeps one connection keeps the primary's; reads.replicas "
         "cannot be require"}},
+      {"{servers: [h], reads: {snapshot: consistent, replicas: require}}",
+       {"t:2:38: error: databases.d.reads.snapshot: consistent reads of several shards go to primaries; reads.replicas "
+        "cannot be "
+        "require"}},
       {"{servers: [h], pool: {size: 0}}",
        {"t:2:44: error: databases.d.pool.size: expected a whole number from 1 to 10000, found \"0\""}},
       {"{servers: [h], pol: {size: 1}}", {"t:2:31: error: unknown key \"pol\" in databases.d; did you mean \"pool\"?"}},

@@ -15,6 +15,7 @@ database_state_ptr demo_state(const script_options& options) {
   auto state = std::make_shared<database_state>();
   auto map = std::make_shared<router::topology>(router::test::demo_topology(options.shards));
   map->replicas = options.replicas ? router::replica_use::prefer : router::replica_use::off;
+  map->consistent = options.consistent;
   state->name = map->database;
   state->served = true;
   state->map = std::move(map);

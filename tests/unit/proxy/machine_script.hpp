@@ -18,6 +18,7 @@ struct script_options {
   std::size_t shards = 1;
   bool replicas = false;     ///< shards have a replica, given when the machine allows one
   bool several_writers = false;  ///< transactions may write to several shards
+  bool consistent = false;       ///< reads.snapshot: consistent
   bool hold_leases = false;  ///< `acquire` is answered by grant() only
   std::size_t max_message = 64u << 20;
   std::size_t max_gather = 64u << 20;

@@ -1,0 +1,195 @@
+// Snapshots of several shards that show commits over several shards whole; see hold.hpp.
+#include "proxy/session/hold.hpp"
+
+#include "protocol/backend.hpp"
+#include "protocol/frontend.hpp"
+#include "proxy/session/machine.hpp"
+
+#include <algorithm>
+
+namespace pgbraid::proxy {
+
+namespace p = protocol;
+using protocol::error_id;
+using router::sql::isolation_level;
+
+namespace {
+
+// A savepoint, since locks taken behind it are let go with it.
+constexpr std::string_view take_back = "ROLLBACK TO SAVEPOINT pgbraid_hold";
+constexpr std::string_view let_go_of_gate =
+    "ROLLBACK TO SAVEPOINT pgbraid_hold; RELEASE SAVEPOINT pgbraid_hold";
+constexpr std::string_view keep_what_was_written = "RELEASE SAVEPOINT pgbraid_hold";
+// LOCK takes no snapshot by itself: the transaction's is that of the SELECT.
+constexpr std::string_view take_snapshot =
+    "SELECT 1; ROLLBACK TO SAVEPOINT pgbraid_hold; RELEASE SAVEPOINT pgbraid_hold";
+
+constexpr std::string_view lock_not_available = "55P03";
+
+// Who holds one shard's gate and waits for another's may keep a commit from the first that keeps it from the second:
+// then it lets go. Together about ten seconds.
+constexpr unsigned shortest_wait_ms = 10, longest_wait_ms = 320;
+constexpr std::uint8_t most_tries = 34;
+
+unsigned wait_of(unsigned tries) {
+  return tries > 5 ? longest_wait_ms : std::min(longest_wait_ms, shortest_wait_ms << tries);
+}
+
+const std::vector<router::shard_index>* several_shards(const router::route& r) {
+  const std::vector<router::shard_index>* many = nullptr;
+  if (const auto* concatenated = std::get_if<router::to_many>(&r.target)) many = &concatenated->shards;
+  if (const auto* gathered = std::get_if<router::to_gather>(&r.target)) many = &gathered->shards;
+  return many != nullptr && many->size() > 1 ? many : nullptr;
+}
+
+}  // namespace
+
+bool session_machine::sees_commits_whole(const router::route& r) const {
+  return context_->context.map->consistent && r.mode == router::access::read && several_shards(r) != nullptr;
+}
+
+// Decides how the statement that is about to be placed comes to snapshots of one state. False: it is refused.
+bool session_machine::arrange_hold(const router::plan& plan, const router::route& r, p::error_report& refusal) {
+  const bool wanted = sees_commits_whole(r);
+  if (!txn_.active && wanted) {
+    if (batch_writer_) {
+      const std::vector<router::shard_index>& many = *several_shards(r);
+      const router::topology& map = *context_->context.map;
+      const router::shard_index other = many.front() == *batch_writer_ ? many.back() : many.front();
+      refusal = p::with_hint(p::make_error(error_id::transaction_second_shard, "pipelined", map.shards[*batch_writer_], map.shards[other]),
+                             "Begin a transaction before it, or send Sync.");
+      return false;
+    }
+    const bool alone = cycle_ == cycle_kind::simple || (!more_to_bind() && nothing_unsynced());
+    begin_own();
+    if (alone || txn_.one_snapshot()) {
+      txn_.isolation = isolation_level::repeatable_read;
+      txn_.prologue.front().sql = "BEGIN ISOLATION LEVEL REPEATABLE READ";
+    }
+  }
+  if (hold_ || !txn_.active || txn_.foreign) return true;
+  if (txn_.isolation == isolation_level::repeatable_read) {
+    // LOCK comes before the snapshot, which is to show what it has waited for.
+    if (txn_.snapshots || plan.tag == "LOCK TABLE") return true;
+    txn_.primary_only = true;
+    hold_ = std::make_unique<hold_state>();
+    hold_->snapshot = true;
+  } else if (wanted && !txn_.one_snapshot()) {
+    hold_ = std::make_unique<hold_state>();
+  }
+  return true;
+}
+
+// The statement has its place: on which branches its snapshots are to be taken.
+void session_machine::place_hold(step& s, const targets& used) {
+  if (!hold_ || hold_->at != hold_state::phase::wanted) return;
+  hold_->over = used;
+  if (!hold_->snapshot || txn_.own) return;
+  // Nobody knows yet where the transaction will read.
+  hold_->over.clear();
+  for (std::size_t i = 0; i < context_->context.map->shards.size(); ++i)
+    hold_->over.push_back(branch_for(s, static_cast<router::shard_index>(i), false));
+}
+
+bool session_machine::nothing_unsynced() const noexcept {
+  return std::none_of(branches_.begin(), branches_.end(), [](const branch& b) { return b.state == branch_state::ready && b.unsynced; });
+}
+
+// What a read over several shards sends in one batch before its Sync, and nothing else: its rows may come as they come.
+bool session_machine::reads_in_one_batch() const noexcept {
+  const auto count = [this](char type) {
+    return std::count_if(operations_.begin(), operations_.end(), [type](const operation& o) { return o.type == type; });
+  };
+  return batch_synced_ && count(p::frontend::bind) == 1 && count(p::frontend::execute) == 1;
+}
+
+// In the extended protocol: whether the gates must be let go before the client's portal is made, which would go with them.
+bool session_machine::gathers_behind_hold() const {
+  if (!sees_commits_whole(route_)) return false;
+  if (!txn_.active) return more_to_bind() || !nothing_unsynced();
+  return !txn_.one_snapshot() && !reads_in_one_batch();
+}
+
+// True: the gates are held, or the snapshots taken. False: it waits, or has failed.
+bool session_machine::held(step& s) {
+  using phase = hold_state::phase;
+  hold_state& h = *hold_;
+  if (h.at == phase::held || h.at == phase::over) return true;
+  if (cycle_failed_ || awaits_lease(h.over)) return false;
+  // What failed among the messages sent before would have the server pass over this one.
+  if (h.at == phase::wanted && !nothing_unsynced() && !drained(s)) return false;
+  bool all = true;
+  for (const branch_index i : h.over) all = prepare(s, i) && all;
+  if (!all) return false;
+  if (h.at == phase::wanted || h.refused) {
+    const std::string sql = fmt::format("{}; SET LOCAL lock_timeout = {}; LOCK TABLE pgbraid.commit_gate IN SHARE MODE",
+                                        h.at == phase::wanted ? "SAVEPOINT pgbraid_hold" : take_back, wait_of(h.tries));
+    h.at = phase::asked;
+    h.refused = false;
+    ++h.tries;
+    for (const branch_index i : h.over) say_behind_hold(s, i, sql, true);
+    return false;
+  }
+  if (h.snapshot) {
+    h.at = phase::over;
+    txn_.snapshots = true;
+    for (const branch_index i : h.over) say_behind_hold(s, i, take_snapshot, false);
+    return true;
+  }
+  h.at = phase::held;
+  const setting* const own = local_->find("lock_timeout");
+  const std::string as_before = own == nullptr || own->value.empty() || own->value.find('\'') != std::string::npos ? "SET LOCAL lock_timeout TO DEFAULT" : fmt::format("SET LOCAL lock_timeout = '{}'", own->value);
+  for (const branch_index i : h.over) say_behind_hold(s, i, as_before, false);
+  return true;
+}
+
+void session_machine::say_behind_hold(step& s, branch_index i, std::string_view sql, bool wait) {
+  branch& b = branches_[i];
+  const std::size_t from = s.backend_bytes.size();
+  p::encode_query(s.backend_bytes, sql);
+  s.own_to_backend(i, from);
+  b.facts->unnamed = 0;
+  b.expect({answer::query, wait ? disposition::prepare : disposition::swallow, of_hold});
+  if (wait) ++b.preparing;
+}
+
+// A gate has not opened in time, or cannot be asked for.
+session_machine::verdict session_machine::hold_error(step& s, const p::frame_view& frame) {
+  p::error_fields_view fields;
+  const bool busy = p::decode(frame.body, fields) && fields.sqlstate() == lock_not_available;
+  if (cycle_failed_) return verdict::drop;
+  if (busy && hold_ && hold_->tries < most_tries) {
+    hold_->refused = true;
+    return verdict::drop;
+  }
+  flush_run(s);
+  if (busy) {
+    tell_error(s, p::make_error(error_id::snapshot_not_taken));
+  } else {
+    forward(s, frame.bytes);
+  }
+  cycle_failed_ = true;
+  if (txn_.active) txn_.failed = true;
+  if (cycle_ == cycle_kind::batch) batch_failed();
+  return verdict::drop;
+}
+
+// The answer to what was said behind the hold is complete.
+void session_machine::hold_answered(step& s, branch& b) {
+  // A gate that has not opened is asked for again, behind the savepoint: the client's transaction has not failed.
+  if (hold_->refused && b.transaction == 'E') b.transaction = 'T';
+  if (hold_->cancelled && hold_->at == hold_state::phase::asked && !cycle_failed_) fail_statement(s, p::make_error(error_id::query_canceled));
+}
+
+void session_machine::release_hold(step& s) {
+  const std::unique_ptr<hold_state> hold = std::move(hold_);
+  if (!hold || hold->at == hold_state::phase::wanted || hold->at == hold_state::phase::over) return;
+  for (const branch_index i : hold->over) {
+    const branch& b = branches_[i];
+    // What has failed has let go by itself.
+    if (b.state != branch_state::ready || !b.in_block || b.transaction == 'E') continue;
+    say_behind_hold(s, i, hold->wrote ? keep_what_was_written : let_go_of_gate, false);
+  }
+}
+
+}  // namespace pgbraid::proxy
