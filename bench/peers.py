@@ -87,6 +87,7 @@ class Peers:
         self.proxies = {}  # peer -> process whose CPU counts
         self.versions = {}
         self.enough_descriptors = False
+        self.durable = False
 
     def __enter__(self):
         return self
@@ -114,9 +115,10 @@ class Peers:
         settings = {
             "listen_addresses": "127.0.0.1", "port": self.server_port, "unix_socket_directories": self.folder,
             "max_connections": 120, "max_prepared_transactions": 64, "shared_buffers": "512MB", "max_wal_size": "8GB", "checkpoint_timeout": "1h",
-            # The disk is not what is compared.
-            "fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "autovacuum": "off",
+            "autovacuum": "off",
         }
+        # Mostly the disk is not what is compared.
+        settings |= dict.fromkeys(("fsync", "synchronous_commit", "full_page_writes"), "on" if self.durable else "off")
         command = [PG_BIN / "postgres", "-D", data]
         for name, value in settings.items():
             command += ["-c", f"{name}={value}"]

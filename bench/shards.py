@@ -71,8 +71,9 @@ class Fleet(Peers):
         finally:
             self.folder = whole
 
-    def start_over(self, binary, ports):
-        name, port = f"over-{len(ports)}", free_port()
+    def start_over(self, binary, ports, reads="{}"):
+        port = free_port()
+        name = f"over-{len(ports)}-{port}"
         shards = "".join(f"      - {{name: s{i}, servers: [\"127.0.0.1:{p}\"]}}\n" for i, p in enumerate(ports))
         config = self.write(f"{name}.yaml", f"""listen: {{host: 127.0.0.1, port: {port}}}
 workers: 1
@@ -83,6 +84,7 @@ log: {{level: warning}}
 databases:
   {USER}:
     pool: {{size: 16}}
+    reads: {reads}
     sharding:
       function: postgres_hash
       tables: {{items: {{key: id}}}}

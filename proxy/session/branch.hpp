@@ -33,6 +33,8 @@ enum class disposition : std::uint8_t {
 inline constexpr char of_names = 'N';
 /// The gate that keeps commits over several shards away: see hold.hpp.
 inline constexpr char of_hold = 'H';
+/// The locks of tables that come before it.
+inline constexpr char of_tables = 'L';
 /// The same where nothing depends on it; expectation::statement is the name's id.
 inline constexpr char of_optional_name = 'O';
 

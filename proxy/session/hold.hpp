@@ -9,6 +9,8 @@
 #include "proxy/session/branch.hpp"
 
 #include <cstdint>
+#include <string>
+#include <vector>
 
 namespace pgbraid::proxy {
 
@@ -22,10 +24,12 @@ struct hold_state {
   phase at = phase::wanted;
   bool snapshot = false;   ///< the transaction has one snapshot of each shard, so that the gates may be let go at once
   bool refused = false;    ///< a gate has not opened in time
+  bool alone = false;      ///< in a transaction of pgbraid's own, for one read
   bool cancelled = false;  ///< the client waits no longer
   bool wrote = false;      ///< something was written behind it that must not be undone
   std::uint8_t tries = 0;  ///< how often the gates have been asked for
   targets over;            ///< the branches whose gates are held
+  std::vector<std::string> tables;  ///< "schema.name": those of the read that all of them have
 };
 
 }  // namespace pgbraid::proxy

@@ -295,10 +295,13 @@ void session_machine::on_cancel(step& s) {
       return;
     }
   }
-  if (hold_ && hold_->at == hold_state::phase::asked) hold_->cancelled = true;  // its wait is short
+  const bool asked = hold_ && hold_->at == hold_state::phase::asked;
+  if (asked) hold_->cancelled = true;
   for (std::size_t i = 0; i < branches_.size(); ++i) {
-    branch& b = branches_[i];
-    if (b.state == branch_state::ready && b.outstanding() && (b.expected[b.next].what == disposition::forward || b.expected[b.next].what == disposition::gather)) {
+    const branch& b = branches_[i];
+    if (b.state != branch_state::ready || !b.outstanding()) continue;
+    const disposition what = b.expected[b.next].what;
+    if (asked || what == disposition::forward || what == disposition::gather) {
       s.add(action_kind::cancel, static_cast<branch_index>(i));
     }
   }

@@ -153,9 +153,13 @@ class session_machine {
   [[nodiscard]] bool reads_in_one_batch() const noexcept;
   [[nodiscard]] bool gathers_behind_hold() const;
   [[nodiscard]] bool held(step& s);
-  void say_behind_hold(step& s, branch_index b, std::string_view sql, bool wait);
+  void say_behind_hold(step& s, branch_index b, std::string_view sql, char wait = 0);
+  [[nodiscard]] bool stands_alone() const noexcept;
   void hold_answered(step& s, branch& b);
-  void release_hold(step& s);
+  void release_hold(step& s, int keeps = -1);
+  [[nodiscard]] std::string locks_of_tables() const;
+  [[nodiscard]] bool reads_stored_tables(const router::plan& p) const;
+  [[nodiscard]] static protocol::error_report needs_own_batch();
 
   // machine_probe.cpp: what user code has left behind
   void ask_probe(step& s, branch_index b);
@@ -362,7 +366,7 @@ class session_machine {
   [[nodiscard]] verdict control_answer(branch_index b, const protocol::frame_view& frame);
   [[nodiscard]] verdict commit_answer(branch_index b, const protocol::frame_view& frame);
   [[nodiscard]] verdict gather_answer(step& s, branch_index b, const protocol::frame_view& frame);
-  [[nodiscard]] verdict hold_error(step& s, const protocol::frame_view& frame);
+  [[nodiscard]] verdict hold_error(step& s, const expectation& e, const protocol::frame_view& frame);
   [[nodiscard]] verdict quiet_answer(step& s, branch_index b, const protocol::frame_view& frame);
   [[nodiscard]] verdict error_answer(step& s, branch_index b, const protocol::frame_view& frame);
   void let_go(step& s, branch_index failed);

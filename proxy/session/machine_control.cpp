@@ -136,7 +136,7 @@ void session_machine::merge_modes(const router::sql::transaction_modes& modes) {
   if (modes.isolation != isolation_level::unset) txn_.isolation = modes.isolation;
   if (modes.read_only) txn_.read_only = *modes.read_only;
   // A snapshot named by another session exists on that session's server: the primary it is hoped to be.
-  if (modes.snapshot) txn_.primary_only = true;
+  if (modes.snapshot) txn_.primary_only = txn_.imported = true;
 }
 
 bool session_machine::control_end(step& s) {

@@ -35,7 +35,8 @@ bool session_machine::begin_anew_on_primary(step& s, branch_index failed, bool l
 bool session_machine::begin_anew_elsewhere(step& s, branch_index failed) {
   if (cycle_ == cycle_kind::none || !again_ || told_ || cycle_failed_ || copy_in_ >= 0 || pinned_ == failed)
     return false;
-  if ((txn_.active && !(txn_.own && hold_)) || begun_anew_ >= most_beginnings) return false;
+  // What a session is tied to would go with a transaction of pgbraid's own.
+  if ((txn_.active && !(txn_.own && hold_ && pinned_ < 0)) || begun_anew_ >= most_beginnings) return false;
   const bool wrote = std::any_of(branches_.begin(), branches_.end(),
                                  [](const branch& b) { return b.state == branch_state::ready && b.wrote; });
   if (wrote) return false;

@@ -204,7 +204,8 @@ void session_machine::run_gather(step& s) {
   if (anything_outstanding()) return;
   sent_ = true;
   again_ = false;
-  if (hold_) release_hold(s);
+  const bool later = plan_->effect != router::session_effect::declare_cursor && reads_stored_tables(*plan_);
+  if (hold_ && !later) release_hold(s, reads_stored_tables(*plan_) ? gather_->combiner : -1);
   bound_values given;
   add_fragments(given);
   const branch_index i = gather_->combiner;
@@ -249,7 +250,7 @@ bool session_machine::bind_gather(step& s, const p::bind_view& m, const statemen
     return false;
   }
   if (anything_outstanding()) return false;
-  if (hold_) release_hold(s);
+  if (hold_) release_hold(s, reads_stored_tables(*st.plan) ? gather_->combiner : -1);
   bound_values given{m, st.parameter_types, gather_->plan->combine_parameters};
   add_fragments(given);
   std::vector<std::int16_t> result_formats;

@@ -4,6 +4,7 @@
 #include "protocol/backend.hpp"
 #include "protocol/frontend.hpp"
 #include "proxy/session/machine.hpp"
+#include "router/plan/gather_text.hpp"
 
 #include <algorithm>
 
@@ -24,7 +25,8 @@ constexpr std::string_view keep_what_was_written = "RELEASE SAVEPOINT pgbraid_ho
 constexpr std::string_view take_snapshot =
     "SELECT 1; ROLLBACK TO SAVEPOINT pgbraid_hold; RELEASE SAVEPOINT pgbraid_hold";
 
-constexpr std::string_view lock_not_available = "55P03";
+constexpr std::string_view lock_not_available = "55P03", insufficient_privilege = "42501",
+                           in_failed_transaction = "25P02";
 
 // Who holds one shard's gate and waits for another's may keep a commit from the first that keeps it from the second:
 // then it lets go. Together about ten seconds.
@@ -51,6 +53,7 @@ bool session_machine::sees_commits_whole(const router::route& r) const {
 // Decides how the statement that is about to be placed comes to snapshots of one state. False: it is refused.
 bool session_machine::arrange_hold(const router::plan& plan, const router::route& r, p::error_report& refusal) {
   const bool wanted = sees_commits_whole(r);
+  bool alone = false;
   if (!txn_.active && wanted) {
     if (batch_writer_) {
       const std::vector<router::shard_index>& many = *several_shards(r);
@@ -60,20 +63,28 @@ bool session_machine::arrange_hold(const router::plan& plan, const router::route
                              "Begin a transaction before it, or send Sync.");
       return false;
     }
-    const bool alone = cycle_ == cycle_kind::simple || (!more_to_bind() && nothing_unsynced());
+    // A server refuses a cursor that would not outlive its statement.
+    if (plan.effect == router::session_effect::declare_cursor && plan.tag.find("HOLD") == std::string::npos)
+      return true;
+    alone = stands_alone();
     begin_own();
     if (alone || txn_.one_snapshot()) {
       txn_.isolation = isolation_level::repeatable_read;
       txn_.prologue.front().sql = "BEGIN ISOLATION LEVEL REPEATABLE READ";
     }
   }
-  if (hold_ || !txn_.active || txn_.foreign) return true;
+  if (hold_ || !txn_.active || txn_.foreign || txn_.imported) return true;
   if (txn_.isolation == isolation_level::repeatable_read) {
     // LOCK comes before the snapshot, which is to show what it has waited for.
     if (txn_.snapshots || plan.tag == "LOCK TABLE") return true;
     txn_.primary_only = true;
     hold_ = std::make_unique<hold_state>();
     hold_->snapshot = true;
+    hold_->alone = alone;
+    const router::topology& map = *context_->context.map;
+    for (const std::string& name : plan.reads) {
+      if (alone && (map.tables.contains(name) || map.reference_tables.contains(name))) hold_->tables.push_back(name);
+    }
   } else if (wanted && !txn_.one_snapshot()) {
     hold_ = std::make_unique<hold_state>();
   }
@@ -84,7 +95,7 @@ bool session_machine::arrange_hold(const router::plan& plan, const router::route
 void session_machine::place_hold(step& s, const targets& used) {
   if (!hold_ || hold_->at != hold_state::phase::wanted) return;
   hold_->over = used;
-  if (!hold_->snapshot || txn_.own) return;
+  if (!hold_->snapshot || hold_->alone) return;
   // Nobody knows yet where the transaction will read.
   hold_->over.clear();
   for (std::size_t i = 0; i < context_->context.map->shards.size(); ++i)
@@ -93,6 +104,11 @@ void session_machine::place_hold(step& s, const targets& used) {
 
 bool session_machine::nothing_unsynced() const noexcept {
   return std::none_of(branches_.begin(), branches_.end(), [](const branch& b) { return b.state == branch_state::ready && b.unsynced; });
+}
+
+// The statement is all that its transaction of pgbraid's own will have.
+bool session_machine::stands_alone() const noexcept {
+  return cycle_ == cycle_kind::simple || (batch_synced_ && !more_to_bind() && nothing_unsynced());
 }
 
 // What a read over several shards sends in one batch before its Sync, and nothing else: its rows may come as they come.
@@ -106,7 +122,7 @@ bool session_machine::reads_in_one_batch() const noexcept {
 // In the extended protocol: whether the gates must be let go before the client's portal is made, which would go with them.
 bool session_machine::gathers_behind_hold() const {
   if (!sees_commits_whole(route_)) return false;
-  if (!txn_.active) return more_to_bind() || !nothing_unsynced();
+  if (!txn_.active) return !stands_alone();
   return !txn_.one_snapshot() && !reads_in_one_batch();
 }
 
@@ -124,40 +140,79 @@ bool session_machine::held(step& s) {
   if (h.at == phase::wanted || h.refused) {
     const std::string sql = fmt::format("{}; SET LOCAL lock_timeout = {}; LOCK TABLE pgbraid.commit_gate IN SHARE MODE",
                                         h.at == phase::wanted ? "SAVEPOINT pgbraid_hold" : take_back, wait_of(h.tries));
+    const std::string locks = h.at == phase::wanted ? locks_of_tables() : std::string{};
     h.at = phase::asked;
     h.refused = false;
     ++h.tries;
-    for (const branch_index i : h.over) say_behind_hold(s, i, sql, true);
+    for (const branch_index i : h.over) {
+      if (!locks.empty()) say_behind_hold(s, i, locks, of_tables);
+      say_behind_hold(s, i, sql, of_hold);
+    }
     return false;
   }
   if (h.snapshot) {
     h.at = phase::over;
     txn_.snapshots = true;
-    for (const branch_index i : h.over) say_behind_hold(s, i, take_snapshot, false);
+    for (const branch_index i : h.over) say_behind_hold(s, i, take_snapshot);
     return true;
   }
   h.at = phase::held;
   const setting* const own = local_->find("lock_timeout");
   const std::string as_before = own == nullptr || own->value.empty() || own->value.find('\'') != std::string::npos ? "SET LOCAL lock_timeout TO DEFAULT" : fmt::format("SET LOCAL lock_timeout = '{}'", own->value);
-  for (const branch_index i : h.over) say_behind_hold(s, i, as_before, false);
+  for (const branch_index i : h.over) say_behind_hold(s, i, as_before);
   return true;
 }
 
-void session_machine::say_behind_hold(step& s, branch_index i, std::string_view sql, bool wait) {
+// Who waits for a table's definition to change must see the table as it is then: a snapshot that is older than that may
+// find it empty. These locks stay, as the statement's own would.
+std::string session_machine::locks_of_tables() const {
+  std::string names;
+  for (const std::string& table : hold_->tables) {
+    const std::size_t dot = table.find('.');
+    names.append(names.empty() ? "" : ", ").append(router::quote_identifier(table.substr(0, dot)));
+    names.append(".").append(router::quote_identifier(table.substr(dot + 1)));
+  }
+  if (names.empty()) return {};
+  return fmt::format("SAVEPOINT pgbraid_hold; LOCK TABLE {} IN ACCESS SHARE MODE; RELEASE SAVEPOINT pgbraid_hold",
+                     names);
+}
+
+// Tables that are not fetched: what combines the rows reads them where they stand.
+bool session_machine::reads_stored_tables(const router::plan& plan) const {
+  const router::topology& map = *context_->context.map;
+  return plan.reads_more || std::any_of(plan.reads.begin(), plan.reads.end(),
+                                        [&](const std::string& name) { return !map.tables.contains(name); });
+}
+
+p::error_report session_machine::needs_own_batch() {
+  return p::make_error(error_id::cross_shard_read, "reads.snapshot is consistent, and more follows in its batch",
+                       "Send Sync behind it.");
+}
+
+// `wait`: what the statement must wait for; 0: nothing.
+void session_machine::say_behind_hold(step& s, branch_index i, std::string_view sql, char wait) {
   branch& b = branches_[i];
   const std::size_t from = s.backend_bytes.size();
   p::encode_query(s.backend_bytes, sql);
   s.own_to_backend(i, from);
   b.facts->unnamed = 0;
-  b.expect({answer::query, wait ? disposition::prepare : disposition::swallow, of_hold});
-  if (wait) ++b.preparing;
+  b.expect({answer::query, wait != 0 ? disposition::prepare : disposition::swallow, wait != 0 ? wait : of_hold});
+  if (wait != 0) ++b.preparing;
 }
 
 // A gate has not opened in time, or cannot be asked for.
-session_machine::verdict session_machine::hold_error(step& s, const p::frame_view& frame) {
+session_machine::verdict session_machine::hold_error(step& s, const expectation& e, const p::frame_view& frame) {
   p::error_fields_view fields;
-  const bool busy = p::decode(frame.body, fields) && fields.sqlstate() == lock_not_available;
+  const bool readable = p::decode(frame.body, fields);
   if (cycle_failed_) return verdict::drop;
+  if (readable && hold_ && e.local_type == of_tables && fields.sqlstate() == insufficient_privilege) {
+    // Only some columns of it may be read, or only by way of a view: then without.
+    hold_->refused = true;
+    return verdict::drop;
+  }
+  // What follows such a refusal in the same packet is refused with it.
+  if (readable && hold_ && hold_->refused && fields.sqlstate() == in_failed_transaction) return verdict::drop;
+  const bool busy = readable && e.local_type == of_hold && fields.sqlstate() == lock_not_available;
   if (busy && hold_ && hold_->tries < most_tries) {
     hold_->refused = true;
     return verdict::drop;
@@ -181,14 +236,16 @@ void session_machine::hold_answered(step& s, branch& b) {
   if (hold_->cancelled && hold_->at == hold_state::phase::asked && !cycle_failed_) fail_statement(s, p::make_error(error_id::query_canceled));
 }
 
-void session_machine::release_hold(step& s) {
+// `keeps`: a branch that will take another snapshot for the same statement, and keeps its gate until the transaction
+// ends.
+void session_machine::release_hold(step& s, int keeps) {
   const std::unique_ptr<hold_state> hold = std::move(hold_);
   if (!hold || hold->at == hold_state::phase::wanted || hold->at == hold_state::phase::over) return;
   for (const branch_index i : hold->over) {
     const branch& b = branches_[i];
     // What has failed has let go by itself.
     if (b.state != branch_state::ready || !b.in_block || b.transaction == 'E') continue;
-    say_behind_hold(s, i, hold->wrote ? keep_what_was_written : let_go_of_gate, false);
+    say_behind_hold(s, i, hold->wrote || keeps == i ? keep_what_was_written : let_go_of_gate);
   }
 }
 

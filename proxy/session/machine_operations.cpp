@@ -303,8 +303,10 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
       if (limit_known && fetches_all(m.portal)) merge_instead(*st->plan);
       if (const auto refused = order_is_unknown(*st->plan, limit_known)) return op_error(s, *refused);
     }
-    if (std::holds_alternative<router::to_many>(route_.target) && (fetches_in_parts(m.portal) || gathers_behind_hold()))
-      gather_instead(*st);
+    const bool lets_go_first = gathers_behind_hold();
+    const auto concatenated = [this] { return std::holds_alternative<router::to_many>(route_.target); };
+    if (concatenated() && (fetches_in_parts(m.portal) || lets_go_first)) gather_instead(*st);
+    if (lets_go_first && concatenated()) return op_error(s, needs_own_batch());
     if (st->plan->explain) explain_instead();
     if (st->plan->no_binary) {
       if (const p::error_report* const refused = not_in_binary(*st, m)) return op_error(s, *refused);

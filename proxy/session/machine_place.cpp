@@ -166,6 +166,8 @@ bool session_machine::find_place(step& s, const router::plan& plan, const router
       return false;
     }
     if (spreads || single_writer().empty()) begin_own();
+    // Where that is one of REPEATABLE READ, by the session's own default.
+    if (map.consistent && !arrange_hold(plan, r, refusal)) return false;
   }
   const bool one_server = txn_.one_snapshot() && !txn_.snapshots && !(hold_ && hold_->snapshot);
   if (txn_.active && (one_server || txn_.foreign)) {
@@ -377,7 +379,8 @@ void session_machine::on_lease(step& s, branch_index i, backend_facts& facts, bo
 void session_machine::on_lease_failed(step& s, branch_index i, const protocol::error_report& error) {
   const bool replica = branches_[i].wants_replica;
   branches_[i] = branch{};
-  if (cycle_ == cycle_kind::none || std::find(targets_.begin(), targets_.end(), i) == targets_.end()) return;
+  const auto among = [i](const targets& wanted) { return std::find(wanted.begin(), wanted.end(), i) != wanted.end(); };
+  if (cycle_ == cycle_kind::none || !(among(targets_) || (hold_ && among(hold_->over)))) return;
   const bool servers_fault = error.id == error_id::server_login_failed || error.id == error_id::server_lost || error.id == error_id::server_unreachable;
   if (replica && servers_fault && !force_primary_ && context_->context.map->replicas == router::replica_use::prefer) {
     // The replica is gone and the control plane has not noticed yet.

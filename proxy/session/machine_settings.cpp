@@ -38,7 +38,7 @@ void session_machine::end_transaction(bool committed) {
   begin.settings_before = current_;
   begin.local_before = local_;
   txn_.prologue.assign(1, std::move(begin));
-  txn_.failed = txn_.primary_only = txn_.chained = txn_.snapshots = false;
+  txn_.failed = txn_.primary_only = txn_.chained = txn_.imported = txn_.snapshots = false;
   txn_.writer.reset();
   txn_.base = current_;
 }

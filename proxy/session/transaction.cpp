@@ -5,7 +5,7 @@ namespace pgbraid::proxy {
 using router::sql::isolation_level;
 
 void transaction::clear() {
-  active = own = failed = primary_only = foreign = broken = chained = snapshots = read_only = false;
+  active = own = failed = primary_only = foreign = broken = chained = imported = snapshots = read_only = false;
   isolation = isolation_level::read_committed;
   writer.reset();
   untold.reset();

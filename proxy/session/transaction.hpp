@@ -35,6 +35,7 @@ struct transaction {
   bool broken = false;          ///< a server of it is lost: only ROLLBACK as a whole is left
   std::unique_ptr<protocol::error_report> untold;  ///< how a server was lost while the client was not asking for anything
   bool chained = false;         ///< its end says AND CHAIN
+  bool imported = false;        ///< it has a snapshot that another session has exported, on one server
   bool snapshots = false;       ///< of one_snapshot(): one of each shard has been taken, all of one state
   router::sql::isolation_level isolation = router::sql::isolation_level::read_committed;
   bool read_only = false;

@@ -236,6 +236,33 @@ def test_nothing_stays_locked(cluster, whole, accounts):
     assert cluster.shards[0].primary.value("SELECT balance FROM customers WHERE id = %s", (accounts[0][1],)) == OPENING + 1
 
 
+@pytest.mark.parametrize("extended", [False, True], ids=["simple", "extended"])
+def test_a_table_that_is_being_rewritten(cluster, whole, accounts, extended):
+    """Who waits for ALTER TABLE sees the rows that it leaves, not the nothing that an older snapshot would find."""
+    sql = READS["rows"].format(listed(accounts))
+    with contextlib.closing(whole.raw()) as client, contextlib.closing(cluster.shards[0].primary.connect(autocommit=False)) as changing:
+        cursor = changing.cursor()
+        cursor.execute("ALTER TABLE customers ALTER COLUMN balance TYPE numeric(12, 2) USING balance + 0")
+        result = in_thread(lambda: numbers(client, *((parse(sql), bind(), execute(), sync()) if extended else (query(sql),))))
+        waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'customers'::regclass"
+        wait_until(lambda: cluster.shards[0].primary.value(waits) > 0, 20, "the read waits for the table")
+        changing.commit()
+        assert sum(result()) == 2 * PAIRS * OPENING
+
+
+def test_who_may_read_some_columns_only(cluster, start_braid, accounts):
+    for shard in cluster.shards:
+        shard.primary.query("CREATE ROLE narrow LOGIN PASSWORD 'narrow'; GRANT SELECT (id, balance) ON customers TO narrow")
+    topology = consistent(cluster)
+    topology["users"]["narrow"] = {"password": "narrow"}
+    try:
+        with contextlib.closing(start_braid(topology).raw(user="narrow", password="narrow")) as client:
+            assert sum(numbers(client, query(READS["rows"].format(listed(accounts))))) == 2 * PAIRS * OPENING
+    finally:
+        for shard in cluster.shards:
+            shard.primary.query("DROP OWNED BY narrow; DROP ROLE narrow")
+
+
 def test_a_pipeline_with_writes_between_reads(cluster, whole, accounts):
     """What is written behind a read of several shards in one batch stays, whichever lock is let go."""
     total = READS["rows"].format(listed(accounts))

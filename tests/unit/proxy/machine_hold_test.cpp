@@ -20,6 +20,10 @@ std::string gate(int wait, bool again = false) {
          "; SET LOCAL lock_timeout = " + std::to_string(wait) + "; LOCK TABLE pgbraid.commit_gate IN SHARE MODE)";
 }
 
+/// Of the tables of one read in a transaction of pgbraid's own, before the gates.
+const std::string tables =
+    "Q(SAVEPOINT ownhold; LOCK TABLE \"public\".\"customers\" IN ACCESS SHARE MODE; RELEASE SAVEPOINT ownhold)";
+constexpr const char* tables_locked = "C(SAVEPOINT) C(LOCK TABLE) C(RELEASE) Z(T) ";
 const std::string begin = "Q(BEGIN ISOLATION LEVEL REPEATABLE READ)";
 const std::string snapshot = "Q(SELECT 1; ROLLBACK TO SAVEPOINT ownhold; RELEASE SAVEPOINT ownhold)";
 const std::string release = "Q(ROLLBACK TO SAVEPOINT ownhold; RELEASE SAVEPOINT ownhold)";
@@ -39,11 +43,11 @@ std::string key_on(const machine_script& t, pgbraid::router::shard_index shard) 
 TEST_CASE("all gates are taken before a snapshot is", "[hold]") {
   machine_script t{consistent()};
   t.client(read_all);
-  CHECK(t.asked("s0") == begin + " " + gate(10));
-  CHECK(t.asked("s1") == begin + " " + gate(10));
-  t.server("s0", std::string("C(BEGIN) Z(T) ") + gate_open);
+  CHECK(t.asked("s0") == begin + " " + tables + " " + gate(10));
+  CHECK(t.asked("s1") == begin + " " + tables + " " + gate(10));
+  t.server("s0", std::string("C(BEGIN) Z(T) ") + tables_locked + gate_open);
   CHECK(t.asked("s0").empty());
-  t.server("s1", std::string("C(BEGIN) Z(T) ") + gate_open);
+  t.server("s1", std::string("C(BEGIN) Z(T) ") + tables_locked + gate_open);
   CHECK(t.asked("s0") == snapshot + " " + read_all);
   CHECK(t.asked("s1") == snapshot + " " + read_all);
   t.server("s0", std::string(seen) + " T(name) D(a) C(SELECT 1) Z(T)");
@@ -54,6 +58,59 @@ TEST_CASE("all gates are taken before a snapshot is", "[hold]") {
   t.server("s1", "C(COMMIT) Z(I)");
   CHECK(t.told() == "C(SELECT 2) Z(I)");
   CHECK(t.leases() == "+s0 +s1 -s0 -s1");
+}
+
+TEST_CASE("who may not lock a table reads it without", "[hold]") {
+  machine_script t{consistent()};
+  t.client(read_all);
+  for (const char* server : {"s0", "s1"}) (void)t.asked(server);
+  t.server("s0", std::string("C(BEGIN) Z(T) ") + tables_locked + gate_open);
+  SECTION("where it is not allowed") {
+    t.server("s1", "C(BEGIN) Z(T) C(SAVEPOINT) E(42501) Z(E) E(25P02) Z(E)");
+    for (const char* server : {"s0", "s1"}) {
+      CHECK(t.asked(server) == gate(20, true));
+      t.server(server, gate_open_again);
+    }
+    CHECK(t.asked("s1") == snapshot + " " + read_all);
+  }
+  SECTION("but not longer than it wants to wait") {
+    t.server("s1", "C(BEGIN) Z(T) C(SAVEPOINT) E(55P03) Z(E) E(25P02) Z(E)");
+    CHECK(t.told() == "E(55P03)");
+    for (const char* server : {"s0", "s1"}) {
+      CHECK(t.asked(server) == "Q(ROLLBACK)");
+      t.server(server, "C(ROLLBACK) Z(I)");
+    }
+    CHECK(t.told() == "Z(I)");
+  }
+}
+
+TEST_CASE("a server that cannot be had for a snapshot ends the statement", "[hold]") {
+  script_options options = consistent();
+  options.hold_leases = true;
+  machine_script t{options};
+  t.client(begin + " Q(SELECT name FROM customers WHERE id = " + key_on(t, 0) + ")");
+  t.grant();
+  CHECK(t.told() == "C(BEGIN) Z(T)");
+  t.cancel();
+  t.server("s0", "C(BEGIN) Z(T)");
+  CHECK(t.told() == "E(57014) Z(E)");
+}
+
+TEST_CASE("what combines rows and reads stored tables keeps its gate until it has", "[hold]") {
+  machine_script t{consistent()};
+  t.client("Q(BEGIN) Q(SELECT count(DISTINCT c.name) FROM customers c JOIN countries k ON k.name = c.name)");
+  for (const char* server : {"s0", "s1"}) {
+    (void)t.asked(server);
+    t.server(server, std::string("C(BEGIN) Z(T) ") + gate_open);
+  }
+  const bool first = t.asked("s0").size() > t.asked("s1").size();
+  const std::string combiner = first ? "s0" : "s1", other = first ? "s1" : "s0";
+  t.server(other, "C(SET) Z(T) 1 2 C(SELECT 0) Z(T)");
+  t.server(combiner, "C(SET) Z(T) 1 T(count) 1 2 C(SELECT 0) Z(T)");
+  CHECK(t.asked(combiner).find(release) == std::string::npos);
+  t.server(combiner, "1 2 T(count) D(0) C(SELECT 1) Z(T)");
+  CHECK(t.asked(combiner) == release);
+  CHECK(t.asked(other) == release);
 }
 
 TEST_CASE("one shard is read as it comes", "[hold]") {
@@ -68,8 +125,8 @@ TEST_CASE("a gate that does not open is asked for again, and all others with it"
   t.client(read_all);
   (void)t.asked("s0");
   (void)t.asked("s1");
-  t.server("s0", std::string("C(BEGIN) Z(T) ") + gate_open);
-  t.server("s1", "C(BEGIN) Z(T) C(SAVEPOINT) C(SET) E(55P03) Z(E)");
+  t.server("s0", std::string("C(BEGIN) Z(T) ") + tables_locked + gate_open);
+  t.server("s1", std::string("C(BEGIN) Z(T) ") + tables_locked + "C(SAVEPOINT) C(SET) E(55P03) Z(E)");
   CHECK(t.asked("s0") == gate(20, true));
   CHECK(t.asked("s1") == gate(20, true));
   CHECK(t.told().empty());
@@ -171,7 +228,7 @@ TEST_CASE("a read that has told nothing when a server is lost is begun anew", "[
   t.client(read_all);
   for (const char* server : {"s0", "s1"}) {
     (void)t.asked(server);
-    t.server(server, std::string("C(BEGIN) Z(T) ") + gate_open);
+    t.server(server, std::string("C(BEGIN) Z(T) ") + tables_locked + gate_open);
   }
   (void)t.leases();
   (void)t.asked("s0");
@@ -179,7 +236,7 @@ TEST_CASE("a read that has told nothing when a server is lost is begun anew", "[
   t.lose("s1");
   CHECK(t.told().empty());
   CHECK(t.leases() == "!s0 @s0 @s1");
-  CHECK(t.asked("s1") == begin + " " + gate(10));
+  CHECK(t.asked("s1") == begin + " " + tables + " " + gate(10));
 }
 
 TEST_CASE("the rows of a batch that reads several shards and nothing else come as they come", "[hold]") {
