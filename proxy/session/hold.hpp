@@ -17,11 +17,13 @@ namespace pgbraid::proxy {
 struct hold_state {
   enum class phase : std::uint8_t {
     wanted,
-    asked,  ///< the gates are asked for
-    held,   ///< until release_hold()
-    over    ///< the snapshots are taken and will stay; nothing is held any more
+    tables,  ///< the tables' locks are asked for, which may take as long as others hold them: no gate is held meanwhile
+    asked,   ///< the gates are asked for
+    held,    ///< until release_hold()
+    over     ///< the snapshots are taken and will stay; nothing is held any more
   };
   phase at = phase::wanted;
+  [[nodiscard]] bool waits() const noexcept { return at == phase::tables || at == phase::asked; }
   bool snapshot = false;   ///< the transaction has one snapshot of each shard, so that the gates may be let go at once
   bool refused = false;    ///< a gate has not opened in time
   bool alone = false;      ///< in a transaction of pgbraid's own, for one read

@@ -295,7 +295,7 @@ void session_machine::on_cancel(step& s) {
       return;
     }
   }
-  const bool asked = hold_ && hold_->at == hold_state::phase::asked;
+  const bool asked = hold_ && hold_->waits();
   if (asked) hold_->cancelled = true;
   for (std::size_t i = 0; i < branches_.size(); ++i) {
     const branch& b = branches_[i];

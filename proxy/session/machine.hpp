@@ -366,7 +366,7 @@ class session_machine {
   [[nodiscard]] verdict control_answer(branch_index b, const protocol::frame_view& frame);
   [[nodiscard]] verdict commit_answer(branch_index b, const protocol::frame_view& frame);
   [[nodiscard]] verdict gather_answer(step& s, branch_index b, const protocol::frame_view& frame);
-  [[nodiscard]] verdict hold_error(step& s, const expectation& e, const protocol::frame_view& frame);
+  [[nodiscard]] verdict hold_error(step& s, branch_index b, const protocol::frame_view& frame);
   [[nodiscard]] verdict quiet_answer(step& s, branch_index b, const protocol::frame_view& frame);
   [[nodiscard]] verdict error_answer(step& s, branch_index b, const protocol::frame_view& frame);
   void let_go(step& s, branch_index failed);

@@ -151,7 +151,7 @@ bool session_machine::is_kept(step& s, branch_index i, std::size_t bytes) {
 // Whether a statement that goes in steps is to come back to a branch that owes nothing at the moment.
 bool session_machine::still_wants(branch_index i) const noexcept {
   if (cycle_ == cycle_kind::none || cycle_failed_ || sent_) return false;
-  const bool gated = hold_ && (hold_->at == hold_state::phase::asked || hold_->at == hold_state::phase::held);
+  const bool gated = hold_ && (hold_->waits() || hold_->at == hold_state::phase::held);
   if (gated && std::find(hold_->over.begin(), hold_->over.end(), i) != hold_->over.end()) return true;
   if (gather_ && gather_->fetching && gather_->combiner == i) return true;
   const bool in_steps = stage_ != nullptr || braid_.ahead;

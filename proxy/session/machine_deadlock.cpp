@@ -29,7 +29,10 @@ void session_machine::on_deadlock(step& s) {
     const branch& b = branches_[i];
     if (b.state != branch_state::ready || !b.outstanding()) continue;
     const disposition what = b.expected[b.next].what;
-    if (what != disposition::forward && what != disposition::gather && !(committing && what == disposition::control)) continue;
+    const bool waits = hold_ && hold_->waits();
+    if (what != disposition::forward && what != disposition::gather && !waits &&
+        !(committing && what == disposition::control))
+      continue;
     deadlocked_ = true;
     s.add(action_kind::cancel, static_cast<branch_index>(i));
   }

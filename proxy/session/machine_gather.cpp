@@ -250,7 +250,13 @@ bool session_machine::bind_gather(step& s, const p::bind_view& m, const statemen
     return false;
   }
   if (anything_outstanding()) return false;
-  if (hold_) release_hold(s, reads_stored_tables(*st.plan) ? gather_->combiner : -1);
+  if (hold_) {
+    const bool stored = reads_stored_tables(*st.plan);
+    // A portal that is done with at the batch's end needs no gate behind that; a cursor would go with it.
+    const bool done = reads_in_one_batch() && !fetches_in_parts(m.portal) &&
+                      st.plan->effect != router::session_effect::declare_cursor;
+    if (!stored || !done) release_hold(s, stored ? gather_->combiner : -1);
+  }
   bound_values given{m, st.parameter_types, gather_->plan->combine_parameters};
   add_fragments(given);
   std::vector<std::int16_t> result_formats;

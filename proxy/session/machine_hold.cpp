@@ -25,8 +25,7 @@ constexpr std::string_view keep_what_was_written = "RELEASE SAVEPOINT pgbraid_ho
 constexpr std::string_view take_snapshot =
     "SELECT 1; ROLLBACK TO SAVEPOINT pgbraid_hold; RELEASE SAVEPOINT pgbraid_hold";
 
-constexpr std::string_view lock_not_available = "55P03", insufficient_privilege = "42501",
-                           in_failed_transaction = "25P02";
+constexpr std::string_view lock_not_available = "55P03", insufficient_privilege = "42501", wrong_object_type = "42809";
 
 // Who holds one shard's gate and waits for another's may keep a commit from the first that keeps it from the second:
 // then it lets go. Together about ten seconds.
@@ -137,17 +136,19 @@ bool session_machine::held(step& s) {
   bool all = true;
   for (const branch_index i : h.over) all = prepare(s, i) && all;
   if (!all) return false;
-  if (h.at == phase::wanted || h.refused) {
+  if (h.at == phase::wanted && !h.tables.empty()) {
+    const std::string locks = locks_of_tables();
+    h.at = phase::tables;
+    for (const branch_index i : h.over) say_behind_hold(s, i, locks, of_tables);
+    return false;
+  }
+  if (h.at != phase::asked || h.refused) {
     const std::string sql = fmt::format("{}; SET LOCAL lock_timeout = {}; LOCK TABLE pgbraid.commit_gate IN SHARE MODE",
-                                        h.at == phase::wanted ? "SAVEPOINT pgbraid_hold" : take_back, wait_of(h.tries));
-    const std::string locks = h.at == phase::wanted ? locks_of_tables() : std::string{};
+                                        h.at == phase::asked ? take_back : "SAVEPOINT pgbraid_hold", wait_of(h.tries));
     h.at = phase::asked;
     h.refused = false;
     ++h.tries;
-    for (const branch_index i : h.over) {
-      if (!locks.empty()) say_behind_hold(s, i, locks, of_tables);
-      say_behind_hold(s, i, sql, of_hold);
-    }
+    for (const branch_index i : h.over) say_behind_hold(s, i, sql, of_hold);
     return false;
   }
   if (h.snapshot) {
@@ -201,18 +202,17 @@ void session_machine::say_behind_hold(step& s, branch_index i, std::string_view 
 }
 
 // A gate has not opened in time, or cannot be asked for.
-session_machine::verdict session_machine::hold_error(step& s, const expectation& e, const p::frame_view& frame) {
+session_machine::verdict session_machine::hold_error(step& s, branch_index i, const p::frame_view& frame) {
+  const bool of_gate = branches_[i].expected[branches_[i].next].local_type == of_hold;
   p::error_fields_view fields;
   const bool readable = p::decode(frame.body, fields);
   if (cycle_failed_) return verdict::drop;
-  if (readable && hold_ && e.local_type == of_tables && fields.sqlstate() == insufficient_privilege) {
-    // Only some columns of it may be read, or only by way of a view: then without.
-    hold_->refused = true;
+  if (readable && !of_gate && (fields.sqlstate() == insufficient_privilege || fields.sqlstate() == wrong_object_type)) {
+    // Only some columns of it may be read, or only by way of a view, or it is none that LOCK takes: then without.
+    say_behind_hold(s, i, let_go_of_gate, of_tables);
     return verdict::drop;
   }
-  // What follows such a refusal in the same packet is refused with it.
-  if (readable && hold_ && hold_->refused && fields.sqlstate() == in_failed_transaction) return verdict::drop;
-  const bool busy = readable && e.local_type == of_hold && fields.sqlstate() == lock_not_available;
+  const bool busy = readable && of_gate && fields.sqlstate() == lock_not_available;
   if (busy && hold_ && hold_->tries < most_tries) {
     hold_->refused = true;
     return verdict::drop;
@@ -220,6 +220,8 @@ session_machine::verdict session_machine::hold_error(step& s, const expectation&
   flush_run(s);
   if (busy) {
     tell_error(s, p::make_error(error_id::snapshot_not_taken));
+  } else if (readable && gives_way(fields)) {
+    tell_error(s, p::make_error(error_id::deadlock_detected));
   } else {
     forward(s, frame.bytes);
   }
@@ -231,16 +233,16 @@ session_machine::verdict session_machine::hold_error(step& s, const expectation&
 
 // The answer to what was said behind the hold is complete.
 void session_machine::hold_answered(step& s, branch& b) {
-  // A gate that has not opened is asked for again, behind the savepoint: the client's transaction has not failed.
-  if (hold_->refused && b.transaction == 'E') b.transaction = 'T';
-  if (hold_->cancelled && hold_->at == hold_state::phase::asked && !cycle_failed_) fail_statement(s, p::make_error(error_id::query_canceled));
+  // What goes back to its savepoint and on has not failed for the client.
+  if (!cycle_failed_ && b.transaction == 'E') b.transaction = 'T';
+  if (hold_->cancelled && hold_->waits() && !cycle_failed_) fail_statement(s, p::make_error(error_id::query_canceled));
 }
 
 // `keeps`: a branch that will take another snapshot for the same statement, and keeps its gate until the transaction
 // ends.
 void session_machine::release_hold(step& s, int keeps) {
   const std::unique_ptr<hold_state> hold = std::move(hold_);
-  if (!hold || hold->at == hold_state::phase::wanted || hold->at == hold_state::phase::over) return;
+  if (!hold || (hold->at != hold_state::phase::asked && hold->at != hold_state::phase::held)) return;
   for (const branch_index i : hold->over) {
     const branch& b = branches_[i];
     // What has failed has let go by itself.

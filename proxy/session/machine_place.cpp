@@ -310,7 +310,7 @@ bool session_machine::awaits_lease(const targets& wanted) const noexcept {
 }
 
 bool session_machine::ready(step& s, const targets& wanted) {
-  if (awaits_lease(wanted)) return false;
+  if (awaits_lease(wanted) || (hold_ && awaits_lease(hold_->over))) return false;
   bool all = true;
   for (const branch_index i : wanted) all = prepare(s, i) && all;
   return all && (!hold_ || held(s));
