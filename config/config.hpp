@@ -132,7 +132,7 @@ struct shard {
 
 struct sharded_table {
   std::string name;  ///< as written: "orders" or "sales.orders"
-  std::string key;
+  std::vector<std::string> key;  ///< its columns
   std::optional<shard_function> function;  ///< none: the sharding's
   position where;
 };

@@ -184,7 +184,7 @@ void write_sharding(writer& out, const sharding& s) {
   out.line(3, "tables:{}", s.tables.empty() ? " {}" : "");
   for (const sharded_table& table : s.tables) {
     const std::string own = !table.function ? std::string{} : fmt::format(", function: {}", name_of("databases.*.sharding.function", *table.function));
-    out.line(4, "{}: {{key: {}{}}}", quoted(table.name), quoted(table.key), own);
+    out.line(4, "{}: {{key: {}{}}}", quoted(table.name), table.key.size() == 1 ? quoted(table.key.front()) : list(table.key), own);
   }
   out.line(3, "reference_tables: {}", list(s.reference_tables));
   out.line(3, "unsharded:{}", s.unsharded.empty() ? " {}" : "");

@@ -149,7 +149,7 @@ constexpr key_row table[] = {
   {"databases.*.sharding.default_shard", text, "", "The shard that owns every value which no `ranges` or `values` list; when left out, such a value is refused."},
   {"databases.*.sharding.tables", named, "", "Tables whose rows are spread over the shards; a name without a schema is in `public`."},
   {"databases.*.sharding.tables.*", section, "", "One sharded table."},
-  {"databases.*.sharding.tables.*.key", text, "", "Column whose value decides where a row lives.", built, 0, 0, {}, true},
+  {"databases.*.sharding.tables.*.key", text_or_list, "", "Column whose value decides where a row lives, or a list of columns whose values decide it together: hashed as `PARTITION BY HASH (a, b)` does.", built, 0, 0, {}, true},
   {"databases.*.sharding.tables.*.function", choice, "", "Its own function, instead of the sharding's. Tables are joined on their keys where their functions are the same.", built, 0, 0, table_functions},
   {"databases.*.sharding.reference_tables", text_list, "", "Tables of which every shard holds a full copy."},
   {"databases.*.sharding.unsharded", named, "", "Tables that live on one shard: the table, then the shard's name."},

@@ -34,9 +34,10 @@ class sharding_reader {
       check_shard("default_shard", *named);
     }
     for (const node::entry& e : section.entries("tables")) {
-      sharded_table table{e.key, "", std::nullopt, e.where};
+      sharded_table table{e.key, {}, std::nullopt, e.where};
       const fields own(e.value.get());
-      own.text("key", table.key);
+      own.texts("key", table.key);
+      check_columns(e, table.key);
       if (own.scalar("function") != nullptr) {
         own.choice("function", "databases.*.sharding.tables.*.function", table.function.emplace());
       }
@@ -62,6 +63,16 @@ class sharding_reader {
  private:
   void report(finding::level severity, position at, std::string text) {
     findings_.push_back({severity, at, fmt::format("{}.{}", shown_, text)});
+  }
+
+  void check_columns(const node::entry& table, const std::vector<std::string>& key) {
+    const node* given = fields(table.value.get()).at("key");
+    if (given != nullptr && given->what == node::kind::list && key.empty())
+      report(finding::level::error, given->where, fmt::format("tables.{}.key: it has no column", table.key));
+    for (std::size_t i = 0; i < key.size(); ++i) {
+      if (std::find(key.begin(), key.begin() + static_cast<std::ptrdiff_t>(i), key[i]) == key.begin() + static_cast<std::ptrdiff_t>(i)) continue;
+      report(finding::level::error, table.where, fmt::format("tables.{}.key: column {} stands twice", table.key, key[i]));
+    }
   }
 
   void claim(const std::string& table, std::string_view list, position at) {

@@ -45,7 +45,7 @@ struct value_rule {
 };
 
 struct sharded_table {
-  std::string key;   ///< the key's column
+  std::vector<std::string> key;  ///< its columns, whose values together say where a row lives; most have one
   shard_function function = shard_function::hash;
   friend bool operator==(const sharded_table&, const sharded_table&) = default;
 };

@@ -39,10 +39,9 @@ SELECT n.nspname || '.' || c.relname, quote_ident(n.nspname) || '.' || quote_ide
  ORDER BY 1)";
 
 struct keyed_table {
-  std::string name, quoted_name, key, quoted_key;
+  std::string name, quoted_name;
+  std::vector<placed_column> key;
   double rows = 0;
-  router::oid type = 0;
-  std::int32_t modifier = -1;
 };
 
 template <typename Number>
@@ -52,19 +51,20 @@ Number number(const std::optional<std::string>& text) {
   return value;
 }
 
+// Those whose key has all its columns here.
 std::vector<keyed_table> read_tables(const std::vector<pg_row>& rows, const router::topology& map) {
   std::vector<keyed_table> tables;
-  for (const pg_row& row : rows) {
-    const auto listed = map.tables.find(row[0].value_or(""));
-    if (listed == map.tables.end() || listed->second.key != row[3]) continue;
-    keyed_table& table = tables.emplace_back();
-    table.name = listed->first;
-    table.quoted_name = row[1].value_or("");
-    table.rows = std::strtod(row[2].value_or("0").c_str(), nullptr);
-    table.key = listed->second.key;
-    table.quoted_key = row[4].value_or("");
-    table.type = number<router::oid>(row[5]);
-    table.modifier = number<std::int32_t>(row[6]);
+  for (const auto& [name, listed] : map.tables) {
+    keyed_table table;
+    table.name = name;
+    for (const std::string& part : listed.key) {
+      const auto row = std::find_if(rows.begin(), rows.end(), [&](const pg_row& r) { return r[0] == name && r[3] == part; });
+      if (row == rows.end()) break;
+      table.quoted_name = (*row)[1].value_or("");
+      table.rows = std::strtod((*row)[2].value_or("0").c_str(), nullptr);
+      table.key.push_back({part, (*row)[4].value_or(""), number<router::oid>((*row)[5]), number<std::int32_t>((*row)[6])});
+    }
+    if (table.key.size() == listed.key.size()) tables.push_back(std::move(table));
   }
   return tables;
 }
@@ -72,12 +72,16 @@ std::vector<keyed_table> read_tables(const std::vector<pg_row>& rows, const rout
 std::string first_misplaced(const router::topology& map, router::shard_index shard, const keyed_table& table,
                             const std::vector<pg_row>& rows) {
   const router::value_rule* rule = map.rule_of(map.tables.find(table.name)->second.function);
+  const placed_column& first = table.key.front();
   std::string problem;
-  const auto values = rule == nullptr ? nullptr : router::value_map::make(*rule, table.type, table.modifier, problem);
-  if (!problem.empty()) return fmt::format("the key {} of {}: {}", table.key, table.name, problem);
+  const auto values = rule == nullptr ? nullptr : router::value_map::make(*rule, first.type, first.modifier, problem);
+  if (!problem.empty()) return fmt::format("the key {} of {}: {}", first.name, table.name, problem);
+  std::vector<std::string> found;
   for (const pg_row& row : rows) {
-    if (!row[0]) continue;
-    std::string sentence = judge_key(map, shard, table.name, table.key, table.type, table.modifier, *row[0], values.get());
+    found.clear();
+    for (std::size_t i = 0; i < table.key.size() && row[i]; ++i) found.push_back(*row[i]);
+    if (found.size() < table.key.size()) continue;
+    std::string sentence = judge_key(map, shard, table.name, table.key, found, values.get());
     if (!sentence.empty()) return sentence;
   }
   return {};
@@ -86,7 +90,9 @@ std::string first_misplaced(const router::topology& map, router::shard_index sha
 asio::awaitable<std::string> check_table(pg_connection& connection, const router::topology& map,
                                          router::shard_index shard, placement_depth depth, const keyed_table& table,
                                          std::chrono::milliseconds timeout, std::vector<std::string>& misplaced) {
-  const std::string from = fmt::format("SELECT {} FROM {}", table.quoted_key, table.quoted_name);
+  std::string columns;
+  for (const placed_column& each : table.key) columns += (columns.empty() ? "" : ", ") + each.quoted_name;
+  const std::string from = fmt::format("SELECT {} FROM {}", columns, table.quoted_name);
   const double percentage = sample_percentage(table.rows);
   if (depth == placement_depth::sample) {
     const std::string sampled =
@@ -117,26 +123,33 @@ double sample_percentage(double rows) noexcept {
 }
 
 std::string judge_key(const router::topology& map, router::shard_index shard, std::string_view table,
-                      std::string_view key, router::oid type, std::int32_t modifier, std::string_view value,
+                      std::span<const placed_column> key, std::span<const std::string> found,
                       const router::value_map* values) {
+  const auto shown = [&] {
+    std::string out;
+    for (std::size_t i = 0; i < key.size(); ++i) fmt::format_to(std::back_inserter(out), "{}{} = '{}'", i == 0 ? "" : ", ", key[i].name, found[i]);
+    return out;
+  };
+  const auto unreadable = [&] { return fmt::format("the key {} of {} on shard {} cannot be read", shown(), table, map.shards[shard]); };
   if (values != nullptr) {
     std::string bytes;
-    if (!router::key_bytes(bytes, type, modifier, 0, false, value, "UTC"))
-      return fmt::format("the key {} = '{}' of {} on shard {} cannot be read", key, value, table, map.shards[shard]);
+    if (!router::key_bytes(bytes, key[0].type, key[0].modifier, 0, false, found[0], "UTC")) return unreadable();
     const auto owner = values->shard_of(bytes);
     if (owner == shard) return {};
-    return fmt::format("{} has a row with {} = '{}' on shard {}, which {}", table, key, value, map.shards[shard],
+    return fmt::format("{} has a row with {} on shard {}, which {}", table, shown(), map.shards[shard],
                        owner ? fmt::format("belongs on shard {}", map.shards[*owner]) : "no shard owns");
   }
-  const auto hash = router::partition_hash_text(type, modifier, 0, value, "UTC");
-  if (!hash)
-    return fmt::format("the key {} = '{}' of {} on shard {} cannot be read", key, value, table, map.shards[shard]);
-  const auto buckets = static_cast<std::uint32_t>(map.buckets.owner.size());
-  const router::bucket_number bucket = router::bucket_of(*hash, buckets);
+  std::uint64_t hash = 0;
+  for (std::size_t i = 0; i < key.size(); ++i) {
+    const auto own = router::partition_hash_text(key[i].type, key[i].modifier, 0, found[i], "UTC");
+    if (!own) return unreadable();
+    hash = router::combined_hash(hash, *own);
+  }
+  const router::bucket_number bucket = router::bucket_of(hash, static_cast<std::uint32_t>(map.buckets.owner.size()));
   const router::shard_index owner = map.buckets.shard_of(bucket);
   if (owner == shard) return {};
-  return fmt::format("{} has a row with {} = '{}' on shard {}, which belongs on shard {} (bucket {})", table, key,
-                     value, map.shards[shard], map.shards[owner], bucket);
+  return fmt::format("{} has a row with {} on shard {}, which belongs on shard {} (bucket {})", table, shown(),
+                     map.shards[shard], map.shards[owner], bucket);
 }
 
 asio::awaitable<placement_report> check_placement(pg_connection& connection, const router::topology& map,
@@ -165,7 +178,7 @@ asio::awaitable<placement_report> check_placement(pg_connection& connection, con
           std::find_if(tables.begin(), tables.end(), [&](const keyed_table& t) { return t.name == name; });
       if (known == tables.end()) {
         report.warnings.push_back(
-            fmt::format("shard {} has no table {} with a column \"{}\"", map.shards[shard], name, listed.key));
+            fmt::format("shard {} has no table {} with a column \"{}\"", map.shards[shard], name, fmt::join(listed.key, "\", \"")));
         continue;
       }
       const std::string failed = co_await check_table(connection, map, shard, depth, *known, timeout, report.misplaced);

@@ -11,6 +11,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,11 +33,18 @@ struct placement_report {
 /// How large a part of a table to sample, in percent of its pages; 100: read it whole. `rows` is an estimate.
 [[nodiscard]] double sample_percentage(double rows) noexcept;
 
-/// The sentence about one key found on `shard`; "" if it belongs there. `type` and `modifier` are the key column's;
+/// A column of a table's key as one shard has it.
+struct placed_column {
+  std::string name, quoted_name;
+  router::oid type = 0;
+  std::int32_t modifier = -1;
+};
+
+/// The sentence about one key found on `shard`; "" if it belongs there. `found` has a value for each column of `key`;
 /// `values`: of a table that goes by ranges or a list, null for one by buckets.
 [[nodiscard]] std::string judge_key(const router::topology& map, router::shard_index shard, std::string_view table,
-                                    std::string_view key, router::oid type, std::int32_t modifier,
-                                    std::string_view value, const router::value_map* values = nullptr);
+                                    std::span<const placed_column> key, std::span<const std::string> found,
+                                    const router::value_map* values = nullptr);
 
 /// Reads every sharded table of `map` on one shard. Each question has `timeout` for itself.
 /// runs on: the monitor's thread.

@@ -33,9 +33,11 @@ bool same_hash(const router::column* a, const router::column* b) {
   return a->type == b->type || (is_integer(a->type) && is_integer(b->type)) || (is_text(a->type) && is_text(b->type));
 }
 
-bool contains_key(const constraint_facts& constraint, const std::string& key) {
-  return std::any_of(constraint.parts.begin(), constraint.parts.end(), [&](const constraint_facts::part& part) {
-    return part.column == key && (constraint.kind != 'x' || part.op == "=");
+bool contains_key(const constraint_facts& constraint, const std::vector<std::string>& key) {
+  return std::all_of(key.begin(), key.end(), [&](const std::string& column) {
+    return std::any_of(constraint.parts.begin(), constraint.parts.end(), [&](const constraint_facts::part& part) {
+      return part.column == column && (constraint.kind != 'x' || part.op == "=");
+    });
   });
 }
 
@@ -55,7 +57,7 @@ std::string describe(const constraint_facts& constraint) {
 }
 
 // Why a foreign key of a sharded table does not hold over the shards; "" when it does.
-std::string judge_sharded_reference(const constraint_facts& constraint, const std::string& key,
+std::string judge_sharded_reference(const constraint_facts& constraint, const std::vector<std::string>& key,
                                     const router::catalog& content, const router::topology& map) {
   if (map.reference_tables.contains(constraint.foreign_table)) return {};
   const auto own = map.tables.find(constraint.table), target = map.tables.find(constraint.foreign_table);
@@ -63,13 +65,16 @@ std::string judge_sharded_reference(const constraint_facts& constraint, const st
     return fmt::format("{} refers to {}, which is neither a reference table nor sharded", describe(constraint),
                        constraint.foreign_table);
   }
-  for (const constraint_facts::part& part : constraint.parts) {
-    if (part.column == key && part.foreign_column == target->second.key && own->second.function == target->second.function &&
-        same_hash(find_column(content, constraint.table, key),
-                  find_column(content, constraint.foreign_table, target->second.key))) {
-      return {};
-    }
+  // Column by column, in the key's order.
+  const std::vector<std::string>& other = target->second.key;
+  bool tied = key.size() == other.size() && own->second.function == target->second.function;
+  for (std::size_t i = 0; tied && i < key.size(); ++i) {
+    tied = std::any_of(constraint.parts.begin(), constraint.parts.end(), [&](const constraint_facts::part& part) {
+      return part.column == key[i] && part.foreign_column == other[i];
+    });
+    tied = tied && same_hash(find_column(content, constraint.table, key[i]), find_column(content, constraint.foreign_table, other[i]));
   }
+  if (tied) return {};
   return fmt::format("{} does not tie the sharding key to that of {}", describe(constraint), constraint.foreign_table);
 }
 
@@ -87,7 +92,7 @@ findings_by_table unenforced(const shard_catalog& shard, const router::topology&
   for (const constraint_facts& constraint : shard.constraints) {
     const auto sharded = map.tables.find(constraint.table);
     if (sharded != map.tables.end()) {
-      const std::string& key = sharded->second.key;
+      const std::vector<std::string>& key = sharded->second.key;
       std::string reason;
       if (constraint.kind == 'f') {
         reason = judge_sharded_reference(constraint, key, shard.content, map);

@@ -45,6 +45,8 @@ void take_tables(const config::sharding& sharding, topology_view& view) {
     }
     view.map.tables[qualified(table.name)] = {table.key, function_of(function)};
     const router::value_rule* rule = view.map.rule_of(function_of(function));
+    if (rule != nullptr && table.key.size() > 1)
+      view.errors.push_back(fmt::format("table {}: a key of several columns goes by buckets, not by ranges or values", table.name));
     if (rule == nullptr || !rule->parts.empty() || rule->others) continue;
     view.errors.push_back(fmt::format("table {}: no shard lists {}", table.name, rule->ranges ? "ranges" : "values"));
   }
@@ -191,16 +193,18 @@ std::vector<std::string> contradictions(const router::topology& map, const route
       found.push_back(fmt::format("{} is listed as a sharded table but is none", name));
       continue;
     }
-    const auto key = std::find_if(relation.columns.begin(), relation.columns.end(),
-                                  [&](const router::column& c) { return c.name == table.key; });
-    if (key == relation.columns.end()) {
-      found.push_back(fmt::format("sharded table {} has no column \"{}\" to be its key", name, table.key));
-    } else if (!router::hashable_key_type(key->type)) {
-      found.push_back(fmt::format("the key \"{}\" of {} has a type that cannot be a sharding key", table.key, name));
-    } else if (const std::string problem = problem_of_values(map, table, *key); !problem.empty()) {
-      found.push_back(fmt::format("the key \"{}\" of {}: {}", table.key, name, problem));
-    } else if (!key->deterministic) {
-      found.push_back(fmt::format("the key \"{}\" of {} has a nondeterministic collation", table.key, name));
+    for (const std::string& part : table.key) {
+      const auto key = std::find_if(relation.columns.begin(), relation.columns.end(),
+                                    [&](const router::column& c) { return c.name == part; });
+      if (key == relation.columns.end()) {
+        found.push_back(fmt::format("sharded table {} has no column \"{}\" to be its key", name, part));
+      } else if (!router::hashable_key_type(key->type)) {
+        found.push_back(fmt::format("the key \"{}\" of {} has a type that cannot be a sharding key", part, name));
+      } else if (const std::string problem = problem_of_values(map, table, *key); !problem.empty()) {
+        found.push_back(fmt::format("the key \"{}\" of {}: {}", part, name, problem));
+      } else if (!key->deterministic) {
+        found.push_back(fmt::format("the key \"{}\" of {} has a nondeterministic collation", part, name));
+      }
     }
   }
   return found;

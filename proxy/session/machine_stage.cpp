@@ -16,6 +16,21 @@ namespace pgbraid::proxy {
 namespace p = protocol;
 using protocol::error_id;
 
+namespace {
+
+/// Of a row to insert: its key's values say no shard.
+p::error_report no_home(const router::staged_source& source, const std::vector<router::key_value>& key) {
+  std::string names, values;
+  for (std::size_t i = 0; i < key.size(); ++i) {
+    names.append(i == 0 ? "" : ", ").append(source.keys[i].name);
+    values.append(i == 0 ? "" : ", ").append(key[i].text.substr(0, 200));
+  }
+  if (source.values != nullptr) return p::make_error(error_id::key_unowned, values, names, source.table);
+  return p::make_error(error_id::key_not_provable, names, source.table);
+}
+
+}  // namespace
+
 // The statement under way goes to several shards, and they cannot get it as it is.
 bool session_machine::stages(const router::plan& plan) const {
   return plan.staged && std::holds_alternative<router::to_many>(route_.target);
@@ -229,20 +244,20 @@ void session_machine::take_source_row(step& s, std::string_view body) {
   if (values.size() != rows.types.size()) {
     return fail_statement(s, p::make_error(error_id::server_results_differ, "a row to insert has other columns than were described"));
   }
-  if (source.key_at >= values.size() || !values[source.key_at]) {
-    return fail_statement(s, p::make_error(error_id::null_key, source.key, source.table));
+  std::vector<router::key_value> key;
+  for (const router::source_key& part : source.keys) {
+    if (part.at >= values.size() || !values[part.at])
+      return fail_statement(s, p::make_error(error_id::null_key, part.name, source.table));
+    key.push_back({*values[part.at], part.type, part.modifier, source.columns[part.at].untyped ? 0 : rows.types[part.at]});
   }
   if (stage_->plan->moves && !note_move(values)) {
     return fail_statement(s, p::make_error(error_id::server_results_differ, "a row that moves has other columns than were asked for"));
   }
-  const router::oid from = source.columns[source.key_at].untyped ? 0 : rows.types[source.key_at];
-  const auto shard = router::shard_of_value(*context_->context.map, source.key_type, source.modifier, from,
-                                            *values[source.key_at], context_->literals);
+  const auto shard = router::owner_of_key(*context_->context.map, key, context_->literals, source.values.get());
   const auto home = !shard ? targets_.end() : std::find_if(targets_.begin(), targets_.end(), [&](branch_index i) {
     return branches_[i].shard == *shard;
   });
-  if (home == targets_.end())
-    return fail_statement(s, p::make_error(error_id::key_not_provable, source.key, source.table));
+  if (home == targets_.end()) return fail_statement(s, no_home(source, key));
   if (!rows.any) {
     for (const auto& each : values) rows.constants.push_back(each ? std::optional{std::string{*each}} : std::nullopt);
     rows.any = true;

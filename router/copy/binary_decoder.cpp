@@ -24,7 +24,7 @@ std::int32_t binary_decoder::number(std::size_t at, std::size_t size) const {
 }
 
 copy_event binary_decoder::value_over() {
-  const bool is_key = value_ == key_at_;
+  const bool is_key = in_key() && ++part_ == keys_at_.size();
   ++value_;
   if (value_ < values_) {
     expect(state::length, length_size);
@@ -56,17 +56,18 @@ copy_event binary_decoder::word_over() {
         state_ = state::over;
         return copy_event::head;
       }
-      if (count <= 0 || static_cast<std::size_t>(count) <= key_at_) break;
+      if (count <= 0 || static_cast<std::size_t>(count) <= keys_at_.back()) break;
       values_ = static_cast<std::size_t>(count);
       value_ = 0;
-      key_ = {};
+      part_ = keys_bytes_ = 0;
+      keys_.assign(keys_at_.size(), {});
       expect(state::length, length_size);
       return copy_event::more;
     }
     case state::length: {
       const std::int32_t length = number(0, length_size);
       if (length < -1) break;
-      if (value_ == key_at_) key_.is = length < 0 ? copy_key::kind::null : copy_key::kind::value;
+      if (in_key()) keys_[part_].is = length < 0 ? copy_key::kind::null : copy_key::kind::value;
       if (length <= 0) return value_over();
       left_ = static_cast<std::uint32_t>(length);
       expect(state::value, 0);
@@ -99,7 +100,10 @@ copy_found binary_decoder::take(std::string_view input) {
       case state::extension:
       case state::value: {
         const std::size_t bytes = std::min<std::size_t>(left_, input.size() - at);
-        if (state_ == state::value && value_ == key_at_) key_.value.append(input.substr(at, bytes));
+        if (state_ == state::value && in_key()) {
+          keys_[part_].value.append(input.substr(at, bytes));
+          keys_bytes_ += bytes;
+        }
         at += bytes;
         left_ -= static_cast<std::uint32_t>(bytes);
         if (left_ > 0) break;

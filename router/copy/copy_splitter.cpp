@@ -14,8 +14,10 @@ using protocol::make_error;
 namespace {
 
 std::variant<text_decoder, binary_decoder> decoder_for(const copy_layout& layout) {
-  if (layout.shape.format.form == copy_format::kind::binary) return binary_decoder{layout.shape.key};
-  return text_decoder{layout.shape};
+  if (layout.shape.format.form != copy_format::kind::binary) return text_decoder{layout.shape};
+  std::vector<std::size_t> keys;
+  for (const copied_key& each : layout.shape.keys) keys.push_back(each.at);
+  return binary_decoder{std::move(keys)};
 }
 
 bool has_high_byte(std::string_view text) {
@@ -72,41 +74,50 @@ void copy_splitter::stop(bool ended, protocol::error_report error) {
   over_ = true;
 }
 
-std::optional<shard_index> copy_splitter::shard_of(const std::string& key) {
-  const oid type = layout_->key_type;
+// The bytes of a key are the server's; the client's are the same only where the encodings agree.
+bool copy_splitter::same_bytes(const copied_column& column, const std::string& value) const {
   const bool binary = layout_->shape.format.form == copy_format::kind::binary;
   const std::string& encoding = layout_->shape.format.encoding;
-  // The bytes of a key are the server's; the client's are the same only where the encodings agree.
-  const bool same_bytes = binary || encoding.empty() ? literals_.utf8 : names_utf8(encoding);
-  if (!same_bytes && has_high_byte(key) && (!binary || is_character_type(type))) return std::nullopt;
-  if (layout_->values != nullptr) {
-    std::string bytes;
-    if (!key_bytes(bytes, type, layout_->modifier, 0, binary, key, literals_.time_zone)) return std::nullopt;
-    const auto owner = layout_->values->shard_of(bytes);
-    if (!owner) doomed_ = make_error(error_id::key_unowned, binary ? "(binary)" : key.substr(0, 200), layout_->key, layout_->table);
-    return owner;
+  const bool alike = binary || encoding.empty() ? literals_.utf8 : names_utf8(encoding);
+  return alike || !has_high_byte(value) || (binary && !is_character_type(column.type));
+}
+
+std::optional<shard_index> copy_splitter::shard_of(const std::vector<copy_key>& key) {
+  const bool binary = layout_->shape.format.form == copy_format::kind::binary;
+  std::uint64_t hash = 0;
+  for (const copied_column& column : layout_->keys) {
+    const copy_key& given = key[column.place];
+    const auto fail = [&](protocol::error_report error) {
+      doomed_ = std::move(error);
+      return std::nullopt;
+    };
+    if (given.is == copy_key::kind::missing) return fail(make_error(error_id::copy_not_split, line()));
+    if (given.is == copy_key::kind::null) return fail(make_error(error_id::null_key, column.name, layout_->table));
+    const auto unknown = [&] {
+      return fail(make_error(error_id::copy_key_unknown, column.name, layout_->table, given.value.substr(0, 200), line()));
+    };
+    if (!same_bytes(column, given.value)) return unknown();
+    if (layout_->values != nullptr) {
+      std::string bytes;
+      if (!key_bytes(bytes, column.type, column.modifier, 0, binary, given.value, literals_.time_zone)) return unknown();
+      const auto owner = layout_->values->shard_of(bytes);
+      if (owner) return owner;
+      return fail(make_error(error_id::key_unowned, binary ? "(binary)" : given.value.substr(0, 200), column.name, layout_->table));
+    }
+    const auto own = binary ? partition_hash_binary(column.type, column.modifier, 0, given.value)
+                            : partition_hash_text(column.type, column.modifier, 0, given.value, literals_.time_zone);
+    if (!own) return unknown();
+    hash = combined_hash(hash, *own);
   }
-  const auto hash = binary ? partition_hash_binary(type, layout_->modifier, 0, key)
-                           : partition_hash_text(type, layout_->modifier, 0, key, literals_.time_zone);
-  if (!hash) return std::nullopt;
-  return map_->buckets.shard_of(bucket_of(*hash, static_cast<std::uint32_t>(map_->buckets.owner.size())));
+  return map_->buckets.shard_of(bucket_of(hash, static_cast<std::uint32_t>(map_->buckets.owner.size())));
 }
 
 void copy_splitter::on_key() {
-  const copy_key& key = std::visit([](const auto& decoder) -> const copy_key& { return decoder.key(); }, decoder_);
-  if (key.is == copy_key::kind::value) {
-    if (const auto shard = shard_of(key.value)) {
-      const auto found = std::find_if(parts_.begin(), parts_.end(), [&](const part& p) { return p.shard == *shard; });
-      owner_ = static_cast<std::size_t>(found - parts_.begin());
-      if (found == parts_.end())
-        doomed_ = make_error(error_id::internal, "a row of COPY belongs to a shard that was not asked");
-    } else if (!doomed_) {
-      doomed_ = make_error(error_id::copy_key_unknown, layout_->key, layout_->table, key.value.substr(0, 200), line());
-    }
-  } else if (key.is == copy_key::kind::null) {
-    doomed_ = make_error(error_id::null_key, layout_->key, layout_->table);
-  } else {
-    doomed_ = make_error(error_id::copy_not_split, line());
+  if (const auto shard = shard_of(std::visit([](const auto& decoder) -> const std::vector<copy_key>& { return decoder.keys(); }, decoder_))) {
+    const auto found = std::find_if(parts_.begin(), parts_.end(), [&](const part& p) { return p.shard == *shard; });
+    owner_ = static_cast<std::size_t>(found - parts_.begin());
+    if (found == parts_.end())
+      doomed_ = make_error(error_id::internal, "a row of COPY belongs to a shard that was not asked");
   }
   if (owner_ >= parts_.size()) owner_ = started_part();
   if (parts_[owner_].started) send_pending();
@@ -181,7 +192,7 @@ void copy_splitter::take(std::string_view data) {
   if (owner_ != nobody) {
     send_pending();
   } else {
-    stop(false, make_error(error_id::copy_row_too_long, layout_->key, line(), max_row_));
+    stop(false, make_error(error_id::copy_row_too_long, layout_->keys.front().name, line(), max_row_));
   }
 }
 

@@ -17,15 +17,22 @@
 
 namespace pgbraid::router {
 
-/// What a plan knows of such a COPY.
 class value_map;  // value_map.hpp
 
+/// A column of the table's key.
+struct copied_column {
+  std::string name;
+  std::size_t place = 0;  ///< among text_shape::keys
+  oid type = 0;
+  std::int32_t modifier = -1;
+};
+
+/// What a plan knows of such a COPY.
 struct copy_layout {
   text_shape shape;
-  std::string table, key;  ///< for messages
-  std::string relation;    ///< the table's bare name, as servers tell it
-  oid key_type = 0;
-  std::int32_t modifier = -1;
+  std::string table;     ///< for messages
+  std::string relation;  ///< the table's bare name, as servers tell it
+  std::vector<copied_column> keys;  ///< in the key's order
   std::shared_ptr<const value_map> values{};  ///< of a key by ranges or a list; null: by buckets
 };
 
@@ -78,8 +85,9 @@ class copy_splitter {
   void send_pending();
   void note_line(part& p, std::uint64_t whole);
   void stop(bool ended, protocol::error_report error);
-  /// Nothing, with doomed_ set, for a key that no shard owns or that cannot be read.
-  [[nodiscard]] std::optional<shard_index> shard_of(const std::string& key);
+  /// Nothing, with doomed_ set, for a key that is not there, that no shard owns or that cannot be read.
+  [[nodiscard]] std::optional<shard_index> shard_of(const std::vector<copy_key>& key);
+  [[nodiscard]] bool same_bytes(const copied_column& column, const std::string& value) const;
   [[nodiscard]] std::size_t started_part() const;
 
   std::shared_ptr<const copy_layout> layout_;

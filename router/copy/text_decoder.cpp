@@ -86,28 +86,31 @@ void text_decoder::begin_line() {
   value_ = 0;
   quoted_lf_ = quoted_cr_ = 0;
   key_told_ = saw_quote_ = marker_in_front_ = false;
-  in_key_ = !heading_ && shape_.key == 0;
+  part_ = keys_bytes_ = 0;
+  in_key_ = !heading_ && shape_.keys.front().at == 0;
   raw_.clear();
-  key_ = {};
+  keys_.assign(shape_.keys.size(), {});
 }
 
 void text_decoder::end_value() {
   ++value_;
   if (in_key_) {
     in_key_ = false;
+    const copied_key& part = shape_.keys[part_];
+    copy_key& key = keys_[part_++];
     const bool marked = raw_ == shape_.format.null_mark;
     bool null = marked && !saw_quote_;
-    if (csv_ && null && shape_.not_null_forced) {
+    if (csv_ && null && part.not_null_forced) {
       null = false;
-    } else if (csv_ && marked && shape_.null_forced) {
+    } else if (csv_ && marked && part.null_forced) {
       null = true;
     }
-    key_.is = null ? copy_key::kind::null : copy_key::kind::value;
-    if (!null) key_.value = csv_ ? std::move(raw_) : without_escapes(raw_);
+    key.is = null ? copy_key::kind::null : copy_key::kind::value;
+    if (!null) key.value = csv_ ? std::move(raw_) : without_escapes(raw_);
+    keys_bytes_ += key.value.size();
     raw_.clear();
-  } else if (!heading_ && value_ == shape_.key) {
-    in_key_ = true;
   }
+  if (!heading_ && part_ < shape_.keys.size() && value_ == shape_.keys[part_].at) in_key_ = true;
   saw_quote_ = false;
 }
 
@@ -176,7 +179,7 @@ copy_event text_decoder::plain_stop(char c) {
   if (c == shape_.format.delimiter) {
     const bool ends_key = in_key_;
     end_value();
-    if (!ends_key) return copy_event::more;
+    if (!ends_key || part_ < shape_.keys.size()) return copy_event::more;
     key_told_ = true;
     return copy_event::key;
   }

@@ -6,18 +6,24 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "router/copy/copy_event.hpp"
 #include "router/copy/copy_format.hpp"
 
 namespace pgbraid::router {
 
+/// A column of the key in copied rows.
+struct copied_key {
+  std::size_t at = 0;            ///< how many values stand before it in a row
+  bool null_forced = false;      ///< csv: a quoted null mark is NULL for it too
+  bool not_null_forced = false;  ///< csv: an unquoted null mark is a value for it
+};
+
 /// What a text decoder must know.
 struct text_shape {
   copy_format format;
-  std::size_t key = 0;           ///< how many values stand before the key in a row
-  bool null_forced = false;      ///< csv: a quoted null mark is NULL for the key too
-  bool not_null_forced = false;  ///< csv: an unquoted null mark is a value for the key
+  std::vector<copied_key> keys;  ///< one or more, in the order of the values
 };
 
 /// runs on: any thread.
@@ -30,8 +36,8 @@ class text_decoder {
   /// There are no more bytes. To be called until it tells `more`.
   [[nodiscard]] copy_event finish();
 
-  /// With the event `key`.
-  [[nodiscard]] const copy_key& key() const noexcept { return key_; }
+  /// With the event `key`: its columns, in the order of the values.
+  [[nodiscard]] const std::vector<copy_key>& keys() const noexcept { return keys_; }
   /// The number that the server would tell for the line under way: lines so far, those inside of quotes included.
   [[nodiscard]] std::uint64_t line() const noexcept { return line_; }
   /// The same for an error that is found now, also in front of a line.
@@ -42,7 +48,7 @@ class text_decoder {
     return first || newline_ != newline::lf ? quoted_cr_ : quoted_lf_;
   }
   /// Bytes kept of a key that has not ended.
-  [[nodiscard]] std::size_t kept() const noexcept { return raw_.size(); }
+  [[nodiscard]] std::size_t kept() const noexcept { return raw_.size() + keys_bytes_; }
 
  private:
   enum class newline : std::uint8_t { unknown, lf, cr, crlf };
@@ -83,7 +89,8 @@ class text_decoder {
   bool marker_in_front_ = false;  ///< the backslash under way is the line's first character
   bool row_due_ = false, end_due_ = false;
   std::string raw_;  ///< text: the key as it stands; csv: without quotes and escapes
-  copy_key key_;
+  std::vector<copy_key> keys_;
+  std::size_t part_ = 0, keys_bytes_ = 0;  ///< of the key: columns that have ended, and their bytes
   std::uint64_t line_ = 0, quoted_lf_ = 0, quoted_cr_ = 0;
 };
 

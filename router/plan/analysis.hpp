@@ -22,6 +22,12 @@ inline constexpr std::size_t nowhere = static_cast<std::size_t>(-1);
 /// How a statement touches a table.
 enum class table_role : std::uint8_t { read, insert, update, delete_ };
 
+/// A column of a sharding key.
+struct key_column {
+  const column* stored = nullptr;  ///< in the catalog
+  std::string name;                ///< as an occurrence of the table shows it: a column alias may rename it
+};
+
 /// One occurrence of a relation in one query level.
 struct table_use {
   resolved_table table;
@@ -30,9 +36,15 @@ struct table_use {
   std::vector<std::string> column_aliases;
   std::size_t level = 0;
   table_role role = table_role::read;
-  const column* key = nullptr;  ///< sharded: the key's column in the catalog
+  std::vector<key_column> keys;  ///< sharded: the key's columns, if rows can be found by them; else empty
   std::shared_ptr<const value_map> values;  ///< sharded by ranges or a list: which; null: by buckets
-  std::string key_name;         ///< the key as this occurrence shows it (a column alias may rename it)
+
+  /// The part of the key that a column of the table is, by its name there; nowhere for none.
+  [[nodiscard]] std::size_t key_part(std::string_view column) const;
+  /// The same by the name that this occurrence shows.
+  [[nodiscard]] std::size_t shown_part(std::string_view name) const;
+  /// The key's columns, for messages: "tenant, id".
+  [[nodiscard]] std::string key_label() const;
 };
 
 /// One query level: a SELECT core, or one INSERT, UPDATE or DELETE.
@@ -57,15 +69,22 @@ struct query_level {
   std::string by_row;      ///< a call that gives another value each time: random(); "" for none
 };
 
-/// "If `from` is confined to a shard, so is `to`": an equality of two keys that filters rows of `to`.
+/// One column of the key of one table use.
+struct key_place {
+  std::size_t use = 0, part = 0;
+  friend bool operator==(const key_place&, const key_place&) = default;
+};
+
+/// "What confines the values of `from`, confines those of `to`": an equality of two keys' columns that filters rows of
+/// the table of `to`.
 struct key_edge {
-  std::size_t from = 0, to = 0;  ///< table uses
+  key_place from, to;
   friend bool operator==(const key_edge&, const key_edge&) = default;
 };
 
-/// A condition that confines one table use to the shards of some values, or of those within bounds.
+/// A condition that confines a key's column to some values, or to those within bounds.
 struct key_tie {
-  std::size_t use = 0;
+  key_place place;
   std::vector<key_source> sources;
   bool insert_row = false;
   std::vector<key_bound> bounds{};
@@ -124,7 +143,7 @@ std::size_t analyze_table(const sql::qualified_name& name, table_role role, cons
 /// put.
 [[nodiscard]] bool names_parameters_once(std::string_view part, const analysis& a);
 
-/// Adds what a column's catalog entry says about the key: fills key, key_name and values of a sharded use.
+/// Adds what the catalog says about the key: fills keys and values of a sharded use.
 void describe_key(table_use& use, const topology& map);
 
 }  // namespace pgbraid::router

@@ -65,6 +65,8 @@ class analyzer {
   void set_to_default(const std::string& name, std::size_t use);
   void read_new_key(const sql::target& set, std::size_t use);
   void read_rows(const sql::insert_query& q, std::size_t use);
+  void read_key_of_rows(const sql::insert_query& q, key_place place);
+  void miss_key(key_place place);
   [[nodiscard]] std::size_t position_of(const std::string& column, const sql::insert_query& q, const table_use& use) const;
 
   [[nodiscard]] bool several() const { return !context_.map->one_shard(); }

@@ -67,8 +67,11 @@ protocol::error_report not_together(std::string_view why) {
   return protocol::with_hint(refuse_session("several statements in one query", why), "Send the statements one by one.");
 }
 
-/// Over several shards: all statements must mean the same one.
-std::variant<fixed_target, keyed_target> combine_targets(std::vector<plan>& plans) {
+/// Over several shards all statements must mean the same one.
+std::variant<fixed_target, keyed_target> combine_targets(std::vector<plan>& plans, bool one_shard) {
+  const bool own_setting = std::any_of(plans.begin(), plans.end(), [](const plan& p) { return p.variable.name.starts_with("pgbraid."); });
+  if (own_setting) return refusal(not_together("one of them is for pgbraid itself, which the server would not know"));
+  if (one_shard) return fixed_target{to_shard{0}};
   for (plan& p : plans) {
     if (is_refusal(p)) return std::move(p.where);
   }
@@ -143,14 +146,7 @@ plan combine(std::vector<plan> plans, const plan_context& context) {
   }
   out.statement_count = static_cast<std::uint32_t>(plans.size());
   out.reason = std::to_string(plans.size()) + " statements in one text";
-  const bool own_setting = std::any_of(plans.begin(), plans.end(), [](const plan& p) { return p.variable.name.starts_with("pgbraid."); });
-  if (own_setting) {
-    out.where = refusal(not_together("one of them is for pgbraid itself, which the server would not know"));
-  } else if (one_shard) {
-    out.where = fixed_target{to_shard{0}};
-  } else {
-    out.where = combine_targets(plans);
-  }
+  out.where = combine_targets(plans, one_shard);
   return out;
 }
 

@@ -21,8 +21,8 @@ bool contains(const std::vector<std::string>& names, const std::string& name) {
 
 /// How many values stand before the key. Without a list of columns these are all but those that are computed; the
 /// catalog does not tell those from identities, which COPY takes.
-std::optional<std::size_t> key_position(const sql::copy_statement& c, const table_use& use, analysis& a) {
-  const std::string& key = use.key->name;
+std::optional<std::size_t> key_position(const sql::copy_statement& c, const table_use& use, const std::string& key,
+                                        analysis& a) {
   if (!c.columns.empty()) {
     const auto found = std::find(c.columns.begin(), c.columns.end(), key);
     if (found != c.columns.end()) return static_cast<std::size_t>(found - c.columns.begin());
@@ -74,7 +74,7 @@ bool copy_into_all(const sql::statement& s, const table_use& use, analysis& a) {
 std::shared_ptr<const copy_layout> copy_into_shards(const sql::statement& s, const table_use& use,
                                                     const plan_context& context, analysis& a) {
   const sql::copy_statement& c = *s.copy;
-  if (a.refusal || use.key == nullptr || c.program || !c.file.empty() || !s.arguments.empty() || a.not_understood) {
+  if (a.refusal || use.keys.empty() || c.program || !c.file.empty() || !s.arguments.empty() || a.not_understood) {
     return nullptr;
   }
   const auto refuse = [&](const std::string& what, const std::string& hint) {
@@ -99,18 +99,23 @@ std::shared_ptr<const copy_layout> copy_into_shards(const sql::statement& s, con
     return refuse("the default of column \"" + each.name + "\" is another one on each shard",
                   "Give the column a value in the data.");
   }
-  const auto position = key_position(c, use, a);
-  if (!position) return nullptr;
   auto layout = std::make_shared<copy_layout>();
-  layout->shape.key = *position;
-  layout->shape.null_forced = contains(format->force_null, use.key->name);
-  layout->shape.not_null_forced = contains(format->force_not_null, use.key->name);
+  std::vector<copied_key>& places = layout->shape.keys;
+  for (const key_column& part : use.keys) {
+    const std::string& name = part.stored->name;
+    const auto position = key_position(c, use, name, a);
+    if (!position) return nullptr;
+    places.push_back({*position, contains(format->force_null, name), contains(format->force_not_null, name)});
+    layout->keys.push_back({name, *position, part.stored->type, part.stored->modifier});
+  }
+  std::sort(places.begin(), places.end(), [](const copied_key& x, const copied_key& y) { return x.at < y.at; });
+  for (copied_column& each : layout->keys) {
+    const auto own = std::find_if(places.begin(), places.end(), [&](const copied_key& k) { return k.at == each.place; });
+    each.place = static_cast<std::size_t>(own - places.begin());
+  }
   layout->shape.format = std::move(*format);
   layout->table = use.table.full_name;
   layout->relation = use.table.name;
-  layout->key = use.key->name;
-  layout->key_type = use.key->type;
-  layout->modifier = use.key->modifier;
   layout->values = use.values;
   return layout;
 }

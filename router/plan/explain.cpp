@@ -30,8 +30,7 @@ std::string_view how(const plan& p, const gather_plan* gathered, bool merged, bo
 
 bool may_ask_several(const plan& p) {
   if (const auto* keyed = std::get_if<keyed_target>(&p.where)) {
-    const std::vector<key_source>& sources = keyed->groups.front().sources;
-    const bool one_value = keyed->groups.size() == 1 && sources.size() == 1 && !sources.front().array;
+    const bool one_value = keyed->groups.size() == 1 && keyed->groups.front().single();
     return !one_value && (keyed->scatter_allowed || keyed->split_allowed || !keyed->gather.empty());
   }
   const route_target& target = std::get<fixed_target>(p.where).target;

@@ -121,9 +121,9 @@ bool stands_whatever_is_said(error_id id) {
 bool changes_key(const sql::statement& s, const analysis& a) {
   if (s.update == nullptr) return false;
   return std::any_of(a.uses.begin(), a.uses.end(), [&](const table_use& use) {
-    return use.role == table_role::update && use.key != nullptr &&
+    return use.role == table_role::update &&
            std::any_of(s.update->set.begin(), s.update->set.end(),
-                       [&](const sql::target& set) { return set.name == use.key->name; });
+                       [&](const sql::target& set) { return use.key_part(set.name) != nowhere; });
   });
 }
 
@@ -223,12 +223,14 @@ hint_applier::shard_or_error hint_applier::shard_of_key(const std::string& key, 
     const auto described = context_.schema->relations.find(name);
     if (described == context_.schema->relations.end()) return;
     for (const column& c : described->second.columns) {
-      if (c.name != table.key) continue;
+      // One value is no key of several columns.
+      if (table.key.size() != 1 || c.name != table.key.front()) continue;
       const value_rule* rule = map.rule_of(table.function);
       std::string problem;
       const auto values = rule == nullptr ? nullptr : value_map::make(*rule, c.type, c.modifier, problem);
       if (rule != nullptr && values == nullptr) continue;
-      const auto shard = owner_of_key(map, c.type, -1, 0, key, literals, values.get());
+      const key_value value{key, c.type, -1, 0};
+      const auto shard = owner_of_key(map, {&value, 1}, literals, values.get());
       if (!shard) continue;
       differ = differ || (found && *found != *shard);
       found = shard;
@@ -291,7 +293,7 @@ void hint_applier::confine_query(const sql::statement& s, const analysis& a, pla
       return;
     }
     inserts = inserts || (use.role == table_role::insert && use.table.where == placement::sharded);
-    const bool nested = use.role == table_role::update && use.key != nullptr && s.kind != kind::update;
+    const bool nested = use.role == table_role::update && !use.keys.empty() && s.kind != kind::update;
     if (nested || changes_key(s, a)) {
       out.where = refusal(
           impossible(out, shard, nested ? "an UPDATE within it may change a row's key" : "it changes a row's key"));

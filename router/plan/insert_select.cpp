@@ -58,28 +58,29 @@ bool always_there(const sql::from_item& item, const sql::from_item* wanted) {
   return always_there(left ? *item.left : *item.right, wanted);
 }
 
-/// The use whose key the query gives, or nowhere.
-std::size_t key_of_source(const given_value& given, std::size_t level, const sql::select_query& q, const analysis& a) {
+/// The column of a key that the query gives.
+std::optional<key_place> key_of_source(const given_value& given, std::size_t level, const sql::select_query& q,
+                                       const analysis& a) {
   std::size_t use = nowhere;
+  std::string_view name = given.column;
   if (given.value == nullptr) {
     const auto found = a.use_of.find(&q.from.front());
     use = found == a.use_of.end() ? nowhere : found->second;
-    if (use == nowhere || a.uses[use].key == nullptr || a.uses[use].key_name != given.column) return nowhere;
   } else {
-    if (given.value->kind != sql::expr_kind::column || given.value->star || given.value->name.empty()) return nowhere;
+    if (given.value->kind != sql::expr_kind::column || given.value->star || given.value->name.empty()) return std::nullopt;
     use = use_of_column(a, {level, nullptr}, *given.value);
-    if (use == nowhere || a.uses[use].key == nullptr || a.uses[use].key_name != given.value->name.back())
-      return nowhere;
+    name = given.value->name.back();
   }
-  if (a.uses[use].level != level || a.uses[use].table.where != placement::sharded) return nowhere;
+  const std::size_t part = use == nowhere ? nowhere : a.uses[use].shown_part(name);
+  if (part == nowhere || a.uses[use].level != level || a.uses[use].table.where != placement::sharded) return std::nullopt;
   for (const auto& [item, each] : a.use_of) {
     if (each != use) continue;
     const sql::from_item* wanted = item;
     const bool there =
         std::any_of(q.from.begin(), q.from.end(), [&](const sql::from_item& f) { return always_there(f, wanted); });
-    return there ? use : nowhere;
+    return there ? std::optional{key_place{use, part}} : std::nullopt;
   }
-  return nowhere;
+  return std::nullopt;
 }
 
 /// A value of the one is stored as it is by the other, and has the same hash there.
@@ -91,13 +92,22 @@ bool stored_alike(const column& from, const column& to) {
   return integer(from.type) && integer(to.type);
 }
 
+/// True if all columns of the key of one table stand in GROUP BY: no group has rows of two shards.
 bool groups_by_key(const sql::select_query& q, std::size_t level, const analysis& a) {
-  return std::any_of(q.group_by.begin(), q.group_by.end(), [&](const sql::expr_ptr& e) {
-    if (e == nullptr || e->kind != sql::expr_kind::column || e->star || e->name.empty()) return false;
-    const std::size_t use = use_of_column(a, {level, nullptr}, *e);
-    return use != nowhere && a.uses[use].level == level && a.uses[use].key != nullptr &&
-           a.uses[use].table.where == placement::sharded && a.uses[use].key_name == e->name.back();
-  });
+  const auto grouped = [&](std::size_t wanted, std::size_t part) {
+    return std::any_of(q.group_by.begin(), q.group_by.end(), [&](const sql::expr_ptr& e) {
+      if (e == nullptr || e->kind != sql::expr_kind::column || e->star || e->name.empty()) return false;
+      return use_of_column(a, {level, nullptr}, *e) == wanted && a.uses[wanted].shown_part(e->name.back()) == part;
+    });
+  };
+  for (std::size_t use = 0; use < a.uses.size(); ++use) {
+    const table_use& each = a.uses[use];
+    if (each.level != level || each.keys.empty() || each.table.where != placement::sharded) continue;
+    bool all = true;
+    for (std::size_t part = 0; part < each.keys.size() && all; ++part) all = grouped(use, part);
+    if (all) return true;
+  }
+  return false;
 }
 
 std::size_t level_of(const analysis& a, const sql::select_query* q) {
@@ -114,40 +124,47 @@ void tie_to_source(const sql::insert_query& q, std::size_t use, const plan_conte
   out.insert_source = q.source.get();
   const table_use& written = out.uses[use];
   const std::vector<column>& columns = written.table.described->columns;
-  std::size_t position = nowhere;
   const std::size_t count = q.columns.empty() ? columns.size() : q.columns.size();
-  for (std::size_t i = 0; i < count; ++i) {
-    if ((q.columns.empty() ? columns[i].name : q.columns[i].name) == written.key->name) position = i;
-  }
   const std::size_t level = level_of(out, q.source.get());
-  if (position == nowhere && !written.key->draws.empty()) return;  // drawn with the rows
-  if (position == nowhere) {
-    out.refuse(
-        protocol::make_error(written.key->has_default ? protocol::error_id::missing_key : protocol::error_id::null_key,
-                             written.key->name, written.table.full_name));
-    return;
-  }
-  if (level == nowhere || q.source->set_op != sql::set_operation::none || !q.source->values.empty()) return;
-  const auto given = value_at(*q.source, position, out);
-  if (!given) return;
-  if (given->value != nullptr) {
-    auto found = read_key_value(*given->value, written.key->type, *context.schema, marks);
-    if (found && !found->null) {
-      if (found->from == key_source::origin::parameter) {
-        if (out.parameter_ties.size() <= found->index) out.parameter_ties.resize(found->index + 1U);
-        ++out.parameter_ties[found->index];
-      }
-      key_tie tie{use, {}, true};
-      tie.sources.push_back(std::move(*found));
-      out.ties.push_back(std::move(tie));
+  std::vector<key_place> sources;  // what gives the key's columns, those of one table in their order
+  for (std::size_t part = 0; part < written.keys.size(); ++part) {
+    const column& key = *written.keys[part].stored;
+    std::size_t position = nowhere;
+    for (std::size_t i = 0; i < count; ++i) {
+      if ((q.columns.empty() ? columns[i].name : q.columns[i].name) == key.name) position = i;
+    }
+    if (position == nowhere && !key.draws.empty()) continue;  // drawn with the rows
+    if (position == nowhere) {
+      out.refuse(
+          protocol::make_error(key.has_default ? protocol::error_id::missing_key : protocol::error_id::null_key,
+                               key.name, written.table.full_name));
       return;
     }
+    if (level == nowhere || q.source->set_op != sql::set_operation::none || !q.source->values.empty()) continue;
+    const auto given = value_at(*q.source, position, out);
+    if (!given) continue;
+    if (given->value != nullptr) {
+      auto found = read_key_value(*given->value, key.type, *context.schema, marks);
+      if (found && !found->null) {
+        if (found->from == key_source::origin::parameter) {
+          if (out.parameter_ties.size() <= found->index) out.parameter_ties.resize(found->index + 1U);
+          ++out.parameter_ties[found->index];
+        }
+        key_tie tie{{use, part}, {}, true};
+        tie.sources.push_back(std::move(*found));
+        out.ties.push_back(std::move(tie));
+        continue;
+      }
+    }
+    const auto source = key_of_source(*given, level, *q.source, out);
+    if (source && stored_alike(*out.uses[source->use].keys[source->part].stored, key)) sources.push_back(*source);
+    if (!source || sources.size() != part + 1 || sources.back().part != part || source->use != sources.front().use) sources.clear();
   }
-  const std::size_t source = key_of_source(*given, level, *q.source, out);
-  if (source == nowhere || !stored_alike(*out.uses[source].key, *written.key)) return;
-  if (out.uses[source].table.sharding->function != written.table.sharding->function) return;
-  out.edges.push_back({source, use});
-  out.key_source_use = source;
+  if (sources.size() != written.keys.size()) return;
+  const table_use& from = out.uses[sources.front().use];
+  if (from.keys.size() != written.keys.size() || from.table.sharding->function != written.table.sharding->function) return;
+  for (std::size_t part = 0; part < sources.size(); ++part) out.edges.push_back({sources[part], {use, part}});
+  out.key_source_use = sources.front().use;
 }
 
 std::optional<scatter_problem> judge_insert_select(const analysis& a, const plan_context& context) {

@@ -38,6 +38,14 @@ struct unique_columns {
   std::vector<std::size_t> after, before;
 };
 
+/// A column of the key in them.
+struct source_key {
+  std::string name;
+  std::size_t at = 0;  ///< among the query's columns
+  oid type = 0;
+  std::int32_t modifier = -1;
+};
+
 /// An INSERT whose rows are selected first, or taken out elsewhere: what stands around them.
 struct staged_source {
   std::string before, after;  ///< of the statement, without the query
@@ -45,10 +53,9 @@ struct staged_source {
   std::string
       more_columns;        ///< values of columns that are left to a default of the moment, as SQL, each behind a comma
   std::string relation;    ///< the table, as SQL
-  std::string table, key;  ///< for messages
-  std::size_t key_at = 0;  ///< among the query's columns
-  oid key_type = 0;
-  std::int32_t modifier = -1;
+  std::string table;       ///< for messages
+  std::vector<source_key> keys;
+  std::shared_ptr<const value_map> values;  ///< see table_use
   bool in_order = false;  ///< every row gives one of RETURNING
   std::vector<unique_columns> unique;  ///< staged_write::moves: in the rows, behind the columns
 };

@@ -15,10 +15,13 @@ bool within(const sql::from_item& item, const sql::from_item* wanted) {
   return (item.left != nullptr && within(*item.left, wanted)) || (item.right != nullptr && within(*item.right, wanted));
 }
 
-/// True if equal keys of the two tables have one shard (integers of all widths have).
-bool same_home(const table_use& a, const table_use& b) {
-  if (a.table.sharding == nullptr || b.table.sharding == nullptr) return false;
-  return a.table.sharding->function == b.table.sharding->function && ties_key(a.key->type, b.key->type) && ties_key(b.key->type, a.key->type);
+const column& column_at(const analysis& a, key_place place) {
+  return *a.uses[place.use].keys[place.part].stored;
+}
+
+/// True if equal values of the two columns have one hash (integers of all widths have).
+bool hash_alike(const column& a, const column& b) {
+  return ties_key(a.type, b.type) && ties_key(b.type, a.type);
 }
 
 /// Reads the conjuncts of one condition.
@@ -92,24 +95,25 @@ class condition_reader {
 
   /// `left` is on this side of `right`: it says something about the shard where ranges of the key are the shards'.
   void bound(const sql::expr& left, const sql::expr& right, order_kind order) {
-    const std::size_t use = key_of(left);
-    if (use == nowhere || out_.uses[use].values == nullptr || !out_.uses[use].values->ranges()) return;
-    const column& key = *out_.uses[use].key;
+    const auto place = key_of(left);
+    if (!place || out_.uses[place->use].values == nullptr || !out_.uses[place->use].values->ranges()) return;
+    const column& key = column_at(out_, *place);
     const bool characters = key.type == type_oid::text || key.type == type_oid::varchar || key.type == type_oid::bpchar;
     if (characters && !key.byte_order) return;
     auto source = read_key_value(right, key.type, *context_.schema, marks_);
-    if (!source || !confined(use)) return;
+    if (!source || !confined(place->use)) return;
     note_parameter(*source);
-    key_tie found{use, {}, false};
+    key_tie found{*place, {}, false};
     found.bounds.push_back({std::move(*source), order.lower, order.inclusive});
     out_.ties.push_back(std::move(found));
   }
 
-  /// The sharded use whose key `e` is, or nowhere.
-  [[nodiscard]] std::size_t key_of(const sql::expr& e) const {
+  /// The sharded use of whose key `e` is a column.
+  [[nodiscard]] std::optional<key_place> key_of(const sql::expr& e) const {
     const std::size_t use = use_of_column(out_, scope_, e);
-    if (use == nowhere || out_.uses[use].key == nullptr || out_.uses[use].key_name != e.name.back()) return nowhere;
-    return use;
+    const std::size_t part = use == nowhere ? nowhere : out_.uses[use].shown_part(e.name.back());
+    if (part == nowhere) return std::nullopt;
+    return key_place{use, part};
   }
 
   /// True if this condition filters rows of `use`.
@@ -131,41 +135,59 @@ class condition_reader {
       }
       return;
     }
-    const std::size_t a = key_of(left);
-    const std::size_t b = key_of(right);
-    if (a != nowhere && b != nowhere) {
-      join_keys(a, b);
-    } else if (a != nowhere) {
-      tie(a, {&right});
-    } else if (b != nowhere) {
-      tie(b, {&left});
+    const auto a = key_of(left);
+    const auto b = key_of(right);
+    if (a && b) {
+      join_keys(*a, *b);
+    } else if (a) {
+      tie(*a, {&right});
+    } else if (b) {
+      tie(*b, {&left});
     }
   }
 
-  void join_keys(std::size_t a, std::size_t b) {
-    if (a == b || !same_home(out_.uses[a], out_.uses[b])) return;
-    if (confined(b)) out_.edges.push_back({a, b});
-    if (confined(a)) out_.edges.push_back({b, a});
+  void join_keys(key_place a, key_place b) {
+    if (a.use == b.use || !hash_alike(column_at(out_, a), column_at(out_, b))) return;
+    if (confined(b.use)) out_.edges.push_back({a, b});
+    if (confined(a.use)) out_.edges.push_back({b, a});
   }
 
   void one_of(const sql::expr& list) {
     if (list.children.empty() || list.children[0] == nullptr) return;
-    const std::size_t use = key_of(*list.children[0]);
-    if (use == nowhere) return;
+    const sql::expr& left = *list.children[0];
+    if (left.kind == sql::expr_kind::row) return one_row_of(left, list);
+    const auto place = key_of(left);
+    if (!place) return;
     std::vector<const sql::expr*> values;
     for (std::size_t i = 1; i < list.children.size(); ++i) values.push_back(list.children[i].get());
-    tie(use, values);
+    tie(*place, values);
+  }
+
+  /// (a, b) IN ((1, 2), (3, 4)): each of the columns is one of those that stand in its place.
+  void one_row_of(const sql::expr& row, const sql::expr& list) {
+    for (std::size_t at = 0; at < row.children.size(); ++at) {
+      const auto place = row.children[at] == nullptr ? std::nullopt : key_of(*row.children[at]);
+      if (!place) continue;
+      std::vector<const sql::expr*> values;
+      for (std::size_t i = 1; i < list.children.size(); ++i) {
+        const sql::expr* each = list.children[i].get();
+        const bool fits = each != nullptr && each->kind == sql::expr_kind::row && each->children.size() == row.children.size();
+        values.push_back(fits ? each->children[at].get() : nullptr);
+      }
+      tie(*place, values);
+    }
   }
 
   /// key = ANY (ARRAY[...]): the elements have one type; strings alone make an array of text.
   void any_of(const sql::expr& left, const sql::expr& array) {
-    const std::size_t use = key_of(left);
-    if (use == nowhere) return;
+    const auto place = key_of(left);
+    if (!place) return;
+    const column& key = column_at(out_, *place);
     if (array.kind == sql::expr_kind::parameter || array.kind == sql::expr_kind::cast || array.kind == sql::expr_kind::constant) {
-      auto source = read_key_array(array, out_.uses[use].key->type, *context_.schema, marks_);
-      if (!source || !confined(use)) return;
+      auto source = read_key_array(array, key.type, *context_.schema, marks_);
+      if (!source || !confined(place->use)) return;
       note_parameter(*source);
-      key_tie found{use, {}, false};
+      key_tie found{*place, {}, false};
       found.sources.push_back(std::move(*source));
       return out_.ties.push_back(std::move(found));
     }
@@ -177,20 +199,20 @@ class condition_reader {
       strings = strings || (child->kind == sql::expr_kind::constant && child->constant == sql::constant_kind::string);
       values.push_back(child.get());
     }
-    if (strings && !ties_key(out_.uses[use].key->type, type_oid::text)) return;
-    tie(use, values);
+    if (strings && !ties_key(key.type, type_oid::text)) return;
+    tie(*place, values);
   }
 
-  void tie(std::size_t use, const std::vector<const sql::expr*>& values) {
-    const column& key = *out_.uses[use].key;
-    key_tie found{use, {}, false};
+  void tie(key_place place, const std::vector<const sql::expr*>& values) {
+    const column& key = column_at(out_, place);
+    key_tie found{place, {}, false};
     bool all = !values.empty();
     for (const sql::expr* value : values) {
       auto source = value == nullptr ? std::nullopt : read_key_value(*value, key.type, *context_.schema, marks_);
       all = all && source.has_value();
       if (all) found.sources.push_back(std::move(*source));
     }
-    if (!all || !confined(use)) return;
+    if (!all || !confined(place.use)) return;
     for (const key_source& source : found.sources) note_parameter(source);
     out_.ties.push_back(std::move(found));
   }
@@ -209,18 +231,61 @@ class condition_reader {
   bool equality_is_known_ = true;
 };
 
-/// Follows edges from the uses in `reached`.
-void spread(const analysis& a, std::vector<bool>& reached) {
-  for (bool grew = true; grew;) {
-    grew = false;
-    for (const key_edge& edge : a.edges) {
-      if (reached[edge.from] && !reached[edge.to]) reached[edge.to] = grew = true;
+/// What each key's column is equal to, by edges, of the columns of one key or of the ties: a set for each of the places.
+template <class Member>
+class equalities {
+ public:
+  explicit equalities(const analysis& a) : a_(a), sets_(a.uses.size()) {
+    for (std::size_t i = 0; i < a.uses.size(); ++i) sets_[i].resize(a.uses[i].keys.size());
+  }
+
+  [[nodiscard]] const std::vector<Member>& at(key_place place) const { return sets_[place.use][place.part]; }
+
+  /// Adds a member in front of follow(). True: it was none yet.
+  bool add(key_place place, const Member& member) {
+    std::vector<Member>& set = sets_[place.use][place.part];
+    if (std::find(set.begin(), set.end(), member) != set.end()) return false;
+    set.push_back(member);
+    return true;
+  }
+
+  void follow() {
+    for (bool grew = true; grew;) {
+      grew = false;
+      for (const key_edge& edge : a_.edges) {
+        const std::vector<Member> from = at(edge.from);
+        for (const Member& member : from) grew = add(edge.to, member) || grew;
+      }
     }
+  }
+
+ private:
+  const analysis& a_;
+  std::vector<std::vector<std::vector<Member>>> sets_;
+};
+
+/// Adds the uses whose rows stand beside those of `root` to `reached`: all columns of their keys are equal to its own.
+void spread(const analysis& a, std::size_t root, std::vector<bool>& reached) {
+  const std::vector<key_column>& own = a.uses[root].keys;
+  reached[root] = true;
+  if (a.edges.empty() || own.empty()) return;
+  equalities<std::size_t> columns{a};
+  for (std::size_t part = 0; part < own.size(); ++part) columns.add({root, part}, part);
+  columns.follow();
+  for (std::size_t i = 0; i < a.uses.size(); ++i) {
+    const table_use& use = a.uses[i];
+    if (reached[i] || use.keys.size() != own.size() || use.table.sharding->function != a.uses[root].table.sharding->function) continue;
+    bool beside = true;
+    for (std::size_t part = 0; part < own.size() && beside; ++part) {
+      const std::vector<std::size_t>& equal = columns.at({i, part});
+      beside = std::find(equal.begin(), equal.end(), part) != equal.end();
+    }
+    reached[i] = beside;
   }
 }
 
 bool usable(const analysis& a, const key_tie& tie) {
-  const oid type = a.uses[tie.use].key->type;
+  const oid type = column_at(a, tie.place).type;
   return std::all_of(tie.sources.begin(), tie.sources.end(),
                      [&](const key_source& source) { return reads_one_way(a, source, type); }) &&
          std::all_of(tie.bounds.begin(), tie.bounds.end(),
@@ -252,22 +317,85 @@ void add_merged_columns(const sql::from_item& join, confines which, const plan_c
   if (!name_resolver{context}.catalog_first() && context.schema->user_operators.contains("=")) return;
   const auto key_in = [&](const sql::from_item& side, const std::string& name) {
     const std::size_t use = use_of_bare_column(out, side, name);
-    return use != nowhere && out.uses[use].key != nullptr && out.uses[use].key_name == name ? use : nowhere;
+    const std::size_t part = use == nowhere ? nowhere : out.uses[use].shown_part(name);
+    return part == nowhere ? std::nullopt : std::optional{key_place{use, part}};
   };
   std::vector<std::string> names = join.using_columns;
   if (join.natural) {
     for (const table_use& use : out.uses) {
-      if (use.key != nullptr) names.push_back(use.key_name);
+      for (const key_column& each : use.keys) names.push_back(each.name);
     }
   }
   for (const std::string& name : names) {
-    const std::size_t left = key_in(*join.left, name);
-    const std::size_t right = key_in(*join.right, name);
-    if (left == nowhere || right == nowhere || !same_home(out.uses[left], out.uses[right])) continue;
-    if (which != confines::left) out.edges.push_back({left, right});
-    if (which != confines::right) out.edges.push_back({right, left});
+    const auto left = key_in(*join.left, name);
+    const auto right = key_in(*join.right, name);
+    if (!left || !right || !hash_alike(column_at(out, *left), column_at(out, *right))) continue;
+    if (which != confines::left) out.edges.push_back({*left, *right});
+    if (which != confines::right) out.edges.push_back({*right, *left});
   }
 }
+
+namespace {
+
+/// What ties the columns of one use's key: a tie for each of them, empty where one has none. `places` are the ties that
+/// the columns are equal to what they tie.
+std::vector<const key_tie*> ties_of(const analysis& a, std::size_t use, const equalities<const key_tie*>& places) {
+  std::vector<const key_tie*> out;
+  const auto breadth = [](const key_tie& tie) {
+    constexpr std::size_t of_array = 100;
+    const bool array = std::any_of(tie.sources.begin(), tie.sources.end(), [](const key_source& s) { return s.array; });
+    return array ? of_array : tie.sources.size();
+  };
+  for (std::size_t part = 0; part < a.uses[use].keys.size(); ++part) {
+    const oid type = a.uses[use].keys[part].stored->type;
+    const key_tie* best = nullptr;
+    for (const key_tie* tie : places.at({use, part})) {
+      const bool same = std::all_of(tie->sources.begin(), tie->sources.end(),
+                                    [&](const key_source& source) { return reads_one_way(a, source, type); });
+      if (!same || !tie->bounds.empty() || (best != nullptr && breadth(*best) <= breadth(*tie))) continue;
+      best = tie;
+    }
+    if (best == nullptr) return {};
+    out.push_back(best);
+  }
+  // A NULL that is to be stored must be seen, one that is compared matches nothing.
+  const auto alike = [&](const key_tie* tie) { return tie->insert_row == out.front()->insert_row; };
+  if (!std::all_of(out.begin(), out.end(), alike)) return {};
+  return out;
+}
+
+key_group group_of(const table_use& use, std::size_t part, const key_tie& tie) {
+  const column& key = *use.keys[part].stored;
+  key_group out{use.table.full_name, key.name, key.type, -1, tie.sources, tie.insert_row};
+  // A stored value is rounded or cut as its column does it; a compared one is not.
+  if (tie.insert_row) out.modifier = key.modifier;
+  if (use.keys.size() == 1) out.values = use.values;
+  return out;
+}
+
+/// Groups of uses that no tie of their whole key has reached: what ties each of the columns, here or elsewhere.
+void tie_by_columns(const analysis& a, const std::vector<const key_tie*>& ties, std::vector<bool>& reached,
+                    std::vector<key_group>& groups) {
+  equalities<const key_tie*> places{a};
+  for (const key_tie* tie : ties) places.add(tie->place, tie);
+  places.follow();
+  for (std::size_t i = 0; i < a.uses.size(); ++i) {
+    const table_use& use = a.uses[i];
+    if (reached[i] || use.keys.empty()) continue;
+    const std::vector<const key_tie*> own = ties_of(a, i, places);
+    if (own.empty()) continue;
+    if (own.size() == 1) {
+      groups.push_back(group_of(use, 0, *own.front()));
+    } else {
+      key_group whole{use.table.full_name, use.key_label(), 0, -1, {}, own.front()->insert_row};
+      for (std::size_t part = 0; part < own.size(); ++part) whole.parts.push_back(group_of(use, part, *own[part]));
+      groups.push_back(std::move(whole));
+    }
+    spread(a, i, reached);
+  }
+}
+
+}  // namespace
 
 std::optional<std::vector<key_group>> tie_all(const analysis& a, std::size_t& free_use) {
   std::vector<bool> reached(a.uses.size());
@@ -283,19 +411,17 @@ std::optional<std::vector<key_group>> tie_all(const analysis& a, std::size_t& fr
     return x->sources.size() < y->sources.size();
   });
   for (const key_tie* tie : order) {
-    if (reached[tie->use]) continue;
-    const table_use& use = a.uses[tie->use];
-    // A stored value is rounded or cut as its column does it; a compared one is not.
-    const std::int32_t modifier = tie->insert_row ? use.key->modifier : -1;
-    groups.push_back({use.table.full_name, use.key->name, use.key->type, modifier, tie->sources, tie->insert_row, false, {}, use.values});
+    const table_use& use = a.uses[tie->place.use];
+    if (reached[tie->place.use] || use.keys.size() > 1) continue;
+    groups.push_back(group_of(use, 0, *tie));
     for (const key_tie* other : order) {
       // All bounds of a table hold at once.
-      if (tie->bounds.empty() || other->use != tie->use) continue;
+      if (tie->bounds.empty() || other->place.use != tie->place.use) continue;
       groups.back().bounds.insert(groups.back().bounds.end(), other->bounds.begin(), other->bounds.end());
     }
-    reached[tie->use] = true;
-    spread(a, reached);
+    spread(a, tie->place.use, reached);
   }
+  tie_by_columns(a, order, reached, groups);
   for (std::size_t i = 0; i < a.uses.size(); ++i) {
     if (a.uses[i].table.where == placement::sharded && !reached[i]) {
       free_use = i;
@@ -308,8 +434,7 @@ std::optional<std::vector<key_group>> tie_all(const analysis& a, std::size_t& fr
 bool joined_by_key(const analysis& a, std::size_t root) {
   if (a.uses[root].table.where != placement::sharded) return false;
   std::vector<bool> reached(a.uses.size());
-  reached[root] = true;
-  spread(a, reached);
+  spread(a, root, reached);
   for (std::size_t i = 0; i < a.uses.size(); ++i) {
     if (a.uses[i].table.where == placement::sharded && !reached[i]) return false;
   }

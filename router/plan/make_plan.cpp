@@ -105,8 +105,7 @@ class statement_planner {
   void gather_instead(const gather_query& query, const analysis& a, plan& out) {
     auto* keyed = std::get_if<keyed_target>(&out.where);
     if (keyed != nullptr) {
-      const std::vector<key_source>& sources = keyed->groups.front().sources;
-      const bool several = keyed->groups.size() > 1 || sources.size() != 1 || sources.front().array;
+      const bool several = keyed->groups.size() > 1 || !keyed->groups.front().single();
       if (keyed->scatter_allowed || !several) return;
     } else {
       const auto* refused = std::get_if<to_refusal>(&std::get<fixed_target>(out.where).target);
@@ -190,7 +189,7 @@ class statement_planner {
       everywhere = copy_into_all(s, a.uses[use], a);
     } else if (!one_shard() && where == placement::sharded) {
       a.refuse(refuse_read("COPY TO from sharded table \"" + name + "\"",
-                           "Use COPY (SELECT ... WHERE " + a.uses[use].key_name + " = ...) TO STDOUT."));
+                           "Use COPY (SELECT ... WHERE " + a.uses[use].key_label() + " = ...) TO STDOUT."));
     }
     if (!one_shard() && !s.arguments.empty()) {
       a.refuse(refuse_session("COPY FROM ... WHERE", "its condition is not looked into over several shards"));

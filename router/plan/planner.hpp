@@ -36,17 +36,17 @@ struct planned {
                             std::span<const sql::constant_position> constants,
                             std::span<const bound_parameter> parameters, const literal_context& literals);
 
-/// The shard of a value of a key; nothing where it cannot be told beyond doubt, or no shard owns it. `from` is the value's
-/// own type, 0 for the key's; `modifier` the column's atttypmod for a value that is stored, -1 for one that is compared;
-/// `values`: see table_use.
-[[nodiscard]] std::optional<shard_index> owner_of_key(const topology& map, oid key_type, std::int32_t modifier, oid from,
-                                                      std::string_view text, const literal_context& literals,
-                                                      const value_map* values);
+/// A value of one column of a key: `from` is its own type, 0 for the column's; `modifier` the column's atttypmod for a
+/// value that is stored, -1 for one that is compared.
+struct key_value {
+  std::string_view text;
+  oid type = 0;
+  std::int32_t modifier = -1;
+  oid from = 0;
+};
 
-/// The same for a value that is stored, by buckets. Nothing where a table of the topology goes by ranges or a list: it
-/// might be the value's.
-[[nodiscard]] std::optional<shard_index> shard_of_value(const topology& map, oid key_type, std::int32_t modifier,
-                                                        oid from, std::string_view text,
-                                                        const literal_context& literals);
+/// The shard of a key; nothing where it cannot be told beyond doubt, or no shard owns it. `values`: see table_use.
+[[nodiscard]] std::optional<shard_index> owner_of_key(const topology& map, std::span<const key_value> key,
+                                                      const literal_context& literals, const value_map* values);
 
 }  // namespace pgbraid::router

@@ -14,19 +14,37 @@ using protocol::error_id;
 using protocol::make_error;
 
 void describe_key(table_use& use, const topology& map) {
+  use.keys.clear();
   if (use.table.where != placement::sharded || use.table.described == nullptr) return;
   const std::vector<column>& columns = use.table.described->columns;
-  for (std::size_t i = 0; i < columns.size(); ++i) {
-    if (columns[i].name != use.table.sharding->key) continue;
-    if (hashable_key_type(columns[i].type) && columns[i].deterministic) use.key = &columns[i];
-    if (const value_rule* rule = map.rule_of(use.table.sharding->function); rule != nullptr && use.key != nullptr) {
-      std::string problem;
-      use.values = value_map::make(*rule, use.key->type, use.key->modifier, problem);
-      if (use.values == nullptr) use.key = nullptr;
-    }
-    use.key_name = i < use.column_aliases.size() ? use.column_aliases[i] : columns[i].name;
-    return;
+  for (const std::string& part : use.table.sharding->key) {
+    const auto found = std::find_if(columns.begin(), columns.end(), [&](const column& c) { return c.name == part; });
+    if (found == columns.end() || !hashable_key_type(found->type) || !found->deterministic) return use.keys.clear();
+    const auto i = static_cast<std::size_t>(found - columns.begin());
+    use.keys.push_back({&*found, i < use.column_aliases.size() ? use.column_aliases[i] : found->name});
   }
+  if (const value_rule* rule = map.rule_of(use.table.sharding->function)) {
+    std::string problem;
+    const column& key = *use.keys.front().stored;
+    use.values = use.keys.size() > 1 ? nullptr : value_map::make(*rule, key.type, key.modifier, problem);
+    if (use.values == nullptr) use.keys.clear();
+  }
+}
+
+std::size_t table_use::key_part(std::string_view column) const {
+  const auto found = std::find_if(keys.begin(), keys.end(), [&](const key_column& k) { return k.stored->name == column; });
+  return found == keys.end() ? nowhere : static_cast<std::size_t>(found - keys.begin());
+}
+
+std::size_t table_use::shown_part(std::string_view name) const {
+  const auto found = std::find_if(keys.begin(), keys.end(), [&](const key_column& k) { return k.name == name; });
+  return found == keys.end() ? nowhere : static_cast<std::size_t>(found - keys.begin());
+}
+
+std::string table_use::key_label() const {
+  std::string out;
+  for (const key_column& each : keys) out += (out.empty() ? "" : ", ") + each.stored->name;
+  return out;
 }
 
 std::size_t analyzer::add_level(std::size_t parent) {

@@ -10,10 +10,14 @@ using protocol::make_error;
 using protocol::with_hint;
 
 std::string key_hint(const table_use& use) {
-  const std::string key =
-      use.key_name.empty() ? use.table.sharding != nullptr ? use.table.sharding->key : "key" : use.key_name;
-  return "Tie \"" + use.table.full_name + "\" to one value of the sharding key, for example WHERE " + use.alias + "." +
-         key + " = $1";
+  std::vector<std::string> names;
+  for (const key_column& each : use.keys) names.push_back(each.name);
+  if (names.empty() && use.table.sharding != nullptr) names = use.table.sharding->key;
+  if (names.empty()) names.emplace_back("key");
+  std::string out = "Tie \"" + use.table.full_name + "\" to one value of the sharding key, for example WHERE ";
+  for (std::size_t i = 0; i < names.size(); ++i)
+    out += (i == 0 ? "" : " AND ") + use.alias + "." + names[i] + " = $" + std::to_string(i + 1);
+  return out;
 }
 
 protocol::error_report refuse_read(std::string_view reason, std::string hint) {

@@ -80,6 +80,7 @@ oid integer_literal_type(std::string_view digits) noexcept {
 struct source_result {
   enum class outcome : std::uint8_t { shard, null, unknown, invalid, unowned } what = outcome::unknown;
   shard_index shard = 0;
+  std::uint64_t hash = 0;  ///< shard, by buckets: of the value
   std::string text;  ///< invalid, unowned: the value, for the message; a bound: its bytes
 };
 using outcome = source_result::outcome;
@@ -100,12 +101,13 @@ class resolver {
       case key_source::origin::pinned:
         break;
     }
-    if (source.null) return {outcome::null, 0, {}};
+    if (source.null) return {outcome::null, 0, 0, {}};
     return of_text(group, source.literal_type, source.pinned);
   }
 
-  /// Adds the shards of an array's elements; those that are NULL match nothing. False: not all of them are known.
-  bool read_array(const key_group& group, const key_source& source, shard_set& shards) const {
+  /// Tells what an array's elements come to; those that are NULL match nothing. False: not all of them are known.
+  template <class Told>
+  bool read_array(const key_group& group, const key_source& source, Told told) const {
     oid from = source.literal_type;
     bool binary = false;
     std::optional<array_elements> elements;
@@ -131,10 +133,45 @@ class resolver {
       if (!element) continue;
       const source_result found = binary ? of_bytes(group, from, *element) : of_text(group, from, *element);
       if (found.what == outcome::unowned) continue;
-      if (found.what != outcome::shard) return false;
-      shards.add(found.shard);
+      if (found.what != outcome::shard || !told(found)) return false;
     }
     return true;
+  }
+
+  /// The shard of a key of several columns, by their hashes together.
+  [[nodiscard]] shard_index owner_of(std::uint64_t hash) const {
+    return map_.buckets.shard_of(bucket_of(hash, static_cast<std::uint32_t>(map_.buckets.owner.size())));
+  }
+
+  /// Adds the shards of all combinations of what the columns of a key are tied to, from the column `part` on; `hash` is
+  /// that of those before. Anything but shard and null: what the value of the column `at` came to.
+  source_result read_combinations(const key_group& whole, std::size_t part, std::uint64_t hash, shard_set& shards,
+                                  std::size_t& room, const key_group*& at) const {
+    if (part == whole.parts.size()) {
+      if (room == 0) return {};
+      --room;
+      shards.add(owner_of(hash));
+      return {outcome::shard, 0, 0, {}};
+    }
+    const key_group& column = whole.parts[part];
+    source_result last{outcome::null, 0, 0, {}};
+    const auto follow = [&](const source_result& found) {
+      last = read_combinations(whole, part + 1, combined_hash(hash, found.hash), shards, room, at);
+      return last.what == outcome::shard || last.what == outcome::null;
+    };
+    for (const key_source& source : column.sources) {
+      if (source.array) {
+        last = {outcome::null, 0, 0, {}};
+        if (read_array(column, source, follow)) continue;
+        if (last.what == outcome::shard || last.what == outcome::null) at = &column, last = {};
+        return last;
+      }
+      const source_result found = read(column, source);
+      if (found.what == outcome::null) continue;  // it matches nothing
+      if (found.what != outcome::shard) return at = &column, found;
+      if (!follow(found)) return last;
+    }
+    return {outcome::shard, 0, 0, {}};
   }
 
   /// Adds the shards whose values lie within all bounds of a group.
@@ -176,11 +213,11 @@ class resolver {
   source_result of_hash(const key_group& group, std::optional<std::uint64_t> hash, std::string_view value) const {
     if (!hash) return invalid(group, value);
     const auto buckets = static_cast<std::uint32_t>(map_.buckets.owner.size());
-    return {outcome::shard, map_.buckets.shard_of(bucket_of(*hash, buckets)), {}};
+    return {outcome::shard, map_.buckets.shard_of(bucket_of(*hash, buckets)), *hash, {}};
   }
 
   static source_result invalid(const key_group&, std::string_view value) {
-    return {outcome::invalid, 0, std::string{value.substr(0, 200)}};
+    return {outcome::invalid, 0, 0, std::string{value.substr(0, 200)}};
   }
 
   /// The key goes by ranges or a list.
@@ -188,10 +225,10 @@ class resolver {
     const std::string_view shown = binary ? "(binary)" : value;
     std::string bytes;
     if (!key_bytes(bytes, group.key_type, group.modifier, from, binary, value, literals_.time_zone)) return invalid(group, shown);
-    if (!group.bounds.empty()) return {outcome::shard, 0, std::move(bytes)};
+    if (!group.bounds.empty()) return {outcome::shard, 0, 0, std::move(bytes)};
     const auto owner = group.values->shard_of(bytes);
-    if (!owner) return {outcome::unowned, 0, std::string{shown.substr(0, 200)}};
-    return {outcome::shard, *owner, {}};
+    if (!owner) return {outcome::unowned, 0, 0, std::string{shown.substr(0, 200)}};
+    return {outcome::shard, *owner, 0, {}};
   }
 
   source_result of_text(const key_group& group, oid from, std::string_view value) const {
@@ -249,7 +286,7 @@ class resolver {
   source_result read_parameter(const key_group& group, const key_source& source) const {
     if (source.index >= parameters_.size()) return {};
     const bound_parameter& p = parameters_[source.index];
-    if (p.null) return {outcome::null, 0, {}};
+    if (p.null) return {outcome::null, 0, 0, {}};
     const oid declared = p.type == type_oid::unknown ? 0 : p.type;
     oid from = declared;
     if (source.literal_type != 0) {
@@ -340,6 +377,33 @@ route not_told_apart(const plan& p, const keyed_target& keyed, const topology& m
   return {to_many{std::move(owners)}, p.mode, p.needs_primary};
 }
 
+/// Adds the shards of a key of several columns; a route: it is not to be told, or refused. Where it may be split, `rows`
+/// gets the shard of each row.
+std::optional<route> resolve_columns(const plan& p, const keyed_target& keyed, const topology& map, const resolver& values,
+                                     const key_group& group, shard_set& shards, std::vector<shard_index>& rows) {
+  if (!group.insert_row) {
+    std::size_t room = 4096;
+    const key_group* at = &group;
+    const source_result found = values.read_combinations(group, 0, 0, shards, room, at);
+    if (found.what == outcome::shard || found.what == outcome::null) return std::nullopt;
+    if (found.what == outcome::unknown && (keyed.scatter_allowed || !keyed.gather.empty()))
+      return not_told_apart(p, keyed, map, group);
+    return refused(p, problem_of(*at, found));
+  }
+  for (std::size_t row = 0; row < group.parts.front().sources.size(); ++row) {
+    std::uint64_t hash = 0;
+    for (const key_group& column : group.parts) {
+      const source_result found = values.read(column, column.sources[row]);
+      if (found.what != outcome::shard) return refused(p, problem_of(column, found));
+      hash = combined_hash(hash, found.hash);
+    }
+    const shard_index shard = values.owner_of(hash);
+    shards.add(shard);
+    if (keyed.split_allowed) rows.push_back(shard);
+  }
+  return std::nullopt;
+}
+
 route resolve_keyed(const plan& p, const keyed_target& keyed, const topology& map, const resolver& values) {
   shard_set shards;
   std::vector<shard_index> rows;
@@ -349,9 +413,17 @@ route resolve_keyed(const plan& p, const keyed_target& keyed, const topology& ma
       if (within == bound_result::unknown) return not_told_apart(p, keyed, map, group);
       continue;
     }
+    if (!group.parts.empty()) {
+      if (auto other = resolve_columns(p, keyed, map, values, group, shards, rows)) return std::move(*other);
+      continue;
+    }
     for (const key_source& source : group.sources) {
       if (source.array) {
-        if (values.read_array(group, source, shards)) continue;
+        const auto add = [&](const source_result& found) {
+          shards.add(found.shard);
+          return true;
+        };
+        if (values.read_array(group, source, add)) continue;
         return not_told_apart(p, keyed, map, group);
       }
       const source_result result = values.read(group, source);
@@ -430,27 +502,24 @@ route resolve(const plan& p, const topology& map, std::string_view text,
   return out;
 }
 
-std::optional<shard_index> shard_of_value(const topology& map, oid key_type, std::int32_t modifier, oid from,
-                                          std::string_view text, const literal_context& literals) {
-  const auto by_value = [](const auto& entry) { return entry.second.function != shard_function::hash; };
-  if (std::any_of(map.tables.begin(), map.tables.end(), by_value)) return std::nullopt;
-  return owner_of_key(map, key_type, modifier, from, text, literals, nullptr);
-}
-
-std::optional<shard_index> owner_of_key(const topology& map, oid key_type, std::int32_t modifier, oid from,
-                                        std::string_view text, const literal_context& literals,
+std::optional<shard_index> owner_of_key(const topology& map, std::span<const key_value> key, const literal_context& literals,
                                         const value_map* values) {
-  if (map.buckets.owner.empty() || (from != 0 && !ties_key(key_type, from))) return std::nullopt;
-  if (!literals.utf8 && has_high_byte(text)) return std::nullopt;
-  if (!literals.iso_ymd && date_or_time(key_type)) return std::nullopt;
-  if (values != nullptr) {
-    std::string bytes;
-    if (!key_bytes(bytes, key_type, modifier, from, false, text, literals.time_zone)) return std::nullopt;
-    return values->shard_of(bytes);
+  if (map.buckets.owner.empty()) return std::nullopt;
+  std::uint64_t hash = 0;
+  for (const key_value& value : key) {
+    if (value.from != 0 && !ties_key(value.type, value.from)) return std::nullopt;
+    if (!literals.utf8 && has_high_byte(value.text)) return std::nullopt;
+    if (!literals.iso_ymd && date_or_time(value.type)) return std::nullopt;
+    if (values != nullptr) {
+      std::string bytes;
+      if (!key_bytes(bytes, value.type, value.modifier, value.from, false, value.text, literals.time_zone)) return std::nullopt;
+      return values->shard_of(bytes);
+    }
+    const auto own = partition_hash_text(value.type, value.modifier, value.from, value.text, literals.time_zone);
+    if (!own) return std::nullopt;
+    hash = combined_hash(hash, *own);
   }
-  const auto hash = partition_hash_text(key_type, modifier, from, text, literals.time_zone);
-  if (!hash) return std::nullopt;
-  return map.buckets.shard_of(bucket_of(*hash, static_cast<std::uint32_t>(map.buckets.owner.size())));
+  return map.buckets.shard_of(bucket_of(hash, static_cast<std::uint32_t>(map.buckets.owner.size())));
 }
 
 }  // namespace pgbraid::router

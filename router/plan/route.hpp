@@ -7,6 +7,7 @@
 #include "router/sql/ast.hpp"
 #include "router/topology.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -129,7 +130,9 @@ struct key_bound {
   friend bool operator==(const key_bound&, const key_bound&) = default;
 };
 
-/// The values that one group of co-located tables may be tied to: the union of its sources.
+/// The values that one group of co-located tables may be tied to: the union of its sources. Of a key of several columns
+/// there is one in `parts` for each of them: all their combinations, or, where they are rows, the first of each, the
+/// second of each...
 struct key_group {
   std::string table, key;  ///< for messages
   oid key_type = 0;
@@ -139,6 +142,14 @@ struct key_group {
   bool new_key = false;     ///< the value that UPDATE gives the key: its rows go to that shard
   std::vector<key_bound> bounds{};              ///< instead of sources: all of these hold
   std::shared_ptr<const value_map> values{};    ///< see table_use
+  std::vector<key_group> parts{};               ///< of a key of several columns; itself it has no sources then
+
+  /// True if it can be no more than one value.
+  [[nodiscard]] bool single() const {
+    const auto one = [](const key_group& part) { return part.single(); };
+    if (!parts.empty()) return std::all_of(parts.begin(), parts.end(), one);
+    return sources.size() == 1 && !sources.front().array;
+  }
   friend bool operator==(const key_group&, const key_group&) = default;
 };
 

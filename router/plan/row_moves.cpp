@@ -68,19 +68,19 @@ class row_writer {
       if (set->value->kind == sql::expr_kind::default_) {
         const default_facts facts = facts_of_default(c, context_);
         // It is left to the INSERT.
-        if (c.name != use_.key->name && !facts.differs && !facts.by_moment) return true;
+        if (use_.key_part(c.name) == nowhere && !facts.differs && !facts.by_moment) return true;
         return why = "it sets column \"" + c.name + "\" to its default", false;
       }
       value = "(" + std::string{clauses_.values[static_cast<std::size_t>(set - q_.set.begin())].of(text_)} + ")";
       untyped = takes_column_type(*set->value);
     }
-    if (c.name == use_.key->name) {
+    if (use_.key_part(c.name) != nowhere) {
       // As it will be stored, but for the length, which is minded there.
       const std::string_view type = plain_type_name(c.type);
       if (type.empty()) return why = "the key's type cannot be told in text", false;
       value = "CAST(" + value + " AS pg_catalog." + std::string{type} + ")";
       untyped = false;
-      source.key_at = given_;
+      source.keys.push_back({c.name, given_, c.type, c.modifier});
     }
     identity = identity || c.identity;
     columns += (columns.empty() ? "" : ", ") + quote_identifier(c.name);
@@ -123,7 +123,7 @@ std::shared_ptr<const staged_write> make_row_move(const sql::update_query& q, st
       std::find_if(a.uses.begin(), a.uses.end(), [](const table_use& use) { return use.role == table_role::update; });
   const auto writes =
       std::count_if(a.uses.begin(), a.uses.end(), [](const table_use& use) { return use.role != table_role::read; });
-  if (writes != 1 || written == a.uses.end() || written->key == nullptr || a.refusal || !a.levels[written->level].top)
+  if (writes != 1 || written == a.uses.end() || written->keys.empty() || a.refusal || !a.levels[written->level].top)
     return fail("it is a part of another statement");
   const relation& table = *written->table.described;
   if (std::string problem = problem_of(table, a, context); !problem.empty()) return fail(std::move(problem));
@@ -160,9 +160,11 @@ std::shared_ptr<const staged_write> make_row_move(const sql::update_query& q, st
   if (row.identity) source->before += "OVERRIDING SYSTEM VALUE ";
   if (!returning.empty()) source->after = "RETURNING " + std::string{returning};
   source->table = written->table.full_name;
-  source->key = written->key->name;
-  source->key_type = written->key->type;
-  source->modifier = written->key->modifier;
+  // As the key has them: a hash of several goes by their order.
+  const auto by_part = [&](const source_key& k) { return written->key_part(k.name); };
+  std::sort(source->keys.begin(), source->keys.end(),
+            [&](const source_key& x, const source_key& y) { return by_part(x) < by_part(y); });
+  source->values = written->values;
   out->source = std::move(source);
   out->moves = true;
   return out;

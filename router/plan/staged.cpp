@@ -38,7 +38,7 @@ bool may_read_gathered(const analysis& a, const plan_context& context) {
                       use.table.where == placement::reference;
     if (!here) return false;
     if (use.role != table_role::read &&
-        (use.table.where != placement::sharded || use.key == nullptr || use.level >= a.levels.size()))
+        (use.table.where != placement::sharded || use.keys.empty() || use.level >= a.levels.size()))
       return false;
   }
   for (std::size_t i = 0; i < a.levels.size(); ++i) {

@@ -282,7 +282,7 @@ std::shared_ptr<const staged_source> make_source(const sql::insert_query& q, std
       std::find_if(a.uses.begin(), a.uses.end(), [](const table_use& use) { return use.role == table_role::insert; });
   const auto writes =
       std::count_if(a.uses.begin(), a.uses.end(), [](const table_use& use) { return use.role != table_role::read; });
-  if (writes != 1 || written == a.uses.end() || written->key == nullptr || q.source == nullptr ||
+  if (writes != 1 || written == a.uses.end() || written->keys.empty() || q.source == nullptr ||
       !context.schema->single_writer.empty())
     return nullptr;
   if (a.refusal || a.types_differ || a.locking || a.into || a.not_understood || a.default_differs) return nullptr;
@@ -326,13 +326,14 @@ std::shared_ptr<const staged_source> make_source(const sql::insert_query& q, std
   out->after = edited(text, parts->end, text.size(), std::move(behind));
   out->relation = quote_identifier(table.schema) + "." + quote_identifier(table.name);
   out->table = written->table.full_name;
-  out->key = written->key->name;
-  out->key_type = written->key->type;
-  out->modifier = written->key->modifier;
-  const auto key = std::find_if(out->columns.begin(), out->columns.end(),
-                                [&](const source_column& c) { return c.name == out->key; });
-  if (key == out->columns.end()) return nullptr;
-  out->key_at = static_cast<std::size_t>(key - out->columns.begin());
+  out->values = written->values;
+  for (const key_column& part : written->keys) {
+    const column& stored = *part.stored;
+    const auto key = std::find_if(out->columns.begin(), out->columns.end(),
+                                  [&](const source_column& c) { return c.name == stored.name; });
+    if (key == out->columns.end()) return nullptr;
+    out->keys.push_back({stored.name, static_cast<std::size_t>(key - out->columns.begin()), stored.type, stored.modifier});
+  }
   out->in_order = !q.returning.empty() && !q.on_conflict;
   return out;
 }

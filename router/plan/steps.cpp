@@ -22,25 +22,14 @@ using kind = sql::statement_kind;
 
 namespace {
 
-// Rows that are known only later find their shard by buckets.
-bool found_by_value(const sql::statement& s, const analysis& a) {
-  const auto by_value = [&](const table_use& use) {
-    if (use.values == nullptr || use.role == table_role::read || use.role == table_role::delete_) return false;
-    if (s.kind != kind::update) return true;
-    const auto& set = s.update->set;
-    return std::any_of(set.begin(), set.end(), [&](const sql::target& target) { return target.name == use.key->name; });
-  };
-  return std::any_of(a.uses.begin(), a.uses.end(), by_value);
-}
-
 // UPDATE of the key, whose rows may leave their shards.
 void move(const sql::statement& s, std::string_view text, const analysis& a, const plan_context& context, plan& out) {
   auto* keyed = std::get_if<keyed_target>(&out.where);
   const auto* fixed = std::get_if<fixed_target>(&out.where);
   const auto* refused = fixed == nullptr ? nullptr : std::get_if<to_refusal>(&fixed->target);
   if (keyed == nullptr && (refused == nullptr || refused->error().id != error_id::key_change)) return;
-  std::string why = "their keys are shared out by ranges or lists";
-  const auto made = found_by_value(s, a) ? nullptr : make_row_move(*s.update, text, a, context, why);
+  std::string why;
+  const auto made = make_row_move(*s.update, text, a, context, why);
   if (made == nullptr) {
     auto error = keyed != nullptr ? keyed->several_refusal : refused->error();
     error.detail = "Its rows would have to move to other shards: " + why + ".";
@@ -67,13 +56,12 @@ void write_in_with(const sql::statement& s, std::string_view text, const analysi
                    plan& out) {
   auto* keyed = std::get_if<keyed_target>(&out.where);
   if (keyed != nullptr) {
-    const bool one = keyed->groups.size() == 1 && keyed->groups.front().sources.size() == 1;
-    if (one && !keyed->groups.front().sources.front().array) return;
+    if (keyed->groups.size() == 1 && keyed->groups.front().single()) return;
   } else {
     const auto* refused = std::get_if<to_refusal>(&std::get<fixed_target>(out.where).target);
     if (refused == nullptr || refused->error().id != error_id::cross_shard_write) return;
   }
-  if ((s.kind == kind::insert && found_by_value(s, a)) || make_staged(s, text, a, context) == nullptr) return;
+  if (make_staged(s, text, a, context) == nullptr) return;
   out.staged = true;
   std::vector<shard_index> shards = owning_shards(*context.map);
   if (keyed != nullptr) {
@@ -160,11 +148,9 @@ void plan_in_steps(const sql::statement& s, std::string_view text, const analysi
     if (refused == nullptr) return;
     const error_id why = refused->error().id;
     if (why != error_id::cross_shard_write && (why != error_id::key_not_provable || !a.key_unknown)) return;
-  } else if (keyed->groups.size() == 1 && keyed->groups.front().sources.size() == 1 &&
-             !keyed->groups.front().sources.front().array) {
+  } else if (keyed->groups.size() == 1 && keyed->groups.front().single()) {
     return;
   }
-  if (found_by_value(s, a)) return;
   const auto made = make_staged(s, text, a, context);
   if (made == nullptr || (made->rows == nullptr && made->query == nullptr)) return;
   out.staged = true;

@@ -114,13 +114,13 @@ std::string tied_reason(const std::vector<key_group>& groups) {
 chosen_target to_new_keys(const analysis& a, std::optional<std::vector<key_group>> groups) {
   const auto written =
       std::find_if(a.uses.begin(), a.uses.end(), [](const table_use& use) { return use.role == table_role::update; });
-  const column& key = *written->key;
-  protocol::error_report error = make_error(error_id::key_change, key.name, written->table.full_name);
-  if (!groups || !a.new_key || !reads_one_way(a, *a.new_key, key.type)) return refused(std::move(error));
+  const column& key = *written->keys.front().stored;
+  protocol::error_report error = make_error(error_id::key_change, written->key_label(), written->table.full_name);
+  if (!groups || !a.new_key || written->keys.size() > 1 || !reads_one_way(a, *a.new_key, key.type)) return refused(std::move(error));
   std::string reason = tied_reason(*groups) + ", and by the key's new value";
   keyed_target keyed;
   keyed.groups = std::move(*groups);
-  key_group moved{written->table.full_name, key.name, key.type, key.modifier, {*a.new_key}};
+  key_group moved{written->table.full_name, key.name, key.type, key.modifier, {*a.new_key}, false, false, {}, {}, {}};
   moved.new_key = true;
   moved.values = written->values;
   keyed.groups.push_back(std::move(moved));
@@ -184,10 +184,10 @@ chosen_target choose_target(const analysis& a, const plan_context& context, bool
 
   if (a.key_unknown) {
     const auto written = std::find_if(a.uses.begin(), a.uses.end(), [](const table_use& use) {
-      return use.role == table_role::insert && use.key != nullptr;
+      return use.role == table_role::insert && !use.keys.empty();
     });
     if (written != a.uses.end())
-      return refused(make_error(error_id::key_not_provable, written->key->name, written->table.full_name));
+      return refused(make_error(error_id::key_not_provable, written->key_label(), written->table.full_name));
   }
   if (a.mirrored) {
     if (auto error = judge_mirror(a, concatenate)) return refused(std::move(*error));

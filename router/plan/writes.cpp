@@ -28,7 +28,11 @@ void analyzer::judge_write(std::size_t index) {
       return;
   }
   if (use.table.described == nullptr) return;  // already refused
-  if (use.key == nullptr) return out_.refuse(make_error(error_id::key_not_provable, use.table.sharding->key, name));
+  if (use.keys.empty()) {
+    std::string label;
+    for (const std::string& part : use.table.sharding->key) label += (label.empty() ? "" : ", ") + part;
+    return out_.refuse(make_error(error_id::key_not_provable, label, name));
+  }
   if (context_.map->accept_unenforced.contains(name)) return;
   for (const std::string& what : use.table.described->unenforced) {
     // A DELETE can only break what points at the table.
@@ -53,36 +57,46 @@ std::size_t analyzer::position_of(const std::string& key, const sql::insert_quer
 
 void analyzer::read_rows(const sql::insert_query& q, std::size_t index) {
   const table_use& use = out_.uses[index];
-  const std::string& table = use.table.full_name;
-  const std::string& key = use.key->name;
-  const auto not_provable = [&] { out_.refuse(make_error(error_id::key_not_provable, key, table)); };
-  // Without a default it would be NULL, and a row without a key belongs to no shard.
-  const auto missing = [&] {
-    if (!use.key->draws.empty()) return;  // drawn first: see drawing.hpp
-    out_.refuse(make_error(use.key->has_default ? error_id::missing_key : error_id::null_key, key, table));
-  };
-  if (q.source == nullptr) return missing();
+  if (q.source == nullptr) {
+    for (std::size_t part = 0; part < use.keys.size(); ++part) miss_key({index, part});
+    return;
+  }
   const sql::select_query& source = *q.source;
   // With ORDER BY, LIMIT or WITH the rows are a query: its columns get types of their own before they are stored.
   const bool rows = !source.values.empty() && source.set_op == sql::set_operation::none && source.limit == nullptr &&
                     source.offset == nullptr && source.order_by.empty() && source.with.tables.empty();
   if (!rows) return tie_to_source(q, index, context_, marks_, out_);
-  const std::size_t position = position_of(key, q, use);
-  if (position == nowhere) return missing();
+  for (std::size_t part = 0; part < use.keys.size(); ++part) read_key_of_rows(q, {index, part});
+}
+
+// Without a default it would be NULL, and a row without a key belongs to no shard.
+void analyzer::miss_key(key_place place) {
+  const table_use& use = out_.uses[place.use];
+  const column& key = *use.keys[place.part].stored;
+  if (!key.draws.empty()) return;  // drawn first: see drawing.hpp
+  out_.refuse(make_error(key.has_default ? error_id::missing_key : error_id::null_key, key.name, use.table.full_name));
+}
+
+void analyzer::read_key_of_rows(const sql::insert_query& q, key_place place) {
+  const table_use& use = out_.uses[place.use];
+  const column& key = *use.keys[place.part].stored;
+  const std::size_t position = position_of(key.name, q, use);
+  if (position == nowhere) return miss_key(place);
   // OVERRIDING USER VALUE stores another value than the one that stands there.
-  if (q.overriding_user || (!q.columns.empty() && q.columns[position].indirection)) return not_provable();
-  key_tie tie{index, {}, true};
-  for (const std::vector<sql::expr_ptr>& row : source.values) {
-    if (position >= row.size() || row[position] == nullptr) return missing();
+  if (q.overriding_user || (!q.columns.empty() && q.columns[position].indirection))
+    return out_.refuse(make_error(error_id::key_not_provable, key.name, use.table.full_name));
+  key_tie tie{place, {}, true};
+  for (const std::vector<sql::expr_ptr>& row : q.source->values) {
+    if (position >= row.size() || row[position] == nullptr) return miss_key(place);
     const sql::expr& value = *row[position];
-    if (value.kind == sql::expr_kind::default_) return missing();
-    auto found = read_key_value(value, use.key->type, *context_.schema, marks_);
+    if (value.kind == sql::expr_kind::default_) return miss_key(place);
+    auto found = read_key_value(value, key.type, *context_.schema, marks_);
     if (!found) {
       // The rows may be evaluated first.
       out_.key_unknown = true;
       return;
     }
-    if (found->null) return out_.refuse(make_error(error_id::null_key, key, table));
+    if (found->null) return out_.refuse(make_error(error_id::null_key, key.name, use.table.full_name));
     if (found->from == key_source::origin::parameter) {
       if (out_.parameter_ties.size() <= found->index) out_.parameter_ties.resize(found->index + 1U);
       ++out_.parameter_ties[found->index];
@@ -95,7 +109,7 @@ void analyzer::read_rows(const sql::insert_query& q, std::size_t index) {
 void analyzer::judge_conflict_action(const sql::insert_query& q, std::size_t index) {
   const table_use& use = out_.uses[index];
   for (const sql::target& set : q.conflict_set) {
-    if (!several() || use.key == nullptr || set.name != use.key->name) continue;
+    if (!several() || use.key_part(set.name) == nowhere) continue;
     // The row that is in the way stands on the shard of the new one's key, and stays there.
     const sql::expr* value = set.value.get();
     const bool stays = value != nullptr && !set.indirection && value->kind == sql::expr_kind::column && !value->star &&
@@ -115,7 +129,7 @@ void analyzer::read_insert(const sql::insert_query& q, std::size_t parent) {
   out_.levels[level].target = use;
   judge_write(use);
   if (q.source != nullptr) read_select(*q.source, parent, false);
-  if (several() && out_.uses[use].key != nullptr) read_rows(q, use);
+  if (several() && !out_.uses[use].keys.empty()) read_rows(q, use);
   judge_conflict_action(q, use);
   for (const sql::target& set : q.conflict_set) read_expr(set.value, level, literal::free);
   for (const sql::expr_ptr& e : q.conflict_exprs) read_expr(e, level, literal::free);
@@ -123,7 +137,7 @@ void analyzer::read_insert(const sql::insert_query& q, std::size_t parent) {
   common_tables_.resize(outer_tables);
   if (several()) look_at_sequences(q, out_.uses[use]);
   if (out_.mirrored) look_at_defaults(q, out_.uses[use]);
-  out_.rows_may_split = several() && parent == nowhere && with_depth_ == 0 && out_.uses[use].key != nullptr &&
+  out_.rows_may_split = several() && parent == nowhere && with_depth_ == 0 && !out_.uses[use].keys.empty() &&
                         rows_stand_alone(q, out_.uses[use]);
 }
 
@@ -233,8 +247,7 @@ void analyzer::read_update(const sql::update_query& q, std::size_t parent) {
   judge_write(use);
   read_from(q.from, level);
   for (const sql::target& set : q.set) {
-    const column* key = out_.uses[use].key;
-    if (several() && key != nullptr && set.name == key->name) read_new_key(set, use);
+    if (several() && out_.uses[use].key_part(set.name) != nowhere) read_new_key(set, use);
     if (set.value != nullptr && set.value->kind == sql::expr_kind::default_) set_to_default(set.name, use);
     read_expr(set.value, level, literal::free);
   }
@@ -250,12 +263,14 @@ void analyzer::read_new_key(const sql::target& set, std::size_t index) {
     return out_.refuse(make_error(error_id::key_change, set.name, use.table.full_name));
   }
   const sql::expr& value = *set.value;
-  if (value.kind == sql::expr_kind::column && !value.star && value.name.back() == use.key_name &&
+  const key_column& key = use.keys[use.key_part(set.name)];
+  if (value.kind == sql::expr_kind::column && !value.star && value.name.back() == key.name &&
       use_of_column(out_, {use.level, nullptr}, value) == index)
     return;  // it stays what it is
   out_.moves = true;
   if (value.kind == sql::expr_kind::default_) return;
-  auto found = read_key_value(value, use.key->type, *context_.schema, marks_);
+  if (use.keys.size() > 1) return;
+  auto found = read_key_value(value, key.stored->type, *context_.schema, marks_);
   if (!found) return;
   if (found->from == key_source::origin::parameter) {
     if (out_.parameter_ties.size() <= found->index) out_.parameter_ties.resize(found->index + 1U);

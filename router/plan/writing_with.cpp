@@ -182,7 +182,7 @@ bool read_body(std::string_view body, const sql::with_clause& with, const plan_c
     return false;
   const auto use =
       std::find_if(found.uses.begin(), found.uses.end(), [](const table_use& u) { return u.role != table_role::read; });
-  if (use == found.uses.end() || use->table.where != placement::sharded || use->key == nullptr) return false;
+  if (use == found.uses.end() || use->table.where != placement::sharded || use->keys.empty()) return false;
   std::vector<text_edit> edits;
   if (!moments.replace(body, found, edits)) return false;
   if (s.kind == kind::insert) {

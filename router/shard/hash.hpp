@@ -16,7 +16,7 @@ namespace pgbraid::router {
 /// True if `type` can be a sharding key.
 [[nodiscard]] bool hashable_key_type(oid type) noexcept;
 
-/// Partition hash (one key column) of a value given as text in the type's input syntax, or in the type's binary wire
+/// Partition hash of a value (of one key column; combined_hash() makes those of several into one) given as text in the type's input syntax, or in the type's binary wire
 /// form. nullopt: the text or bytes are no valid value of the type, or cannot be read exactly here (e.g. a date that
 /// depends on DateStyle). `from` is the type the value was written as (0: unknown literal or the key's own type); a
 /// pair of types whose `=` is not in the key type's hash operator family gives nullopt: the caller must not take it for
@@ -28,6 +28,11 @@ namespace pgbraid::router {
                                                                std::string_view text, std::string_view time_zone);
 [[nodiscard]] std::optional<std::uint64_t> partition_hash_binary(oid key_type, std::int32_t modifier, oid from,
                                                                  std::string_view bytes);
+
+/// The hash of a key of several columns: of those before (0 for none) and of the next one. Source: hash_combine64.
+[[nodiscard]] constexpr std::uint64_t combined_hash(std::uint64_t before, std::uint64_t column) noexcept {
+  return before ^ (column + (before << 54) + (before >> 7));
+}
 
 /// Whether `key = value_of_type(from)` resolves to an operator of key_type's hash operator family (0: unknown literal,
 /// yes).

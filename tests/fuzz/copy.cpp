@@ -52,12 +52,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (size < 6) return 0;
   auto layout = std::make_shared<copy_layout>();
   layout->table = layout->relation = "t";
-  layout->key = "k";
-  layout->key_type = data[0] % 2 == 0 ? type_oid::int8 : type_oid::text;
+  layout->keys = {{"k", 0, data[0] % 2 == 0 ? type_oid::int8 : type_oid::text}};
   text_shape& shape = layout->shape;
-  shape.key = data[0] / 2 % 3;
-  shape.null_forced = data[0] % 32 < 4;
-  shape.not_null_forced = data[0] % 64 > 50;
+  shape.keys = {{data[0] / 2 % 3U, data[0] % 32 < 4, data[0] % 64 > 50}};
+  // A key of two columns, the second of which stands behind the first in a row and before it in the key.
+  if (data[0] % 8 > 5) {
+    shape.keys.push_back({shape.keys.front().at + 1 + data[0] / 64U, false, false});
+    layout->keys.insert(layout->keys.begin(), {"j", 1, type_oid::int4});
+  }
   shape.format.form = static_cast<copy_format::kind>(data[1] % 3);
   shape.format.header = data[1] / 3 % 2 == 1;
   constexpr std::string_view delimiters = "\t,;|", quotes = "\"'%", escapes = "\"'\\";

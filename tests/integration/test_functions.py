@@ -118,6 +118,24 @@ def test_rows_by_list(cluster, functions, cursor):
     assert cursor.fetchone() == (direct,)
 
 
+def test_rows_that_are_known_later_find_their_range(cluster, functions, cursor):
+    cursor.execute("INSERT INTO events SELECT ('2026-01-01'::date + n * 31)::date, n FROM generate_series(0, 11) n")
+    assert [len(rows) for rows in placed(cluster, "SELECT id FROM events")] == [6, 6]
+    cursor.execute("INSERT INTO events VALUES (to_date('2026-07-24', 'YYYY-MM-DD'), 50), (to_date('2026-01-06', 'YYYY-MM-DD'), 51)")
+    assert [len(rows) for rows in placed(cluster, "SELECT id FROM events")] == [7, 7]
+    cursor.execute("UPDATE events SET day = (day + interval '6 months')::date WHERE day < '2026-03-01' RETURNING id")
+    assert sorted(row[0] for row in cursor.fetchall()) == [0, 1, 51]
+    assert [len(rows) for rows in placed(cluster, "SELECT id FROM events")] == [4, 10]
+    cursor.execute("INSERT INTO branches SELECT lower(c), 1 FROM (VALUES ('DE'), ('CH')) v (c)")
+    assert placed(cluster, "SELECT country FROM branches ORDER BY 1") == [["de"], ["ch"]]
+    for sql in ("INSERT INTO events SELECT '2030-01-01'::date + n, n FROM generate_series(1, 2) n", "UPDATE events SET day = day + 1000",
+                "INSERT INTO branches VALUES (lower('FR'), 1)"):
+        with pytest.raises(psycopg2.Error) as failed:
+            cursor.execute(sql)
+        assert failed.value.pgcode == "23514", sql
+    assert [len(rows) for rows in placed(cluster, "SELECT id FROM events")] == [4, 10]
+
+
 def test_a_default_shard_owns_the_rest(cluster, tables, start_braid):
     for shard in cluster.shards:
         shard.primary.query("TRUNCATE events, branches")

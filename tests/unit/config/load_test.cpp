@@ -61,7 +61,7 @@ TEST_CASE("the example loads, and warns only of what is not there yet") {
   CHECK(d.sharding->check_placement);
   REQUIRE(d.sharding->tables.size() == 2);
   CHECK(d.sharding->tables[1].name == "orders");
-  CHECK(d.sharding->tables[1].key == "customer_id");
+  CHECK(d.sharding->tables[1].key == std::vector<std::string>{"customer_id"});
   CHECK(d.sharding->reference_tables == texts{"countries"});
   REQUIRE(d.sharding->unsharded.size() == 1);
   CHECK(d.sharding->unsharded[0].name == "settings");

@@ -245,7 +245,7 @@ TEST_CASE("views are judged all the way down") {
 TEST_CASE("the shards' catalogs become one") {
   router::topology map;
   map.shards = {"s0", "s1"};
-  map.tables = {{"public.orders", {"customer_id"}}};
+  map.tables = {{"public.orders", {{"customer_id"}}}};
   map.reference_tables = {"public.countries"};
   catalog_answers second = small();
   const auto merged = [&] {

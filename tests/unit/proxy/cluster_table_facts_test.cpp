@@ -13,7 +13,9 @@ using part = constraint_facts::part;
 router::topology shop() {
   router::topology map;
   map.shards = {"s0", "s1"};
-  map.tables = {{"public.customers", {"id"}}, {"public.orders", {"customer_id"}}};
+  map.tables = {{"public.customers", {{"id"}}}, {"public.orders", {{"customer_id"}}}};
+  map.tables["public.sales"].key = {"tenant", "region"};
+  map.tables["public.lines"].key = {"owner", "place"};
   map.reference_tables = {"public.countries"};
   map.unsharded = {{"public.settings", 0}, {"public.flags", 0}, {"public.far", 1}};
   return map;
@@ -33,6 +35,8 @@ shard_catalog with_columns() {
   namespace t = router::type_oid;
   table("customers", {{"id", t::int4}, {"country", t::text}});
   table("orders", {{"customer_id", t::int8}, {"id", t::uuid}});
+  table("sales", {{"tenant", t::text}, {"region", t::int4}});
+  table("lines", {{"place", t::int8}, {"owner", t::varchar}});
   return shard;
 }
 
@@ -66,6 +70,15 @@ TEST_CASE("unique constraints hold over the shards only with the key") {
   // Reference and unsharded tables stand whole on each of their shards.
   CHECK(judged(of('p', "public.countries", {{"code", {}, {}}})).empty());
   CHECK(judged(of('p', "public.settings", {{"name", {}, {}}})).empty());
+}
+
+TEST_CASE("constraints over a key of several columns need all of them") {
+  CHECK(judged(of('p', "public.sales", {{"region", {}, {}}, {"id", {}, {}}, {"tenant", {}, {}}})).empty());
+  CHECK(judged(of('p', "public.sales", {{"tenant", {}, {}}, {"id", {}, {}}})).size() == 1);
+  CHECK(judged(of('f', "public.lines", {{"place", "region", {}}, {"owner", "tenant", {}}}, "public.sales")).empty());
+  CHECK(judged(of('f', "public.lines", {{"owner", "tenant", {}}}, "public.sales")).size() == 1);
+  CHECK(judged(of('f', "public.lines", {{"place", "tenant", {}}, {"owner", "region", {}}}, "public.sales")).size() == 1);
+  CHECK(judged(of('f', "public.lines", {{"owner", "id", {}}}, "public.customers")).size() == 1);
 }
 
 TEST_CASE("exclusion constraints hold only where the key is compared for equality") {

@@ -31,9 +31,9 @@ config::database shop() {
   config::sharding& sharding = d.sharding.emplace();
   sharding.tables.resize(2);
   sharding.tables[0].name = "customers";
-  sharding.tables[0].key = "id";
+  sharding.tables[0].key = {"id"};
   sharding.tables[1].name = "sales.orders";
-  sharding.tables[1].key = "customer_id";
+  sharding.tables[1].key = {"customer_id"};
   sharding.reference_tables = {"countries"};
   sharding.unsharded.resize(1);
   sharding.unsharded[0].name = "settings";
@@ -63,7 +63,7 @@ TEST_CASE("the file's words become the router's") {
   const topology_view view = view_of(shop(), "shop");
   CHECK(view.errors.empty());
   CHECK(view.map.database == "shop");
-  CHECK(view.map.tables.at("public.customers").key == "id");
+  CHECK(view.map.tables.at("public.customers").key == std::vector<std::string>{"id"});
   CHECK(view.map.tables.contains("sales.orders"));
   CHECK(view.map.reference_tables.contains("public.countries"));
   CHECK(view.map.unsharded.at("public.settings") == 1);
@@ -106,11 +106,15 @@ TEST_CASE("contradictions of a catalog") {
 
 TEST_CASE("a key is judged by its bucket's owner") {
   const router::topology map = view_of(shop(), "shop").map;
+  const auto judge_id = [&](router::shard_index shard, const char* table, const std::string& value) {
+    const std::vector<placed_column> key{{"id", "id", router::type_oid::int4}};
+    return judge_key(map, shard, table, key, std::vector<std::string>{value});
+  };
   int homes = 0;
   for (int id = 1; id <= 100; ++id) {
     const std::string value = std::to_string(id);
-    const bool on_first = judge_key(map, 0, "public.customers", "id", router::type_oid::int4, -1, value).empty();
-    const bool on_second = judge_key(map, 1, "public.customers", "id", router::type_oid::int4, -1, value).empty();
+    const bool on_first = judge_id(0, "public.customers", value).empty();
+    const bool on_second = judge_id(1, "public.customers", value).empty();
     CHECK(on_first != on_second);
     homes += on_first ? 1 : 0;
   }
@@ -118,11 +122,11 @@ TEST_CASE("a key is judged by its bucket's owner") {
   CHECK(homes < 75);
   std::string sentence;
   for (const router::shard_index shard : {0, 1}) {
-    sentence += judge_key(map, shard, "public.customers", "id", router::type_oid::int4, -1, "7");
+    sentence += judge_id(shard, "public.customers", "7");
   }
   CHECK(sentence.find("public.customers has a row with id = '7' on shard s") == 0);
   CHECK(sentence.find("belongs on shard s") != std::string::npos);
-  CHECK(judge_key(map, 0, "t", "id", router::type_oid::int4, -1, "seven").find("cannot be read") != std::string::npos);
+  CHECK(judge_id(0, "t", "seven").find("cannot be read") != std::string::npos);
 }
 
 TEST_CASE("large tables are sampled") {
@@ -162,7 +166,7 @@ TEST_CASE("how carefully a topology is replaced") {
     CHECK(care() == reload_care::gentle);
   }
   SECTION("another table") {
-    after.sharding->tables[0].key = "country";
+    after.sharding->tables[0].key = {"country"};
     CHECK(care() == reload_care::sample);
   }
   SECTION("explicit ranges that say the same") {

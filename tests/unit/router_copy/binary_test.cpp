@@ -10,14 +10,14 @@ using namespace std::string_literals;
 namespace {
 
 std::string told(std::size_t key, std::string_view data, std::size_t piece) {
-  binary_decoder decoder{key};
+  binary_decoder decoder{std::vector<std::size_t>{key}};
   std::string out;
   bool over = false;
   const auto note = [&](copy_event what) {
     if (what == copy_event::head) out.push_back('H');
     if (what == copy_event::row) out.push_back('|');
     if (what == copy_event::key)
-      out.append("[" + (decoder.key().is == copy_key::kind::null ? "~" : decoder.key().value) + "]");
+      out.append("[" + (decoder.keys().front().is == copy_key::kind::null ? "~" : decoder.keys().front().value) + "]");
     if (what == copy_event::broken) out.push_back('!'), over = true;
   };
   for (std::size_t at = 0; at < data.size() && !over; at += piece) {

@@ -20,8 +20,8 @@ struct bench {
   bench() {
     layout->table = "public.customers";
     layout->relation = "customers";
-    layout->key = "id";
-    layout->key_type = type_oid::int8;
+    layout->keys = {{"id", 0, type_oid::int8}};
+    layout->shape.keys = {{0}};
   }
   [[nodiscard]] copy_splitter make() const { return {layout, map, literals, {0, 1}, max_row}; }
   [[nodiscard]] copy_splitter split(std::string_view data, std::size_t piece = 1000) const {
@@ -47,7 +47,7 @@ TEST_CASE("each shard gets its rows as they stood", "[copy]") {
   bench t;
   t.check(t.a + "\tx\n" + t.b + "\ty\\\nz\n" + t.a + "\tw", t.a + "\tx\n" + t.a + "\tw", t.b + "\ty\\\nz\n");
   t.check(t.a + "\tx\n\\.\n" + t.b + "\ty\n", t.a + "\tx\n", "");
-  t.layout->shape.key = 1;
+  t.layout->shape.keys.front().at = 1;
   t.check("x\t" + t.b + "\r\n", "", "x\t" + t.b + "\r\n");
 }
 
@@ -71,7 +71,7 @@ TEST_CASE("a row that belongs to no shard ends it", "[copy]") {
   CHECK(stopped("1x\tx\n").error.id == error_id::copy_key_unknown);
   CHECK(stopped(t.b + "\tx\n\\N\tx\n").part == 1);
   CHECK(t.split(t.b + "\tx\nnine\tx\n" + t.a + "\tx\n").parts()[1].bytes == t.b + "\tx\nnine\tx\n");
-  t.layout->shape.key = 1;
+  t.layout->shape.keys.front().at = 1;
   CHECK(stopped("x\n").error.id == error_id::copy_not_split);
 }
 
@@ -86,13 +86,13 @@ TEST_CASE("a line that ends like no other goes to a server that knows how lines 
 
 TEST_CASE("what is kept of a row is bounded", "[copy]") {
   bench t;
-  t.layout->shape.key = 1;
+  t.layout->shape.keys.front().at = 1;
   t.max_row = 100;
   const copy_splitter made = t.split(std::string(200, 'x'), 10);
   REQUIRE(made.stopped());
   CHECK(made.stopped()->error.id == error_id::copy_row_too_long);
   CHECK_FALSE(made.stopped()->ended);
-  t.layout->shape.key = 0;
+  t.layout->shape.keys.front().at = 0;
   copy_splitter streamed = t.split(t.b + "\t" + std::string(2000, 'x') + "\n" + t.a + "\n", 10);
   CHECK_FALSE(streamed.stopped());
   CHECK(streamed.parts()[1].bytes == t.b + "\t" + std::string(2000, 'x') + "\n");
@@ -101,7 +101,7 @@ TEST_CASE("what is kept of a row is bounded", "[copy]") {
 TEST_CASE("keys are read as far as they mean one thing", "[copy]") {
   bench t;
   const auto refused = [&](oid type, std::string_view data) {
-    t.layout->key_type = type;
+    t.layout->keys.front().type = type;
     const copy_splitter made = t.split(data);
     return made.stopped() && made.stopped()->error.id == error_id::copy_key_unknown;
   };

@@ -11,7 +11,7 @@ namespace {
 
 text_shape text(std::size_t key) {
   text_shape shape;
-  shape.key = key;
+  shape.keys = {{key}};
   return shape;
 }
 
@@ -47,9 +47,9 @@ std::string told(const text_shape& shape, std::string_view data, std::size_t pie
         break;
       case copy_event::key:
         out.append("[");
-        if (decoder.key().is == copy_key::kind::null) out.append("~");
-        if (decoder.key().is == copy_key::kind::missing) out.append("?");
-        if (decoder.key().is == copy_key::kind::value) out.append(decoder.key().value);
+        if (decoder.keys().front().is == copy_key::kind::null) out.append("~");
+        if (decoder.keys().front().is == copy_key::kind::missing) out.append("?");
+        if (decoder.keys().front().is == copy_key::kind::value) out.append(decoder.keys().front().value);
         out.append("]");
         break;
     }
@@ -165,11 +165,11 @@ TEST_CASE("csv: the end marker stands alone on its line", "[copy]") {
 
 TEST_CASE("csv: NULL may be forced", "[copy]") {
   text_shape shape = csv(0);
-  shape.not_null_forced = true;
+  shape.keys.front().not_null_forced = true;
   check(shape, ",x\n", "[]|");
-  shape.null_forced = true;
+  shape.keys.front().null_forced = true;
   check(shape, ",x\n\"\",x\n", "[]|[~]|");
-  shape.not_null_forced = false;
+  shape.keys.front().not_null_forced = false;
   check(shape, "\"\",x\n", "[~]|");
 }
 

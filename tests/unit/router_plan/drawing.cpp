@@ -105,7 +105,7 @@ TEST_CASE("rows of a query are numbered where they are selected", "[drawing]") {
   CHECK(plan->query->only == shard_index{0});
   const auto keyed = plan_staged("INSERT INTO customers (name) SELECT item FROM orders", w.context);
   REQUIRE(keyed);
-  CHECK(keyed->source->key_at == 1);
+  CHECK(keyed->source->keys.front().at == 1);
   CHECK(keyed->rows->combine_sql.starts_with(std::string{"SELECT pgbraid_rows.*, "} + next + " FROM (WITH "));
   CHECK(keyed->rows->combiner == shard_index{0});
   const auto always = plan_staged("INSERT INTO notes (customer_id) SELECT id FROM customers", w.context);

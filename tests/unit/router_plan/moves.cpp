@@ -58,7 +58,7 @@ TEST_CASE("rows are taken out and put in", "[moves]") {
         "DELETE FROM customers WHERE country = 'DE' RETURNING CAST((id + 1) AS pg_catalog.int8), ('x'), \"customers\".\"email\", "
         "\"customers\".\"country\", (balance * 2), \"customers\".\"created\", \"customers\".\"id\"");
   CHECK(plan->moves);
-  CHECK(plan->source->key_at == 0);
+  CHECK(plan->source->keys.front().at == 0);
   CHECK(plan->source->before ==
         "INSERT INTO \"public\".\"customers\" (\"id\", \"name\", \"email\", \"country\", \"balance\", \"created\") ");
   CHECK(plan->source->after == "RETURNING id AS new");

@@ -143,8 +143,9 @@ TEST_CASE("COPY FROM gives each row to its shard, where transactions may do that
   check(w, {{"COPY countries (code) FROM STDIN", "refused: a write to reference table..."}, {"COPY countries FROM STDIN", split}});
   const auto layout = w.make("COPY customers (name, id) FROM STDIN (FORMAT csv, FORCE_NULL (id))").plan->copy;
   REQUIRE(layout != nullptr);
-  CHECK(layout->shape.key == 1);
-  CHECK(layout->shape.null_forced);
+  REQUIRE(layout->shape.keys.size() == 1);
+  CHECK(layout->shape.keys.front().at == 1);
+  CHECK(layout->shape.keys.front().null_forced);
   CHECK(layout->shape.format.delimiter == ',');
   CHECK(layout->shape.format.null_mark.empty());
   for (column& c : w.schema.relations["public.customers"].columns) {

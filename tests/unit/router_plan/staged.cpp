@@ -176,7 +176,7 @@ TEST_CASE("an INSERT is taken apart", "[staged]") {
   REQUIRE(plan->source);
   CHECK(plan->source->before == "INSERT INTO orders AS o (item, customer_id) ");
   CHECK(plan->source->after == "ON CONFLICT DO NOTHING RETURNING " + now);
-  CHECK(plan->source->key_at == 1);
+  CHECK(plan->source->keys.front().at == 1);
   CHECK_FALSE(plan->source->in_order);
   CHECK(plan->source->columns[0].untyped);
   CHECK(plan->rows->combine_sql.ends_with(", x AS (SELECT 1) (SELECT 'a', id FROM customers, x LIMIT $1) "));
