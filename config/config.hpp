@@ -143,11 +143,21 @@ struct unsharded_table {
   position where;
 };
 
+/// The table in which keys are looked up (function lookup).
+struct lookup_table {
+  std::string table;                                 ///< as written
+  std::string key, shard;                            ///< its columns
+  std::uint32_t cache = 100'000;                     ///< keys kept by each worker
+  std::optional<std::chrono::milliseconds> max_age;  ///< none: 10 s for the only instance, 0 where there are others
+  position where;
+};
+
 struct sharding {
   shard_function function = shard_function::postgres_hash;
   std::uint32_t buckets = 4096;
   std::string default_shard;  ///< owns every value that no range and no list has; "": nobody does
   std::vector<sharded_table> tables;
+  std::optional<lookup_table> lookup;
   std::vector<std::string> reference_tables;
   std::vector<unsharded_table> unsharded;
   std::vector<std::string> accept_unenforced;

@@ -186,6 +186,12 @@ void write_sharding(writer& out, const sharding& s) {
     const std::string own = !table.function ? std::string{} : fmt::format(", function: {}", name_of("databases.*.sharding.function", *table.function));
     out.line(4, "{}: {{key: {}{}}}", quoted(table.name), table.key.size() == 1 ? quoted(table.key.front()) : list(table.key), own);
   }
+  if (s.lookup) {
+    const std::string age =
+        s.lookup->max_age ? fmt::format(", max_age: {}", format_duration(*s.lookup->max_age)) : std::string{};
+    out.line(3, "lookup: {{table: {}, key: {}, shard: {}, cache: {}{}}}", quoted(s.lookup->table),
+             quoted(s.lookup->key), quoted(s.lookup->shard), s.lookup->cache, age);
+  }
   out.line(3, "reference_tables: {}", list(s.reference_tables));
   out.line(3, "unsharded:{}", s.unsharded.empty() ? " {}" : "");
   for (const unsharded_table& table : s.unsharded) out.line(4, "{}: {}", quoted(table.name), quoted(table.shard));

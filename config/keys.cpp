@@ -20,10 +20,10 @@ constexpr std::array auth_methods{choice_row{"trust"}, choice_row{"password"}, c
                                   choice_row{"scram-sha-256"}, choice_row{"cert"}};
 constexpr std::array rule_methods{choice_row{"trust"},         choice_row{"password"}, choice_row{"md5"},
                                   choice_row{"scram-sha-256"}, choice_row{"cert"},     choice_row{"reject"}};
-constexpr std::array functions{choice_row{"postgres_hash"},   choice_row{"consistent_hash"},
-                               choice_row{"range"},           choice_row{"list"},
-                               choice_row{"lookup", refused}, choice_row{"schema"}};
-constexpr std::array table_functions{choice_row{"postgres_hash"}, choice_row{"consistent_hash"}, choice_row{"range"}, choice_row{"list"}};
+constexpr std::array functions{choice_row{"postgres_hash"}, choice_row{"consistent_hash"}, choice_row{"range"},
+                               choice_row{"list"},          choice_row{"lookup"},          choice_row{"schema"}};
+constexpr std::array table_functions{choice_row{"postgres_hash"}, choice_row{"consistent_hash"}, choice_row{"range"},
+                                     choice_row{"list"}, choice_row{"lookup"}};
 constexpr std::array replica_uses{choice_row{"prefer"}, choice_row{"require"}, choice_row{"off"}};
 constexpr std::array replica_choices{choice_row{"least_outstanding"}, choice_row{"round_robin"}, choice_row{"random"}};
 constexpr std::array consistencies{choice_row{"session"}, choice_row{"global"}, choice_row{"eventual"}};
@@ -144,13 +144,19 @@ constexpr key_row table[] = {
   {"databases.*.shards[].discovery.namespace", text, "service", "Patroni's `namespace`."},
 
   {"databases.*.sharding", section, "", "Which table's rows live where; needed as soon as there are several shards."},
-  {"databases.*.sharding.function", choice, "postgres_hash", "How a key's value finds its shard: by buckets, hashed as PARTITION BY HASH does and split evenly (`postgres_hash`) or laid by a ring, so that one shard more moves few of them (`consistent_hash`); by the shards' `ranges` or `values`; by the `schemas` alone.", built, 0, 0, functions},
+  {"databases.*.sharding.function", choice, "postgres_hash", "How a key's value finds its shard: by buckets, hashed as PARTITION BY HASH does and split evenly (`postgres_hash`) or laid by a ring, so that one shard more moves few of them (`consistent_hash`); by the shards' `ranges` or `values`; by the rows of a table (`lookup`); by the `schemas` alone.", built, 0, 0, functions},
   {"databases.*.sharding.buckets", power_of_two, "4096", "Number of buckets; never changes once rows are stored.", built, 1, 65536},
-  {"databases.*.sharding.default_shard", text, "", "The shard that owns every value which no `ranges` or `values` list; when left out, such a value is refused."},
+  {"databases.*.sharding.default_shard", text, "", "The shard that owns every value which no `ranges`, no `values` and no row of the lookup table list; when left out, such a value is refused."},
   {"databases.*.sharding.tables", named, "", "Tables whose rows are spread over the shards; a name without a schema is in `public`."},
   {"databases.*.sharding.tables.*", section, "", "One sharded table."},
   {"databases.*.sharding.tables.*.key", text_or_list, "", "Column whose value decides where a row lives, or a list of columns whose values decide it together: hashed as `PARTITION BY HASH (a, b)` does.", built, 0, 0, {}, true},
   {"databases.*.sharding.tables.*.function", choice, "", "Its own function, instead of the sharding's. Tables are joined on their keys where their functions are the same.", built, 0, 0, table_functions},
+  {"databases.*.sharding.lookup", section, "", "The table whose rows say which shard owns a key, for the function `lookup`."},
+  {"databases.*.sharding.lookup.table", text, "", "Its name; one of the `reference_tables`.", built, 0, 0, {}, true},
+  {"databases.*.sharding.lookup.key", text, "", "Its column that holds keys; unique, of the keys' type.", built, 0, 0, {}, true},
+  {"databases.*.sharding.lookup.shard", text, "", "Its column that names the shard of each key.", built, 0, 0, {}, true},
+  {"databases.*.sharding.lookup.cache", integer, "100000", "Keys whose shards each worker keeps in mind.", built, 0, 100'000'000},
+  {"databases.*.sharding.lookup.max_age", duration, "", "How long a key is kept in mind; 0: it is looked up for each statement. Changes through this pgbraid are known at once; those by another way only after this time. When left out, 10s, and 0 where `instances.peers` are listed.", built, 0, day},
   {"databases.*.sharding.reference_tables", text_list, "", "Tables of which every shard holds a full copy."},
   {"databases.*.sharding.unsharded", named, "", "Tables that live on one shard: the table, then the shard's name."},
   {"databases.*.sharding.unsharded.*", text, "", "Name of the shard."},

@@ -44,6 +44,7 @@ class sharding_reader {
       claim(e.key, "tables", e.where);
       out.tables.push_back(std::move(table));
     }
+    read_lookup(section, out);
     section.texts("reference_tables", out.reference_tables);
     if (const node* list = section.at("reference_tables"))
       for (const auto& item : list->items)
@@ -63,6 +64,19 @@ class sharding_reader {
  private:
   void report(finding::level severity, position at, std::string text) {
     findings_.push_back({severity, at, fmt::format("{}.{}", shown_, text)});
+  }
+
+  void read_lookup(const fields& section, sharding& out) {
+    const node* given = section.at("lookup");
+    if (given == nullptr || given->what != node::kind::map) return;
+    lookup_table& lookup = out.lookup.emplace();
+    lookup.where = given->where;
+    const fields own(given);
+    own.text("table", lookup.table);
+    own.text("key", lookup.key);
+    own.text("shard", lookup.shard);
+    own.integer("cache", lookup.cache);
+    if (own.scalar("max_age") != nullptr) own.duration("max_age", lookup.max_age.emplace());
   }
 
   void check_columns(const node::entry& table, const std::vector<std::string>& key) {

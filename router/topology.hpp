@@ -27,7 +27,8 @@ struct bucket_map {
 enum class shard_function : std::uint8_t {
   hash,   ///< by its bucket: postgres_hash and consistent_hash, whose maps differ
   range,  ///< by bounds that are listed
-  list    ///< by values that are listed
+  list,   ///< by values that are listed
+  lookup  ///< by the rows of a table
 };
 
 /// One range of a shard's, `from` included and `to` not, none for no bound; or one value of a list: `from`.
@@ -42,6 +43,14 @@ struct value_rule {
   std::vector<value_part> parts;
   std::optional<shard_index> others;  ///< the owner of all other values
   friend bool operator==(const value_rule&, const value_rule&) = default;
+};
+
+/// The table that says where keys live.
+struct lookup_rule {
+  std::string schema, table;          ///< a reference table
+  std::string key, shard;             ///< its columns: a key, and the name of its shard
+  std::optional<shard_index> others;  ///< the owner of keys that it does not list
+  friend bool operator==(const lookup_rule&, const lookup_rule&) = default;
 };
 
 struct sharded_table {
@@ -60,6 +69,7 @@ struct topology {
   // Tables are named "schema.name"; a name without a schema in the YAML file means schema public.
   std::map<std::string, sharded_table, std::less<>> tables;
   value_rule ranges{true, {}, {}}, lists;                        ///< of tables whose function they are
+  std::optional<lookup_rule> directory;                          ///< likewise
   std::map<std::string, shard_index, std::less<>> schemas;       ///< all of whose tables live on one shard
   std::set<std::string, std::less<>> reference_tables;
   std::map<std::string, shard_index, std::less<>> unsharded;

@@ -190,11 +190,13 @@ void take_findings(router::catalog& content, const findings_by_table& found,
   }
 }
 
-// Of sharded tables only: rows of all others are read where they stand.
+// Of sharded tables, and of the one in which their keys are looked up: rows of all others are read where they stand.
 void take_keys(router::catalog& content, const shard_catalog& first, const router::topology& map) {
+  const std::string directory = map.directory ? map.directory->schema + "." + map.directory->table : std::string{};
   for (const constraint_facts& constraint : first.constraints) {
     const auto relation = content.relations.find(constraint.table);
-    if (constraint.kind == 'f' || relation == content.relations.end() || !map.tables.contains(constraint.table)) continue;
+    const bool wanted = map.tables.contains(constraint.table) || constraint.table == directory;
+    if (constraint.kind == 'f' || relation == content.relations.end() || !wanted) continue;
     std::vector<std::string> columns;
     for (const constraint_facts::part& part : constraint.parts) {
       // What is excluded by another operator need not be alike.

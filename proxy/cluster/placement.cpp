@@ -1,6 +1,7 @@
 #include "proxy/cluster/placement.hpp"
 
 #include "proxy/cluster/catalog_rows.hpp"
+#include "router/plan/gather_text.hpp"
 #include "router/shard/hash.hpp"
 
 #include <fmt/format.h>
@@ -71,13 +72,24 @@ std::vector<keyed_table> read_tables(const std::vector<pg_row>& rows, const rout
 
 std::string first_misplaced(const router::topology& map, router::shard_index shard, const keyed_table& table,
                             const std::vector<pg_row>& rows) {
-  const router::value_rule* rule = map.rule_of(map.tables.find(table.name)->second.function);
   const placed_column& first = table.key.front();
+  router::column key;
+  key.type = first.type;
+  key.modifier = first.modifier;
   std::string problem;
-  const auto values = rule == nullptr ? nullptr : router::value_map::make(*rule, first.type, first.modifier, problem);
+  const auto values = router::values_of(map, map.tables.find(table.name)->second, key, problem);
   if (!problem.empty()) return fmt::format("the key {} of {}: {}", first.name, table.name, problem);
   std::vector<std::string> found;
   for (const pg_row& row : rows) {
+    if (values != nullptr && values->looks_up() && row[0]) {
+      // Behind the key stands what the table says of it.
+      const std::optional<std::string>& home = row[1];
+      const std::string owner = home ? *home : values->others() ? map.shards[*values->others()] : std::string{};
+      if (owner == map.shards[shard]) continue;
+      return fmt::format("{} has a row with {} = '{}' on shard {}, which {}", table.name, first.name, *row[0],
+                         map.shards[shard],
+                         owner.empty() ? std::string{"no shard owns"} : fmt::format("belongs on shard {}", owner));
+    }
     found.clear();
     for (std::size_t i = 0; i < table.key.size() && row[i]; ++i) found.push_back(*row[i]);
     if (found.size() < table.key.size()) continue;
@@ -92,7 +104,13 @@ asio::awaitable<std::string> check_table(pg_connection& connection, const router
                                          std::chrono::milliseconds timeout, std::vector<std::string>& misplaced) {
   std::string columns;
   for (const placed_column& each : table.key) columns += (columns.empty() ? "" : ", ") + each.quoted_name;
-  const std::string from = fmt::format("SELECT {} FROM {}", columns, table.quoted_name);
+  std::string from = fmt::format("SELECT {} FROM {}", columns, table.quoted_name);
+  if (map.directory && map.tables.find(table.name)->second.function == router::shard_function::lookup) {
+    const router::lookup_rule& rule = *map.directory;
+    from = fmt::format("SELECT {0}, (SELECT d.{1} FROM {2}.{3} d WHERE d.{4} = t.{0}) FROM {5} t", columns,
+                       router::quote_identifier(rule.shard), router::quote_identifier(rule.schema),
+                       router::quote_identifier(rule.table), router::quote_identifier(rule.key), table.quoted_name);
+  }
   const double percentage = sample_percentage(table.rows);
   if (depth == placement_depth::sample) {
     const std::string sampled =

@@ -31,6 +31,8 @@ router::shard_function function_of(config::shard_function function) {
       return router::shard_function::range;
     case config::shard_function::list:
       return router::shard_function::list;
+    case config::shard_function::lookup:
+      return router::shard_function::lookup;
     default:
       return router::shard_function::hash;
   }
@@ -45,8 +47,12 @@ void take_tables(const config::sharding& sharding, topology_view& view) {
     }
     view.map.tables[qualified(table.name)] = {table.key, function_of(function)};
     const router::value_rule* rule = view.map.rule_of(function_of(function));
-    if (rule != nullptr && table.key.size() > 1)
-      view.errors.push_back(fmt::format("table {}: a key of several columns goes by buckets, not by ranges or values", table.name));
+    if (function_of(function) != router::shard_function::hash && table.key.size() > 1)
+      view.errors.push_back(
+          fmt::format("table {}: a key of several columns goes by buckets and nothing else", table.name));
+    if (function == lookup && !view.map.directory)
+      view.errors.push_back(
+          fmt::format("table {}: sharding.lookup does not say in which table its key is looked up", table.name));
     if (rule == nullptr || !rule->parts.empty() || rule->others) continue;
     view.errors.push_back(fmt::format("table {}: no shard lists {}", table.name, rule->ranges ? "ranges" : "values"));
   }
@@ -64,8 +70,22 @@ void take_values(const config::database& database, const config::sharding& shard
       if (map.schemas.emplace(schema, shard).second) continue;
       view.errors.push_back(fmt::format("schema {} is listed for several shards", schema));
     }
-    if (listed.name == sharding.default_shard) map.ranges.others = map.lists.others = shard;
+    if (listed.name != sharding.default_shard) continue;
+    map.ranges.others = map.lists.others = shard;
+    if (map.directory) map.directory->others = shard;
   }
+}
+
+/// The table in which keys are looked up.
+void take_directory(const config::sharding& sharding, topology_view& view) {
+  if (!sharding.lookup) return;
+  const std::string name = qualified(sharding.lookup->table);
+  const std::size_t dot = name.find('.');
+  view.map.directory = router::lookup_rule{name.substr(0, dot), name.substr(dot + 1), sharding.lookup->key,
+                                           sharding.lookup->shard, std::nullopt};
+  const auto same = [&](const std::string& each) { return qualified(each) == name; };
+  if (std::none_of(sharding.reference_tables.begin(), sharding.reference_tables.end(), same))
+    view.errors.push_back(fmt::format("table {}, in which keys are looked up, is no reference table", name));
 }
 
 void take_sharding(const config::sharding& sharding, topology_view& view) {
@@ -103,13 +123,11 @@ topology_view view_of(const config::database& database, std::string_view name) {
   if (database.shards.empty()) view.errors.push_back("the database has no shards");
   const config::sharding plain;
   const config::sharding& sharding = database.sharding ? *database.sharding : plain;
-  if (view.map.shards.size() > 1 && sharding.function == config::shard_function::lookup) {
-    view.errors.push_back("the sharding function lookup is not supported");
-  }
   const bool ring = sharding.function == config::shard_function::consistent_hash;
   router::bucket_map_result buckets = ring ? router::ring_map(sharding.buckets, shards) : router::build_bucket_map(sharding.buckets, shards);
   for (const router::bucket_problem& problem : buckets.problems) view.errors.push_back(problem.message);
   view.map.buckets = std::move(buckets.map);
+  take_directory(sharding, view);
   take_values(database, sharding, view);
   take_sharding(sharding, view);
   view.map.treat_as_read.insert(database.reads.treat_as_read.begin(), database.reads.treat_as_read.end());
@@ -143,12 +161,55 @@ void take_out_drained(const config::shard& listed, shard_state& state) {
 
 namespace {
 
+const router::column* column_of(const router::catalog& schema, const std::string& table, const std::string& name) {
+  const auto entry = schema.relations.find(table);
+  if (entry == schema.relations.end()) return nullptr;
+  const std::vector<router::column>& columns = entry->second.columns;
+  const auto found =
+      std::find_if(columns.begin(), columns.end(), [&](const router::column& c) { return c.name == name; });
+  return found == columns.end() ? nullptr : &*found;
+}
+
 /// Why the listed values or ranges cannot be those of this key; "" if they can.
-std::string problem_of_values(const router::topology& map, const router::sharded_table& table, const router::column& key) {
-  const router::value_rule* rule = map.rule_of(table.function);
+std::string problem_of_values(const router::topology& map, const router::catalog& schema,
+                              const router::sharded_table& table, const router::column& key) {
   std::string problem;
-  if (rule != nullptr) (void)router::value_map::make(*rule, key.type, key.modifier, problem);
-  return problem;
+  (void)router::values_of(map, table, key, problem);
+  if (!problem.empty() || table.function != router::shard_function::lookup) return problem;
+  const router::column* listed =
+      column_of(schema, map.directory->schema + "." + map.directory->table, map.directory->key);
+  if (listed != nullptr && !(router::ties_key(listed->type, key.type) && router::ties_key(key.type, listed->type)))
+    return "it has another type than the one that it is looked up by";
+  return {};
+}
+
+/// What is wrong with the table in which keys are looked up.
+std::vector<std::string> problems_of_directory(const router::topology& map, const router::catalog& schema) {
+  std::vector<std::string> found;
+  if (!map.directory) return found;
+  const router::lookup_rule& rule = *map.directory;
+  const std::string name = rule.schema + "." + rule.table;
+  const auto entry = schema.relations.find(name);
+  if (entry == schema.relations.end()) return found;
+  for (const std::string& wanted : {rule.key, rule.shard}) {
+    const router::column* c = column_of(schema, name, wanted);
+    if (c == nullptr) {
+      found.push_back(fmt::format("table {} has no column \"{}\" to look keys up", name, wanted));
+    } else if (wanted == rule.shard && c->type != router::type_oid::text && c->type != router::type_oid::varchar) {
+      found.push_back(fmt::format("column \"{}\" of {} names shards and is no text", wanted, name));
+    }
+  }
+  if (entry->second.kind != 'r' && entry->second.kind != 'p')
+    found.push_back(fmt::format("{}, in which keys are looked up, is no table", name));
+  if (entry->second.row_security)
+    found.push_back(fmt::format("{} shows each user other rows: keys cannot be looked up in it", name));
+  if (const router::column* c = column_of(schema, name, rule.key); c != nullptr && !c->deterministic)
+    found.push_back(fmt::format("column \"{}\" of {} has a nondeterministic collation", rule.key, name));
+  const std::vector<std::string> key{rule.key};
+  const auto& unique = entry->second.unique_keys;
+  if (entry->second.primary_key != key && std::find(unique.begin(), unique.end(), key) == unique.end())
+    found.push_back(fmt::format("column \"{}\" of {} is not unique: a key could have several shards", rule.key, name));
+  return found;
 }
 
 }  // namespace
@@ -183,8 +244,8 @@ leader_word word_of(const config::shard& listed, const leader_report& report) {
 }
 
 std::vector<std::string> contradictions(const router::topology& map, const router::catalog& schema) {
-  std::vector<std::string> found;
-  if (map.one_shard()) return found;
+  if (map.one_shard()) return {};
+  std::vector<std::string> found = problems_of_directory(map, schema);
   for (const auto& [name, table] : map.tables) {
     const auto entry = schema.relations.find(name);
     if (entry == schema.relations.end()) continue;
@@ -200,7 +261,7 @@ std::vector<std::string> contradictions(const router::topology& map, const route
         found.push_back(fmt::format("sharded table {} has no column \"{}\" to be its key", name, part));
       } else if (!router::hashable_key_type(key->type)) {
         found.push_back(fmt::format("the key \"{}\" of {} has a type that cannot be a sharding key", part, name));
-      } else if (const std::string problem = problem_of_values(map, table, *key); !problem.empty()) {
+      } else if (const std::string problem = problem_of_values(map, schema, table, *key); !problem.empty()) {
         found.push_back(fmt::format("the key \"{}\" of {}: {}", part, name, problem));
       } else if (!key->deterministic) {
         found.push_back(fmt::format("the key \"{}\" of {} has a nondeterministic collation", part, name));

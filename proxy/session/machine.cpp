@@ -216,6 +216,7 @@ void session_machine::finish_cycle(step& s) {
   gather_.reset();
   stage_.reset();
   question_.reset();
+  if (lookup_) lookup_->forget();
   hold_.reset();
   copy_.reset();
   replay_.reset();

@@ -84,6 +84,8 @@ class session_machine {
   [[nodiscard]] bool takes_copy() const noexcept { return copy_in_ >= 0 || (copy_ && copy_->at == copy_state::phase::receiving); }
   /// DISCARD ALL is all that the branch's backend needs before it may go to another session.
   [[nodiscard]] bool leaves_clean(branch_index b) const noexcept;
+  /// The client is gone; what it has begun may end in any way.
+  void client_left();
   /// What the session waits for, and how many cycles and transactions it has finished: with these as before, nothing has
   /// moved on.
   enum class activity : std::uint8_t { idle, in_transaction, running };
@@ -120,6 +122,8 @@ class session_machine {
 
   // machine_simple.cpp
   void start_simple(step& s, const protocol::frame_view& frame);
+  [[nodiscard]] std::optional<protocol::error_report> route_simple(
+      std::string_view text, std::span<const router::sql::constant_position> constants);
   void run_simple(step& s);
   void begin_braid();
   void refuse_simple(step& s, const protocol::error_report& error);
@@ -348,9 +352,27 @@ class session_machine {
   void send_question(step& s, branch_index i, std::size_t from, std::uint32_t mark);
   void take_numbers(step& s, std::string_view row);
   void note_drawn(branch_index b);
-  void go_on_with_numbers();
+  [[nodiscard]] std::optional<protocol::error_report> go_on_with_answers(std::string_view text);
   [[nodiscard]] static protocol::error_report tables_changed();
   [[nodiscard]] bool draw_for_bind(step& s, const statement& st);
+  // machine_lookup.cpp: keys that are looked up in a table
+  [[nodiscard]] router::shard_index shard_with_directory() const;
+  [[nodiscard]] bool has_changed_directory() const;
+  [[nodiscard]] bool has_old_snapshot() const;
+  void doubt_changes();
+  [[nodiscard]] steady_time directory_changed_at() const;
+  [[nodiscard]] router::route resolve(const router::plan& plan, std::string_view text,
+                                      std::span<const router::sql::constant_position> constants,
+                                      std::span<const router::bound_parameter> parameters);
+  [[nodiscard]] bool must_look_up(const router::plan& plan) const;
+  void begin_lookup();
+  void ask_directory(step& s, branch_index b);
+  void take_directory_row(step& s, std::string_view row);
+  void end_lookup();
+  [[nodiscard]] std::shared_ptr<const router::value_map> looked_up(
+      const std::shared_ptr<const router::value_map>& values, router::oid type, std::int32_t modifier) const;
+  [[nodiscard]] std::shared_ptr<const router::copy_layout> layout_of(
+      const std::shared_ptr<const router::copy_layout>& planned) const;
   void ask_moments(step& s);
   void take_moments(step& s, std::string_view row);
   [[nodiscard]] bool bind_staged(step& s, const protocol::bind_view& m, const statement_ptr& st);
@@ -491,6 +513,7 @@ class session_machine {
   std::unique_ptr<gather_state> gather_;
   std::unique_ptr<stage_state> stage_;
   std::unique_ptr<question_state> question_;
+  std::unique_ptr<key_lookup> lookup_;  ///< null: no key has been looked up yet
   std::unique_ptr<copy_state> copy_;
   std::unique_ptr<copy_replay> replay_;
   std::unique_ptr<changed_tables> changed_;  ///< null: nothing, or nobody needs to know

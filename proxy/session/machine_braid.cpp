@@ -161,6 +161,7 @@ bool session_machine::still_wants(branch_index i) const noexcept {
 void session_machine::lose_branch(step& s, branch_index i, const p::error_report& error) {
   branch& b = branches_[i];
   if (b.state == branch_state::free) return;
+  doubt_changes();
   const bool in_middle = b.bulk > 0 && b.bulk_forward;
   const bool owed = (b.outstanding() && b.expected[b.next].what != disposition::probe) || still_wants(i);
   const bool in_block = b.in_block;

@@ -226,6 +226,7 @@ session_machine::verdict session_machine::commit_answer(branch_index i, const p:
 void session_machine::commit_lost(step& s, branch_index i, const p::error_report& error) {
   using phase = commit_state::phase;
   commit_state& c = *control_->commit;
+  doubt_changes();
   std::erase(c.prepared, i);
   if (c.at == phase::prepare && !c.failed) {
     c.failed = true;

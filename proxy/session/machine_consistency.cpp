@@ -202,11 +202,23 @@ void session_machine::note_changes(const router::plan& plan, const targets& used
   }
 }
 
+// The client or a server is gone before the transaction's end is known.
+void session_machine::doubt_changes() {
+  if (changed_) changed_->uncertain = true;
+}
+
+void session_machine::client_left() {
+  if (!changed_) return;
+  doubt_changes();
+  publish_changes();
+}
+
 // The transaction is over, and its client has not been told yet.
 void session_machine::publish_changes() {
   std::unique_ptr<changed_tables> changed = std::move(changed_);
   if (env_.marks == nullptr) return;
-  const steady_time now = env_.now();
+  // What a lost server has still to do is done, by it or by recovery, within that time.
+  const steady_time now = env_.now() + (changed->uncertain ? std::chrono::seconds{60} : std::chrono::seconds{0});
   for (const auto& [shard, mark] : changed->marks) {
     if (shard < env_.mark_seeds.size()) env_.marks->wrote(env_.mark_seeds[shard], mark, now);
   }

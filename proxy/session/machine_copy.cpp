@@ -20,6 +20,15 @@ constexpr std::string_view given_up = "57014";
 
 }  // namespace
 
+// With the owners of keys that are looked up; null: they cannot be told.
+std::shared_ptr<const router::copy_layout> session_machine::layout_of(
+    const std::shared_ptr<const router::copy_layout>& planned) const {
+  if (planned->values == nullptr || !planned->values->looks_up()) return planned;
+  auto layout = std::make_shared<router::copy_layout>(*planned);
+  layout->values = looked_up(planned->values, planned->keys.front().type, planned->keys.front().modifier);
+  return layout->values == nullptr ? nullptr : layout;
+}
+
 // The statement is about to go to `to`.
 void session_machine::begin_copy(const std::shared_ptr<const router::copy_layout>& layout, const targets& to) {
   std::vector<router::shard_index> shards;

@@ -63,6 +63,7 @@ void session_machine::begin_anew(step& s, branch_index failed, bool lost) {
   gather_.reset();
   stage_.reset();
   question_.reset();
+  if (lookup_) lookup_->forget();
   braid_ = braid_state{};
   run_ = at_;
   if (cycle_ == cycle_kind::simple) {

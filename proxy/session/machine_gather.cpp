@@ -297,6 +297,8 @@ session_machine::verdict session_machine::gather_answer(step& s, branch_index i,
       return completes(answer::bind);
     case from_server::command_complete:
       return completes(answer::execute);
+    case from_server::close_complete:
+      return completes(answer::close);
     case from_server::no_data:
       return completes(e.sequence == combining || e.sequence == asking_source ? answer::describe_portal
                                                                               : answer::describe_statement);

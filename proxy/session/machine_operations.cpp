@@ -68,14 +68,14 @@ router::route session_machine::resolve_bind(const statement& st, const p::bind_v
       parameters.push_back({value.bytes, value.null, bind.binary(i), type});
     }
   }
-  return router::resolve(*st.plan, *context_->context.map, st.text, st.constants, parameters, context_->literals);
+  return resolve(*st.plan, st.text, st.constants, parameters);
 }
 
 // Where a statement is prepared or described without its parameters.
 bool session_machine::home_of_statement(step& s, const statement& st, targets& out, p::error_report& refusal) {
   router::route r{router::to_any{}, st.plan->mode, st.plan->needs_primary};
   if (!keyed(*st.plan)) {
-    r = router::resolve(*st.plan, *context_->context.map, st.text, st.constants, {}, context_->literals);
+    r = resolve(*st.plan, st.text, st.constants, {});
     if (std::holds_alternative<router::to_many>(r.target)) r.target = router::to_any{};
     // Its tables and the types that clients know of need not be everywhere.
     if (const auto* gathered = std::get_if<router::to_gather>(&r.target)) r.target = router::to_shard{gathered->described_on};
@@ -186,6 +186,7 @@ bool session_machine::op_parse(step& s, std::string_view frame) {
     p::bind_view bind;
     if (!p::decode(body_of(input_.substr(o.offset, o.length)), bind) || bind.statement != m.name) continue;
     const router::route r = resolve_bind(*st, bind);
+    if (lookup_ && !lookup_->wanted().empty()) break;
     if (std::holds_alternative<router::to_refusal>(r.target) || std::holds_alternative<router::to_gather>(r.target)) break;
     found = place(s, *st->plan, r, targets_, refusal);
     if (!found) break;
@@ -283,6 +284,11 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
     answer_locally(s, p::backend::bind_complete);
     return true;
   }
+  if (lookup_ && !question_ && !placed_ && !stage_ && !gather_) lookup_->forget();
+  if (question_ && question_->is_lookup) {
+    if (!question_answered(s, {}, {})) return cycle_failed_;
+    end_lookup();
+  }
   statement_ptr drawn;
   if (st->plan->draws) {
     if (!draw_for_bind(s, *st)) return cycle_failed_;
@@ -298,6 +304,11 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
   // Called again when the lease that it waited for is there: the place is the one that was asked for.
   if (!std::exchange(placed_, false)) {
     route_ = resolve_bind(*st, m);
+    if (must_look_up(*st->plan)) {
+      if (!drained(s)) return false;
+      begin_lookup();
+      return question_answered(s, {}, {}) || cycle_failed_;
+    }
     if (st->plan->merge) {
       const bool limit_known = rows_asked_for(*st, m).has_value();
       if (limit_known && fetches_all(m.portal)) merge_instead(*st->plan);

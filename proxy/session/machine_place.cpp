@@ -125,8 +125,8 @@ bool session_machine::find_place(step& s, const router::plan& plan, const router
   const router::topology& map = *context_->context.map;
   const auto* one = std::get_if<router::to_shard>(&r.target);
   // The usual case, at the cost of a few comparisons: a read of one shard, outside a transaction.
-  if (one != nullptr && r.mode == router::access::read && plan.effect == router::session_effect::none && !plan.sequence_memory && !txn_.active &&
-      env_.marks == nullptr) {
+  if (one != nullptr && r.mode == router::access::read && plan.effect == router::session_effect::none &&
+      !plan.sequence_memory && !txn_.active && !env_.global_reads) {
     out.push_back(branch_for(s, one->shard, may_use_replica(plan, r)));
     return true;
   }
@@ -201,7 +201,7 @@ bool session_machine::find_place(step& s, const router::plan& plan, const router
     }
   }
   const bool replica = may_use_replica(plan, r);
-  if (replica && !remembers && env_.marks != nullptr) {
+  if (replica && !remembers && env_.global_reads) {
     const auto place_on = [&](router::shard_index each) {
       const bool enough = shows_enough(plan, each);
       out.push_back(branch_for(s, each, enough, enough ? floor_of(plan, each) : steady_time::min()));

@@ -164,7 +164,12 @@ bool session_machine::op_execute(step& s, std::string_view frame) {
   }
   if (mirrored && !drained(s)) return false;
   if (cycle_failed_) return true;
-  if (spread.copy) begin_copy(spread.copy, found->branches);
+  if (spread.copy) {
+    const auto layout = layout_of(spread.copy);
+    if (layout == nullptr)
+      return op_error(s, p::make_error(error_id::key_not_provable, spread.copy->keys.front().name, spread.copy->table));
+    begin_copy(layout, found->branches);
+  }
   for (const branch_index i : found->branches) {
     if (mirrored && !echoes(i)) continue;
     branches_[i].expect({answer::execute, disposition::forward});

@@ -25,7 +25,7 @@ const router::plan& plan_of(const question_state& q) {
     return plan;
   };
   static const router::plan ordinary = make(false), remembering = make(true);
-  return q.drawing && q.drawing->remembers ? remembering : ordinary;
+  return q.drawing && !q.is_lookup && q.drawing->remembers ? remembering : ordinary;
 }
 
 }  // namespace
@@ -69,7 +69,8 @@ bool session_machine::question_answered(step& s, std::string_view text, std::spa
   if (q.done) return true;
   if (!q.asked) {
     p::error_report refusal;
-    const router::route where{router::to_shard{router::designated_shard}, router::access::read, true};
+    const router::route where{router::to_shard{q.is_lookup ? shard_with_directory() : router::designated_shard},
+                              router::access::read, true};
     if (!placed_ && !place(s, plan_of(q), where, targets_, refusal)) {
       if (q.refusal) refusal = *q.refusal;
       cycle_ == cycle_kind::simple ? refuse_simple(s, refusal) : static_cast<void>(op_error(s, refusal));
@@ -82,6 +83,12 @@ bool session_machine::question_answered(step& s, std::string_view text, std::spa
     return false;
   }
   if (anything_outstanding() || cycle_failed_) return false;
+  if (q.is_lookup) {
+    q.done = true;
+    placed_ = false;
+    targets_.clear();
+    return true;
+  }
   if (q.drawing) {
     if (q.values.size() != q.drawing->count) {
       const auto error = p::make_error(error_id::internal, "numbers of a sequence could not be read");
@@ -98,12 +105,15 @@ bool session_machine::question_answered(step& s, std::string_view text, std::spa
 
 void session_machine::ask_question(step& s, std::string_view text, std::span<const router::oid> types) {
   question_state& q = *question_;
+  if (q.is_lookup && !context_->context.map->directory) return fail_statement(s, tables_changed());
   q.asked = true;
   const branch_index i = targets_.front();
   branch& b = branches_[i];
   const std::size_t from = s.backend_bytes.size();
   const auto ask = [&](answer kind) { b.expect({kind, disposition::gather, 0, asking_numbers}); };
-  if (q.drawing) {
+  if (q.is_lookup) {
+    ask_directory(s, i);
+  } else if (q.drawing) {
     p::encode_parse(s.backend_bytes, "", q.drawing->sql);
     p::encode_bind(s.backend_bytes, "", "", {}, {}, {});
     p::encode_execute(s.backend_bytes, "");
@@ -131,6 +141,7 @@ void session_machine::send_question(step& s, branch_index i, std::size_t from, s
 }
 
 void session_machine::take_numbers(step& s, std::string_view body) {
+  if (question_->is_lookup) return take_directory_row(s, body);
   p::data_row_view row;
   p::wire_value value;
   bool understood = question_->drawing && p::decode(body, row);
@@ -176,11 +187,15 @@ bool session_machine::draw_for_bind(step& s, const statement& st) {
   return true;
 }
 
-// The simple statement with its numbers takes the place of the one that the client has sent.
-void session_machine::go_on_with_numbers() {
+// What the simple statement waited for is there. With its numbers it takes the place of the one that the client has
+// sent.
+std::optional<p::error_report> session_machine::go_on_with_answers(std::string_view text) {
   thread_local router::sql::token_scan scan;
-  plan_ = context_->cache.get(question_->text, scan, context_->context);
-  route_ = router::resolve(*plan_, *context_->context.map, question_->text, scan.constants, {}, context_->literals);
+  if (question_->is_lookup) end_lookup();
+  const std::string_view own = question_ ? std::string_view{question_->text} : text;
+  plan_ = context_->cache.get(own, scan, context_->context);
+  if (plan_->draws) return tables_changed();
+  return route_simple(own, scan.constants);
 }
 
 }  // namespace pgbraid::proxy

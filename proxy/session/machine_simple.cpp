@@ -63,13 +63,24 @@ void session_machine::start_simple(step& s, const p::frame_view& frame) {
   if (plan_->draws && !begin_drawing(query.text)) {
     return refuse_simple(s, tables_changed());
   }
-  route_ = router::resolve(*plan_, *context_->context.map, query.text, scan.constants, {}, context_->literals);
+  if (const auto refused = route_simple(query.text, scan.constants)) return refuse_simple(s, *refused);
+  run_simple(s);
+}
+
+// Where the statement goes; what must be looked up for that is asked first.
+std::optional<p::error_report> session_machine::route_simple(
+    std::string_view text, std::span<const router::sql::constant_position> constants) {
+  route_ = resolve(*plan_, text, constants, {});
+  if (must_look_up(*plan_)) {
+    begin_lookup();
+    return std::nullopt;
+  }
   if (plan_->merge) {
     merge_instead(*plan_);
-    if (const auto refused = order_is_unknown(*plan_, true)) return refuse_simple(s, *refused);
+    if (auto refused = order_is_unknown(*plan_, true)) return refused;
   }
   if (plan_->explain) explain_instead();
-  run_simple(s);
+  return std::nullopt;
 }
 
 void session_machine::run_simple(step& s) {
@@ -85,8 +96,8 @@ void session_machine::run_simple(step& s) {
     (void)p::decode(input_.substr(p::frame_header_size, cycle_bytes_ - p::frame_header_size), asked);
     if (!question_answered(s, asked.text, {})) return;
     if (question_->refusal) return refuse_simple(s, *question_->refusal);
-    go_on_with_numbers();
-    if (plan_->draws) return refuse_simple(s, tables_changed());
+    if (auto refused = go_on_with_answers(asked.text)) return refuse_simple(s, *refused);
+    if (question_ && !question_->done) return run_simple(s);
   }
   if (std::holds_alternative<router::to_gather>(route_.target)) return run_gather(s);
   if (!placed_) {
@@ -128,7 +139,13 @@ void session_machine::run_simple(step& s) {
     begin_braid();
   }
   if (splits_rows() || explains()) return send_parts(s, query.text, false);
-  if (plan_->copy && targets_.size() > 1) begin_copy(plan_->copy, targets_);
+  if (plan_->copy && targets_.size() > 1) {
+    const auto layout = layout_of(plan_->copy);
+    if (layout == nullptr)
+      return refuse_simple(
+          s, p::make_error(error_id::key_not_provable, plan_->copy->keys.front().name, plan_->copy->table));
+    begin_copy(layout, targets_);
+  }
   if (ahead) {
     braid_.speaker = targets_.front();
     braid_.ahead = true;

@@ -19,13 +19,13 @@ using protocol::error_id;
 namespace {
 
 /// Of a row to insert: its key's values say no shard.
-p::error_report no_home(const router::staged_source& source, const std::vector<router::key_value>& key) {
+p::error_report no_home(const router::staged_source& source, const std::vector<router::key_value>& key, bool unowned) {
   std::string names, values;
   for (std::size_t i = 0; i < key.size(); ++i) {
     names.append(i == 0 ? "" : ", ").append(source.keys[i].name);
     values.append(i == 0 ? "" : ", ").append(key[i].text.substr(0, 200));
   }
-  if (source.values != nullptr) return p::make_error(error_id::key_unowned, values, names, source.table);
+  if (unowned) return p::make_error(error_id::key_unowned, values, names, source.table);
   return p::make_error(error_id::key_not_provable, names, source.table);
 }
 
@@ -43,6 +43,15 @@ std::optional<p::error_report> session_machine::begin_stage(step& s, const route
   auto made = router::plan_staged(text, context_->context);
   if (made == nullptr) {
     return tables_changed();
+  }
+  if (made->source && made->source->values && made->source->values->looks_up()) {
+    auto placed = std::make_shared<router::staged_source>(*made->source);
+    const router::source_key& key = placed->keys.front();
+    placed->values = looked_up(placed->values, key.type, key.modifier);
+    if (placed->values == nullptr) return p::make_error(error_id::key_not_provable, key.name, placed->table);
+    auto with_values = std::make_shared<router::staged_write>(*made);
+    with_values->source = std::move(placed);
+    made = std::move(with_values);
   }
   if (made->rows || made->query || made->source) {
     if (auto error = cannot_gather()) return error;
@@ -244,7 +253,8 @@ void session_machine::take_source_row(step& s, std::string_view body) {
   if (values.size() != rows.types.size()) {
     return fail_statement(s, p::make_error(error_id::server_results_differ, "a row to insert has other columns than were described"));
   }
-  std::vector<router::key_value> key;
+  thread_local std::vector<router::key_value> key;
+  key.clear();
   for (const router::source_key& part : source.keys) {
     if (part.at >= values.size() || !values[part.at])
       return fail_statement(s, p::make_error(error_id::null_key, part.name, source.table));
@@ -253,11 +263,14 @@ void session_machine::take_source_row(step& s, std::string_view body) {
   if (stage_->plan->moves && !note_move(values)) {
     return fail_statement(s, p::make_error(error_id::server_results_differ, "a row that moves has other columns than were asked for"));
   }
-  const auto shard = router::owner_of_key(*context_->context.map, key, context_->literals, source.values.get());
-  const auto home = !shard ? targets_.end() : std::find_if(targets_.begin(), targets_.end(), [&](branch_index i) {
-    return branches_[i].shard == *shard;
-  });
-  if (home == targets_.end()) return fail_statement(s, no_home(source, key));
+  using owned = router::key_owner::kind;
+  const router::key_owner owner =
+      router::owner_of_key(*context_->context.map, key, context_->literals, source.values.get());
+  const auto home =
+      owner.is != owned::shard ? targets_.end() : std::find_if(targets_.begin(), targets_.end(), [&](branch_index i) {
+        return branches_[i].shard == owner.shard;
+      });
+  if (home == targets_.end()) return fail_statement(s, no_home(source, key, owner.is == owned::unowned));
   if (!rows.any) {
     for (const auto& each : values) rows.constants.push_back(each ? std::optional{std::string{*each}} : std::nullopt);
     rows.any = true;

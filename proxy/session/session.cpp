@@ -323,6 +323,7 @@ void session::close() {
 }
 
 void session::leave() {
+  if (machine_) machine_->client_left();
   if (machine_ && machine_->listens()) database_->listeners().leave(*this);
   for (std::size_t i = 0; i < leases_.size(); ++i) {
     const auto branch = static_cast<branch_index>(i);

@@ -3,6 +3,7 @@
 
 #include "config/config.hpp"
 #include "proxy/session/gather_budget.hpp"
+#include "proxy/session/key_lookup.hpp"
 #include "proxy/session/routing_context.hpp"
 #include "proxy/session/settings.hpp"
 #include "proxy/session/statement.hpp"
@@ -25,11 +26,13 @@ struct changed_tables {
   std::vector<std::pair<router::shard_index, std::uint32_t>> marks;
   std::vector<router::shard_index> more;     ///< where anything may have been changed
   std::vector<router::shard_index> defined;  ///< where definitions have
+  bool uncertain = false;                    ///< a server was lost on the way: it may be done later
 
   void clear() noexcept {
     marks.clear();
     more.clear();
     defined.clear();
+    uncertain = false;
   }
 };
 
@@ -48,7 +51,9 @@ struct session_environment {
   config::pool_mode pool_mode = config::pool_mode::transaction;
   std::string (*random_record)() = nullptr;    ///< a uuid that nobody can guess; null: they are counted
   std::uint64_t records = 0;                   ///< records of commits so far
-  write_marks* marks = nullptr;                ///< reads.consistency: global, otherwise null
+  write_marks* marks = nullptr;                ///< null: nobody asks what was written when
+  bool global_reads = false;                   ///< reads.consistency: global
+  std::shared_ptr<key_cache> keys{};           ///< keys that are looked up; null: none are
   std::vector<std::uint64_t> mark_seeds{};     ///< by shard: see write_marks
   std::unique_ptr<changed_tables> spare_changes{};  ///< empty: the memory of the transaction that ended last
   steady_time (*now)() = [] { return std::chrono::steady_clock::now(); };

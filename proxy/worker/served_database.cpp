@@ -49,14 +49,29 @@ void served_database::take_pool_options() {
   environment_.max_backend_statements = environment_.state->config->pool.prepared_statements;
   environment_.pool_mode = environment_.state->config->pool.mode;
   const bool global = environment_.state->config->reads.consistency == config::consistency::global;
-  const bool from_now_on = global && environment_.marks == nullptr;
-  environment_.marks = global ? &owner_.shared().marks : nullptr;
+  take_lookup();
+  const bool noted = global || environment_.keys;
+  const bool from_now_on = noted && environment_.marks == nullptr;
+  environment_.marks = noted ? &owner_.shared().marks : nullptr;
+  environment_.global_reads = global;
   environment_.mark_seeds.clear();
   for (const config::shard& shard : environment_.state->config->shards) {
     environment_.mark_seeds.push_back(write_marks::seed_of(environment_.state->name, shard.name));
     // Nobody has noted what was written until now.
     if (from_now_on) environment_.marks->wrote_anything(environment_.mark_seeds.back(), std::chrono::steady_clock::now());
   }
+}
+
+void served_database::take_lookup() {
+  if (keys_for_ == environment_.state->config) return;
+  keys_for_ = environment_.state->config;
+  const auto& sharding = keys_for_->sharding;
+  environment_.keys = nullptr;
+  if (!sharding || !sharding->lookup) return;
+  // Others may change what is kept in mind here.
+  const std::chrono::milliseconds usual =
+      owner_.options().instances.peers.empty() ? std::chrono::seconds{10} : std::chrono::seconds{0};
+  environment_.keys = std::make_shared<key_cache>(sharding->lookup->cache, sharding->lookup->max_age.value_or(usual));
 }
 
 void served_database::update(database_state_ptr state) {

@@ -86,6 +86,7 @@ class served_database {
 
  private:
   void take_pool_options();
+  void take_lookup();
   void fence(const database_state& before);
   void take_over_pools(const std::vector<std::string>& users);
   [[nodiscard]] static bool same_servers(const database_state& a, const database_state& b);
@@ -112,6 +113,7 @@ class served_database {
   std::map<std::string, std::vector<welcome>> welcomes_;
   std::vector<std::vector<std::int64_t>> credits_;  ///< by shard and server: how far each is behind its share
   std::vector<steady_time> looked_;  ///< by shard: when its servers were asked for; empty: not since the last answer
+  std::shared_ptr<const config::database> keys_for_;  ///< what environment_.keys was made for
   std::vector<bool> paused_;                        ///< by shard; empty: none is
   std::vector<std::size_t> candidates_;             ///< of the choice under way
   std::minstd_rand random_{std::random_device{}()};

@@ -25,6 +25,7 @@ std::int32_t binary_decoder::number(std::size_t at, std::size_t size) const {
 
 copy_event binary_decoder::value_over() {
   const bool is_key = in_key() && ++part_ == keys_at_.size();
+  if (is_key) keys_bytes_ = 0;
   ++value_;
   if (value_ < values_) {
     expect(state::length, length_size);

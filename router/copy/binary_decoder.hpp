@@ -33,7 +33,7 @@ class binary_decoder {
   [[nodiscard]] std::uint64_t next_line() const noexcept {
     return rows_ + (state_ == state::count && word_has_ == 0 ? 1 : 0);
   }
-  /// Bytes kept of a key that has not ended.
+  /// Bytes kept of a key that has not been told.
   [[nodiscard]] std::size_t kept() const noexcept { return keys_bytes_; }
 
  private:

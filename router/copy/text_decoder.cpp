@@ -129,6 +129,7 @@ copy_event text_decoder::line_over() {
   row_due_ = true;
   if (heading_ || key_told_) return next_due();
   key_told_ = true;
+  keys_bytes_ = 0;
   return copy_event::key;
 }
 
@@ -181,6 +182,7 @@ copy_event text_decoder::plain_stop(char c) {
     end_value();
     if (!ends_key || part_ < shape_.keys.size()) return copy_event::more;
     key_told_ = true;
+    keys_bytes_ = 0;
     return copy_event::key;
   }
   if (csv_) saw_quote_ = true;

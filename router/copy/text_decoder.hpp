@@ -47,7 +47,7 @@ class text_decoder {
   [[nodiscard]] std::uint64_t quoted_lines(bool first) const noexcept {
     return first || newline_ != newline::lf ? quoted_cr_ : quoted_lf_;
   }
-  /// Bytes kept of a key that has not ended.
+  /// Bytes kept of a key that has not been told.
   [[nodiscard]] std::size_t kept() const noexcept { return raw_.size() + keys_bytes_; }
 
  private:

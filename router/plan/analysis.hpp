@@ -17,6 +17,7 @@
 
 namespace pgbraid::router {
 
+inline constexpr oid mixed_types = static_cast<oid>(-1);
 inline constexpr std::size_t nowhere = static_cast<std::size_t>(-1);
 
 /// How a statement touches a table.
@@ -99,6 +100,7 @@ struct analysis {
   std::unordered_map<const sql::from_item*, std::size_t> use_of;  ///< FROM items that are relations
   std::vector<std::size_t> parameter_uses;                        ///< how often $n occurs, by n-1
   std::vector<std::size_t> parameter_ties;                        ///< how often as a key's value
+  std::vector<oid> parameter_types;  ///< of these keys: 0 for none, mixed_types where they would read it differently
   /// Columns that are named with a schema (schema.table.column), and the table use that each of them means.
   std::vector<std::pair<const sql::expr*, std::size_t>> schema_columns;
   std::vector<std::string> common_names;  ///< names of all WITH entries
@@ -119,6 +121,7 @@ struct analysis {
   std::optional<key_source> new_key;      ///< and that value, where it is known beforehand
   bool rows_may_split = false;  ///< INSERT ... VALUES whose rows mean the same in statements of their own
   bool not_understood = false;
+  bool unresolved = false;  ///< several shards: a column that no table here can have: of a query outside, or a mistake
   std::string relation_write;  ///< why a relation keeps the statement from being a read, "" if none does
   bool relation_needs_primary = false;
   std::optional<protocol::error_report> refusal;  ///< several shards: the first rule that was broken
@@ -127,6 +130,8 @@ struct analysis {
   /// The same of a table whose types only have other OIDs (relation::types_renumbered): it matters to binary results.
   std::optional<protocol::error_report> types_renumbered;
 
+  /// Notes that a value of a key of type `key_type` comes from here, if it is a parameter.
+  void note_tie(const key_source& source, oid key_type);
   void refuse(protocol::error_report error) {
     if (!refusal) refusal = std::move(error);
   }

@@ -128,6 +128,25 @@ found_column bare_at(const analysis& a, const name_scope& scope, const std::stri
 
 }  // namespace
 
+bool may_resolve(const analysis& a, std::size_t level, const sql::expr& reference) {
+  for (; level != nowhere; level = a.levels[level].parent) {
+    if (reference.name.size() > 1) {
+      bool opaque = false;
+      if (qualified_at(a, {level, nullptr}, reference.name, opaque) != nowhere || opaque) return true;
+      continue;
+    }
+    const std::string& name = reference.name[0];
+    if (bare_at(a, {level, nullptr}, name).what != outcome::none) return true;
+    bool opaque = false;
+    if (qualified_at(a, {level, nullptr}, {name, "*"}, opaque) != nowhere || opaque) return true;
+    // ORDER BY and GROUP BY may name a column of the result.
+    const sql::select_query* query = a.levels[level].query;
+    const auto named = [&](const sql::target& t) { return t.name == name; };
+    if (query != nullptr && std::any_of(query->targets.begin(), query->targets.end(), named)) return true;
+  }
+  return false;
+}
+
 bool has_column(const table_use& use, const std::string& name) {
   const std::vector<column>& columns = use.table.described->columns;
   for (std::size_t i = 0; i < columns.size(); ++i) {
@@ -168,8 +187,24 @@ std::size_t use_of_row(const analysis& a, std::size_t level, const std::string& 
   return nowhere;
 }
 
+namespace {
+
+/// A function's result under that alias: its one column has the same name, and a row of several is none of a table.
+bool names_function(const sql::from_item& item, const std::string& name) {
+  if (item.kind == sql::from_kind::function) return item.alias == name;
+  if (item.kind != sql::from_kind::join) return false;
+  return (item.left != nullptr && names_function(*item.left, name)) ||
+         (item.right != nullptr && names_function(*item.right, name));
+}
+
+}  // namespace
+
 bool names_whole_row(const analysis& a, std::size_t level, const std::string& name) {
   for (; level != nowhere; level = a.levels[level].parent) {
+    const auto* from = a.levels[level].from;
+    if (from != nullptr &&
+        std::any_of(from->begin(), from->end(), [&](const sql::from_item& item) { return names_function(item, name); }))
+      return false;
     const found_column found = bare_at(a, {level, nullptr}, name);
     if (found.what == outcome::use) return false;
     // A column of something whose columns are not known may hide the alias; calling it a row is the careful answer.

@@ -19,6 +19,9 @@ struct name_scope {
 /// The same for a bare column name within one FROM item (for USING).
 [[nodiscard]] std::size_t use_of_bare_column(const analysis& a, const sql::from_item& item, const std::string& column);
 
+/// True if a column reference finds something here or outside that has it, or may have it.
+[[nodiscard]] bool may_resolve(const analysis& a, std::size_t level, const sql::expr& reference);
+
 /// True if the use shows a column of this name.
 [[nodiscard]] bool has_column(const table_use& use, const std::string& name);
 

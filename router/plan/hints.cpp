@@ -219,21 +219,22 @@ hint_applier::shard_or_error hint_applier::shard_of_key(const std::string& key, 
   std::optional<shard_index> found;
   std::string by;
   bool differ = false;
+  bool by_one_value = false;
   const auto look = [&](const std::string& name, const sharded_table& table) {
+    by_one_value = by_one_value || (table.key.size() == 1 && table.function != shard_function::lookup);
     const auto described = context_.schema->relations.find(name);
     if (described == context_.schema->relations.end()) return;
     for (const column& c : described->second.columns) {
       // One value is no key of several columns.
       if (table.key.size() != 1 || c.name != table.key.front()) continue;
-      const value_rule* rule = map.rule_of(table.function);
       std::string problem;
-      const auto values = rule == nullptr ? nullptr : value_map::make(*rule, c.type, c.modifier, problem);
-      if (rule != nullptr && values == nullptr) continue;
+      const auto values = values_of(map, table, c, problem);
+      if (!problem.empty()) continue;
       const key_value value{key, c.type, -1, 0};
-      const auto shard = owner_of_key(map, {&value, 1}, literals, values.get());
-      if (!shard) continue;
-      differ = differ || (found && *found != *shard);
-      found = shard;
+      const key_owner owner = owner_of_key(map, {&value, 1}, literals, values.get());
+      if (owner.is != key_owner::kind::shard) continue;
+      differ = differ || (found && *found != owner.shard);
+      found = owner.shard;
       by = name;
     }
   };
@@ -243,6 +244,10 @@ hint_applier::shard_or_error hint_applier::shard_of_key(const std::string& key, 
       const auto table = map.tables.find(name);
       if (table == map.tables.end()) continue;
       named = true;
+      const bool by_value = table->second.key.size() == 1 && table->second.function != shard_function::lookup;
+      if (!by_value)
+        return invalid("the key of " + name + " has several columns, or is looked up in a table",
+                       "Name the shard: shard=...");
       look(name, table->second);
     }
   }
@@ -252,6 +257,8 @@ hint_applier::shard_or_error hint_applier::shard_of_key(const std::string& key, 
   if (differ)
     return invalid("tables of this database have the key \"" + key + "\" on different shards",
                    "Name the shard: shard=...");
+  if (!found && !by_one_value)
+    return invalid("the key has several columns, or is looked up in a table", "Name the shard: shard=...");
   if (!found)
     return invalid("\"" + key + "\" is no value of a sharding key",
                    "Write it as the key's type is written, or name the shard.");

@@ -146,10 +146,7 @@ void tie_to_source(const sql::insert_query& q, std::size_t use, const plan_conte
     if (given->value != nullptr) {
       auto found = read_key_value(*given->value, key.type, *context.schema, marks);
       if (found && !found->null) {
-        if (found->from == key_source::origin::parameter) {
-          if (out.parameter_ties.size() <= found->index) out.parameter_ties.resize(found->index + 1U);
-          ++out.parameter_ties[found->index];
-        }
+        out.note_tie(*found, key.type);
         key_tie tie{{use, part}, {}, true};
         tie.sources.push_back(std::move(*found));
         out.ties.push_back(std::move(tie));

@@ -102,7 +102,7 @@ class condition_reader {
     if (characters && !key.byte_order) return;
     auto source = read_key_value(right, key.type, *context_.schema, marks_);
     if (!source || !confined(place->use)) return;
-    note_parameter(*source);
+    out_.note_tie(*source, key.type);
     key_tie found{*place, {}, false};
     found.bounds.push_back({std::move(*source), order.lower, order.inclusive});
     out_.ties.push_back(std::move(found));
@@ -186,7 +186,7 @@ class condition_reader {
     if (array.kind == sql::expr_kind::parameter || array.kind == sql::expr_kind::cast || array.kind == sql::expr_kind::constant) {
       auto source = read_key_array(array, key.type, *context_.schema, marks_);
       if (!source || !confined(place->use)) return;
-      note_parameter(*source);
+      out_.note_tie(*source, key.type);
       key_tie found{*place, {}, false};
       found.sources.push_back(std::move(*source));
       return out_.ties.push_back(std::move(found));
@@ -213,14 +213,8 @@ class condition_reader {
       if (all) found.sources.push_back(std::move(*source));
     }
     if (!all || !confined(place.use)) return;
-    for (const key_source& source : found.sources) note_parameter(source);
+    for (const key_source& source : found.sources) out_.note_tie(source, key.type);
     out_.ties.push_back(std::move(found));
-  }
-
-  void note_parameter(const key_source& source) {
-    if (source.from != key_source::origin::parameter) return;
-    if (out_.parameter_ties.size() <= source.index) out_.parameter_ties.resize(source.index + 1U);
-    ++out_.parameter_ties[source.index];
   }
 
   name_scope scope_;
@@ -304,7 +298,22 @@ bool reads_one_way(const analysis& a, const key_source& source, oid key_type) {
   }
   const std::size_t used = source.index < a.parameter_uses.size() ? a.parameter_uses[source.index] : 0;
   const std::size_t tied = source.index < a.parameter_ties.size() ? a.parameter_ties[source.index] : 0;
-  return used <= tied;
+  return used <= tied && a.parameter_types[source.index] != mixed_types;
+}
+
+void analysis::note_tie(const key_source& source, oid key_type) {
+  if (source.from != key_source::origin::parameter) return;
+  if (parameter_ties.size() <= source.index) {
+    parameter_ties.resize(source.index + 1U);
+    parameter_types.resize(source.index + 1U);
+  }
+  ++parameter_ties[source.index];
+  // Types that read one text alike count as one.
+  oid type = key_type;
+  if (type == type_oid::int2 || type == type_oid::int4) type = type_oid::int8;
+  if (type == type_oid::varchar) type = type_oid::text;
+  oid& first = parameter_types[source.index];
+  first = first == 0 || first == type ? type : mixed_types;
 }
 
 void add_condition(const sql::expr& condition, std::size_t level, const sql::from_item* join, confines which,
@@ -337,9 +346,10 @@ void add_merged_columns(const sql::from_item& join, confines which, const plan_c
 
 namespace {
 
-/// What ties the columns of one use's key: a tie for each of them, empty where one has none. `places` are the ties that
-/// the columns are equal to what they tie.
-std::vector<const key_tie*> ties_of(const analysis& a, std::size_t use, const equalities<const key_tie*>& places) {
+/// What ties the columns of one use's key: a tie for each of them, empty where one has none. `places` has the ties of
+/// what each column is equal to; `own`: only those of the use itself count.
+std::vector<const key_tie*> ties_of(const analysis& a, std::size_t use, const equalities<const key_tie*>& places,
+                                    bool own) {
   std::vector<const key_tie*> out;
   const auto breadth = [](const key_tie& tie) {
     constexpr std::size_t of_array = 100;
@@ -347,28 +357,27 @@ std::vector<const key_tie*> ties_of(const analysis& a, std::size_t use, const eq
     return array ? of_array : tie.sources.size();
   };
   for (std::size_t part = 0; part < a.uses[use].keys.size(); ++part) {
-    const oid type = a.uses[use].keys[part].stored->type;
     const key_tie* best = nullptr;
     for (const key_tie* tie : places.at({use, part})) {
-      const bool same = std::all_of(tie->sources.begin(), tie->sources.end(),
-                                    [&](const key_source& source) { return reads_one_way(a, source, type); });
-      if (!same || !tie->bounds.empty() || (best != nullptr && breadth(*best) <= breadth(*tie))) continue;
-      best = tie;
+      if (!tie->bounds.empty() || (own && tie->place.use != use)) continue;
+      if (best == nullptr || breadth(*tie) < breadth(*best)) best = tie;
     }
     if (best == nullptr) return {};
     out.push_back(best);
   }
   // A NULL that is to be stored must be seen, one that is compared matches nothing.
   const auto alike = [&](const key_tie* tie) { return tie->insert_row == out.front()->insert_row; };
-  if (!std::all_of(out.begin(), out.end(), alike)) return {};
+  if (a.uses[use].role == table_role::insert && !std::all_of(out.begin(), out.end(), alike)) return {};
   return out;
 }
 
-key_group group_of(const table_use& use, std::size_t part, const key_tie& tie) {
-  const column& key = *use.keys[part].stored;
-  key_group out{use.table.full_name, key.name, key.type, -1, tie.sources, tie.insert_row};
+/// The values are read as the column that they tie reads them; one that is equal to it has the same hash.
+key_group group_of(const analysis& a, const table_use& use, std::size_t part, const key_tie& tie) {
+  const column& tied = column_at(a, tie.place);
+  const bool stored = tie.insert_row && use.role == table_role::insert;
+  key_group out{use.table.full_name, use.keys[part].stored->name, tied.type, -1, tie.sources, stored};
   // A stored value is rounded or cut as its column does it; a compared one is not.
-  if (tie.insert_row) out.modifier = key.modifier;
+  if (tie.insert_row) out.modifier = tied.modifier;
   if (use.keys.size() == 1) out.values = use.values;
   return out;
 }
@@ -379,19 +388,23 @@ void tie_by_columns(const analysis& a, const std::vector<const key_tie*>& ties, 
   equalities<const key_tie*> places{a};
   for (const key_tie* tie : ties) places.add(tie->place, tie);
   places.follow();
-  for (std::size_t i = 0; i < a.uses.size(); ++i) {
-    const table_use& use = a.uses[i];
-    if (reached[i] || use.keys.empty()) continue;
-    const std::vector<const key_tie*> own = ties_of(a, i, places);
-    if (own.empty()) continue;
-    if (own.size() == 1) {
-      groups.push_back(group_of(use, 0, *own.front()));
-    } else {
-      key_group whole{use.table.full_name, use.key_label(), 0, -1, {}, own.front()->insert_row};
-      for (std::size_t part = 0; part < own.size(); ++part) whole.parts.push_back(group_of(use, part, *own[part]));
-      groups.push_back(std::move(whole));
+  // Those that are tied themselves first: others stand beside them more often than the other way round.
+  for (const bool itself : {true, false}) {
+    for (std::size_t i = 0; i < a.uses.size(); ++i) {
+      const table_use& use = a.uses[i];
+      if (reached[i] || use.keys.empty()) continue;
+      const std::vector<const key_tie*> own = ties_of(a, i, places, itself);
+      if (own.empty()) continue;
+      if (own.size() == 1) {
+        groups.push_back(group_of(a, use, 0, *own.front()));
+      } else {
+        key_group whole{use.table.full_name, use.key_label(), 0, -1, {}, false};
+        for (std::size_t part = 0; part < own.size(); ++part) whole.parts.push_back(group_of(a, use, part, *own[part]));
+        whole.insert_row = whole.parts.front().insert_row;
+        groups.push_back(std::move(whole));
+      }
+      spread(a, i, reached);
     }
-    spread(a, i, reached);
   }
 }
 
@@ -413,7 +426,7 @@ std::optional<std::vector<key_group>> tie_all(const analysis& a, std::size_t& fr
   for (const key_tie* tie : order) {
     const table_use& use = a.uses[tie->place.use];
     if (reached[tie->place.use] || use.keys.size() > 1) continue;
-    groups.push_back(group_of(use, 0, *tie));
+    groups.push_back(group_of(a, use, 0, *tie));
     for (const key_tie* other : order) {
       // All bounds of a table hold at once.
       if (tie->bounds.empty() || other->place.use != tie->place.use) continue;

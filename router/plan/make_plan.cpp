@@ -12,10 +12,11 @@
 #include "router/plan/merge.hpp"
 #include "router/plan/planner.hpp"
 #include "router/plan/refusals.hpp"
-#include "router/plan/steps.hpp"
 #include "router/plan/statements.hpp"
+#include "router/plan/steps.hpp"
 #include "router/plan/table_marks.hpp"
 #include "router/plan/targets.hpp"
+#include "router/shard/value_map.hpp"
 #include "router/sql/parser.hpp"
 
 namespace pgbraid::router {
@@ -188,13 +189,16 @@ class statement_planner {
     } else if (!one_shard() && c.from && where == placement::reference) {
       everywhere = copy_into_all(s, a.uses[use], a);
     } else if (!one_shard() && where == placement::sharded) {
+      std::string tied;
+      for (const key_column& each : a.uses[use].keys) tied += (tied.empty() ? "" : " AND ") + each.name + " = ...";
       a.refuse(refuse_read("COPY TO from sharded table \"" + name + "\"",
-                           "Use COPY (SELECT ... WHERE " + a.uses[use].key_label() + " = ...) TO STDOUT."));
+                           "Use COPY (SELECT ... WHERE " + tied + ") TO STDOUT."));
     }
     if (!one_shard() && !s.arguments.empty()) {
       a.refuse(refuse_session("COPY FROM ... WHERE", "its condition is not looked into over several shards"));
     }
     finish(a, false, "COPY", out);
+    out.whole_directory = out.copy != nullptr && out.copy->values != nullptr && out.copy->values->looks_up();
     if (hints_.names_shard()) {
       const bool spreads = c.from && where == placement::sharded;
       return spreads ? refuse_hinted_copy(name, out) : hints_.confine_query(s, a, out);

@@ -45,8 +45,18 @@ struct key_value {
   oid from = 0;
 };
 
-/// The shard of a key; nothing where it cannot be told beyond doubt, or no shard owns it. `values`: see table_use.
-[[nodiscard]] std::optional<shard_index> owner_of_key(const topology& map, std::span<const key_value> key,
-                                                      const literal_context& literals, const value_map* values);
+/// What a key's values say of its shard.
+struct key_owner {
+  enum class kind : std::uint8_t {
+    shard,
+    unowned,  ///< no shard owns it
+    unknown   ///< it cannot be told beyond doubt
+  } is = kind::unknown;
+  shard_index shard = 0;
+};
+
+/// `values`: see table_use.
+[[nodiscard]] key_owner owner_of_key(const topology& map, std::span<const key_value> key,
+                                     const literal_context& literals, const value_map* values);
 
 }  // namespace pgbraid::router

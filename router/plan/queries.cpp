@@ -23,12 +23,11 @@ void describe_key(table_use& use, const topology& map) {
     const auto i = static_cast<std::size_t>(found - columns.begin());
     use.keys.push_back({&*found, i < use.column_aliases.size() ? use.column_aliases[i] : found->name});
   }
-  if (const value_rule* rule = map.rule_of(use.table.sharding->function)) {
-    std::string problem;
-    const column& key = *use.keys.front().stored;
-    use.values = use.keys.size() > 1 ? nullptr : value_map::make(*rule, key.type, key.modifier, problem);
-    if (use.values == nullptr) use.keys.clear();
-  }
+  if (use.table.sharding->function == shard_function::hash) return;
+  std::string problem;
+  const column& key = *use.keys.front().stored;
+  use.values = use.keys.size() > 1 ? nullptr : values_of(map, *use.table.sharding, key, problem);
+  if (use.values == nullptr) use.keys.clear();
 }
 
 std::size_t table_use::key_part(std::string_view column) const {

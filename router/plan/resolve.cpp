@@ -12,6 +12,8 @@
 #include "router/plan/targets.hpp"
 #include "router/shard/array_values.hpp"
 #include "router/shard/hash.hpp"
+#include "router/shard/key_directory.hpp"
+#include "router/shard/key_values.hpp"
 #include "router/shard/value_map.hpp"
 
 namespace pgbraid::router {
@@ -105,6 +107,8 @@ class resolver {
     return of_text(group, source.literal_type, source.pinned);
   }
 
+  [[nodiscard]] bool wanting() const noexcept { return wanting_; }
+
   /// Tells what an array's elements come to; those that are NULL match nothing. False: not all of them are known.
   template <class Told>
   bool read_array(const key_group& group, const key_source& source, Told told) const {
@@ -133,6 +137,7 @@ class resolver {
       if (!element) continue;
       const source_result found = binary ? of_bytes(group, from, *element) : of_text(group, from, *element);
       if (found.what == outcome::unowned) continue;
+      if (found.what == outcome::unknown && wanting_) continue;
       if (found.what != outcome::shard || !told(found)) return false;
     }
     return true;
@@ -226,9 +231,41 @@ class resolver {
     std::string bytes;
     if (!key_bytes(bytes, group.key_type, group.modifier, from, binary, value, literals_.time_zone)) return invalid(group, shown);
     if (!group.bounds.empty()) return {outcome::shard, 0, 0, std::move(bytes)};
+    if (group.values->looks_up()) return looked_up(group, from, binary, value, std::move(bytes));
     const auto owner = group.values->shard_of(bytes);
     if (!owner) return {outcome::unowned, 0, 0, std::string{shown.substr(0, 200)}};
     return {outcome::shard, *owner, 0, {}};
+  }
+
+  /// A table says who owns the key. Rows of a key that it does not list may stand anywhere, unless one shard owns
+  /// those.
+  source_result looked_up(const key_group& group, oid from, bool binary, std::string_view value,
+                          std::string bytes) const {
+    if (literals_.directory == nullptr) return {};
+    const known_key known = literals_.directory->find(bytes);
+    switch (known.is) {
+      case known_key::kind::shard:
+        return {outcome::shard, known.shard, 0, {}};
+      case known_key::kind::absent:
+        if (const auto others = group.values->others()) return {outcome::shard, *others, 0, {}};
+        if (group.insert_row || group.new_key)
+          return {outcome::unowned, 0, 0, std::string{binary ? "(binary)" : value.substr(0, 200)}};
+        return {};
+      case known_key::kind::unclear:
+        return {};
+      case known_key::kind::unknown:
+        break;
+    }
+    wanted_key wanted{{}, std::string{value}, binary, from == 0 ? group.key_type : from};
+    // Characters are stored as their column cuts them.
+    const auto fitting = group.key_type == type_oid::varchar  ? fit_varchar(value, group.modifier)
+                         : group.key_type == type_oid::bpchar ? fit_bpchar(value, group.modifier)
+                                                              : std::nullopt;
+    if (fitting) wanted.value = *fitting;
+    wanted.bytes = std::move(bytes);
+    literals_.directory->want(std::move(wanted));
+    wanting_ = true;
+    return {};
   }
 
   source_result of_text(const key_group& group, oid from, std::string_view value) const {
@@ -313,6 +350,7 @@ class resolver {
   std::span<const sql::constant_position> constants_;
   std::span<const bound_parameter> parameters_;
   const literal_context& literals_;
+  mutable bool wanting_ = false;  ///< a key must be looked up, and others are looked at only to ask for them too
 };
 
 /// 'now', 'today' and their like: as timestamps they mean another moment on each shard.
@@ -427,6 +465,7 @@ route resolve_keyed(const plan& p, const keyed_target& keyed, const topology& ma
         return not_told_apart(p, keyed, map, group);
       }
       const source_result result = values.read(group, source);
+      if (result.what == outcome::unknown && values.wanting()) continue;
       if (group.new_key && result.what != outcome::shard) {
         // The rows will tell, if there are any.
         return keyed.gather.empty() ? refused(p, keyed.several_refusal) : over_gathered(p, keyed);
@@ -443,6 +482,8 @@ route resolve_keyed(const plan& p, const keyed_target& keyed, const topology& ma
       // key = NULL matches nothing, wherever it is asked; nor does a value that no row can have.
     }
   }
+  if (values.wanting())
+    return refused(p, make_error(error_id::key_not_provable, keyed.groups.front().key, keyed.groups.front().table));
   const std::size_t count = shards.size();
   if (count == 0)
     return {to_shard{map.buckets.owner.empty() ? shard_index{0} : map.buckets.owner[0]}, p.mode, p.needs_primary};
@@ -490,6 +531,14 @@ route find_route(const plan& p, const topology& map, std::string_view text,
 
 }  // namespace
 
+bool key_group::single() const {
+  const auto one = [](const key_group& part) { return part.single(); };
+  if (!parts.empty()) return std::all_of(parts.begin(), parts.end(), one);
+  if (sources.size() != 1 || sources.front().array) return false;
+  // Rows of a key that is listed nowhere may stand anywhere.
+  return insert_row || values == nullptr || !values->looks_up() || values->others();
+}
+
 route resolve(const plan& p, const topology& map, std::string_view text,
               std::span<const sql::constant_position> constants, std::span<const bound_parameter> parameters,
               const literal_context& literals) {
@@ -502,24 +551,26 @@ route resolve(const plan& p, const topology& map, std::string_view text,
   return out;
 }
 
-std::optional<shard_index> owner_of_key(const topology& map, std::span<const key_value> key, const literal_context& literals,
-                                        const value_map* values) {
-  if (map.buckets.owner.empty()) return std::nullopt;
+key_owner owner_of_key(const topology& map, std::span<const key_value> key, const literal_context& literals,
+                       const value_map* values) {
+  using kind = key_owner::kind;
+  if (map.buckets.owner.empty() || (values != nullptr && values->looks_up())) return {};
   std::uint64_t hash = 0;
   for (const key_value& value : key) {
-    if (value.from != 0 && !ties_key(value.type, value.from)) return std::nullopt;
-    if (!literals.utf8 && has_high_byte(value.text)) return std::nullopt;
-    if (!literals.iso_ymd && date_or_time(value.type)) return std::nullopt;
+    if (value.from != 0 && !ties_key(value.type, value.from)) return {};
+    if (!literals.utf8 && has_high_byte(value.text)) return {};
+    if (!literals.iso_ymd && date_or_time(value.type)) return {};
     if (values != nullptr) {
       std::string bytes;
-      if (!key_bytes(bytes, value.type, value.modifier, value.from, false, value.text, literals.time_zone)) return std::nullopt;
-      return values->shard_of(bytes);
+      if (!key_bytes(bytes, value.type, value.modifier, value.from, false, value.text, literals.time_zone)) return {};
+      const auto owner = values->shard_of(bytes);
+      return owner ? key_owner{kind::shard, *owner} : key_owner{kind::unowned, 0};
     }
     const auto own = partition_hash_text(value.type, value.modifier, value.from, value.text, literals.time_zone);
-    if (!own) return std::nullopt;
+    if (!own) return {};
     hash = combined_hash(hash, *own);
   }
-  return map.buckets.shard_of(bucket_of(hash, static_cast<std::uint32_t>(map.buckets.owner.size())));
+  return {kind::shard, map.buckets.shard_of(bucket_of(hash, static_cast<std::uint32_t>(map.buckets.owner.size())))};
 }
 
 }  // namespace pgbraid::router

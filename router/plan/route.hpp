@@ -7,7 +7,6 @@
 #include "router/sql/ast.hpp"
 #include "router/topology.hpp"
 
-#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -121,7 +120,8 @@ struct key_source {
   friend bool operator==(const key_source&, const key_source&) = default;
 };
 
-class value_map;  // value_map.hpp
+class value_map;      // value_map.hpp
+class key_directory;  // key_directory.hpp
 
 /// One end of an interval that a key is compared with.
 struct key_bound {
@@ -144,12 +144,8 @@ struct key_group {
   std::shared_ptr<const value_map> values{};    ///< see table_use
   std::vector<key_group> parts{};               ///< of a key of several columns; itself it has no sources then
 
-  /// True if it can be no more than one value.
-  [[nodiscard]] bool single() const {
-    const auto one = [](const key_group& part) { return part.single(); };
-    if (!parts.empty()) return std::all_of(parts.begin(), parts.end(), one);
-    return sources.size() == 1 && !sources.front().array;
-  }
+  /// True if it can mean no more than one shard, whatever the values are.
+  [[nodiscard]] bool single() const;
   friend bool operator==(const key_group&, const key_group&) = default;
 };
 
@@ -197,6 +193,7 @@ struct plan {
   std::uint32_t statement_count = 1;       ///< statements in the text
   std::vector<std::string> reads, writes;  ///< tables, "schema.name"
   bool draws = false;                      ///< numbers of sequences must be drawn first, where it goes: see drawing.hpp
+  bool whole_directory = false;            ///< all rows of the lookup table must be known first
   bool staged = false;                     ///< over several shards something must be known first: see staged.hpp
   // What consistency among all sessions goes by: table_mark() of the tables whose rows it may see, respectively change.
   std::vector<std::uint32_t> read_marks, write_marks;
@@ -248,6 +245,7 @@ struct literal_context {
   bool utf8 = true;     ///< client_encoding equals the servers' encoding, or all text is ASCII
   bool iso_ymd = true;  ///< unambiguous reading of ISO dates only (others are refused)
   std::string_view time_zone = "UTC";
+  key_directory* directory = nullptr;  ///< of keys that are looked up; null: none is known
 };
 
 }  // namespace pgbraid::router

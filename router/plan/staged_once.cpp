@@ -57,6 +57,11 @@ bool make_once(const sql::statement& s, std::string_view text, const plan_contex
   for (const sql::expr* each : all) {
     const auto place = inside_parentheses(text, each->location);
     if (!place) continue;
+    // What stands in a subquery with a WITH of its own may mean that.
+    const bool in_with = std::any_of(all.begin(), all.end(), [&](const sql::expr* outer) {
+      return outer != each && outer->query != nullptr && !outer->query->with.tables.empty();
+    });
+    if (in_with) continue;
     const auto query = std::make_shared<staged_query>();
     if (!plan_query(std::string{text.substr(place->begin, place->end - place->begin)}, context, *query, out, true))
       continue;

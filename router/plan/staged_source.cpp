@@ -172,6 +172,14 @@ bool takes_part(const std::optional<shard_index>& combiner, const plan_context& 
   return std::find(owners.begin(), owners.end(), *combiner) != owners.end();
 }
 
+namespace {
+
+bool gives_no_column(const sql::select_query& q) {
+  return q.set_op == sql::set_operation::none && q.values.empty() && q.targets.empty();
+}
+
+}  // namespace
+
 bool plan_query(const std::string& sql, const plan_context& context, staged_query& source, staged_write& out,
                 bool choosing, const writing_with* writing) {
   const sql::parse_result parsed = sql::parse(sql);
@@ -185,6 +193,8 @@ bool plan_query(const std::string& sql, const plan_context& context, staged_quer
   if (found.writes || found.locking || found.into || found.not_understood || found.refusal ||
       !found.functions.user_code.empty())
     return false;
+  // A subquery stands for itself only without columns of the queries around it.
+  if (choosing && (found.unresolved || gives_no_column(*statements->front().select))) return false;
   if (choosing && std::all_of(found.levels.begin(), found.levels.end(), chooses_none)) return false;
   const auto spreads = [](const table_use& use) {
     return use.table.where == placement::sharded || use.table.where == placement::spread_view;

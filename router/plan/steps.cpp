@@ -14,6 +14,7 @@
 #include "router/plan/staged.hpp"
 #include "router/plan/targets.hpp"
 #include "router/plan/writing_with.hpp"
+#include "router/shard/value_map.hpp"
 
 namespace pgbraid::router {
 
@@ -118,9 +119,10 @@ bool plan_drawing_first(const sql::insert_query& q, std::string_view text, const
   return true;
 }
 
-// A write over several shards of which something must be known first.
-void plan_in_steps(const sql::statement& s, std::string_view text, const analysis& a, const plan_context& context,
-                   plan& out) {
+namespace {
+
+void plan_steps(const sql::statement& s, std::string_view text, const analysis& a, const plan_context& context,
+                plan& out) {
   if (writes_in_with(s)) return write_in_with(s, text, a, context, out);
   if (a.moves) return move(s, text, a, context, out);
   if (a.locking && !a.writes) lock_in_order(s, a, context, out);
@@ -162,6 +164,21 @@ void plan_in_steps(const sql::statement& s, std::string_view text, const analysi
   out.reason = s.kind == kind::insert ? "its rows are selected first and go to their shards"
                                       : "all shards, which get the rows that are read (" + out.reason + ")";
   out.where = shards.size() == 1 ? fixed_target{to_shard{shards.front()}} : fixed_target{to_many{std::move(shards)}};
+}
+
+}  // namespace
+
+// A write over several shards of which something must be known first.
+void plan_in_steps(const sql::statement& s, std::string_view text, const analysis& a, const plan_context& context,
+                   plan& out) {
+  plan_steps(s, text, a, context, out);
+  // Rows that are known only then cannot be looked up one by one.
+  const bool known_later = !a.rows_may_split || a.key_unknown || !a.drawn.empty();
+  out.whole_directory = out.staged && std::any_of(a.uses.begin(), a.uses.end(), [&](const table_use& use) {
+                          const bool placed =
+                              use.role == table_role::update ? a.moves : use.role == table_role::insert && known_later;
+                          return placed && use.values != nullptr && use.values->looks_up();
+                        });
 }
 
 }  // namespace pgbraid::router

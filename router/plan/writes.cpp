@@ -97,10 +97,7 @@ void analyzer::read_key_of_rows(const sql::insert_query& q, key_place place) {
       return;
     }
     if (found->null) return out_.refuse(make_error(error_id::null_key, key.name, use.table.full_name));
-    if (found->from == key_source::origin::parameter) {
-      if (out_.parameter_ties.size() <= found->index) out_.parameter_ties.resize(found->index + 1U);
-      ++out_.parameter_ties[found->index];
-    }
+    out_.note_tie(*found, key.type);
     tie.sources.push_back(std::move(*found));
   }
   out_.ties.push_back(std::move(tie));
@@ -108,17 +105,21 @@ void analyzer::read_key_of_rows(const sql::insert_query& q, key_place place) {
 
 void analyzer::judge_conflict_action(const sql::insert_query& q, std::size_t index) {
   const table_use& use = out_.uses[index];
+  if (!several()) return;
+  std::size_t taken = 0;  // parts of the key that become the new row's
   for (const sql::target& set : q.conflict_set) {
-    if (!several() || use.key_part(set.name) == nowhere) continue;
+    if (use.key_part(set.name) == nowhere) continue;
     // The row that is in the way stands on the shard of the new one's key, and stays there.
     const sql::expr* value = set.value.get();
     const bool stays = value != nullptr && !set.indirection && value->kind == sql::expr_kind::column && !value->star &&
                        value->name.size() == 2 && value->name[1] == set.name &&
                        (value->name[0] == "excluded" || value->name[0] == use.alias);
-    if (!stays) {
-      out_.refuse(make_error(error_id::key_change, set.name, use.table.full_name));
-    }
+    if (!stays) return out_.refuse(make_error(error_id::key_change, set.name, use.table.full_name));
+    taken += value->name[0] == "excluded" ? 1 : 0;
   }
+  // Where a constraint without the whole key is in the way, a part of each key would make a third one.
+  if (taken > 0 && taken < use.keys.size() && !use.table.described->unenforced.empty())
+    out_.refuse(make_error(error_id::key_change, use.key_label(), use.table.full_name));
 }
 
 void analyzer::read_insert(const sql::insert_query& q, std::size_t parent) {
@@ -272,10 +273,7 @@ void analyzer::read_new_key(const sql::target& set, std::size_t index) {
   if (use.keys.size() > 1) return;
   auto found = read_key_value(value, key.stored->type, *context_.schema, marks_);
   if (!found) return;
-  if (found->from == key_source::origin::parameter) {
-    if (out_.parameter_ties.size() <= found->index) out_.parameter_ties.resize(found->index + 1U);
-    ++out_.parameter_ties[found->index];
-  }
+  out_.note_tie(*found, key.stored->type);
   out_.new_key = std::move(found);
 }
 

@@ -52,6 +52,10 @@ bool key_bytes(std::string& out, oid key_type, std::int32_t modifier, oid from, 
       return append_time(out,
                          binary ? receive_timestamp(value, modifier) : parse_timestamptz(value, modifier, time_zone));
     case type_oid::numeric:
+      if (binary && from != 0 && from != type_oid::numeric) {
+        const auto integer = receive_integer(from, value);
+        return modifier < 0 && integer && append_sort_bytes(out, key_type, false, std::to_string(*integer));
+      }
       return modifier < 0 && append_sort_bytes(out, key_type, binary, binary ? value : trim_blanks(value));
     case type_oid::date:
     case type_oid::uuid:
@@ -101,6 +105,20 @@ std::shared_ptr<const value_map> value_map::make(const value_rule& rule, oid key
   return out;
 }
 
+std::shared_ptr<const value_map> value_map::looked_up(std::optional<shard_index> others, oid key_type,
+                                                      std::int32_t modifier, std::string& problem) {
+  const bool rounded = modifier >= 0 && (key_type == type_oid::timestamp || key_type == type_oid::timestamptz);
+  if (rounded || key_type == type_oid::boolean) {
+    problem = "its type cannot be looked up";
+    return nullptr;
+  }
+  auto made = make({false, {}, others}, key_type, modifier, problem);
+  if (made == nullptr) return nullptr;
+  auto out = std::make_shared<value_map>(*made);
+  out->looks_up_ = true;
+  return out;
+}
+
 std::optional<shard_index> value_map::shard_of(std::string_view bytes) const noexcept {
   const auto past = std::upper_bound(entries_.begin(), entries_.end(), bytes,
                                      [](std::string_view value, const entry& e) { return !e.below && value < e.from; });
@@ -124,6 +142,17 @@ std::vector<shard_index> value_map::shards_between(const value_bound& low, const
   std::sort(out.begin(), out.end());
   out.erase(std::unique(out.begin(), out.end()), out.end());
   return out;
+}
+
+std::shared_ptr<const value_map> values_of(const topology& map, const sharded_table& table, const column& key,
+                                           std::string& problem) {
+  if (table.function == shard_function::lookup) {
+    if (map.directory) return value_map::looked_up(map.directory->others, key.type, key.modifier, problem);
+    problem = "there is no table to look it up in";
+    return nullptr;
+  }
+  const value_rule* rule = map.rule_of(table.function);
+  return rule == nullptr ? nullptr : value_map::make(*rule, key.type, key.modifier, problem);
 }
 
 }  // namespace pgbraid::router

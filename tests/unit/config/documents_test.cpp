@@ -33,6 +33,8 @@ std::string file_with(std::string_view path, std::string_view value) {
     other = fmt::format(", tls: {{ca: c, {}: {}}}", last(), value);
   } else if (rest.starts_with("databases.*.discovery.")) {
     other = fmt::format(", discovery: {{patroni: h, {}: {}}}", last(), value);
+  } else if (rest.starts_with("databases.*.sharding.lookup.")) {
+    other = fmt::format(", sharding: {{lookup: {{table: t, key: k, shard: s, {}: {}}}}}", last(), value);
   } else if (rest.starts_with("databases.*.servers[].")) {
     server = fmt::format("{{host: h, {}: {}}}", last(), value);
   } else if (rest.starts_with(below)) {
@@ -58,6 +60,8 @@ std::string file_with(std::string_view path, std::string_view value) {
 /// What the key stands in, without the key.
 std::string file_without(std::string_view path) {
   constexpr std::string_view rest = "databases: {d: {servers: [h]}}\n";
+  if (path.find("lookup") != path.npos)
+    return "databases: {d: {servers: [h], sharding: {lookup: {table: t, key: k, shard: s}}}}\n";
   if (path.find("sharding") != path.npos) return file_with("databases.*.sharding.buckets", "4096");
   if (path.find(".discovery.") != path.npos) return "databases: {d: {servers: [h], discovery: {patroni: h}}}\n";
   if (path.starts_with("listen.tls.")) return fmt::format("listen: {{tls: {{cert: c, key: k}}}}\n{}", rest);

@@ -132,8 +132,11 @@ TEST_CASE("buckets") {
 
 TEST_CASE("sharding") {
   check_mistakes({
-      {with_sharding("function: lookup"), {"t:4:23: error: databases.d.sharding.function: lookup is not supported yet"}},
-      {with_sharding("default_shard: nowhere"), {"t:4:28: error: databases.d.sharding.default_shard: there is no shard \"nowhere\""}},
+      {with_sharding("lookup: {key: k, shard: s}"), {"t:4:21: error: databases.d.sharding.lookup: table is missing"}},
+      {with_sharding("lookup: {table: t, key: k, shard: s, max_age: soon}"),
+       {"t:4:59: error: databases.d.sharding.lookup.max_age: expected a number with a unit, as 200ms, found \"soon\""}},
+      {with_sharding("default_shard: nowhere"),
+       {"t:4:28: error: databases.d.sharding.default_shard: there is no shard \"nowhere\""}},
       {with_sharding("function: postgres_hsh"),
        {"t:4:23: error: databases.d.sharding.function: expected postgres_hash, consistent_hash, range, list, lookup or "
         "schema, found \"postgres_hsh\"; did you mean \"postgres_hash\"?"}},
@@ -142,7 +145,8 @@ TEST_CASE("sharding") {
       {with_sharding("tables: {t: {kye: a}}"),
        {"t:4:25: error: databases.d.sharding.tables.t: key is missing",
         "t:4:26: error: unknown key \"kye\" in databases.d.sharding.tables.t; did you mean \"key\"?"}},
-      {with_sharding("tables: {t: {key: [a, b, a]}}"), {"t:4:22: error: databases.d.sharding.tables.t.key: column a stands twice"}},
+      {with_sharding("tables: {t: {key: [a, b, a]}}"),
+       {"t:4:22: error: databases.d.sharding.tables.t.key: column a stands twice"}},
       {with_sharding("tables: {t: {key: []}}"), {"t:4:31: error: databases.d.sharding.tables.t.key: it has no column"}},
       {with_sharding("tables: {t: {key: {}}}"),
        {"t:4:31: error: databases.d.sharding.tables.t.key: expected a text or a list of texts, found a map"}},

@@ -39,7 +39,7 @@ struct composite_world : world {
   }
   [[nodiscard]] shard_index owner(const std::string& tenant, const std::string& region) const {
     const std::vector<key_value> key{{tenant, type_oid::text}, {region, type_oid::int4}};
-    return owner_of_key(map, key, {}, nullptr).value();
+    return owner_of_key(map, key, {}, nullptr).shard;
   }
   // A region of `tenant` on another shard than that of region 1.
   [[nodiscard]] std::string elsewhere(const std::string& tenant) const {
@@ -163,6 +163,59 @@ TEST_CASE("rows go where all columns of their key say", "[composite]") {
   CHECK(w.make("INSERT INTO sales SELECT tenant, 7, amount FROM sales").plan->staged);
   CHECK(w.make("INSERT INTO sales SELECT region::text, region, amount FROM sales").plan->staged);
   CHECK(w.make("UPDATE sales SET region = 2").plan->staged);
+}
+
+TEST_CASE("a parameter is read as its first place reads it", "[composite]") {
+  composite_world w;
+  w.add("coded", {named("code", type_oid::bpchar), named("name", type_oid::text)});
+  w.add("ranged", {named("id", type_oid::int8), named("what", type_oid::text)});
+  w.map.tables["public.coded"] = {{"code", "name"}};
+  w.map.tables["public.ranged"] = {{"id"}, shard_function::range};
+  w.map.ranges.parts = {{0, std::nullopt, "100"}, {1, "100", std::nullopt}};
+  const std::string all = "shards s0, s1, s2, s3 concatenated (replica allowed)";
+  // As char(n) its trailing blanks mean nothing, as text they do.
+  CHECK(w.told("SELECT * FROM coded WHERE code = $1 AND name = $1", {text_parameter("ab  ")}) == all);
+  CHECK(w.told("INSERT INTO coded VALUES ($1, 'x'), ('y', $1)", {text_parameter("ab  ")}).substr(0, 8) == "refused:");
+  CHECK(w.told("SELECT * FROM sales WHERE tenant = $1 AND region = $2", {text_parameter("ann"), text_parameter("1")}) ==
+        w.home("ann", "1") + " (replica allowed)");
+  // Eight bytes are those of the column that the parameter is compared with, whichever table's group it makes.
+  const std::string joined =
+      "SELECT * FROM sales s JOIN lines l ON l.owner = s.tenant AND l.place = s.region WHERE s.tenant = $1 AND ";
+  const bound_parameter wide{std::string_view{"\0\0\0\0\0\0\0\1", 8}, false, true, 0},
+      narrow{std::string_view{"\0\0\0\1", 4}, false, true, 0};
+  CHECK(w.told(joined + "l.place = $2", {text_parameter("ann"), wide}) == w.home("ann", "1") + " (replica allowed)");
+  CHECK(w.told(joined + "s.region = $2", {text_parameter("ann"), narrow}) == w.home("ann", "1") + " (replica allowed)");
+  CHECK(w.told("SELECT * FROM sales s JOIN lines l ON l.owner = s.tenant AND l.place = s.region WHERE s.tenant = 'ann' "
+               "AND l.place = '5000000000'")
+            .substr(0, 8) != "refused:");
+  CHECK(w.told("SELECT * FROM notes n JOIN ranged r ON r.id = n.customer_id WHERE n.customer_id = $1", {narrow})
+            .substr(0, 8) != "refused:");
+}
+
+TEST_CASE("a key made of two rows' columns is refused", "[composite]") {
+  composite_world w;
+  const std::string sql = "INSERT INTO sales VALUES ('ann', 2, 7) ON CONFLICT (amount) DO UPDATE SET ";
+  w.schema.relations["public.sales"].unenforced = {"unique constraint \"x\" does not contain the sharding key"};
+  w.map.accept_unenforced = {"public.sales"};
+  const std::string home = w.home("ann", "2") + " (primary)";
+  check(w, {
+               {sql + "region = excluded.region", "refused: ..."},
+               {sql + "region = excluded.region, tenant = excluded.tenant", home},
+               {sql + "region = sales.region", home},
+           });
+}
+
+TEST_CASE("tables tied themselves come before those that are equal to them", "[composite]") {
+  const composite_world w;
+  const auto told = [&](const std::string& sql) { return w.told(sql); };
+  CHECK(told("INSERT INTO sales SELECT owner, place, 1 FROM lines WHERE owner = 'a' AND place IN (1, 2, 3, 4, 5, 6)")
+            .find(" together") != std::string::npos);
+  CHECK_FALSE(
+      w.make("INSERT INTO sales SELECT owner, place, 1 FROM lines WHERE owner = 'a' AND place IN (1, 2, 3, 4, 5, 6)")
+          .plan->staged);
+  CHECK(told("SELECT * FROM lines l RIGHT JOIN sales s ON l.owner = s.tenant AND l.place = s.region WHERE s.tenant = "
+             "'ann' AND s.region IN (1, 2, 3, 4, 5, 6)")
+            .find("concatenated") != std::string::npos);
 }
 
 TEST_CASE("copied rows have keys of several columns", "[composite]") {

@@ -1,7 +1,12 @@
 // Keys by ranges and lists, and schemas of one shard: which shards are asked, and what is refused.
 #include <catch2/catch.hpp>
 
+#include <map>
+
 #include "fixture.hpp"
+#include "router/plan/planner.hpp"
+#include "router/shard/key_directory.hpp"
+#include "router/shard/value_map.hpp"
 
 using namespace pgbraid::router;
 using namespace pgbraid::router::test;
@@ -106,4 +111,67 @@ TEST_CASE("a schema of one shard", "[values]") {
                {"CREATE TABLE more (id int)", "shard s3 (primary)"},
                {"SELECT * FROM customers WHERE id = 5", "shard s0 (replica allowed)"},
            });
+}
+
+namespace {
+
+// What the table says, and what has been wanted of it.
+struct listed_keys final : key_directory {
+  std::map<std::string, shard_index, std::less<>> shards;
+  std::vector<std::string> wanted;
+  bool asked = false;
+
+  static std::string bytes_of(const std::string& value) {
+    std::string out;
+    REQUIRE(key_bytes(out, type_oid::text, -1, 0, false, value, "UTC"));
+    return out;
+  }
+  known_key find(std::string_view bytes) override {
+    if (const auto found = shards.find(bytes); found != shards.end()) return {known_key::kind::shard, found->second};
+    return {asked ? known_key::kind::absent : known_key::kind::unknown, 0};
+  }
+  void want(wanted_key key) override { wanted.push_back(key.value); }
+};
+
+struct looked_up_world : world {
+  listed_keys listed;
+  looked_up_world() : world(4) {
+    schema.single_writer.clear();
+    map.directory = lookup_rule{"public", "countries", "code", "name", std::nullopt};
+    map.tables["public.people"] = {{"login"}, shard_function::lookup};
+    listed.shards[listed_keys::bytes_of("ann")] = 1;
+    listed.shards[listed_keys::bytes_of("bob")] = 2;
+  }
+  std::string ask(const std::string& sql) {
+    listed.wanted.clear();
+    sql::token_scan scan;
+    sql::scan(sql, scan);
+    literal_context literals;
+    literals.directory = &listed;
+    return to_string(resolve(*make_plan(sql, scan, context).plan, map, sql, scan.constants, {}, literals), map);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("keys that a table lists", "[values]") {
+  looked_up_world w;
+  CHECK(w.ask("SELECT * FROM people WHERE login = 'ann'") == "shard s1 (replica allowed)");
+  CHECK(w.ask("SELECT * FROM people WHERE login IN ('ann', 'bob')") == "shards s1, s2 concatenated (replica allowed)");
+  CHECK(w.ask("INSERT INTO people (login) VALUES ('ann'), ('bob')") ==
+        "shards s1, s2, each with its own rows (primary)");
+  CHECK(w.listed.wanted.empty());
+  (void)w.ask("INSERT INTO people (login) VALUES ('carl')");
+  CHECK(w.listed.wanted == std::vector<std::string>{"carl"});
+  (void)w.ask("SELECT * FROM people WHERE login IN ('ann', 'dora', 'carl')");
+  CHECK(w.listed.wanted == std::vector<std::string>{"dora", "carl"});
+  w.listed.asked = true;
+  CHECK(w.ask("INSERT INTO people (login) VALUES ('carl')").substr(0, 24) == "refused: no shard owns t");
+  CHECK(w.ask("SELECT * FROM people WHERE login = 'carl'") == "shards s0, s1, s2, s3 concatenated (replica allowed)");
+  w.map.directory->others = shard_index{3};
+  CHECK(w.ask("INSERT INTO people (login) VALUES ('carl')") == "shard s3 (primary)");
+  CHECK(w.ask("SELECT * FROM people WHERE login = 'carl'") == "shard s3 (replica allowed)");
+  CHECK(w.make("INSERT INTO people SELECT name, 1 FROM customers").plan->whole_directory);
+  CHECK(w.make("COPY people FROM STDIN").plan->whole_directory);
+  CHECK_FALSE(w.make("SELECT * FROM people WHERE login = 'ann'").plan->whole_directory);
 }

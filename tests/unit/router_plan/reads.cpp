@@ -76,6 +76,7 @@ TEST_CASE("concatenation", "[reads]") {
             {"SELECT o.*, item FROM orders o WHERE amount > 5", all},
             {"SELECT lower(item), amount * 2 FROM orders", all},
             {"SELECT * FROM orders, generate_series(1, 2)", all},
+            {"SELECT item, n FROM orders, generate_series(1, 2) n", all},
             {"SELECT * FROM orders CROSS JOIN countries", all},
             {"SELECT * FROM orders o, (SELECT code FROM countries) n WHERE n.code = o.item", all},
             {"SELECT * FROM orders WHERE item IN (VALUES ('a'), ('b'))", all},

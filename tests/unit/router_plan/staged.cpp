@@ -194,3 +194,25 @@ TEST_CASE("an INSERT is taken apart", "[staged]") {
   CHECK(odd->source == 55);
   CHECK(odd->end == text.size());
 }
+
+TEST_CASE("a subquery that is answered once stands for itself", "[staged]") {
+  world w(4);
+  w.schema.single_writer.clear();
+  const auto staged = [&](const std::string& condition) {
+    const auto made = w.make("UPDATE customers SET balance = 0 WHERE " + condition);
+    return made.plan->staged;
+  };
+  CHECK(staged("balance = (SELECT o.amount FROM orders o ORDER BY 1 LIMIT 1)"));
+  CHECK(staged("balance IN (SELECT o.amount AS a FROM orders o ORDER BY a LIMIT 3)"));
+  CHECK(staged("balance = (SELECT x.a FROM (SELECT amount AS a FROM orders) x ORDER BY 1 LIMIT 1)"));
+  // A column of the table that is written.
+  CHECK_FALSE(staged("balance = (SELECT o.amount FROM orders o WHERE o.item = customers.name ORDER BY 1 LIMIT 1)"));
+  CHECK_FALSE(staged("balance = (SELECT o.amount FROM orders o WHERE o.item = email ORDER BY 1 LIMIT 1)"));
+  CHECK_FALSE(staged("balance = (SELECT o.amount FROM orders o JOIN notes n ON n.body = email ORDER BY 1 LIMIT 1)"));
+  // No columns, of which rows could be made again.
+  CHECK_FALSE(staged("EXISTS (SELECT FROM orders ORDER BY amount LIMIT 1)"));
+  // A name of the subquery's own WITH.
+  CHECK_FALSE(
+      staged("balance = (WITH notes AS (SELECT 1 AS id) SELECT 1 WHERE email IN (SELECT item FROM orders, notes ORDER "
+             "BY 1 LIMIT 1))"));
+}
