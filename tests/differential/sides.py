@@ -25,7 +25,7 @@ def shape(body):
 def ask(client, statement):
     """What a client sees: (SQLSTATE or None, columns, rows, tags)."""
     if statement.values or statement.extended:
-        client.send(parse(statement.sql, types=[20] * len(statement.values)), bind(statement.values), describe_portal(), execute(), sync())
+        client.send(parse(statement.sql, types=statement.types or [20] * len(statement.values)), bind(statement.values), describe_portal(), execute(), sync())
     else:
         client.send(query(statement.sql))
     got = client.until_ready()

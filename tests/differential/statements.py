@@ -18,6 +18,7 @@ class Statement:
     count_only: bool = False  # which rows come is left open by SQL: only their number is compared
     writes: bool = False
     extended: bool = False    # by the extended protocol, even without values
+    types: tuple = ()         # OIDs of the types of the values; without: bigint
 
 
 class Generator:
