@@ -1,4 +1,4 @@
-// Ties of sharding keys; see keys.hpp.
+// Conditions that tie sharding keys; see keys.hpp.
 #include "router/plan/keys.hpp"
 
 #include <algorithm>
@@ -7,16 +7,17 @@
 #include "router/shard/value_map.hpp"
 
 namespace pgbraid::router {
+
+const column& column_at(const analysis& a, key_place place) {
+  return *a.uses[place.use].keys[place.part].stored;
+}
+
 namespace {
 
 bool within(const sql::from_item& item, const sql::from_item* wanted) {
   if (&item == wanted) return true;
   if (item.kind != sql::from_kind::join) return false;
   return (item.left != nullptr && within(*item.left, wanted)) || (item.right != nullptr && within(*item.right, wanted));
-}
-
-const column& column_at(const analysis& a, key_place place) {
-  return *a.uses[place.use].keys[place.part].stored;
 }
 
 /// True if equal values of the two columns have one hash (integers of all widths have).
@@ -85,7 +86,8 @@ class condition_reader {
   }
 
   [[nodiscard]] std::optional<order_kind> order_of(const sql::qualified_name& name) const {
-    if (name.empty() || (name.size() == 1 ? !order_is_known() : name[name.size() - 2] != "pg_catalog")) return std::nullopt;
+    if (name.empty() || (name.size() == 1 ? !order_is_known() : name[name.size() - 2] != "pg_catalog"))
+      return std::nullopt;
     if (name.back() == "<") return order_kind{false, false};
     if (name.back() == "<=") return order_kind{false, true};
     if (name.back() == ">") return order_kind{true, false};
@@ -171,7 +173,8 @@ class condition_reader {
       std::vector<const sql::expr*> values;
       for (std::size_t i = 1; i < list.children.size(); ++i) {
         const sql::expr* each = list.children[i].get();
-        const bool fits = each != nullptr && each->kind == sql::expr_kind::row && each->children.size() == row.children.size();
+        const bool fits =
+            each != nullptr && each->kind == sql::expr_kind::row && each->children.size() == row.children.size();
         values.push_back(fits ? each->children[at].get() : nullptr);
       }
       tie(*place, values);
@@ -183,7 +186,8 @@ class condition_reader {
     const auto place = key_of(left);
     if (!place) return;
     const column& key = column_at(out_, *place);
-    if (array.kind == sql::expr_kind::parameter || array.kind == sql::expr_kind::cast || array.kind == sql::expr_kind::constant) {
+    if (array.kind == sql::expr_kind::parameter || array.kind == sql::expr_kind::cast ||
+        array.kind == sql::expr_kind::constant) {
       auto source = read_key_array(array, key.type, *context_.schema, marks_);
       if (!source || !confined(place->use)) return;
       out_.note_tie(*source, key.type);
@@ -224,67 +228,6 @@ class condition_reader {
   analysis& out_;
   bool equality_is_known_ = true;
 };
-
-/// What each key's column is equal to, by edges, of the columns of one key or of the ties: a set for each of the places.
-template <class Member>
-class equalities {
- public:
-  explicit equalities(const analysis& a) : a_(a), sets_(a.uses.size()) {
-    for (std::size_t i = 0; i < a.uses.size(); ++i) sets_[i].resize(a.uses[i].keys.size());
-  }
-
-  [[nodiscard]] const std::vector<Member>& at(key_place place) const { return sets_[place.use][place.part]; }
-
-  /// Adds a member in front of follow(). True: it was none yet.
-  bool add(key_place place, const Member& member) {
-    std::vector<Member>& set = sets_[place.use][place.part];
-    if (std::find(set.begin(), set.end(), member) != set.end()) return false;
-    set.push_back(member);
-    return true;
-  }
-
-  void follow() {
-    for (bool grew = true; grew;) {
-      grew = false;
-      for (const key_edge& edge : a_.edges) {
-        const std::vector<Member> from = at(edge.from);
-        for (const Member& member : from) grew = add(edge.to, member) || grew;
-      }
-    }
-  }
-
- private:
-  const analysis& a_;
-  std::vector<std::vector<std::vector<Member>>> sets_;
-};
-
-/// Adds the uses whose rows stand beside those of `root` to `reached`: all columns of their keys are equal to its own.
-void spread(const analysis& a, std::size_t root, std::vector<bool>& reached) {
-  const std::vector<key_column>& own = a.uses[root].keys;
-  reached[root] = true;
-  if (a.edges.empty() || own.empty()) return;
-  equalities<std::size_t> columns{a};
-  for (std::size_t part = 0; part < own.size(); ++part) columns.add({root, part}, part);
-  columns.follow();
-  for (std::size_t i = 0; i < a.uses.size(); ++i) {
-    const table_use& use = a.uses[i];
-    if (reached[i] || use.keys.size() != own.size() || use.table.sharding->function != a.uses[root].table.sharding->function) continue;
-    bool beside = true;
-    for (std::size_t part = 0; part < own.size() && beside; ++part) {
-      const std::vector<std::size_t>& equal = columns.at({i, part});
-      beside = std::find(equal.begin(), equal.end(), part) != equal.end();
-    }
-    reached[i] = beside;
-  }
-}
-
-bool usable(const analysis& a, const key_tie& tie) {
-  const oid type = column_at(a, tie.place).type;
-  return std::all_of(tie.sources.begin(), tie.sources.end(),
-                     [&](const key_source& source) { return reads_one_way(a, source, type); }) &&
-         std::all_of(tie.bounds.begin(), tie.bounds.end(),
-                     [&](const key_bound& bound) { return reads_one_way(a, bound.value, type); });
-}
 
 }  // namespace
 
@@ -342,123 +285,6 @@ void add_merged_columns(const sql::from_item& join, confines which, const plan_c
     if (which != confines::left) out.edges.push_back({*left, *right});
     if (which != confines::right) out.edges.push_back({*right, *left});
   }
-}
-
-namespace {
-
-/// What ties the columns of one use's key: a tie for each of them, empty where one has none. `places` has the ties of
-/// what each column is equal to; `own`: only those of the use itself count.
-std::vector<const key_tie*> ties_of(const analysis& a, std::size_t use, const equalities<const key_tie*>& places,
-                                    bool own) {
-  std::vector<const key_tie*> out;
-  const auto breadth = [](const key_tie& tie) {
-    constexpr std::size_t of_array = 100;
-    const bool array = std::any_of(tie.sources.begin(), tie.sources.end(), [](const key_source& s) { return s.array; });
-    return array ? of_array : tie.sources.size();
-  };
-  for (std::size_t part = 0; part < a.uses[use].keys.size(); ++part) {
-    const key_tie* best = nullptr;
-    for (const key_tie* tie : places.at({use, part})) {
-      if (!tie->bounds.empty() || (own && tie->place.use != use)) continue;
-      if (best == nullptr || breadth(*tie) < breadth(*best)) best = tie;
-    }
-    if (best == nullptr) return {};
-    out.push_back(best);
-  }
-  // A NULL that is to be stored must be seen, one that is compared matches nothing.
-  const auto alike = [&](const key_tie* tie) { return tie->insert_row == out.front()->insert_row; };
-  if (a.uses[use].role == table_role::insert && !std::all_of(out.begin(), out.end(), alike)) return {};
-  return out;
-}
-
-/// The values are read as the column that they tie reads them; one that is equal to it has the same hash.
-key_group group_of(const analysis& a, const table_use& use, std::size_t part, const key_tie& tie) {
-  const column& tied = column_at(a, tie.place);
-  const bool stored = tie.insert_row && use.role == table_role::insert;
-  key_group out{use.table.full_name, use.keys[part].stored->name, tied.type, -1, tie.sources, stored};
-  // A stored value is rounded or cut as its column does it; a compared one is not.
-  if (tie.insert_row) out.modifier = tied.modifier;
-  if (use.keys.size() == 1) out.values = use.values;
-  return out;
-}
-
-/// Groups of uses that no tie of their whole key has reached: what ties each of the columns, here or elsewhere.
-void tie_by_columns(const analysis& a, const std::vector<const key_tie*>& ties, std::vector<bool>& reached,
-                    std::vector<key_group>& groups) {
-  equalities<const key_tie*> places{a};
-  for (const key_tie* tie : ties) places.add(tie->place, tie);
-  places.follow();
-  // Those that are tied themselves first: others stand beside them more often than the other way round.
-  for (const bool itself : {true, false}) {
-    for (std::size_t i = 0; i < a.uses.size(); ++i) {
-      const table_use& use = a.uses[i];
-      if (reached[i] || use.keys.empty()) continue;
-      const std::vector<const key_tie*> own = ties_of(a, i, places, itself);
-      if (own.empty()) continue;
-      if (own.size() == 1) {
-        groups.push_back(group_of(a, use, 0, *own.front()));
-      } else {
-        key_group whole{use.table.full_name, use.key_label(), 0, -1, {}, false};
-        for (std::size_t part = 0; part < own.size(); ++part) whole.parts.push_back(group_of(a, use, part, *own[part]));
-        whole.insert_row = whole.parts.front().insert_row;
-        groups.push_back(std::move(whole));
-      }
-      spread(a, i, reached);
-    }
-  }
-}
-
-}  // namespace
-
-std::optional<std::vector<key_group>> tie_all(const analysis& a, std::size_t& free_use) {
-  std::vector<bool> reached(a.uses.size());
-  std::vector<key_group> groups;
-  // Ties to fewer values first: they confine more, and the uses they reach need no group of their own.
-  std::vector<const key_tie*> order;
-  for (const key_tie& tie : a.ties) {
-    if (usable(a, tie)) order.push_back(&tie);
-  }
-  std::stable_sort(order.begin(), order.end(), [](const key_tie* x, const key_tie* y) {
-    if (x->insert_row != y->insert_row) return x->insert_row;
-    if (x->bounds.empty() != y->bounds.empty()) return x->bounds.empty();
-    return x->sources.size() < y->sources.size();
-  });
-  for (const key_tie* tie : order) {
-    const table_use& use = a.uses[tie->place.use];
-    if (reached[tie->place.use] || use.keys.size() > 1) continue;
-    groups.push_back(group_of(a, use, 0, *tie));
-    for (const key_tie* other : order) {
-      // All bounds of a table hold at once.
-      if (tie->bounds.empty() || other->place.use != tie->place.use) continue;
-      groups.back().bounds.insert(groups.back().bounds.end(), other->bounds.begin(), other->bounds.end());
-    }
-    spread(a, tie->place.use, reached);
-  }
-  tie_by_columns(a, order, reached, groups);
-  for (std::size_t i = 0; i < a.uses.size(); ++i) {
-    if (a.uses[i].table.where == placement::sharded && !reached[i]) {
-      free_use = i;
-      return std::nullopt;
-    }
-  }
-  return groups;
-}
-
-bool joined_by_key(const analysis& a, std::size_t root) {
-  if (a.uses[root].table.where != placement::sharded) return false;
-  std::vector<bool> reached(a.uses.size());
-  spread(a, root, reached);
-  for (std::size_t i = 0; i < a.uses.size(); ++i) {
-    if (a.uses[i].table.where == placement::sharded && !reached[i]) return false;
-  }
-  return true;
-}
-
-bool joined_by_key(const analysis& a) {
-  for (std::size_t root = 0; root < a.uses.size(); ++root) {
-    if (joined_by_key(a, root)) return true;
-  }
-  return false;
 }
 
 }  // namespace pgbraid::router

@@ -21,6 +21,9 @@ enum class confines : std::uint8_t {
   none    ///< ON of a full join
 };
 
+/// The column of the catalog that a place stands for.
+[[nodiscard]] const column& column_at(const analysis& a, key_place place);
+
 /// Adds the ties and edges of one condition. `join` is the join whose ON this is; nullptr for WHERE.
 void add_condition(const sql::expr& condition, std::size_t level, const sql::from_item* join, confines which,
                    const plan_context& context, constant_marks& marks, analysis& out);
