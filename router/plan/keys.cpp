@@ -2,6 +2,7 @@
 #include "router/plan/keys.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 #include "router/shard/hash.hpp"
 #include "router/shard/value_map.hpp"
@@ -42,6 +43,9 @@ class condition_reader {
           if (child != nullptr) read(*child);
         }
         break;
+      case sql::expr_kind::or_:
+        one_of_conditions(e);
+        break;
       case sql::expr_kind::op:
         if (e.children.size() != 2 || e.children[0] == nullptr || e.children[1] == nullptr) break;
         if (is_equality(e.name)) {
@@ -69,6 +73,31 @@ class condition_reader {
   }
 
  private:
+  /// What every branch ties to some values, the whole ties to all of them.
+  void one_of_conditions(const sql::expr& e) {
+    const std::size_t edges = out_.edges.size(), before = out_.ties.size();
+    std::vector<key_tie> all;
+    for (std::size_t i = 0; i < e.children.size(); ++i) {
+      if (e.children[i] != nullptr) read(*e.children[i]);
+      std::vector<key_tie> own(std::make_move_iterator(out_.ties.begin() + static_cast<std::ptrdiff_t>(before)),
+                               std::make_move_iterator(out_.ties.end()));
+      out_.ties.resize(before);
+      out_.edges.resize(edges);
+      std::erase_if(own, [](const key_tie& tie) { return !tie.bounds.empty(); });
+      if (i == 0) {
+        all = std::move(own);
+        continue;
+      }
+      std::erase_if(all, [&](key_tie& tie) {
+        const auto same = std::find_if(own.begin(), own.end(), [&](const key_tie& o) { return o.place == tie.place; });
+        if (same == own.end()) return true;
+        tie.sources.insert(tie.sources.end(), same->sources.begin(), same->sources.end());
+        return false;
+      });
+    }
+    for (key_tie& tie : all) out_.ties.push_back(std::move(tie));
+  }
+
   [[nodiscard]] bool is_equality(const sql::qualified_name& name) const {
     if (name.empty() || name.back() != "=") return false;
     return name.size() == 1 ? equality_is_known_ : name[name.size() - 2] == "pg_catalog";

@@ -228,3 +228,43 @@ TEST_CASE("a subquery in ON sees its join and what stands outside, not its neigh
       w.told("SELECT * FROM customers x JOIN countries c ON EXISTS (SELECT 1 FROM orders o WHERE o.customer_id = x.id) "
              "WHERE x.id = 5") == w.told("SELECT * FROM orders WHERE customer_id = 5"));
 }
+
+TEST_CASE("a key is one of what OR says of it", "[keys]") {
+  world w(4);
+  const std::string a = std::to_string(keys_on(w.map, 1, 1).front()), b = std::to_string(keys_on(w.map, 3, 1).front());
+  const std::string both = "shards s1, s3 concatenated (replica allowed)", one = "shard s1 (replica allowed)";
+  const std::string all = "shards s0, s1, s2, s3 concatenated (replica allowed)";
+  check(w,
+        {
+            {"SELECT * FROM orders WHERE customer_id = " + a + " OR customer_id = " + b, both},
+            {"SELECT * FROM orders WHERE (customer_id = " + a + " AND item = 'x') OR (" + b +
+                 " = customer_id AND item = 'y')",
+             both},
+            {"SELECT * FROM orders WHERE customer_id = " + a + " OR customer_id IN (" + a + ", " + b +
+                 ") OR customer_id = ANY ('{" + a + "}')",
+             both},
+            {"SELECT * FROM orders WHERE item = 'x' AND (customer_id = " + a + " OR customer_id = " + a + ")", one},
+            {"SELECT * FROM orders WHERE (customer_id = " + a + " OR customer_id = " + b + ") AND customer_id = " + a,
+             one},
+            {"SELECT * FROM orders WHERE customer_id = " + a + " OR customer_id = NULL", one},
+            {"SELECT * FROM customers c JOIN orders o ON o.customer_id = c.id WHERE c.id = " + a + " OR c.id = " + b,
+             both},
+            {"SELECT * FROM orders WHERE customer_id = " + a + " OR item = 'x'", all},
+            {"SELECT * FROM orders WHERE customer_id = " + a + " OR customer_id > 5", all},
+            {"SELECT * FROM orders WHERE NOT (customer_id = " + a + " OR customer_id = " + b + ")", all},
+            {"SELECT * FROM orders WHERE customer_id = " + a + " OR NOT customer_id = " + b, all},
+            {"SELECT * FROM orders WHERE (customer_id = " + a + " OR customer_id = " + b + ") OR item = 'x'", all},
+            // An equality of keys within OR joins nothing.
+            {"SELECT * FROM customers c, orders o WHERE (o.customer_id = c.id OR o.customer_id = " + a +
+                 ") AND c.id = " + a,
+             "shards s0, s1, s2, s3 gathered (replica allowed)"},
+            // Of different tables: neither is confined.
+            {"SELECT * FROM customers c JOIN orders o ON o.customer_id = c.id WHERE c.id = " + a +
+                 " OR o.customer_id = " + b,
+             all},
+        });
+  CHECK(w.told("SELECT * FROM orders WHERE customer_id = $1 OR customer_id = $2",
+               {text_parameter(a), text_parameter(b)}) == both);
+  CHECK(w.told("SELECT * FROM orders WHERE customer_id = $1 OR customer_id = $2",
+               {text_parameter(a), text_parameter(a)}) == one);
+}
