@@ -5,9 +5,11 @@
 #include "proxy/session/settings.hpp"
 #include "router/plan/explain.hpp"
 #include "router/plan/planner.hpp"
+#include "router/shard/value_map.hpp"
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -52,6 +54,14 @@ void print_steps(routing_context& context, const std::string& sql) {
   for (const std::string& line : plan->explain->steps) fmt::print("  {}\n", line);
 }
 
+bool looks_up(const router::plan& plan) {
+  const auto* keyed = std::get_if<router::keyed_target>(&plan.where);
+  return keyed != nullptr &&
+         std::any_of(keyed->groups.begin(), keyed->groups.end(), [](const router::key_group& group) {
+           return group.values != nullptr && group.values->looks_up();
+         });
+}
+
 }  // namespace
 
 int route_command(std::shared_ptr<const config::topology> topology, const route_question& question) {
@@ -79,6 +89,11 @@ int route_command(std::shared_ptr<const config::topology> topology, const route_
   const router::route r = router::resolve(*plan, *state->map, question.sql, scan.constants, {}, context->literals);
   fmt::print("{}\n", router::to_string(r, *state->map));
   if (!plan->reason.empty()) fmt::print("  because: {}\n", plan->reason);
+  if (looks_up(*plan)) {
+    fmt::print(
+        "  the key's shard is looked up in {}.{} when the statement comes; this is the way where it is not listed\n",
+        state->map->directory->schema, state->map->directory->table);
+  }
   if (const auto* refused = std::get_if<router::to_refusal>(&r.target)) {
     fmt::print("  SQLSTATE: {}\n", protocol::row_of(refused->error().id).sqlstate);
     if (!refused->error().detail.empty()) fmt::print("  detail: {}\n", refused->error().detail);

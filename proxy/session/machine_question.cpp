@@ -79,6 +79,12 @@ bool session_machine::question_answered(step& s, std::string_view text, std::spa
     placed_ = true;
     if (!ready(s, targets_)) return false;
     braid_ = braid_state{};
+    if (q.is_lookup && !context_->context.map->directory) {
+      // A reload has taken it away meanwhile.
+      const auto error = tables_changed();
+      cycle_ == cycle_kind::simple ? refuse_simple(s, error) : static_cast<void>(op_error(s, error));
+      return false;
+    }
     ask_question(s, text, types);
     return false;
   }
@@ -105,7 +111,6 @@ bool session_machine::question_answered(step& s, std::string_view text, std::spa
 
 void session_machine::ask_question(step& s, std::string_view text, std::span<const router::oid> types) {
   question_state& q = *question_;
-  if (q.is_lookup && !context_->context.map->directory) return fail_statement(s, tables_changed());
   q.asked = true;
   const branch_index i = targets_.front();
   branch& b = branches_[i];

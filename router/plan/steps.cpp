@@ -52,6 +52,11 @@ void move(const sql::statement& s, std::string_view text, const analysis& a, con
   out.where = shards.size() == 1 ? fixed_target{to_shard{shards.front()}} : fixed_target{to_many{std::move(shards)}};
 }
 
+// It is refused for what it reads or writes of several shards, and may yet be taken apart.
+bool means_several(error_id why) {
+  return why == error_id::cross_shard_write || why == error_id::cross_shard_read;
+}
+
 // A statement whose WITH writes: every shard does its part, then the rest is answered.
 void write_in_with(const sql::statement& s, std::string_view text, const analysis& a, const plan_context& context,
                    plan& out) {
@@ -60,7 +65,7 @@ void write_in_with(const sql::statement& s, std::string_view text, const analysi
     if (keyed->groups.size() == 1 && keyed->groups.front().single()) return;
   } else {
     const auto* refused = std::get_if<to_refusal>(&std::get<fixed_target>(out.where).target);
-    if (refused == nullptr || refused->error().id != error_id::cross_shard_write) return;
+    if (refused == nullptr || !means_several(refused->error().id)) return;
   }
   if (make_staged(s, text, a, context) == nullptr) return;
   out.staged = true;
@@ -149,7 +154,7 @@ void plan_steps(const sql::statement& s, std::string_view text, const analysis& 
     const auto* refused = std::get_if<to_refusal>(&fixed->target);
     if (refused == nullptr) return;
     const error_id why = refused->error().id;
-    if (why != error_id::cross_shard_write && (why != error_id::key_not_provable || !a.key_unknown)) return;
+    if (!means_several(why) && (why != error_id::key_not_provable || !a.key_unknown)) return;
   } else if (keyed->groups.size() == 1 && keyed->groups.front().single()) {
     return;
   }

@@ -32,13 +32,14 @@ def topology_of(cluster, lookup=(), **sharding):
     own["reference_tables"] = own["reference_tables"] + ["homes"]
     own["lookup"] = {"table": "homes", "key": "tenant", "shard": "shard", "max_age": "1h"} | dict(lookup)
     own |= sharding
+    # What one session writes, another one reads at once here.
+    top["databases"]["shop"]["reads"]["replicas"] = "off"
     return top
 
 
 @pytest.fixture(scope="module")
 def braid(cluster, tables):
     with Braid(topology_of(cluster)) as process:
-        process.wait_replicas(cluster)
         yield process
 
 
@@ -275,6 +276,12 @@ def test_extended_protocol(braid):
                     parse("SELECT body FROM docs WHERE tenant = $1"), bind(["fresh"]), execute(), sync())
         got = client.until_ready()
         assert not errors(got) and rows(got) == [[b"x"]]
+
+
+def test_the_way_is_told(braid):
+    told = braid.command("route", "SELECT * FROM docs WHERE tenant = 'ann'").stdout
+    assert "looked up in public.homes" in told
+    assert "looked up" not in braid.command("route", "SELECT * FROM customers WHERE id = 5").stdout
 
 
 def test_many_keys_at_once(cluster, cursor, tables):
