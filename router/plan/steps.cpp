@@ -52,9 +52,23 @@ void move(const sql::statement& s, std::string_view text, const analysis& a, con
   out.where = shards.size() == 1 ? fixed_target{to_shard{shards.front()}} : fixed_target{to_many{std::move(shards)}};
 }
 
+// All that it reads is on every shard: none of them would not know a table or a view.
+bool stands_everywhere(const analysis& a, const plan_context& context) {
+  const topology& map = *context.map;
+  const auto elsewhere = [&](const std::string& name) {
+    return map.unsharded.contains(name) || map.schemas.contains(name.substr(0, name.find('.')));
+  };
+  return std::none_of(a.uses.begin(), a.uses.end(), [&](const table_use& use) {
+    if (use.table.where == placement::unsharded || use.table.where == placement::system) return true;
+    if (use.table.where != placement::spread_view || use.table.described == nullptr) return false;
+    const auto& below = use.table.described->view_relations;
+    return std::any_of(below.begin(), below.end(), elsewhere);
+  });
+}
+
 // It is refused for what it reads or writes of several shards, and may yet be taken apart.
-bool means_several(error_id why) {
-  return why == error_id::cross_shard_write || why == error_id::cross_shard_read;
+bool means_several(error_id why, const analysis& a, const plan_context& context) {
+  return why == error_id::cross_shard_write || (why == error_id::cross_shard_read && stands_everywhere(a, context));
 }
 
 // A statement whose WITH writes: every shard does its part, then the rest is answered.
@@ -65,7 +79,7 @@ void write_in_with(const sql::statement& s, std::string_view text, const analysi
     if (keyed->groups.size() == 1 && keyed->groups.front().single()) return;
   } else {
     const auto* refused = std::get_if<to_refusal>(&std::get<fixed_target>(out.where).target);
-    if (refused == nullptr || !means_several(refused->error().id)) return;
+    if (refused == nullptr || !means_several(refused->error().id, a, context)) return;
   }
   if (make_staged(s, text, a, context) == nullptr) return;
   out.staged = true;
@@ -102,8 +116,8 @@ void lock_in_order(const sql::statement& s, const analysis& a, const plan_contex
 }  // namespace
 
 // An INSERT that leaves columns to sequences: they are drawn first, and what comes of it is planned anew.
-bool plan_drawing_first(const sql::insert_query& q, std::string_view text, const analysis& a, const plan_context& context,
-                        plan& out) {
+bool plan_drawing_first(const sql::insert_query& q, std::string_view text, const analysis& a,
+                        const plan_context& context, plan& out) {
   const auto made = make_drawing(q, text, a, context);
   if (!made) return false;
   const std::string numbered = with_any_numbers(*made);
@@ -154,7 +168,7 @@ void plan_steps(const sql::statement& s, std::string_view text, const analysis& 
     const auto* refused = std::get_if<to_refusal>(&fixed->target);
     if (refused == nullptr) return;
     const error_id why = refused->error().id;
-    if (!means_several(why) && (why != error_id::key_not_provable || !a.key_unknown)) return;
+    if (!means_several(why, a, context) && (why != error_id::key_not_provable || !a.key_unknown)) return;
   } else if (keyed->groups.size() == 1 && keyed->groups.front().single()) {
     return;
   }
