@@ -74,7 +74,9 @@ router::route session_machine::resolve_bind(const statement& st, const p::bind_v
 // Where a statement is prepared or described without its parameters.
 bool session_machine::home_of_statement(step& s, const statement& st, targets& out, p::error_report& refusal) {
   router::route r{router::to_any{}, st.plan->mode, st.plan->needs_primary};
-  if (!keyed(*st.plan)) {
+  if (st.plan->described_on) {
+    r.target = router::to_shard{*st.plan->described_on};
+  } else if (!keyed(*st.plan)) {
     r = resolve(*st.plan, st.text, st.constants, {});
     if (std::holds_alternative<router::to_many>(r.target)) r.target = router::to_any{};
     // Its tables and the types that clients know of need not be everywhere.
@@ -187,6 +189,7 @@ bool session_machine::op_parse(step& s, std::string_view frame) {
     if (!p::decode(body_of(input_.substr(o.offset, o.length)), bind) || bind.statement != m.name) continue;
     const router::route r = resolve_bind(*st, bind);
     if (lookup_ && !lookup_->wanted().empty()) break;
+    if (st->plan->described_on && std::holds_alternative<router::to_many>(r.target)) break;
     if (std::holds_alternative<router::to_refusal>(r.target) || std::holds_alternative<router::to_gather>(r.target)) break;
     found = place(s, *st->plan, r, targets_, refusal);
     if (!found) break;

@@ -119,6 +119,10 @@ void session_machine::ask_question(step& s, std::string_view text, std::span<con
   if (q.is_lookup) {
     ask_directory(s, i);
   } else if (q.drawing) {
+    if (q.drawing->keys && cycle_ == cycle_kind::simple) {
+      p::encode_parse(s.backend_bytes, "", text);
+      ask(answer::parse);
+    }
     p::encode_parse(s.backend_bytes, "", q.drawing->sql);
     p::encode_bind(s.backend_bytes, "", "", {}, {}, {});
     p::encode_execute(s.backend_bytes, "");
@@ -152,7 +156,11 @@ void session_machine::take_numbers(step& s, std::string_view body) {
   bool understood = question_->drawing && p::decode(body, row);
   auto values = row.columns.values();
   while (understood && values.next(value)) {
-    understood = !value.null && value.bytes.find_first_of("'\\") == std::string_view::npos;
+    // A key comes as a constant; what stands between quotes must contain none.
+    const std::vector<std::string>& samples = question_->drawing->samples;
+    const std::size_t at = question_->values.size();
+    const bool constant = at < samples.size() && samples[at].starts_with('\'');
+    understood = !value.null && (constant || value.bytes.find_first_of("'\\") == std::string_view::npos);
     question_->values.emplace_back(value.bytes);
   }
   if (!understood) fail_statement(s, p::make_error(error_id::internal, "numbers of a sequence could not be read"));

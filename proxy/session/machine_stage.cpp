@@ -220,6 +220,11 @@ void session_machine::take_source_columns(step& s, std::string_view body) {
     return fail_statement(s, p::make_error(error_id::internal, "the rows to insert could not be read"));
   std::vector<router::oid> types;
   for (const p::field_description& field : described.fields) types.push_back(field.type);
+  if (!stage_->plan->source) {
+    stage_->source.columns.clear();
+    for (const p::field_description& field : described.fields)
+      stage_->source.columns.push_back({std::string{field.name}, field.type, false, false, field.type_modifier});
+  }
   if (stage_->source.types.empty()) {
     stage_->source.types = std::move(types);
   } else if (stage_->source.types != types) {
@@ -340,9 +345,9 @@ bool session_machine::stage_over(step& s, const p::bind_view* m, const statement
   if (stage_->plan->query) {
     std::string& json = stage_->source.json.front();
     json.append(json.empty() ? "[]" : "]");
-    router::staged_source shape;
-    shape.columns.resize(stage_->source.types.size());
-    stage_->moments.push_back(router::source_select(shape, stage_->source.types, {}, json));
+    if (stage_->plan->query->collated && router::any_collatable(stage_->source.types))
+      return fail("a column of a subquery may have a collation of its own");
+    stage_->moments.push_back(router::rows_select(stage_->source.columns, json));
     if (stage_->moments.back().empty())
       return fail("a column of a subquery has a type that is not known to all shards alike");
   }
@@ -355,6 +360,12 @@ bool session_machine::stage_over(step& s, const p::bind_view* m, const statement
   }
   if (stage_->plan->answered_once) targets_ = targets{stage_->home};
   stage_->text = router::with_moments(stage_->text, stage_->moments);
+  if (stage_->plan->again) {
+    const std::string next = std::move(stage_->text);
+    stage_.reset();
+    if (auto error = begin_stage(s, st == nullptr ? *plan_ : *st->plan, next, m, st)) return refuse(*error);
+    return stage_over(s, m, st);
+  }
   stage_->done = true;
   return true;
 }

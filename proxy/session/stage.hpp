@@ -4,6 +4,7 @@
 #include "protocol/frontend.hpp"
 #include "proxy/session/branch.hpp"
 #include "proxy/session/gather_budget.hpp"
+#include "router/plan/insert_select.hpp"
 #include "router/plan/staged.hpp"
 
 #include <cstddef>
@@ -20,6 +21,7 @@ namespace pgbraid::proxy {
 /// The rows of an INSERT that are selected first, as they come.
 struct source_rows {
   std::vector<router::oid> types;                     ///< of the query's columns
+  std::vector<router::source_column> columns;         ///< the same of a query that is no INSERT's: names and modifiers
   std::vector<std::optional<std::string>> constants;  ///< the first row's values
   std::vector<std::string> json;                      ///< of each of the statement's targets: its rows so far
   std::vector<std::size_t> order;                     ///< the target of each row

@@ -2,11 +2,13 @@
 #include "router/plan/drawing.hpp"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 #include <variant>
 #include <vector>
 
 #include "router/plan/clauses.hpp"
+#include "router/plan/constants.hpp"
 #include "router/plan/gather_text.hpp"
 #include "router/plan/insert_select.hpp"
 #include "router/plan/moments.hpp"
@@ -29,7 +31,55 @@ struct draw {
   std::size_t at = 0, length = 0;
   std::string expression;
   std::string type;  ///< "": the column's own
+  std::string sample{};  ///< of a key
 };
+
+/// A constant of a key's type, and the type's name.
+struct key_form {
+  oid type;
+  std::string_view name, sample;
+};
+constexpr std::array<key_form, 12> key_forms{{
+    {type_oid::int2, "int2", "'1'"},
+    {type_oid::int4, "int4", "'1'"},
+    {type_oid::int8, "int8", "'1'"},
+    {type_oid::numeric, "numeric", "'1'"},
+    {type_oid::boolean, "bool", "'t'"},
+    {type_oid::uuid, "uuid", "'00000000-0000-0000-0000-000000000001'"},
+    {type_oid::date, "date", "'2000-01-01'"},
+    {type_oid::timestamp, "timestamp", "'2000-01-01 00:00:00'"},
+    {type_oid::timestamptz, "timestamptz", "'2000-01-01 00:00:00+00'"},
+    // As they are stored, the column's length is applied to them.
+    {type_oid::text, "text", "'a'"},
+    {type_oid::varchar, "text", "'a'"},
+    {type_oid::bpchar, "text", "'a'"},
+}};
+
+/// What stands between the commas of a row, without blanks around it.
+std::vector<text_span> values_of(std::string_view text, const row_extent& row) {
+  std::vector<text_span> out;
+  std::size_t begin = row.begin + 1;
+  int depth = 0;
+  const auto end_value = [&](std::size_t end) {
+    begin = skip_blanks(text, begin);
+    while (end > begin && is_blank(text[end - 1])) --end;
+    out.push_back({begin, end});
+  };
+  for (std::size_t at = begin; at + 1 < row.end;) {
+    if (const std::size_t past = skip_quoted(text, at); past != at) {
+      at = past;
+      continue;
+    }
+    depth += text[at] == '(' || text[at] == '[' ? 1 : text[at] == ')' || text[at] == ']' ? -1 : 0;
+    if (depth == 0 && text[at] == ',') {
+      end_value(at);
+      begin = at + 1;
+    }
+    ++at;
+  }
+  end_value(row.end - 1);
+  return out;
+}
 
 /// DEFAULT VALUES outside of parentheses; nothing without them.
 std::optional<text_span> default_values(std::string_view text) {
@@ -55,8 +105,9 @@ std::optional<text_span> default_values(std::string_view text) {
 
 class draw_writer {
  public:
-  draw_writer(const sql::insert_query& q, std::string_view text, const analysis& a, const table_use& use)
-      : q_(q), text_(text), a_(a), use_(use) {
+  draw_writer(const sql::insert_query& q, std::string_view text, const analysis& a, const table_use& use,
+              const catalog& schema)
+      : q_(q), text_(text), a_(a), use_(use), schema_(schema) {
     for (const column& c : use.table.described->columns) {
       if (std::find(a.drawn.begin(), a.drawn.end(), c.name) != a.drawn.end()) left_.push_back(&c);
     }
@@ -71,6 +122,8 @@ class draw_writer {
     out.count = values_;
     out.text = edited(text_, 0, text_.size(), std::move(edits_));
     out.remembers = remembers_;
+    out.keys = keys_;
+    out.samples = std::move(samples_);
     return out;
   }
 
@@ -89,6 +142,7 @@ class draw_writer {
       names += (names.empty() ? "" : ", ") + quote_identifier(c->name);
       values += (values.empty() ? "'" : ", '") + mark(values_++) + "'";
       rows_.back().push_back(c->draws);
+      samples_.emplace_back("1");
     }
     edits_.push_back({place->begin, place->end - place->begin, "(" + names + ") " + overriding() + "VALUES (" + values + ")"});
     return true;
@@ -144,19 +198,55 @@ class draw_writer {
       if (call->location < static_cast<std::int32_t>(row.begin) || call->location >= static_cast<std::int32_t>(row.end)) continue;
       if (!add_call(*call, row.end, draws)) return false;
     }
+    if (a_.key_unknown) add_keys(values, row, named, draws);
     std::sort(draws.begin(), draws.end(), [](const draw& x, const draw& y) { return x.at < y.at; });
     rows_.emplace_back();
     for (const draw& d : draws) {
-      edits_.push_back({d.at, d.length, "'" + mark(values_++) + "'" + d.type});
+      const std::string_view quote = d.sample.empty() ? "'" : "";
+      edits_.push_back({d.at, d.length, std::string{quote} + mark(values_++) + std::string{quote} + d.type});
       rows_.back().push_back(d.expression);
+      samples_.push_back(d.sample.empty() ? "1" : d.sample);
     }
     std::string behind;
     for (const column* c : more) {
       behind += ", '" + mark(values_++) + "'";
       rows_.back().push_back(c->draws);
+      samples_.emplace_back("1");
     }
     if (!behind.empty()) edits_.push_back({row.end - 1, 0, behind});
     return true;
+  }
+
+  /// Keys of a row whose values must be evaluated. What cannot be asked for by itself is left as it is.
+  void add_keys(const std::vector<sql::expr_ptr>& values, const row_extent& row, const std::vector<std::string>& named,
+                std::vector<draw>& draws) {
+    const std::vector<text_span> texts = values_of(text_, row);
+    if (texts.size() != values.size() || a_.uses.size() != 1) return;
+    for (const key_column& part : use_.keys) {
+      const column& key = *part.stored;
+      const auto place = std::find(named.begin(), named.end(), key.name);
+      const auto form =
+          std::find_if(key_forms.begin(), key_forms.end(), [&](const key_form& f) { return f.type == key.type; });
+      if (place == named.end() || form == key_forms.end()) continue;
+      const auto at = static_cast<std::size_t>(place - named.begin());
+      if (at >= values.size() || values[at] == nullptr || values[at]->kind == sql::expr_kind::default_) continue;
+      const text_span& span = texts[at];
+      const sql::token_scan none;
+      constant_marks unused{{}, none};
+      const auto inside = [&](std::size_t place) { return place >= span.begin && place < span.end; };
+      const bool draws_itself = std::any_of(draws.begin(), draws.end(), [&](const draw& d) { return inside(d.at); });
+      const bool timed = std::any_of(a_.moments.begin(), a_.moments.end(), [&](const sql::expr* e) {
+        return e->location < 0 || inside(static_cast<std::size_t>(e->location));
+      });
+      if (draws_itself || timed || !parameters_in(span.of(text_)).empty() ||
+          read_key_value(*values[at], key.type, schema_, unused))
+        continue;
+      keys_ = true;
+      draws.push_back({span.begin, span.end - span.begin,
+                       "pg_catalog.quote_nullable((" + std::string{span.of(text_)} + ")::pg_catalog." +
+                           std::string{form->name} + "::pg_catalog.text)",
+                       "", std::string{form->sample}});
+    }
   }
 
   /// A call in a row, of a sequence that is named by a constant.
@@ -218,11 +308,13 @@ class draw_writer {
   std::string_view text_;
   const analysis& a_;
   const table_use& use_;
+  const catalog& schema_;
   std::vector<const column*> left_;  ///< columns that are left to sequences, in some row at least
   std::vector<text_edit> edits_;
   std::vector<std::vector<std::string>> rows_;  ///< of each row, what is drawn for it
   std::size_t values_ = 0, calls_ = 0;
-  bool remembers_ = false;
+  std::vector<std::string> samples_;
+  bool remembers_ = false, keys_ = false;
 };
 
 }  // namespace
@@ -237,8 +329,8 @@ std::optional<drawing> make_drawing(const sql::insert_query& q, std::string_view
       a.insert_source != nullptr || a.refusal || a.not_understood || text.find(moment_mark) != std::string_view::npos)
     return std::nullopt;
   const bool many = written->table.where == placement::sharded || written->table.where == placement::reference;
-  if (!many || (a.drawn.empty() && a.draws.empty())) return std::nullopt;
-  return draw_writer{q, text, a, *written}.write();
+  if (!many || (a.drawn.empty() && a.draws.empty() && !a.key_unknown)) return std::nullopt;
+  return draw_writer{q, text, a, *written, *context.schema}.write();
 }
 
 std::optional<drawing> plan_drawing(std::string_view text, const plan_context& context) {
@@ -253,8 +345,8 @@ std::optional<drawing> plan_drawing(std::string_view text, const plan_context& c
   return make_drawing(*statements->front().insert, text, found, context);
 }
 
-std::string with_any_numbers(const drawing& d) {
-  return with_moments(d.text, std::vector<std::string>(d.count, "1"));
+std::string with_any_values(const drawing& d) {
+  return with_moments(d.text, d.samples);
 }
 
 drawing_query draw_beside(const std::vector<const column*>& columns) {

@@ -1,6 +1,7 @@
-// Numbers of sequences over several shards. The designated shard's sequences are the ones that count: what an INSERT
-// leaves to one, and what it asks of one in its rows, is drawn there first, and the statement is then an ordinary one with
-// these numbers in its rows. Source: the manual's pages "INSERT" and "Sequence Manipulation Functions".
+// What must be known of the rows of an INSERT before they go to their shards. Numbers of sequences: the designated
+// shard's sequences are the ones that count, so what the statement leaves to one, and what it asks of one in its rows,
+// is drawn there first. Keys that are expressions: they are evaluated with them. Then the statement is an ordinary one
+// with these values in its rows. Source: the manual's pages "INSERT" and "Sequence Manipulation Functions".
 #pragma once
 
 #include <optional>
@@ -17,6 +18,9 @@ struct drawing {
   std::string text;       ///< the statement, with marks as moment_list leaves them
   std::size_t count = 0;  ///< of the values
   bool remembers = false; ///< asks for what was drawn before: currval(), lastval()
+  bool keys = false;      ///< evaluates keys: the server sees the statement first, for errors in its own words
+  /// Of each value: what it may look like. A constant in quotes: it comes as one, else it stands between quotes.
+  std::vector<std::string> samples;
 };
 
 /// For INSERT ... VALUES and INSERT ... DEFAULT VALUES; nothing where it cannot be said what is to be drawn.
@@ -26,8 +30,8 @@ struct drawing {
 /// The same for a text that a plan of that kind was made from.
 [[nodiscard]] std::optional<drawing> plan_drawing(std::string_view text, const plan_context& context);
 
-/// `text` with numbers in the places of its marks.
-[[nodiscard]] std::string with_any_numbers(const drawing& d);
+/// `text` with values in the places of its marks.
+[[nodiscard]] std::string with_any_values(const drawing& d);
 
 /// An INSERT's query with further columns for what it leaves to sequences, one number for each of its rows. The query
 /// stands alone between `prefix` and `suffix`.

@@ -31,6 +31,7 @@ struct source_column {
   oid type = 0;          ///< of the table's column
   bool untyped = false;  ///< the statement has a constant there that takes the column's own type
   bool of_rows = false;  ///< untyped: each row has its own
+  std::int32_t modifier = -1;  ///< of a query's column, where it is no column of a table
 };
 
 /// The columns of a unique key in rows that are moved: as they will be and as they were, by their place in the row.

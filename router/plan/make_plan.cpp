@@ -97,8 +97,15 @@ class statement_planner {
     if (a.types_renumbered && gives_rows(s)) out.no_binary = std::make_shared<const protocol::error_report>(*a.types_renumbered);
     if (one_shard()) return;
     if (hints_.names_shard()) return hints_.confine_query(s, a, out);
-    if (s.kind == kind::insert && concatenate && alone_ && &s == statement_ && plan_drawing_first(*s.insert, text_, a, context_, out)) return;
-    if ((a.writes || a.locking) && concatenate && &s == statement_) return plan_in_steps(s, text_, a, context_, out);
+    const bool inserts = s.kind == kind::insert && concatenate && alone_ && &s == statement_;
+    const bool draws = !a.drawn.empty() || !a.draws.empty();
+    if (inserts && draws && plan_drawing_first(*s.insert, text_, a, context_, out)) return;
+    if ((a.writes || a.locking) && concatenate && &s == statement_) {
+      plan_in_steps(s, text_, a, context_, out);
+      if (inserts && a.key_unknown && !draws && !out.staged)
+        (void)plan_drawing_first(*s.insert, text_, a, context_, out);
+      return;
+    }
     if (const auto whole = query_of(*statement_, text_)) gather_instead(*whole, a, out);
   }
 

@@ -194,6 +194,7 @@ struct plan {
   std::vector<std::string> reads, writes;  ///< tables, "schema.name"
   bool draws = false;                      ///< numbers of sequences must be drawn first, where it goes: see drawing.hpp
   bool whole_directory = false;            ///< all rows of the lookup table must be known first
+  std::optional<shard_index> described_on;  ///< staged: the one shard that knows all of its tables
   bool staged = false;                     ///< over several shards something must be known first: see staged.hpp
   // What consistency among all sessions goes by: table_mark() of the tables whose rows it may see, respectively change.
   std::vector<std::uint32_t> read_marks, write_marks;

@@ -213,14 +213,16 @@ std::optional<protocol::error_report> judge_mirror(const analysis& a, bool by_it
       return refuse("Its triggers or defaults run functions of your own.");
     }
   }
-  if (a.common_tables || a.set_operation || a.locking) return refuse("Only plain statements are known to do the same on every shard.");
+  if (a.set_operation || a.locking) return refuse("Only plain statements are known to do the same on every shard.");
   if (!a.functions.user_code.empty()) return refuse("It calls a function of your own.");
   if (!a.functions.differs.empty()) return refuse(a.functions.differs + " may give another value on each shard.");
   for (const query_level& level : a.levels) {
     if (!level.by_row.empty()) return refuse("Function \"" + level.by_row + "\" may give another value on each shard.");
     if (level.target != nowhere) continue;
-    if (const auto why = problem_below(level)) return refuse(*why + ".");
-    if (level.distinct || level.ordered) return refuse("The order of its rows may differ.");
+    // Of values that are equal and written otherwise (1.0 and 1.00) each copy might give another one.
+    const bool picks = level.grouped || level.having || level.distinct;
+    if (const auto why = picks ? problem_below(level) : problem_below_write(level)) return refuse(*why + ".");
+    if (level.distinct) return refuse("Which of equal values it gives may differ.");
   }
   return std::nullopt;
 }

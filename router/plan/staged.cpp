@@ -227,6 +227,7 @@ std::shared_ptr<const staged_write> make_staged(const sql::statement& s, std::st
     out->source = make_source(*s.insert, text, a, context, nullptr, *out);
     return out->source == nullptr ? nullptr : out;
   }
+  if (only_home(a)) return make_once(s, text, a, context);
   moment_list moments;
   std::vector<text_edit> edits;
   if (a.default_differs || !moments.replace(text, a, edits)) return nullptr;
@@ -234,16 +235,13 @@ std::shared_ptr<const staged_write> make_staged(const sql::statement& s, std::st
   out->moments_sql = moments.sql();
   const bool changes = s.kind == sql::statement_kind::update || s.kind == sql::statement_kind::delete_;
   if (changes && !a.mirrored && judge_scatter(a, context)) {
-    if (!may_read_gathered(a, context)) {
-      auto once = std::make_shared<staged_write>();
-      return make_once(s, text, context, *once) ? once : nullptr;
-    }
-    const auto over = make_over_rows(s, text, a, context, nullptr, std::move(edits));
-    if (over == nullptr) return nullptr;
+    const auto over =
+        may_read_gathered(a, context) ? make_over_rows(s, text, a, context, nullptr, std::move(edits)) : nullptr;
+    if (over == nullptr) return make_once(s, text, a, context);
     over->moments_sql = std::move(out->moments_sql);
     return over;
   } else {
-    if (!every_shard_may(s, a, context)) return nullptr;
+    if (!every_shard_may(s, a, context)) return make_once(s, text, a, context);
     out->text = edited(text, 0, text.size(), std::move(edits));
   }
   return out;

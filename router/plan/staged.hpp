@@ -22,6 +22,7 @@ struct staged_query {
   std::string sql;                  ///< where no rows of several shards are needed; else see staged_write::rows
   std::string shown;                ///< the statement itself, for a server's own errors
   std::optional<shard_index> only;  ///< the shard that it belongs on
+  bool collated = false;  ///< texts in its rows may have a collation of their own, which values in a text have not
 };
 
 struct staged_write {
@@ -33,6 +34,7 @@ struct staged_write {
       query;  ///< asked of one server: what `source` inserts, or else a subquery, for which `text` has a mark
   std::shared_ptr<const staged_source> source;  ///< INSERT whose rows are selected first, then given to their shards
   bool moves = false;  ///< these are rows of an UPDATE: all shards are asked for theirs, by `text`
+  bool again = false;  ///< `text`, with the query's rows in the place of its mark, is planned anew
   bool answered_once = false;  ///< `text` is for the server that has the rows alone: a SELECT whose WITH writes
   std::string shown;  ///< the statement itself, for a server's own errors, where `text` was made of another; else ""
 };

@@ -13,6 +13,7 @@
 #include "router/plan/targets.hpp"
 #include "router/plan/value_rows.hpp"
 #include "router/plan/words.hpp"
+#include "router/plan/written_type.hpp"
 #include "router/sql/parser.hpp"
 
 namespace pgbraid::router {
@@ -83,11 +84,6 @@ constexpr std::array<named_type, 58> plain_types{{
     {1231, "_numeric"},
     {2951, "_uuid"},
 }};
-
-bool has_word(std::string_view text, std::string_view wanted) {
-  const std::vector<std::string> words = words_of(text);
-  return std::find(words.begin(), words.end(), wanted) != words.end();
-}
 
 bool is_star(const sql::expr& e) {
   return e.kind == sql::expr_kind::column && e.star;
@@ -172,16 +168,32 @@ bool takes_part(const std::optional<shard_index>& combiner, const plan_context& 
   return std::find(owners.begin(), owners.end(), *combiner) != owners.end();
 }
 
-namespace {
+bool has_word(std::string_view text, std::string_view wanted) {
+  const std::vector<std::string> words = words_of(text);
+  return std::find(words.begin(), words.end(), wanted) != words.end();
+}
+
+std::optional<shard_index> only_home(const analysis& a) {
+  for (const table_use& use : a.uses) {
+    if (use.table.where == placement::unsharded) return use.table.shard;
+    if (use.table.where == placement::system) return designated_shard;
+  }
+  return std::nullopt;
+}
+
+bool any_collatable(const std::vector<oid>& types) noexcept {
+  constexpr std::array<oid, 6> collatable{25, 1042, 1043, 1009, 1014, 1015};
+  return std::any_of(types.begin(), types.end(), [&](oid type) {
+    return std::find(collatable.begin(), collatable.end(), type) != collatable.end();
+  });
+}
 
 bool gives_no_column(const sql::select_query& q) {
   return q.set_op == sql::set_operation::none && q.values.empty() && q.targets.empty();
 }
 
-}  // namespace
-
 bool plan_query(const std::string& sql, const plan_context& context, staged_query& source, staged_write& out,
-                bool choosing, const writing_with* writing) {
+                const writing_with* writing) {
   const sql::parse_result parsed = sql::parse(sql);
   const auto* statements = std::get_if<std::vector<sql::statement>>(&parsed);
   if (statements == nullptr || statements->size() != 1 || statements->front().kind != sql::statement_kind::select)
@@ -193,9 +205,6 @@ bool plan_query(const std::string& sql, const plan_context& context, staged_quer
   if (found.writes || found.locking || found.into || found.not_understood || found.refusal ||
       !found.functions.user_code.empty())
     return false;
-  // A subquery stands for itself only without columns of the queries around it.
-  if (choosing && (found.unresolved || gives_no_column(*statements->front().select))) return false;
-  if (choosing && std::all_of(found.levels.begin(), found.levels.end(), chooses_none)) return false;
   const auto spreads = [](const table_use& use) {
     return use.table.where == placement::sharded || use.table.where == placement::spread_view;
   };
@@ -313,7 +322,7 @@ std::shared_ptr<const staged_source> make_source(const sql::insert_query& q, std
     sql = std::string{text.substr(0, parts->insert)} + sql;
   }
   const auto query = std::make_shared<staged_query>();
-  if (!plan_query(sql, context, *query, staged, false, writing)) return nullptr;
+  if (!plan_query(sql, context, *query, staged, writing)) return nullptr;
   query->shown = staged.shown.empty() ? std::string{text} : staged.shown;
   staged.query = query;
   // Without a list of columns the query gives the first ones.
@@ -348,17 +357,36 @@ std::shared_ptr<const staged_source> make_source(const sql::insert_query& q, std
   return out;
 }
 
+namespace {
+
+std::string json_literal(std::string_view value) {
+  std::string out{"E'"};
+  for (const char c : value) {
+    if (c == '\'' || c == '\\') out.push_back(c);
+    out.push_back(c);
+  }
+  return out + "'";
+}
+
+}  // namespace
+
+std::string rows_select(const std::vector<source_column>& columns, std::string_view json) {
+  std::string list;
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    const source_column& c = columns[i];
+    const std::string_view plain = plain_type_name(c.type);
+    const auto written = c.modifier < 0 ? std::nullopt : written_type(c.type, c.modifier);
+    if (plain.empty() || (c.modifier >= 0 && !written)) return {};
+    list += (i > 0 ? ", " : "") + ("(f.value OPERATOR(pg_catalog.->>) 'c" + std::to_string(i)) +
+            "')::" + written.value_or("pg_catalog." + std::string{plain}) + " AS " + quote_identifier(c.name);
+  }
+  return "SELECT " + list + " FROM pg_catalog.json_array_elements(" + json_literal(json) +
+         "::pg_catalog.json) AS f(value)";
+}
+
 std::string source_select(const staged_source& source, const std::vector<oid>& types,
                           const std::vector<std::optional<std::string>>& constants, std::string_view json) {
   constexpr oid first_user_oid = 16384;
-  const auto literal = [](std::string_view value) {
-    std::string out{"E'"};
-    for (const char c : value) {
-      if (c == '\'' || c == '\\') out.push_back(c);
-      out.push_back(c);
-    }
-    return out + "'";
-  };
   if (types.size() > source.columns.size()) return {};
   std::string list, names;
   for (std::size_t i = 0; i < types.size(); ++i) {
@@ -368,18 +396,18 @@ std::string source_select(const staged_source& source, const std::vector<oid>& t
     const source_column& c = source.columns[i];
     const oid type = c.of_rows ? c.type : types[i];
     if (c.untyped && !c.of_rows) {
-      list += i < constants.size() && constants[i] ? literal(*constants[i]) : "NULL";
+      list += i < constants.size() && constants[i] ? json_literal(*constants[i]) : "NULL";
     } else if (const std::string_view plain = plain_type_name(type); !plain.empty()) {
       list.append("f." + name + "::pg_catalog.").append(plain);
     } else if (type >= first_user_oid && type == c.type) {
       list += "(pg_catalog.json_populate_record(NULL::" + source.relation + ", pg_catalog.json_build_object(" +
-              literal(c.name) + ", f." + name + "))).";
+              json_literal(c.name) + ", f." + name + "))).";
       list += quote_identifier(c.name);
     } else {
       return {};
     }
   }
-  return "SELECT " + list + source.more_columns + " FROM pg_catalog.json_to_recordset(" + literal(json) +
+  return "SELECT " + list + source.more_columns + " FROM pg_catalog.json_to_recordset(" + json_literal(json) +
          "::pg_catalog.json) AS f(" + names + ") ";
 }
 

@@ -14,18 +14,31 @@ namespace pgbraid::router {
                                                                const analysis& found, const plan_context& context,
                                                                const writing_with* writing, staged_write& out);
 
-/// A query as a statement of its own: which server answers it, or whose rows it needs. `choosing`: it must choose some
-/// rows. False where it cannot be asked by itself.
+/// A query as a statement of its own: which server answers it, or whose rows it needs. False where it cannot be asked
+/// by itself.
 [[nodiscard]] bool plan_query(const std::string& sql, const plan_context& context, staged_query& source,
-                              staged_write& out, bool choosing, const writing_with* writing = nullptr);
+                              staged_write& out, const writing_with* writing = nullptr);
+
+/// The one shard that knows all that is read; nothing where every shard does. Others may still know some of it only.
+[[nodiscard]] std::optional<shard_index> only_home(const analysis& found);
+
+/// Whether values of one of these types are compared by a collation.
+[[nodiscard]] bool any_collatable(const std::vector<oid>& types) noexcept;
+
+[[nodiscard]] bool gives_no_column(const sql::select_query& q);
+
+/// Whether a word of SQL stands in a text, in small letters.
+[[nodiscard]] bool has_word(std::string_view text, std::string_view wanted);
 
 /// Whether a server that must put rows together is among those that have some, as all who take part do.
 [[nodiscard]] bool takes_part(const std::optional<shard_index>& combiner, const plan_context& context);
 
-/// A subquery in WHERE that chooses some rows (LIMIT, a window) and might choose others on each shard is answered once.
-/// Fills `out`; false where there is none, or the rest still needs rows of other shards.
-[[nodiscard]] bool make_once(const sql::statement& s, std::string_view text, const plan_context& context,
-                             staged_write& out);
+/// A WITH entry or a subquery that no shard may answer for itself, since it chooses some rows (LIMIT, a window) and
+/// might choose others on each shard, or reads a table that only one shard has, is answered once; what comes of the
+/// statement is planned anew. WITH entries that nobody names are left out. Null where neither is to be done, or the
+/// rest cannot be carried out over several shards.
+[[nodiscard]] std::shared_ptr<const staged_write> make_once(const sql::statement& s, std::string_view text,
+                                                            const analysis& found, const plan_context& context);
 
 /// A constant or a parameter that takes the type of the column in which it is stored.
 [[nodiscard]] bool takes_column_type(const sql::expr& e);
@@ -39,5 +52,9 @@ namespace pgbraid::router {
 [[nodiscard]] std::string source_select(const staged_source& source, const std::vector<oid>& types,
                                         const std::vector<std::optional<std::string>>& constants,
                                         std::string_view json);
+
+/// The same where the rows are those of a query that is no INSERT's, with its columns' names, types and modifiers.
+/// Calls nothing but immutable functions.
+[[nodiscard]] std::string rows_select(const std::vector<source_column>& columns, std::string_view json);
 
 }  // namespace pgbraid::router

@@ -12,6 +12,7 @@
 #include "router/plan/refusals.hpp"
 #include "router/plan/row_moves.hpp"
 #include "router/plan/staged.hpp"
+#include "router/plan/staged_source.hpp"
 #include "router/plan/targets.hpp"
 #include "router/plan/writing_with.hpp"
 #include "router/shard/value_map.hpp"
@@ -52,23 +53,24 @@ void move(const sql::statement& s, std::string_view text, const analysis& a, con
   out.where = shards.size() == 1 ? fixed_target{to_shard{shards.front()}} : fixed_target{to_many{std::move(shards)}};
 }
 
-// All that it reads is on every shard: none of them would not know a table or a view.
-bool stands_everywhere(const analysis& a, const plan_context& context) {
-  const topology& map = *context.map;
-  const auto elsewhere = [&](const std::string& name) {
+/// Some shard knows all tables and views, and can tell a client of the statement.
+bool has_home(const analysis& a, const topology& map) {
+  const auto single = [&](const std::string& name) {
     return map.unsharded.contains(name) || map.schemas.contains(name.substr(0, name.find('.')));
   };
+  const auto home = only_home(a);
   return std::none_of(a.uses.begin(), a.uses.end(), [&](const table_use& use) {
-    if (use.table.where == placement::unsharded || use.table.where == placement::system) return true;
+    if (use.table.where == placement::unsharded) return use.table.shard != *home;
+    if (use.table.where == placement::system) return *home != designated_shard;
     if (use.table.where != placement::spread_view || use.table.described == nullptr) return false;
     const auto& below = use.table.described->view_relations;
-    return std::any_of(below.begin(), below.end(), elsewhere);
+    return std::any_of(below.begin(), below.end(), single);
   });
 }
 
 // It is refused for what it reads or writes of several shards, and may yet be taken apart.
 bool means_several(error_id why, const analysis& a, const plan_context& context) {
-  return why == error_id::cross_shard_write || (why == error_id::cross_shard_read && stands_everywhere(a, context));
+  return why == error_id::cross_shard_write || (why == error_id::cross_shard_read && has_home(a, *context.map));
 }
 
 // A statement whose WITH writes: every shard does its part, then the rest is answered.
@@ -120,7 +122,7 @@ bool plan_drawing_first(const sql::insert_query& q, std::string_view text, const
                         const plan_context& context, plan& out) {
   const auto made = make_drawing(q, text, a, context);
   if (!made) return false;
-  const std::string numbered = with_any_numbers(*made);
+  const std::string numbered = with_any_values(*made);
   sql::token_scan scan;
   sql::scan(numbered, scan);
   const planned then = make_plan(numbered, scan, context);
@@ -134,7 +136,8 @@ bool plan_drawing_first(const sql::insert_query& q, std::string_view text, const
   out.draws = true;
   out.sequence_memory = false;
   out.where = fixed_target{to_shard{designated_shard}};
-  out.reason = "numbers are drawn on the designated shard; then: " + then.plan->reason;
+  out.reason = (made->keys ? "its keys are evaluated" : "numbers are drawn") +
+               (" on the designated shard; then: " + then.plan->reason);
   return true;
 }
 
@@ -163,18 +166,26 @@ void plan_steps(const sql::statement& s, std::string_view text, const analysis& 
     }
     return;
   }
-  if (s.kind != kind::insert && s.kind != kind::update && s.kind != kind::delete_) return;
+  if (s.kind != kind::insert && s.kind != kind::update && s.kind != kind::delete_ && !a.locking) return;
   if (keyed == nullptr) {
     const auto* refused = std::get_if<to_refusal>(&fixed->target);
     if (refused == nullptr) return;
     const error_id why = refused->error().id;
-    if (!means_several(why, a, context) && (why != error_id::key_not_provable || !a.key_unknown)) return;
+    const bool known_later =
+        (why == error_id::key_not_provable && a.key_unknown) || (why == error_id::reference_write && a.mirrored);
+    if (!means_several(why, a, context) && !known_later) return;
   } else if (keyed->groups.size() == 1 && keyed->groups.front().single()) {
     return;
   }
   const auto made = make_staged(s, text, a, context);
-  if (made == nullptr || (made->rows == nullptr && made->query == nullptr)) return;
+  if (made == nullptr || (made->rows == nullptr && made->query == nullptr && made->shown.empty())) return;
   out.staged = true;
+  out.described_on = only_home(a);
+  if (a.mirrored) {
+    out.reason = "every shard alike, once what it reads is known (" + out.reason + ")";
+    out.where = fixed_target{mirror_target(*context.map)};
+    return;
+  }
   std::vector<shard_index> shards = owning_shards(*context.map);
   if (keyed != nullptr) {
     keyed->gather = std::move(shards);

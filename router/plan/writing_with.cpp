@@ -21,65 +21,12 @@ namespace {
 
 using kind = sql::statement_kind;
 
-const sql::with_clause* own_with(const sql::statement& s) {
-  if (s.select != nullptr) return &s.select->with;
-  if (s.insert != nullptr) return &s.insert->with;
-  if (s.update != nullptr) return &s.update->with;
-  return s.delete_ != nullptr ? &s.delete_->with : nullptr;
-}
-
 bool writes(const sql::common_table& entry) {
   return entry.query != nullptr && entry.query->kind != kind::select;
 }
 
 std::string word_at(std::string_view text, std::size_t at) {
   return at < text.size() ? lower_word(text.substr(at, end_of_word(text, at) - at)) : std::string{};
-}
-
-/// What stands in the parentheses of each entry of the WITH that a text begins with; nothing where that cannot be
-/// followed.
-std::optional<std::vector<text_span>> bodies_of(std::string_view text, std::size_t count) {
-  std::vector<text_span> out;
-  std::size_t at = with_position(text);
-  const auto past_list = [&]() -> bool {
-    const auto past = past_parentheses(text, at, text.size());
-    if (past) at = skip_blanks(text, *past);
-    return past.has_value();
-  };
-  const auto past_word = [&](std::string_view word) {
-    if (word_at(text, at) != word) return false;
-    at = skip_blanks(text, end_of_word(text, at));
-    return true;
-  };
-  while (out.size() < count) {
-    at = skip_blanks(text, at);
-    if (at >= text.size()) return std::nullopt;
-    const std::size_t end = text[at] == '"' ? skip_quoted(text, at) : end_of_word(text, at);
-    if (end == at) return std::nullopt;
-    at = skip_blanks(text, end);
-    if (at < text.size() && text[at] == '(' && !past_list()) return std::nullopt;
-    if (!past_word("as")) return std::nullopt;
-    if (past_word("not") && word_at(text, at) != "materialized") return std::nullopt;
-    (void)past_word("materialized");
-    if (at >= text.size() || text[at] != '(') return std::nullopt;
-    const auto past = past_parentheses(text, at, text.size());
-    if (!past) return std::nullopt;
-    out.push_back({at + 1, *past - 1});
-    at = skip_blanks(text, *past);
-    if (out.size() == count) break;
-    if (at >= text.size() || text[at] != ',') return std::nullopt;
-    ++at;
-  }
-  return out;
-}
-
-/// What a parameter's type is follows from the places where it stands: all of them are in this part.
-bool has_parameters_alone(std::string_view part, const analysis& a) {
-  const std::vector<std::size_t> here = parameters_in(part);
-  return std::all_of(here.begin(), here.end(), [&](std::size_t n) {
-    return n <= a.parameter_uses.size() &&
-           static_cast<std::size_t>(std::count(here.begin(), here.end(), n)) == a.parameter_uses[n - 1];
-  });
 }
 
 bool names_entry(const analysis& a, const sql::with_clause& with) {
@@ -208,6 +155,56 @@ std::string stand_in(const writing_entry& entry) {
 
 }  // namespace
 
+const sql::with_clause* own_with(const sql::statement& s) {
+  if (s.select != nullptr) return &s.select->with;
+  if (s.insert != nullptr) return &s.insert->with;
+  if (s.update != nullptr) return &s.update->with;
+  return s.delete_ != nullptr ? &s.delete_->with : nullptr;
+}
+
+std::optional<std::vector<text_span>> bodies_of_with(std::string_view text, std::size_t count) {
+  std::vector<text_span> out;
+  std::size_t at = with_position(text);
+  const auto past_list = [&]() -> bool {
+    const auto past = past_parentheses(text, at, text.size());
+    if (past) at = skip_blanks(text, *past);
+    return past.has_value();
+  };
+  const auto past_word = [&](std::string_view word) {
+    if (word_at(text, at) != word) return false;
+    at = skip_blanks(text, end_of_word(text, at));
+    return true;
+  };
+  while (out.size() < count) {
+    at = skip_blanks(text, at);
+    if (at >= text.size()) return std::nullopt;
+    const std::size_t end = text[at] == '"' ? skip_quoted(text, at) : end_of_word(text, at);
+    if (end == at) return std::nullopt;
+    at = skip_blanks(text, end);
+    if (at < text.size() && text[at] == '(' && !past_list()) return std::nullopt;
+    if (!past_word("as")) return std::nullopt;
+    if (past_word("not") && word_at(text, at) != "materialized") return std::nullopt;
+    (void)past_word("materialized");
+    if (at >= text.size() || text[at] != '(') return std::nullopt;
+    const auto past = past_parentheses(text, at, text.size());
+    if (!past) return std::nullopt;
+    out.push_back({at + 1, *past - 1});
+    at = skip_blanks(text, *past);
+    if (out.size() == count) break;
+    if (at >= text.size() || text[at] != ',') return std::nullopt;
+    ++at;
+  }
+  return out;
+}
+
+bool has_parameters_alone(std::string_view part, const analysis& a) {
+  const std::vector<std::size_t> here = parameters_in(part);
+  return std::all_of(here.begin(), here.end(), [&](std::size_t n) {
+    return n <= a.parameter_uses.size() &&
+           static_cast<std::size_t>(std::count(here.begin(), here.end(), n)) == a.parameter_uses[n - 1];
+  });
+}
+
 bool writes_in_with(const sql::statement& s) {
   const sql::with_clause* with = own_with(s);
   return with != nullptr && std::any_of(with->tables.begin(), with->tables.end(), writes);
@@ -217,7 +214,7 @@ std::optional<writing_with> take_writes_out(const sql::statement& s, std::string
                                             const plan_context& context) {
   const sql::with_clause* with = own_with(s);
   if (with == nullptr || with->recursive || text.find(moment_mark) != std::string_view::npos) return std::nullopt;
-  const auto bodies = bodies_of(text, with->tables.size());
+  const auto bodies = bodies_of_with(text, with->tables.size());
   if (!bodies) return std::nullopt;
   writing_with out;
   out.parameters = a.parameter_uses.size();

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "router/plan/analysis.hpp"
+#include "router/plan/clauses.hpp"
 #include "router/plan/moments.hpp"
 
 #include <cstddef>
@@ -38,6 +39,17 @@ struct writing_with {
   moment_list moments;         ///< those of the bodies
   std::size_t parameters = 0;  ///< of the whole statement
 };
+
+/// The statement's own WITH, or nullptr.
+[[nodiscard]] const sql::with_clause* own_with(const sql::statement& s);
+
+/// What stands in the parentheses of each of the `count` entries of the WITH that a text begins with; nothing where
+/// that cannot be followed.
+[[nodiscard]] std::optional<std::vector<text_span>> bodies_of_with(std::string_view text, std::size_t count);
+
+/// Whether the type of each parameter in a part follows from this part: all places where it stands are in it. `found`
+/// is what was found in the whole statement.
+[[nodiscard]] bool has_parameters_alone(std::string_view part, const analysis& found);
 
 /// Whether something in the statement's own WITH writes.
 [[nodiscard]] bool writes_in_with(const sql::statement& s);

@@ -157,7 +157,8 @@ bool append_sort_bytes(std::string& out, oid type, bool binary, std::string_view
   switch (type) {
     case type_oid::boolean: {
       const bool known = value.size() == 1;
-      out.push_back(known && (value[0] == 't' || value[0] == '\1') ? '\1' : '\0');
+      const bool truth = known && (binary ? value[0] != '\0' : value[0] == 't');
+      out.push_back(truth ? '\1' : '\0');
       return known;
     }
     case type_oid::int2:

@@ -36,6 +36,11 @@ bool key_bytes(std::string& out, oid key_type, std::int32_t modifier, oid from, 
     case type_oid::int4:
     case type_oid::int8:
       return append_sort_bytes(out, from == 0 ? key_type : from, binary, value);
+    case type_oid::boolean: {
+      if (binary) return append_sort_bytes(out, key_type, true, value);
+      const auto truth = parse_boolean(value);
+      return truth && append_sort_bytes(out, key_type, false, *truth ? "t" : "f");
+    }
     case type_oid::text:
       return append_sort_bytes(out, key_type, binary, value);
     case type_oid::varchar: {
@@ -108,7 +113,7 @@ std::shared_ptr<const value_map> value_map::make(const value_rule& rule, oid key
 std::shared_ptr<const value_map> value_map::looked_up(std::optional<shard_index> others, oid key_type,
                                                       std::int32_t modifier, std::string& problem) {
   const bool rounded = modifier >= 0 && (key_type == type_oid::timestamp || key_type == type_oid::timestamptz);
-  if (rounded || key_type == type_oid::boolean) {
+  if (rounded) {
     problem = "its type cannot be looked up";
     return nullptr;
   }

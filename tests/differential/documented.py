@@ -164,7 +164,8 @@ WRITES = {
     """,
     "INSERT of several rows of which": """
         INSERT INTO accounts (id, owner) VALUES (1000 + 1, 'a'), (1000 + 2, 'b') RETURNING id
-        0A000 INSERT INTO accounts (id, owner) VALUES (1000 + 1, 'a'), ('1002', 'b')
+        INSERT INTO accounts (id, owner) VALUES (length('abc') + 1000, 'a'), ('1002', 'b'), (abs(-1004), 'c') RETURNING id
+        0A000 INSERT INTO accounts (id, owner) VALUES (length((SELECT max(code) FROM rates)) + 1000, 'a'), ('1002', 'b')
     """,
     "columns of sharded and of reference tables": """
         INSERT INTO tickets (account_id, title) VALUES (1, 'a'), (2, 'b'), (3, 'c') RETURNING id, account_id
@@ -213,9 +214,10 @@ WRITES = {
         0A000 WITH t AS (INSERT INTO tickets (account_id, title) VALUES (1, 'x'), (2, 'y'), (3, 'z') RETURNING id) SELECT * FROM t
         0A000 WITH a AS (UPDATE accounts SET balance = 1 RETURNING id) UPDATE accounts SET owner = 'z' FROM a WHERE a.id = accounts.id
     """,
-    "with one subquery in WHERE": """
+    "with WITH entries, also recursive ones": """
         DELETE FROM entries WHERE (account_id, id) IN (SELECT account_id, id FROM entries ORDER BY amount DESC, id LIMIT 10) RETURNING id
-        0A000 UPDATE entries SET note = 'x' WHERE day = (SELECT day FROM entries ORDER BY day DESC, id LIMIT 1) OR id IN (SELECT n FROM events WHERE n < 10)
+        WITH top AS (SELECT id, owner FROM accounts ORDER BY balance DESC, id LIMIT 4) UPDATE entries SET note = owner FROM top WHERE top.id = entries.account_id
+        0A000 UPDATE accounts SET owner = 'x' FROM (SELECT id FROM accounts ORDER BY id LIMIT 4) f WHERE f.id = accounts.id
     """,
     "`now()`, `CURRENT_TIMESTAMP`": """
         UPDATE accounts SET changed = now(), opened = DEFAULT WHERE balance > 100 RETURNING id, opened = now()
@@ -241,6 +243,8 @@ WRITES = {
     "reference tables: INSERT": """
         INSERT INTO rates (code, rate, token) VALUES ('n', 1, NULL) ON CONFLICT (code) DO UPDATE SET rate = 2 RETURNING code, rate
         UPDATE rates SET rate = rate + 1
+        INSERT INTO rates (code, rate, changed, token) SELECT 'a' || id, balance, NULL::timestamptz, NULL::uuid FROM accounts WHERE id < 12
+        DELETE FROM rates WHERE code NOT IN (SELECT 'r' || n FROM events WHERE n < 4)
         0A000 INSERT INTO rates (code, rate, token) SELECT 'n', random(), NULL
     """,
     "COPY FROM STDIN into a reference table": """

@@ -271,6 +271,28 @@ class Round:
                 return False
         return True
 
+    def determined_after(self, statements, before, seeds=(0, 1, 2, 3)):
+        """The same of several statements in one transaction, and of what they leave. `before`: the rows of the one server."""
+        self.rows = before
+        for seed in seeds:
+            self.refresh_twin(seed)
+            (one, left), (twin, right) = self.replayed(self.one, statements), self.replayed(self.twin, statements)
+            if left != right or any(verdict_of(s, a, b) is not True for s, a, b in zip(statements, one, twin)):
+                return False
+        return True
+
+    def replayed(self, client, statements):
+        """(answers, tables afterwards) of a transaction that is rolled back."""
+        client.query("BEGIN")
+        answers = []
+        for statement in statements:
+            client.query("SAVEPOINT here")
+            answers.append(answer(client, statement))
+            client.query("ROLLBACK TO here" if answers[-1][0] else "RELEASE here")
+        tables = [sorted(ask(client, s)[2], key=repr) for s in self.state]
+        ended(client, "ROLLBACK")
+        return answers, tables
+
     def shrink(self, statement, verdict, seconds):
         """(statement, rows, verdict), as small as it gets in that time."""
         kind, original = kind_of(verdict), self.current()
@@ -438,7 +460,7 @@ def step(running, statement, drawn, counts, refusals, examples):
 
 def story(running, statements, drawn, counts):
     """Several statements in one transaction; a text when an answer or what it leaves differs."""
-    before, told, end = running.current(), [], drawn.choice(["COMMIT", "COMMIT", "ROLLBACK"])
+    before, told, kept, end = running.current(), [], [], drawn.choice(["COMMIT", "COMMIT", "ROLLBACK"])
     begin = drawn.choice(["BEGIN", "BEGIN", "BEGIN READ WRITE", "START TRANSACTION ISOLATION LEVEL READ COMMITTED"])
     for client in (running.one, running.many):
         client.query(begin)
@@ -448,6 +470,7 @@ def story(running, statements, drawn, counts):
         one, many = (answer(client, statement) for client in (running.one, running.many))
         verdict = verdict_of(statement, one, many)
         told.append(f"{statement.sql}  {statement.values} {statement.types}: {verdict}")
+        kept += [] if verdict is None else [statement]
         if verdict is None or one[0]:
             for client in (running.one, running.many):
                 client.query(f"ROLLBACK TO s{number}")
@@ -463,7 +486,7 @@ def story(running, statements, drawn, counts):
         return None
     tables = "\n".join(f"{s.sql}: {only(a, b)} and {only(b, a)}" for s, a, b in zip(running.state, left, right) if a != b)
     running.load(before)
-    if not any(s.writes for s in statements[:len(told) - 1]) and not running.determined(statement):
+    if not running.determined_after(kept, before):
         counts["open"] += 1
         return None
     return f"in one transaction, {end} {ends}:\n  " + "\n  ".join(told) + f"\n{tables}\n{described(running.schema, before)}"

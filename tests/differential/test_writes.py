@@ -60,7 +60,7 @@ GROUPS = {
         INSERT INTO accounts (id, owner, token) VALUES (1001, 'a', gen_random_uuid()), (1002, 'b', gen_random_uuid()), (1003, 'c', gen_random_uuid())
         DELETE FROM entries WHERE random() < 0
         UPDATE entries SET note = left(random()::text, 0), day = NULL WHERE id % 50 = 0
-        UPDATE accounts SET balance = (SELECT random()) WHERE id < 50
+        UPDATE accounts SET balance = (SELECT floor(random())) WHERE id < 50
         UPDATE accounts SET balance = r.r FROM (SELECT random() AS r) r
     """,
     "subqueries on the row's own shard": """
@@ -107,6 +107,43 @@ GROUPS = {
         DELETE FROM accounts a WHERE EXISTS (SELECT FROM entries e WHERE e.account_id = a.id AND e.amount > 200 LIMIT 1)
         DELETE FROM accounts WHERE balance = (SELECT balance / (balance - balance) FROM accounts ORDER BY id LIMIT 1)
         DELETE FROM accounts WHERE id IN (SELECT nonsense FROM events LIMIT 1)
+    """,
+    "parts that are answered once": """
+        WITH last AS (SELECT account_id, max(amount) AS most FROM entries GROUP BY account_id ORDER BY 2 DESC, 1 LIMIT 8) UPDATE accounts SET balance = most, state = 'last' FROM last WHERE last.account_id = accounts.id RETURNING id, balance
+        WITH last(who, n) AS MATERIALIZED (SELECT account_id, row_number() OVER (ORDER BY id) FROM entries), few AS (SELECT who FROM last WHERE n < 12) DELETE FROM archive USING few WHERE few.who = archive.account_id RETURNING archive.account_id
+        WITH unused AS (SELECT id FROM entries ORDER BY id LIMIT 3), idle AS (SELECT 1 / 0) DELETE FROM archive WHERE id > 40
+        WITH unused AS (SELECT nonsense FROM entries LIMIT 3) DELETE FROM archive WHERE id > 40
+        WITH RECURSIVE down(id, depth) AS (SELECT 1::bigint, 1 UNION ALL SELECT id + 3, depth + 1 FROM down WHERE depth < 9) DELETE FROM entries USING down WHERE down.id = entries.account_id AND depth > 4 RETURNING account_id, id, depth
+        WITH top AS (SELECT id, owner FROM accounts ORDER BY balance DESC, id LIMIT 4) UPDATE entries SET note = owner FROM top WHERE top.id = entries.account_id AND amount > (SELECT avg(amount) FROM entries) RETURNING account_id, note
+        UPDATE entries SET note = (SELECT owner FROM accounts ORDER BY balance DESC, id LIMIT 1), day = now() WHERE account_id IN (SELECT id FROM accounts ORDER BY id OFFSET 100) RETURNING account_id, id, note
+        WITH few AS (SELECT id FROM accounts ORDER BY id LIMIT 7) UPDATE accounts SET state = 'few' WHERE id IN (SELECT id FROM few WHERE id > 2) OR id = (SELECT max(id) FROM few)
+        WITH now_ones AS (SELECT id, now() AS t FROM accounts ORDER BY id LIMIT 3) UPDATE accounts SET changed = t FROM now_ones WHERE now_ones.id = accounts.id
+        DELETE FROM accounts WHERE id IN (SELECT id FROM accounts ORDER BY random() LIMIT 200)
+        SELECT id, owner FROM accounts WHERE id IN (SELECT account_id FROM entries ORDER BY amount DESC, id LIMIT 5) FOR UPDATE
+        SELECT id, owner FROM accounts WHERE balance > (SELECT avg(balance) FROM accounts) ORDER BY id LIMIT 5 FOR UPDATE
+        UPDATE accounts SET owner = title FROM (SELECT id, title FROM picks ORDER BY id LIMIT 3) p WHERE p.id = accounts.id
+        UPDATE accounts SET state = 'picked' WHERE id IN (SELECT id FROM picks) RETURNING id, state
+        WITH p AS (SELECT id, title FROM picks WHERE title <> 'no') UPDATE accounts SET owner = title FROM p WHERE p.id = accounts.id RETURNING id, owner
+        DELETE FROM entries WHERE account_id = (SELECT max(id) FROM picks) AND id IN (SELECT n FROM events ORDER BY n LIMIT 200)
+        INSERT INTO archive (account_id, id, note) SELECT id, id + 1, title FROM picks ORDER BY id LIMIT 9 RETURNING account_id, id, note
+        SELECT id, owner FROM accounts WHERE balance > (SELECT avg(balance) FROM accounts) FOR UPDATE
+    """,
+    "reference tables, from rows of others": """
+        INSERT INTO rates (code, rate, changed, token) SELECT 'a' || id, balance, opened, token FROM accounts WHERE id < 12 RETURNING code, rate
+        INSERT INTO rates (code, rate, changed, token) SELECT 'r' || n, n, NULL::timestamptz, NULL::uuid FROM events WHERE n < 20 ON CONFLICT (code) DO UPDATE SET rate = excluded.rate + 1
+        INSERT INTO rates (code, rate, changed, token) SELECT note, sum(amount), max(at), NULL::uuid FROM entries WHERE note IS NOT NULL GROUP BY note ORDER BY 1 LIMIT 5 RETURNING *
+        INSERT INTO rates (code, rate, changed, token) SELECT 'p' || id, id, NULL::timestamptz, NULL::uuid FROM picks
+        WITH sums AS (SELECT account_id, sum(amount) AS all_of_it FROM entries GROUP BY account_id) INSERT INTO rates (code, rate, changed, token) SELECT 's' || account_id, all_of_it, NULL::timestamptz, NULL::uuid FROM sums
+        UPDATE rates SET rate = (SELECT max(balance) FROM accounts), changed = now() WHERE code IN (SELECT 'r' || n FROM events WHERE n < 4) RETURNING code, rate
+        UPDATE rates SET rate = rate + (SELECT count(*) FROM rates)
+        WITH known AS (SELECT 'r' || id AS code FROM picks) DELETE FROM rates WHERE code IN (SELECT code FROM known) RETURNING *
+        DELETE FROM rates WHERE code NOT IN (SELECT 'r' || n FROM events WHERE n < 4)
+        DELETE FROM rates WHERE EXISTS (SELECT FROM events WHERE 'r' || n = code)
+        DELETE FROM rates USING events WHERE 'r' || n = code
+        WITH unused AS (SELECT 1) UPDATE rates SET rate = 0 WHERE code = 'r1'
+        DELETE FROM rates WHERE rate = (SELECT rate / (rate - rate) FROM entries, rates LIMIT 1)
+        INSERT INTO rates (code, rate) SELECT 'a' || id, balance FROM accounts WHERE id < 12
+        INSERT INTO rates (code, rate, changed, token) SELECT owner, 1, NULL, NULL FROM accounts WHERE id < 5
     """,
     "row locks": """
         SELECT id, owner FROM accounts WHERE state = 'new' FOR UPDATE
@@ -313,7 +350,7 @@ GROUPS = {
         INSERT INTO accounts (id, owner) VALUES (1000 + 1, 'a'), (1000 + 2, 'b'), (1003, 'c') RETURNING id, owner, state, balance
         INSERT INTO accounts (id, owner, balance, opened) VALUES (1000 + 1, 'a', 1.5, '2024-02-03'), (-1 * -1002, 'b', 2, '2024-02-03 12:00+01'), (1003, 'c', -7 / 2, '2024-02-04') RETURNING id, owner, balance, opened
         INSERT INTO accounts (id, owner) VALUES (abs(-1001), 'a'), (abs(-1002), 'b')
-        INSERT INTO accounts (id, owner) VALUES (abs(-1001), 'a'), (length('xyz') + 1000, 'b')
+        INSERT INTO accounts (id, owner) VALUES (abs(-1001), 'a'), (length('xyz') + 1000, 'b'), (abs(-1006), 'c'), (1007, 'd')
         INSERT INTO accounts (id, owner, info) VALUES (1000 + 1, lower('AB'), '{"a": 1}'), (1002, lower('C'), NULL), (1003, NULL, '[]')
         INSERT INTO accounts (id, owner, changed) VALUES (999 + 2, 'a', now()), (999 + 3, 'b', now()) RETURNING id, changed = now()
         INSERT INTO accounts (id, owner) VALUES (1 + 0, 'a'), (1000 + 2, 'b') ON CONFLICT (id) DO UPDATE SET owner = excluded.owner RETURNING id, owner
@@ -322,6 +359,10 @@ GROUPS = {
         INSERT INTO accounts (id, owner) VALUES (1000 + 1, 'a'), (1000 / 0, 'b')
         INSERT INTO accounts (id, owner, opened) VALUES (1000 + 1, 'a', 'no date'), (1000 + 2, 'b', '2024-01-01')
         INSERT INTO accounts (id, owner) VALUES (1000 + 1, 'a'), ('1002', 'b'), (DEFAULT, 'c')
+        INSERT INTO accounts (id, owner, balance) VALUES (1000 + 1, 'a', length('ab,c')), ('1002', 'b', '3'), (round(1002.7), upper('c''d'), (SELECT 4)) RETURNING id, owner, balance
+        INSERT INTO accounts (id, owner) VALUES (1001, 'a'), ('1002'::text || '', 'b'), (1003, 'c')
+        INSERT INTO accounts (id, owner) VALUES (1001, 'a'), (length(nonsense), 'b'), (1003, 'c')
+        INSERT INTO accounts (id, owner, opened) VALUES (1001, 'a', now()), (length('abc'), 'b', '2024-02-03'), (1003, 'c', now()) ON CONFLICT DO NOTHING
     """,
 }
 
@@ -345,13 +386,18 @@ REFUSED = {
     "WITH a AS (UPDATE accounts SET owner = upper(owner) WHERE id < 3 RETURNING accounts) SELECT * FROM a",
     # Every shard would lock that many rows, and who else looks for some would find too few.
     "SELECT id, owner FROM accounts WHERE state = 'new' ORDER BY id DESC LIMIT 3 FOR UPDATE SKIP LOCKED",
-    # As rows of a query, their values may become others.
-    "INSERT INTO accounts (id, owner) VALUES (abs(-1001), 'a'), (length('xyz') + 1000, 'b')",
-    "INSERT INTO accounts (id, owner) VALUES (NULLIF(1, 1), 'a'), (1000 + 2, 'b')",
-    "INSERT INTO accounts (id, owner) VALUES (1000 + 1, 'a'), ('1002', 'b'), (DEFAULT, 'c')",
 
-    "UPDATE accounts SET balance = (SELECT random()) WHERE id < 50", "UPDATE accounts SET balance = r.r FROM (SELECT random() AS r) r",
-    "UPDATE entries SET note = 'x' WHERE day = (SELECT day FROM entries ORDER BY day DESC, id LIMIT 1) OR id IN (SELECT n FROM events WHERE n < 10)"}
+    "UPDATE accounts SET balance = r.r FROM (SELECT random() AS r) r",
+
+    # How its rows are merged is known before the subquery is answered.
+    "SELECT id, owner FROM accounts WHERE balance > (SELECT avg(balance) FROM accounts) ORDER BY id LIMIT 5 FOR UPDATE",
+    # The time of the server that has the rows, beside that of the others; a subquery in FROM.
+    "WITH now_ones AS (SELECT id, now() AS t FROM accounts ORDER BY id LIMIT 3) UPDATE accounts SET changed = t FROM now_ones WHERE now_ones.id = accounts.id",
+    "UPDATE accounts SET owner = title FROM (SELECT id, title FROM picks ORDER BY id LIMIT 3) p WHERE p.id = accounts.id",
+    # A constant would get the column's type, and a row be joined, on each shard by itself.
+    "INSERT INTO rates (code, rate, changed, token) SELECT owner, 1, NULL, NULL FROM accounts WHERE id < 5",
+    "DELETE FROM rates WHERE EXISTS (SELECT FROM events WHERE 'r' || n = code)", "DELETE FROM rates USING events WHERE 'r' || n = code",
+    "INSERT INTO rates (code, rate) SELECT 'a' || id, balance FROM accounts WHERE id < 12"}
 
 
 @pytest.fixture(scope="module")
@@ -362,7 +408,12 @@ def two_sides():
         whole.start(), parts.start()
         load(whole, parts, Path(__file__).with_name("writes.sql").read_text(), KEYS)
         topology = sharded_topology(parts)
-        with Braid(sharded_topology(parts, sharding=sharding_with(topology, KEYS, ["rates", "kinds"]))) as braid:
+        sharding = sharding_with(topology, KEYS, ["rates", "kinds"])
+        home, *others = parts.shards[2:] + parts.shards[:2]
+        sharding["unsharded"] = sharding.get("unsharded", {}) | {"picks": home.name}
+        for shard in others:
+            shard.primary.query("DROP TABLE picks", dbname="shop")
+        with Braid(sharded_topology(parts, sharding=sharding)) as braid:
             one, many = Endpoint(whole.shards[0].primary.port).raw(), braid.raw()
             yield one, many
             one.close(), many.close()

@@ -50,5 +50,9 @@ CREATE TABLE owned (numbered_id bigint NOT NULL REFERENCES numbered (id), n smal
 INSERT INTO owned (numbered_id, what) SELECT n * 2, 'o' || n FROM generate_series(1, 10) AS n;
 CREATE TABLE kinds (id serial PRIMARY KEY, name text);
 INSERT INTO kinds (name) SELECT 'k' || n FROM generate_series(1, 5) AS n;
+-- Stands on one shard only.
+CREATE TABLE picks (id bigint PRIMARY KEY, title text);
+INSERT INTO picks SELECT n * 7, CASE WHEN n % 4 > 0 THEN 'title ' || n ELSE 'no' END FROM generate_series(1, 20) AS n;
+GRANT ALL ON picks TO app;
 GRANT ALL ON accounts, entries, archive, events, rates, tickets, numbered, owned, kinds TO app;
 GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO app;

@@ -96,6 +96,23 @@ TEST_CASE("integers of all widths, in text and in binary, are one value") {
   CHECK_FALSE(key_bytes(unused, type_oid::int8, -1, 0, false, "x", "UTC"));
 }
 
+TEST_CASE("booleans are listed in any spelling, and come in binary too") {
+  std::string problem;
+  const value_rule rule{false, {{1, "true", std::nullopt}}, 2};
+  const auto map = value_map::make(rule, type_oid::boolean, -1, problem);
+  REQUIRE(map != nullptr);
+  for (const char* yes : {"t", "TRUE", "on", " 1 "}) CHECK(owner(*map, type_oid::boolean, yes) == 1);
+  for (const char* no : {"f", "no", "0"}) CHECK(owner(*map, type_oid::boolean, no) == 2);
+  std::string bytes, others;
+  REQUIRE(key_bytes(bytes, type_oid::boolean, -1, type_oid::boolean, true, "\1", "UTC"));
+  CHECK(map->shard_of(bytes) == 1);
+  REQUIRE(key_bytes(others, type_oid::boolean, -1, type_oid::boolean, true, std::string_view{"\0", 1}, "UTC"));
+  CHECK(map->shard_of(others) == 2);
+  CHECK_FALSE(key_bytes(others, type_oid::boolean, -1, 0, false, "maybe", "UTC"));
+  CHECK(problem_of({false, {{0, "t", std::nullopt}, {1, "yes", std::nullopt}}, std::nullopt}, type_oid::boolean) ==
+        "one value is listed twice");
+}
+
 TEST_CASE("what is no rule") {
   CHECK(problem_of({true, {{0, "1", "5"}, {1, "4", "9"}}, std::nullopt}) == "two ranges overlap");
   CHECK(problem_of({true, {{0, "1", std::nullopt}, {1, "4", "9"}}, std::nullopt}) == "two ranges overlap");
