@@ -86,6 +86,12 @@ const p::error_report* session_machine::not_in_binary(const statement& st, const
   if (!asks_for_binary(m.result_formats)) return nullptr;
   const auto& schema = env_.state->schema;
   if (!schema || schema->types.empty()) return nullptr;
+  if (std::holds_alternative<router::to_gather>(route_.target)) {
+    // A table of one shard only may keep it from being combined on the first.
+    const auto plan = router::plan_gather(st.text, context_->context);
+    return plan != nullptr && plan->combiner && numbers_of(*plan->combiner) != nullptr ? st.plan->no_binary.get()
+                                                                                       : nullptr;
+  }
   const auto* const one = std::get_if<router::to_shard>(&route_.target);
   const bool elsewhere = one != nullptr ? numbers_of(one->shard) != nullptr : std::holds_alternative<router::to_many>(route_.target);
   if (!elsewhere) return nullptr;

@@ -147,6 +147,48 @@ bool may_resolve(const analysis& a, std::size_t level, const sql::expr& referenc
   return false;
 }
 
+namespace {
+
+bool tables_alone(const analysis& a, const sql::from_item& item) {
+  if (item.kind == sql::from_kind::relation) return a.use_of.contains(&item);
+  return item.kind == sql::from_kind::join && item.left != nullptr && item.right != nullptr &&
+         tables_alone(a, *item.left) && tables_alone(a, *item.right);
+}
+
+/// `from`: what stands beside the written table, or all of FROM.
+bool columns_alone(const analysis& a, std::size_t level, const std::vector<sql::target>& targets,
+                   const std::vector<sql::from_item>* from) {
+  return std::all_of(targets.begin(), targets.end(), [&](const sql::target& t) {
+    if (t.value == nullptr || t.value->kind != sql::expr_kind::column || t.indirection) return false;
+    if (!t.value->star) {
+      const std::size_t use = use_of_column(a, {level, nullptr}, *t.value);
+      return use != nowhere && a.uses[use].table.described != nullptr && has_column(a.uses[use], t.value->name.back());
+    }
+    return from == nullptr ||
+           std::all_of(from->begin(), from->end(), [&](const sql::from_item& item) { return tables_alone(a, item); });
+  });
+}
+
+}  // namespace
+
+bool gives_columns_alone(const sql::statement& s, const analysis& a) {
+  const auto found = std::find_if(a.levels.begin(), a.levels.end(), [&](const query_level& level) {
+    return s.select != nullptr ? level.query == s.select.get() : level.target != nowhere;
+  });
+  const auto level = static_cast<std::size_t>(found - a.levels.begin());
+  if (s.insert != nullptr && s.insert->returning.empty()) return true;
+  if (s.update != nullptr && s.update->returning.empty()) return true;
+  if (s.delete_ != nullptr && s.delete_->returning.empty()) return true;
+  const auto writing =
+      std::count_if(a.levels.begin(), a.levels.end(), [](const query_level& l) { return l.target != nowhere; });
+  if (found == a.levels.end() || writing > 1) return false;
+  if (s.insert != nullptr) return columns_alone(a, level, s.insert->returning, nullptr);
+  if (s.update != nullptr) return columns_alone(a, level, s.update->returning, &s.update->from);
+  if (s.delete_ != nullptr) return columns_alone(a, level, s.delete_->returning, &s.delete_->using_);
+  return s.select != nullptr && s.select->set_op == sql::set_operation::none && s.select->values.empty() &&
+         columns_alone(a, level, s.select->targets, &s.select->from);
+}
+
 bool has_column(const table_use& use, const std::string& name) {
   const std::vector<column>& columns = use.table.described->columns;
   for (std::size_t i = 0; i < columns.size(); ++i) {

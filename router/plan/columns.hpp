@@ -13,6 +13,10 @@ struct name_scope {
   const sql::from_item* root = nullptr;
 };
 
+/// Whether each column of the result is one of a table, as it is stored: never an array or a row that was made of its
+/// values. True without a result.
+[[nodiscard]] bool gives_columns_alone(const sql::statement& s, const analysis& a);
+
 /// The table use whose column `reference` is, or nowhere: not a column of a known table beyond doubt.
 [[nodiscard]] std::size_t use_of_column(const analysis& a, const name_scope& scope, const sql::expr& reference);
 

@@ -211,7 +211,7 @@ void place_literals(gather_plan& plan) {
 /// The shard that has what cannot be fetched, or whose types clients know; false if no single one has.
 bool choose_combiner(const gather_set& set, std::optional<shard_index>& combiner) {
   const auto known_there = [](const gather_source& source) {
-    return source.found->types_differ || source.found->types_renumbered || source.found->functions.designated;
+    return source.found->types_differ || source.found->functions.designated;
   };
   if (std::any_of(set.sources.begin(), set.sources.end(), known_there)) combiner = designated_shard;
   for (const gather_source& source : set.sources) {
@@ -222,6 +222,9 @@ bool choose_combiner(const gather_set& set, std::optional<shard_index>& combiner
       combiner = use.table.shard;
     }
   }
+  // Rows in binary may name types by OIDs, of which clients know the first shard's.
+  const auto renumbered = [](const gather_source& source) { return source.found->types_renumbered.has_value(); };
+  if (!combiner && std::any_of(set.sources.begin(), set.sources.end(), renumbered)) combiner = designated_shard;
   return true;
 }
 

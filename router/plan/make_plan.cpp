@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "router/plan/analysis.hpp"
+#include "router/plan/columns.hpp"
 #include "router/plan/combine.hpp"
 #include "router/plan/copies.hpp"
 #include "router/plan/definitions.hpp"
@@ -37,13 +38,6 @@ std::string write_reason(const analysis& a) {
   return a.functions.write;
 }
 
-bool gives_rows(const sql::statement& s) {
-  if (s.insert != nullptr) return !s.insert->returning.empty();
-  if (s.update != nullptr) return !s.update->returning.empty();
-  if (s.delete_ != nullptr) return !s.delete_->returning.empty();
-  return true;
-}
-
 /// Plans one statement of a text.
 class statement_planner {
  public:
@@ -66,7 +60,7 @@ class statement_planner {
       case kind::insert:
       case kind::update:
       case kind::delete_:
-        query(s, true, tag_of(s), out);
+        query(s, true, false, tag_of(s), out);
         break;
       case kind::copy:
         copy(s, out);
@@ -88,13 +82,14 @@ class statement_planner {
  private:
   [[nodiscard]] bool one_shard() const { return context_.map->one_shard(); }
 
-  void query(const sql::statement& s, bool concatenate, const std::string& what, plan& out) {
+  /// `may_be_binary`: in a way that only the server sees.
+  void query(const sql::statement& s, bool concatenate, bool may_be_binary, const std::string& what, plan& out) {
     analysis a;
     analyze(s, context_, marks_, a);
-    // Rows of COPY and of cursors may be asked for in binary.
-    if (!concatenate && !a.types_differ) a.types_differ = a.types_renumbered;
+    if (may_be_binary && !a.types_differ) a.types_differ = a.types_renumbered;
     finish(a, concatenate, what, out);
-    if (a.types_renumbered && gives_rows(s)) out.no_binary = std::make_shared<const protocol::error_report>(*a.types_renumbered);
+    if (a.types_renumbered && !gives_columns_alone(s, a))
+      out.no_binary = std::make_shared<const protocol::error_report>(*a.types_renumbered);
     if (one_shard()) return;
     if (hints_.names_shard()) return hints_.confine_query(s, a, out);
     const bool inserts = s.kind == kind::insert && concatenate && alone_ && &s == statement_;
@@ -170,7 +165,9 @@ class statement_planner {
     const sql::copy_statement& c = *s.copy;
     const bool to_client = !c.from && !c.program && c.file.empty();
     if (c.query != nullptr) {
-      query(*c.query, false, "COPY", out);
+      std::string unknown;
+      const auto format = read_copy_format(c.options, unknown);
+      query(*c.query, false, !format || format->form == copy_format::kind::binary, "COPY", out);
     } else {
       copy_table(s, out);
     }
@@ -281,7 +278,7 @@ class statement_planner {
 
   void cursor(const sql::statement& s, plan& out) {
     if (s.inner == nullptr || s.inner->kind != kind::select) return other(s, out);
-    query(*s.inner, false, "DECLARE CURSOR", out);
+    query(*s.inner, false, true, "DECLARE CURSOR", out);
     if (s.hold) out.mode = access::write;
   }
 

@@ -12,6 +12,7 @@
 #include "router/plan/same_expression.hpp"
 #include "router/plan/scatter.hpp"
 #include "router/plan/staged.hpp"
+#include "router/plan/staged_source.hpp"
 #include "router/plan/words.hpp"
 #include "router/shard/value_map.hpp"
 #include "router/sql/parser.hpp"
@@ -126,7 +127,7 @@ bool read_body(std::string_view body, const sql::with_clause& with, const plan_c
   analyze(s, context, unused, found);
   if (found.refusal || found.not_understood || found.into || found.locking || found.moves || found.mirrored ||
       found.types_differ || !found.functions.user_code.empty() || !found.drawn.empty() || !found.draws.empty() ||
-      found.default_differs || names_entry(found, with))
+      found.default_differs || names_entry(found, with) || only_home(found))
     return false;
   const auto use =
       std::find_if(found.uses.begin(), found.uses.end(), [](const table_use& u) { return u.role != table_role::read; });

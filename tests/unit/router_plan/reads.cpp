@@ -2,6 +2,8 @@
 #include <catch2/catch.hpp>
 
 #include "fixture.hpp"
+#include "router/plan/columns.hpp"
+#include "router/sql/parser.hpp"
 
 using namespace pgbraid::router;
 using namespace pgbraid::router::test;
@@ -192,4 +194,35 @@ TEST_CASE("times in words mean another moment on each shard", "[reads]") {
            });
   CHECK(w.told("SELECT * FROM orders WHERE placed > $1", {text_parameter("tomorrow")}).starts_with("refused"));
   CHECK(w.told("SELECT * FROM orders WHERE placed > $1", {text_parameter("2024-01-01")}) == all);
+}
+
+TEST_CASE("results whose columns are those of tables", "[reads]") {
+  const world w(4);
+  const auto alone = [&](std::string_view text) {
+    const auto parsed = pgbraid::router::sql::parse(text);
+    const auto& statement = std::get<std::vector<pgbraid::router::sql::statement>>(parsed).front();
+    analysis found;
+    const pgbraid::router::sql::token_scan none;
+    constant_marks unused{{}, none};
+    analyze(statement, w.context, unused, found);
+    return gives_columns_alone(statement, found);
+  };
+  for (const char* text : {"SELECT id, c.name FROM customers c", "SELECT * FROM customers",
+                           "SELECT c.*, o.item FROM customers c JOIN orders o ON true", "DELETE FROM customers",
+                           "DELETE FROM customers RETURNING id", "UPDATE customers SET name = 'x' RETURNING *",
+                           "INSERT INTO customers (id) VALUES (1) RETURNING customers.*"}) {
+    INFO(text);
+    CHECK(alone(text));
+  }
+  for (const char* text :
+       {"SELECT ARRAY[name] FROM customers", "SELECT c FROM customers c",
+        "SELECT * FROM (SELECT ARRAY[name] FROM customers) q",
+        "SELECT q.a FROM (SELECT ARRAY[name] AS a FROM customers) q", "WITH q AS (SELECT ROW(1) AS a) SELECT a FROM q",
+        "SELECT name FROM customers UNION SELECT name FROM customers",
+        "UPDATE customers SET name = 'x' FROM (SELECT 1 AS a) q RETURNING *",
+        "WITH q AS (DELETE FROM orders RETURNING ARRAY[item] AS a) DELETE FROM customers USING q RETURNING a",
+        "DELETE FROM customers RETURNING customers"}) {
+    INFO(text);
+    CHECK_FALSE(alone(text));
+  }
 }

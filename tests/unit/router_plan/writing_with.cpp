@@ -26,6 +26,12 @@ std::pair<std::string, std::string> steps(const writing_world& w, std::string_vi
 
 }  // namespace
 
+TEST_CASE("a write in WITH that reads a table of one shard", "[writing_with]") {
+  const writing_world w;
+  CHECK(w.told("WITH gone AS (DELETE FROM notes WHERE id IN (SELECT id FROM reports) RETURNING *) SELECT * FROM gone")
+            .starts_with("refused: "));
+}
+
 TEST_CASE("shards do their part and give the rows of RETURNING", "[writing_with]") {
   const writing_world w;
   const auto [fragments, rest] = steps(w, 
