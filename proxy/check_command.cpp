@@ -85,9 +85,7 @@ bool compare_secrets(const config::topology& topology, const database_state& sta
     names.push_back(state.config->shards[i].name);
     all.emplace_back();
     if (state.shards[i].primary < 0) continue;
-    const config::server& at = state.config->shards[i].servers[static_cast<std::size_t>(state.shards[i].primary)];
-    pg_login login{at.host, at.port, at.dbname.empty() ? state.name : at.dbname, topology.monitor.user,
-                   topology.monitor.password, at.tls, false};
+    pg_login login = primary_login(state, i, topology.monitor.user, topology.monitor.password);
     auto task = [&, i, login = std::move(login)]() mutable -> boost::asio::awaitable<void> {
       all[i] = co_await read_secrets(context, std::move(login), topology.monitor.timeout, troubles[i]);
     };
@@ -115,6 +113,14 @@ bool compare_secrets(const config::topology& topology, const database_state& sta
   return same;
 }
 
+/// False: definitions differ between shards, or it could not be seen.
+bool compare_shards(const config::topology& topology, const database_state& state) {
+  const drift_report drift = compare_definitions(topology, state);
+  if (!drift.error.empty()) fmt::print("  definitions could not be compared: {}\n", drift.error);
+  for (const std::string& difference : drift.differences) fmt::print("  {}\n", difference);
+  return drift.error.empty() && drift.differences.empty();
+}
+
 }  // namespace
 
 int check_servers(std::shared_ptr<const config::topology> topology) {
@@ -122,7 +128,9 @@ int check_servers(std::shared_ptr<const config::topology> topology) {
   for (const auto& [name, state] : look_at_servers(topology)) {
     if (!state->config) continue;
     well = print_database(*state) && well;
-    if (state->shards.size() > 1) well = compare_secrets(*topology, *state) && well;
+    if (state->shards.size() < 2) continue;
+    well = compare_shards(*topology, *state) && well;
+    well = compare_secrets(*topology, *state) && well;
   }
   return well ? 0 : 1;
 }

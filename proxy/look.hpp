@@ -2,11 +2,15 @@
 #pragma once
 
 #include "config/config.hpp"
+#include "proxy/cluster/pg_connection.hpp"
 #include "proxy/cluster/snapshot.hpp"
 
+#include <cstddef>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 namespace pgbraid::proxy {
 
@@ -15,5 +19,24 @@ namespace pgbraid::proxy {
 /// database that only "*" stands for; "": none. Blocks.
 [[nodiscard]] std::map<std::string, database_state_ptr> look_at_servers(
     const std::shared_ptr<const config::topology>& topology, const std::string& further = {});
+
+/// The one of them that is called `name` ("": the topology's first), if it is served; else null, and `problem` says
+/// why.
+[[nodiscard]] database_state_ptr look_at_database(const std::shared_ptr<const config::topology>& topology,
+                                                  const std::string& name, std::string& problem);
+
+/// Who a command is that no user was named to: the topology's first one, or else the monitor.
+[[nodiscard]] std::string usual_user(const config::topology& topology);
+
+/// How to log in to a shard's primary, which must be known, as `user`.
+[[nodiscard]] pg_login primary_login(const database_state& state, std::size_t shard, std::string user,
+                                     std::optional<std::string> password);
+
+struct drift_report {
+  std::vector<std::string> differences;  ///< see differences()
+  std::string error;                     ///< why they could not be compared
+};
+/// Compares the definitions on all shards' primaries, as monitor.user.
+[[nodiscard]] drift_report compare_definitions(const config::topology& topology, const database_state& state);
 
 }  // namespace pgbraid::proxy

@@ -1,5 +1,6 @@
-// The command line: serve, check, route.
+// The command line: serve, check, route, apply.
 #include "config/config.hpp"
+#include "proxy/apply_command.hpp"
 #include "proxy/check_command.hpp"
 #include "proxy/log_level.hpp"
 #include "proxy/route_command.hpp"
@@ -64,6 +65,19 @@ int main(int argc, char** argv) {
   route->add_option("-u,--user", question.user, "User that the client would be (default: the first)");
   route->add_option("SQL", question.sql, "The statement")->required();
 
+  auto* apply =
+      app.add_subcommand("apply", "Run a schema on every shard, on all of them or on none, and compare what came out");
+  pgbraid::proxy::apply_request request;
+  apply->add_option("-c,--config", file, "The topology (YAML)")->required();
+  apply->add_option("-d,--database", request.database, "Database that a client would name (default: the first)");
+  apply->add_option("-u,--user", request.user,
+                    "User to log in as (default: the first); a password that is not in the topology is taken from "
+                    "PGPASSWORD or ~/.pgpass");
+  apply->add_flag("--dry-run", request.dry_run, "Say where each statement would go, and run nothing");
+  apply->add_option("--resume-at", request.resume_at,
+                    "Begin with the statement on this line; of those before only SET and the like run");
+  apply->add_option("FILE", request.file, "SQL statements; - is standard input")->required();
+
   CLI11_PARSE(app, argc, argv);
   std::signal(SIGPIPE, SIG_IGN);
 
@@ -84,6 +98,10 @@ int main(int argc, char** argv) {
   if (route->parsed()) {
     set_up_log(pgbraid::config::log_level::error);
     return pgbraid::proxy::route_command(topology, question);
+  }
+  if (apply->parsed()) {
+    set_up_log(pgbraid::config::log_level::error);
+    return pgbraid::proxy::apply_command(topology, request);
   }
   set_up_log(topology->log.level);
   return pgbraid::proxy::serve(topology);

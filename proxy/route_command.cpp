@@ -65,21 +65,13 @@ bool looks_up(const router::plan& plan) {
 }  // namespace
 
 int route_command(std::shared_ptr<const config::topology> topology, const route_question& question) {
-  const std::string& first = topology->databases.front().name;
-  const std::string& name = question.database.empty() ? first : question.database;
-  const auto states = look_at_servers(topology, name == first ? std::string{} : name);
-  const auto found = states.find(name);
-  if (found == states.end() || !found->second->config) {
-    fmt::print(stderr, "database \"{}\" is not in the topology\n", name);
+  std::string problem;
+  const database_state_ptr state = look_at_database(topology, question.database, problem);
+  if (state == nullptr) {
+    fmt::print(stderr, "{}\n", problem);
     return 2;
   }
-  const database_state_ptr state = found->second;
-  if (!state->served) {
-    fmt::print(stderr, "database \"{}\" is not served: {}\n", name, state->reason);
-    return 2;
-  }
-  std::string user = question.user;
-  if (user.empty()) user = !topology->users.empty() && topology->users.front().name != "*" ? topology->users.front().name : topology->monitor.user;
+  const std::string user = question.user.empty() ? usual_user(*topology) : question.user;
 
   settings_registry settings;
   routing_contexts contexts{topology->limits.max_parse};

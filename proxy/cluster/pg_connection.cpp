@@ -9,6 +9,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include <algorithm>
+#include <cstdlib>
 #include <string_view>
 #include <utility>
 
@@ -209,8 +210,8 @@ asio::awaitable<std::string> pg_connection::connect(pg_login login, std::chrono:
     keys.push_back(key);
     values.push_back(value.c_str());
   };
-  const std::string name = "pgbraid_monitor", encoding = "UTF8", off = "disable", mode = sslmode(login.tls.mode),
-                    options = "-c client_min_messages=error";
+  const std::string name = login.application.empty() ? "pgbraid_monitor" : login.application, encoding = "UTF8",
+                    off = "disable", mode = sslmode(login.tls.mode), options = "-c client_min_messages=error";
   give("host", hosts);
   if (!addresses.empty()) give("hostaddr", addresses);
   give("port", ports);
@@ -289,10 +290,16 @@ asio::awaitable<pg_answer> pg_connection::collect(std::chrono::milliseconds time
         break;
       }
       case PGRES_FATAL_ERROR: {
-        const char* state = PQresultErrorField(result.get(), PG_DIAG_SQLSTATE);
-        const char* primary = PQresultErrorField(result.get(), PG_DIAG_MESSAGE_PRIMARY);
-        answer.sqlstate = state == nullptr ? "" : state;
-        answer.error = one_line(primary != nullptr ? primary : PQresultErrorMessage(result.get()));
+        const auto field = [&](int code) {
+          const char* text = PQresultErrorField(result.get(), code);
+          return text == nullptr ? std::string{} : one_line(text);
+        };
+        answer.sqlstate = field(PG_DIAG_SQLSTATE);
+        answer.error = field(PG_DIAG_MESSAGE_PRIMARY);
+        answer.detail = field(PG_DIAG_MESSAGE_DETAIL);
+        answer.hint = field(PG_DIAG_MESSAGE_HINT);
+        answer.position = std::strtoul(field(PG_DIAG_STATEMENT_POSITION).c_str(), nullptr, 10);
+        if (answer.error.empty()) answer.error = one_line(PQresultErrorMessage(result.get()));
         if (answer.error.empty()) answer.error = "unknown error";
         break;
       }

@@ -27,6 +27,7 @@ struct pg_login {
   std::optional<std::string> password;
   config::server_tls tls;
   bool replication = false;  ///< a connection that takes replication commands too
+  std::string application{};  ///< application_name; "": pgbraid_monitor
   friend bool operator==(const pg_login&, const pg_login&) = default;
 };
 
@@ -37,6 +38,8 @@ struct pg_answer {
   std::vector<pg_row> rows;
   std::string error;     ///< "" when it succeeded
   std::string sqlstate;  ///< of a server's error; "" for a lost connection or a time-out
+  std::string detail{}, hint{};
+  std::size_t position = 0;  ///< of a server's error: the character of the text that it is about, from 1; 0: none
   [[nodiscard]] bool ok() const noexcept { return error.empty(); }
 };
 
@@ -49,7 +52,7 @@ class pg_connection {
   pg_connection(const pg_connection&) = delete;
   pg_connection& operator=(const pg_connection&) = delete;
 
-  /// Logs in; "" or the reason why not. `application_name` is pgbraid_monitor, client_encoding UTF8.
+  /// Logs in; "" or the reason why not. client_encoding is UTF8; without a password libpq looks for one itself.
   [[nodiscard]] boost::asio::awaitable<std::string> connect(pg_login login, std::chrono::milliseconds timeout);
 
   /// Runs `sql`; with parameters (text) by the extended protocol, without them by the simple one.

@@ -4,6 +4,7 @@
 
 #include "protocol/backend.hpp"
 #include "protocol/frontend.hpp"
+#include "proxy/cluster/commit_statements.hpp"
 #include "proxy/session/machine.hpp"
 
 #include <algorithm>
@@ -22,23 +23,6 @@ router::plan_ptr own_control(session_effect effect, std::string tag) {
   made->effect = effect;
   made->tag = std::move(tag);
   return made;
-}
-
-// What is prepared, and the decision, must be as safe as the server can make them before anybody acts on them, whatever
-// the client thinks of its own commits.
-constexpr std::string_view durably =
-    "SELECT pg_catalog.set_config('synchronous_commit', 'on', true) "
-    "WHERE pg_catalog.current_setting('synchronous_commit') OPERATOR(pg_catalog.<>) ALL (ARRAY['on', 'remote_apply']); ";
-
-// Whoever reads several shards waits until it is committed on all of them, or it waits for them: see hold.hpp.
-constexpr std::string_view through_gate =
-    "SET LOCAL lock_timeout = 0; LOCK TABLE pgbraid.commit_gate IN ROW EXCLUSIVE MODE; ";
-
-// Its age counts from now, not from the beginning of a transaction that may be old.
-std::string record_statement(std::string_view record) {
-  return fmt::format(
-      "{}INSERT INTO pgbraid.commit_record (id, committed, at) VALUES ('{}', true, pg_catalog.clock_timestamp())", durably,
-      record);
 }
 
 }  // namespace
@@ -124,12 +108,12 @@ void session_machine::begin_commit(step& s) {
   c.deciding = targets_.front();
   c.record = env_.fresh_record();
   c.id = prepared_id(c.record, env_.state->shards[branches_[c.deciding].shard].identity);
-  const std::string_view gate = context_->context.map->consistent ? through_gate : std::string_view{};
+  const bool gated = context_->context.map->consistent;
   for (const branch_index i : targets_) {
     if (i == c.deciding) {
-      ask_control(s, i, fmt::format("{}{}", gate, record_statement(c.record)));
+      ask_control(s, i, record_statement(c.record, gated));
     } else if (branches_[i].wrote) {
-      ask_control(s, i, fmt::format("{}{}PREPARE TRANSACTION '{}'", gate, durably, c.id));
+      ask_control(s, i, prepare_statement(c.id, gated));
     } else {
       ask_control(s, i, "COMMIT");
     }

@@ -1,11 +1,8 @@
 #include "proxy/worker/served_database.hpp"
 
+#include "proxy/cluster/random_record.hpp"
 #include "proxy/worker/worker.hpp"
 
-#include <openssl/rand.h>
-
-#include <array>
-#include <stdexcept>
 #include <string>
 #include <utility>
 
@@ -17,15 +14,6 @@ namespace {
 
 // How often a shard's servers are asked how far they are, at the most, for sessions that no replica shows enough yet.
 constexpr std::chrono::milliseconds look_again_after{200};  // where no answer has come
-
-// Records stand in a table that everybody may add to: a guessed one could keep a commit from succeeding.
-std::string random_record() {
-  std::array<unsigned char, 16> bytes{};
-  if (RAND_bytes(bytes.data(), static_cast<int>(bytes.size())) != 1) throw std::runtime_error{"no random numbers"};
-  std::string out;
-  for (const unsigned char byte : bytes) out += fmt::format("{:02x}", byte);
-  return out;
-}
 
 }  // namespace
 

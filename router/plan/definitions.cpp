@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <array>
+#include <initializer_list>
 #include <string>
+#include <vector>
 
 #include "router/plan/names.hpp"
 #include "router/plan/statements.hpp"
@@ -68,8 +70,45 @@ bool beyond_the_database(const std::string& tag, std::string_view text) {
   return std::find(shared.begin(), shared.end(), about) != shared.end();
 }
 
-/// ALTER TABLE computes values for the rows that are there, which may be others on each shard.
+/// The words that directly follow one another from `at` on, `count` of them at most; ends at anything else.
+std::vector<std::string> words_at(std::string_view text, std::size_t at, std::size_t count) {
+  std::vector<std::string> out;
+  for (at = skip_blanks(text, at); out.size() < count && at < text.size() && is_word_start(text[at]);) {
+    const std::size_t end = end_of_word(text, at);
+    out.push_back(lower_word(text.substr(at, end - at)));
+    at = skip_blanks(text, end);
+  }
+  return out;
+}
+
+/// ADD of anything but a constraint, or an identity for a column that is there.
+bool adds_column(std::string_view text) {
+  for (std::size_t i = 0; i < text.size();) {
+    if (const std::size_t past = skip_quoted(text, i); past != i) {
+      i = past;
+    } else if (is_word_start(text[i])) {
+      const std::size_t end = end_of_word(text, i);
+      if (lower_word(text.substr(i, end - i)) == "add") {
+        const std::vector<std::string> next = words_at(text, end, 4);
+        const auto begins = [&](std::initializer_list<std::string_view> with) {
+          return next.size() >= with.size() && std::equal(with.begin(), with.end(), next.begin());
+        };
+        if (!begins({"constraint"}) && !begins({"generated", "always", "as"}) &&
+            !begins({"generated", "by", "default", "as"}))
+          return true;
+      }
+      i = end;
+    } else {
+      ++i;
+    }
+  }
+  return false;
+}
+
+/// ALTER TABLE computes values for the rows that are there, which may be others on each shard. A new default of a
+/// column that is there computes nothing.
 bool computes(std::string_view text) {
+  if (!has_word(text, "using") && !adds_column(text)) return false;
   constexpr std::array<std::string_view, 9> values{"using",       "generated", "identity", "serial", "bigserial",
                                                    "smallserial", "serial2",   "serial4",  "serial8"};
   const auto stands = [&](std::string_view word) { return has_word(text, word); };
@@ -101,11 +140,15 @@ std::optional<fixed_target> ddl_target(const sql::statement& s, std::string_view
   if (!known || has_word(text, "concurrently")) return std::nullopt;
   if (tag == "ALTER TABLE" && computes(text)) return std::nullopt;
   if (beyond_the_database(tag, text)) return std::nullopt;
-  const name_resolver names{context};
   if (tag.ends_with(" SCHEMA")) return schema_target(text, *context.map);
+  return home_of(s.relations, context);
+}
+
+std::optional<fixed_target> home_of(const std::vector<sql::qualified_name>& relations, const plan_context& context) {
+  const name_resolver names{context};
   std::optional<shard_index> home;
   std::size_t unsharded = 0;
-  for (const sql::qualified_name& name : s.relations) {
+  for (const sql::qualified_name& name : relations) {
     const resolved_table table = names.resolve(name);
     // Each shard has sequences of its own, although one of them counts.
     const bool sequence = table.described != nullptr && table.described->kind == 'S' && !context.map->unsharded.contains(table.full_name);
@@ -115,7 +158,7 @@ std::optional<fixed_target> ddl_target(const sql::statement& s, std::string_view
     ++unsharded;
   }
   if (unsharded > 0) {
-    if (unsharded != s.relations.size()) return std::nullopt;
+    if (unsharded != relations.size()) return std::nullopt;
     return fixed_target{to_shard{*home}};
   }
   return fixed_target{mirror_target(*context.map)};

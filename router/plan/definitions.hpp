@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <string_view>
+#include <vector>
 
 namespace pgbraid::router {
 
@@ -13,5 +14,9 @@ namespace pgbraid::router {
 /// may come out differently on each shard, or transactions may write to one shard only.
 [[nodiscard]] std::optional<fixed_target> ddl_target(const sql::statement& s, std::string_view text,
                                                      const plan_context& context);
+
+/// To every shard, or to the one where all of `relations` stand, if they are unsharded; nothing if they stand apart.
+[[nodiscard]] std::optional<fixed_target> home_of(const std::vector<sql::qualified_name>& relations,
+                                                  const plan_context& context);
 
 }  // namespace pgbraid::router
