@@ -11,11 +11,11 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
-#include <fstream>
-#include <iostream>
-#include <iterator>
+#include <memory>
 #include <optional>
 #include <set>
 #include <utility>
@@ -30,16 +30,22 @@ namespace {
 constexpr std::string_view stored_secret = "SCRAM-SHA-256$";
 
 std::optional<std::string> read_file(const std::string& name, std::string& trouble) {
+  struct closing {
+    void operator()(std::FILE* file) const noexcept { std::fclose(file); }
+  };
+  std::unique_ptr<std::FILE, closing> opened;
+  std::FILE* in = stdin;
+  if (name != "-") {
+    opened.reset(std::fopen(name.c_str(), "rb"));
+    in = opened.get();
+  }
   std::string text;
-  if (name == "-") {
-    text.assign(std::istreambuf_iterator<char>{std::cin}, {});
-  } else {
-    std::ifstream in{name, std::ios::binary};
-    text.assign(std::istreambuf_iterator<char>{in}, {});
-    if (!in) {
-      trouble = errno == 0 ? "it cannot be read" : std::strerror(errno);
-      return std::nullopt;
-    }
+  std::array<char, 1 << 16> piece{};
+  std::size_t got = 0;
+  while (in != nullptr && (got = std::fread(piece.data(), 1, piece.size(), in)) > 0) text.append(piece.data(), got);
+  if (in == nullptr || std::ferror(in) != 0) {
+    trouble = std::strerror(errno);
+    return std::nullopt;
   }
   constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";
   if (text.starts_with(byte_order_mark)) text.erase(0, byte_order_mark.size());

@@ -344,6 +344,8 @@ def test_a_dump_makes_the_same_elsewhere(work, applying):
 def test_files_users_and_shards_that_are_not_there(work, apply, applying):
     missing = subprocess.run(apply.command("/no/such/file.sql"), capture_output=True, text=True, env=apply.braid.environment)
     assert missing.returncode == 1 and "/no/such/file.sql: error: No such file or directory" in missing.stderr
+    folder = subprocess.run(apply.command(apply.file.parent), capture_output=True, text=True, env=apply.braid.environment)
+    assert folder.returncode == 1 and "error: Is a directory" in folder.stderr
     text = "CREATE TABLE work.a (x int);\n"
     assert failed(apply(text, "--database", "nope"), 'database "nope" is not in the topology')
     topology = sharded_topology(work)
@@ -377,37 +379,57 @@ STEPS = {"record": (0, b"INSERT INTO pgbraid.commit_record", False, False), "pre
 KILLS = [(step, answered, False) for step in STEPS for answered in (False, True)] + [("prepare", True, True), ("decision", True, True)]
 
 
+@pytest.fixture
+def stopped_at(work, fault_proxy, applying):
+    """stopped_at(step, answered, action): a run over proxies, when `action` of it and of the proxies has happened before a
+    message of the commit reaches its server, or when the server has answered it; and what it has said."""
+    def make(step, answered, action, **reads):
+        shard, words, *_ = STEPS[step]
+        proxies = [fault_proxy(s.primary.port) for s in work.shards]
+        topology = sharded_topology(work)
+        for entry, proxy in zip(topology["databases"]["shop"]["shards"], proxies):
+            entry["servers"] = [proxy.address]
+        topology["monitor"]["catalog_interval"] = "200ms"
+        topology["databases"]["shop"]["reads"].update(reads)
+        on_all(work, "CREATE TABLE work.t (x int); ALTER TABLE work.t OWNER TO app")
+        apply = applying(topology)
+        apply.file.write_text("ALTER TABLE work.t ADD COLUMN y int;\nCREATE TABLE work.made (x int);\n")
+        # It waits for this lock when it no longer looks at the servers, whose questions are trapped as well.
+        holding = work.shards[0].primary.connect(autocommit=False)
+        try:
+            holding.cursor().execute("LOCK TABLE work.t")
+            running = subprocess.Popen(apply.command(apply.file), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                       env=apply.braid.environment, preexec_fn=die_with_parent)
+            wait_until(lambda: work.shards[0].primary.query(
+                "SELECT 1 FROM pg_stat_activity WHERE application_name = 'pgbraid apply' AND wait_event_type = 'Lock'"), 30, "it waits for the lock")
+            proxies[shard].trap(words, lambda: action(running, proxies[shard]), answered)
+            holding.rollback()
+            said, _ = running.communicate(timeout=60)
+        finally:
+            holding.close()
+        return topology, running.returncode, said
+    return make
+
+
 @pytest.mark.parametrize("step, answered, consistent", KILLS, ids=[f"{'after' if k[1] else 'before'}_{k[0]}{'_gated' if k[2] else ''}" for k in KILLS])
-def test_a_killed_run_is_finished_by_an_instance(work, fault_proxy, applying, start_braid, step, answered, consistent):
-    """Killed before a message of the commit reaches its server, or when the server has answered it."""
-    shard, words, done_before, done_after = STEPS[step]
-    proxies = [fault_proxy(s.primary.port) for s in work.shards]
-    topology = sharded_topology(work)
-    for entry, proxy in zip(topology["databases"]["shop"]["shards"], proxies):
-        entry["servers"] = [proxy.address]
-    topology["monitor"]["catalog_interval"] = "200ms"
-    if consistent:
-        topology["databases"]["shop"]["reads"]["snapshot"] = "consistent"
-    on_all(work, "CREATE TABLE work.t (x int); ALTER TABLE work.t OWNER TO app")
-    apply = applying(topology)
-    apply.file.write_text("ALTER TABLE work.t ADD COLUMN y int;\nCREATE TABLE work.made (x int);\n")
-    # It waits for this lock when it no longer looks at the servers, whose questions are trapped as well.
-    holding = work.shards[0].primary.connect(autocommit=False)
-    try:
-        holding.cursor().execute("LOCK TABLE work.t")
-        running = subprocess.Popen(apply.command(apply.file), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=apply.braid.environment,
-                                   preexec_fn=die_with_parent)
-        wait_until(lambda: work.shards[0].primary.query(
-            "SELECT 1 FROM pg_stat_activity WHERE application_name = 'pgbraid apply' AND wait_event_type = 'Lock'"), 30, "it waits for the lock")
-        proxies[shard].trap(words, running.kill, answered)
-        holding.rollback()
-        running.communicate(timeout=60)
-    finally:
-        holding.close()
-    assert running.returncode == -9
+def test_a_killed_run_is_finished_by_an_instance(work, stopped_at, start_braid, step, answered, consistent):
+    reads = {"snapshot": "consistent"} if consistent else {}
+    topology, ended, said = stopped_at(step, answered, lambda run, proxy: run.kill(), **reads)
+    assert ended == -9, said
     prepared = on_all(work, "SELECT count(*)::int FROM pg_prepared_xacts")[1] == [(1,)]
     if step != "record":
         assert prepared == (answered if step == "prepare" else not answered if step == "commit_prepared" else True)
     start_braid(topology)
     wait_until(lambda: on_all(work, "SELECT gid FROM pg_prepared_xacts") == [[], []], 30, "nothing is in doubt")
-    assert relations(work) == [["made", "t"] if (done_after if answered else done_before) else ["t"]] * 2
+    assert relations(work) == [["made", "t"] if STEPS[step][3 if answered else 2] else ["t"]] * 2
+
+
+@pytest.mark.parametrize("step, answered, told", [
+    ("prepare", False, "Nothing of lines 1 to 2 has been kept"), ("decision", False, "is not known"), ("decision", True, "is not known"),
+    ("commit_prepared", False, "It is committed there too as soon as")])
+def test_a_link_that_is_lost(work, stopped_at, start_braid, step, answered, told):
+    topology, ended, said = stopped_at(step, answered, lambda run, proxy: proxy._cut())
+    assert ended == 1 and told in said, said
+    start_braid(topology)
+    wait_until(lambda: on_all(work, "SELECT gid FROM pg_prepared_xacts") == [[], []], 30, "nothing is in doubt")
+    assert relations(work) == [["made", "t"] if STEPS[step][3 if answered else 2] else ["t"]] * 2
