@@ -4,6 +4,7 @@
 
 #include "protocol/backend.hpp"
 #include "protocol/frontend.hpp"
+#include "router/plan/merge_source.hpp"
 #include "router/plan/moments.hpp"
 #include "router/plan/planner.hpp"
 #include "router/plan/rows.hpp"
@@ -225,6 +226,16 @@ void session_machine::take_source_columns(step& s, std::string_view body) {
     for (const p::field_description& field : described.fields)
       stage_->source.columns.push_back({std::string{field.name}, field.type, false, false, field.type_modifier});
   }
+  if (stage_->plan->source && stage_->plan->source->merge && stage_->source.types.empty()) {
+    std::vector<std::string> names;
+    for (const p::field_description& field : described.fields) names.emplace_back(field.name);
+    auto plan = std::make_shared<router::staged_write>(*stage_->plan);
+    plan->source = router::with_columns(*plan->source, names, types);
+    if (plan->source == nullptr)
+      return fail_statement(
+          s, p::make_error(error_id::cross_shard_write, "the source of MERGE has no such column as its key"));
+    stage_->plan = std::move(plan);
+  }
   if (stage_->source.types.empty()) {
     stage_->source.types = std::move(types);
   } else if (stage_->source.types != types) {
@@ -258,11 +269,19 @@ void session_machine::take_source_row(step& s, std::string_view body) {
   if (values.size() != rows.types.size()) {
     return fail_statement(s, p::make_error(error_id::server_results_differ, "a row to insert has other columns than were described"));
   }
+  // A row of MERGE that can only find a partner: where that might be, it is looked for.
+  const auto keep_everywhere = [&] {
+    for (std::size_t at = 0; at < targets_.size() && !cycle_failed_; ++at) keep(at);
+  };
+  const bool finds_only = source.merge && !source.merge->inserts;
+  if (finds_only && source.keys.empty()) return keep_everywhere();
   thread_local std::vector<router::key_value> key;
   key.clear();
   for (const router::source_key& part : source.keys) {
-    if (part.at >= values.size() || !values[part.at])
-      return fail_statement(s, p::make_error(error_id::null_key, part.name, source.table));
+    const bool null = part.at >= values.size() || !values[part.at];
+    // It has no partner; what a server says to it as a new row, it says on any shard.
+    if (null && source.merge && (finds_only || source.merge->key_is_there)) return keep(0);
+    if (null) return fail_statement(s, p::make_error(error_id::null_key, part.name, source.table));
     key.push_back({*values[part.at], part.type, part.modifier, source.columns[part.at].untyped ? 0 : rows.types[part.at]});
   }
   if (stage_->plan->moves && !note_move(values)) {
@@ -271,6 +290,7 @@ void session_machine::take_source_row(step& s, std::string_view body) {
   using owned = router::key_owner::kind;
   const router::key_owner owner =
       router::owner_of_key(*context_->context.map, key, context_->literals, source.values.get());
+  if (finds_only && owner.is != owned::shard) return keep_everywhere();
   const auto home =
       owner.is != owned::shard ? targets_.end() : std::find_if(targets_.begin(), targets_.end(), [&](branch_index i) {
         return branches_[i].shard == owner.shard;

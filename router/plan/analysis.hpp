@@ -14,6 +14,7 @@
 #include "router/plan/functions.hpp"
 #include "router/plan/names.hpp"
 #include "router/plan/route.hpp"
+#include "router/sql/merge_query.hpp"
 
 namespace pgbraid::router {
 
@@ -48,13 +49,13 @@ struct table_use {
   [[nodiscard]] std::string key_label() const;
 };
 
-/// One query level: a SELECT core, or one INSERT, UPDATE or DELETE.
+/// One query level: a SELECT core, or one INSERT, UPDATE, DELETE or MERGE.
 struct query_level {
   std::size_t parent = nowhere;                 ///< the level whose columns this one may refer to
   const sql::from_item* parent_root = nullptr;  ///< this level stands in ON of that join: of the parent it sees no more
   const std::vector<sql::from_item>* from = nullptr;
   const sql::select_query* query = nullptr;  ///< the SELECT core; none for what writes
-  std::size_t target = nowhere;  ///< UPDATE, DELETE, INSERT: the use that is written
+  std::size_t target = nowhere;              ///< UPDATE, DELETE, MERGE, INSERT: the use that is written
   bool top = false;              ///< the statement's own SELECT
   // What keeps the answers of several shards from being put one behind the other; the first of each, "" for none.
   std::string aggregate, window;
@@ -114,6 +115,7 @@ struct analysis {
   bool common_tables = false, set_operation = false;
   bool mirrored = false;        ///< writes to a reference table
   const sql::select_query* insert_source = nullptr;  ///< INSERT ... SELECT into a sharded table: the SELECT
+  const sql::merge_query* merge = nullptr;  ///< MERGE: each of its INSERTs is a use of its own beside the target
   bool key_unknown = false;                          ///< INSERT ... VALUES: a key must be evaluated first
   bool default_differs = false;          ///< a column that is left to its default would get another value on each shard
   std::size_t key_source_use = nowhere;  ///< the table use whose key it gives the written table's
@@ -137,8 +139,8 @@ struct analysis {
   }
 };
 
-/// Reads a SELECT, INSERT, UPDATE or DELETE with all its query levels. Over several shards the rules that no key can
-/// mend (unlisted tables, user code, writes to reference tables...) are checked on the way.
+/// Reads a SELECT, INSERT, UPDATE, DELETE or MERGE with all its query levels. Over several shards the rules that no key
+/// can mend (unlisted tables, user code, writes to reference tables...) are checked on the way.
 void analyze(const sql::statement& statement, const plan_context& context, constant_marks& marks, analysis& out);
 
 /// Notes one table that a statement names outside any query (COPY orders TO ...), as a level of its own.

@@ -1,5 +1,6 @@
 // The walk over one statement that fills an analysis. Its parts stand in files of their own: queries.cpp (levels and
-// FROM), expressions.cpp (functions, constants, subqueries), writes.cpp (INSERT, UPDATE, DELETE).
+// FROM), expressions.cpp (functions, constants, subqueries), writes.cpp (INSERT, UPDATE, DELETE), merge_into.cpp
+// (MERGE).
 #pragma once
 
 #include <string>
@@ -35,6 +36,9 @@ class analyzer {
   void read_delete(const sql::delete_query& q, std::size_t parent);
   void judge_write(std::size_t use);
 
+  // merge_into.cpp
+  void read_merge(const sql::merge_query& q, std::size_t parent);
+
  private:
   // queries.cpp
   void read_with(const sql::with_clause& with, std::size_t parent);
@@ -68,6 +72,12 @@ class analyzer {
   void read_key_of_rows(const sql::insert_query& q, key_place place);
   void miss_key(key_place place);
   [[nodiscard]] std::size_t position_of(const std::string& column, const sql::insert_query& q, const table_use& use) const;
+
+  // merge_into.cpp
+  void read_merged_update(const sql::merge_action& action, std::size_t target);
+  void read_merged_insert(const sql::insert_query& q, std::size_t target);
+  void read_merged_key(const sql::insert_query& q, key_place place);
+  void tie_target_to_source(std::size_t target);
 
   [[nodiscard]] bool several() const { return !context_.map->one_shard(); }
   std::size_t add_level(std::size_t parent);

@@ -178,7 +178,7 @@ bool gives_columns_alone(const sql::statement& s, const analysis& a) {
   const auto level = static_cast<std::size_t>(found - a.levels.begin());
   if (s.insert != nullptr && s.insert->returning.empty()) return true;
   if (s.update != nullptr && s.update->returning.empty()) return true;
-  if (s.delete_ != nullptr && s.delete_->returning.empty()) return true;
+  if (s.merge != nullptr || (s.delete_ != nullptr && s.delete_->returning.empty())) return true;
   const auto writing =
       std::count_if(a.levels.begin(), a.levels.end(), [](const query_level& l) { return l.target != nowhere; });
   if (found == a.levels.end() || writing > 1) return false;

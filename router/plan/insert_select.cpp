@@ -83,15 +83,6 @@ std::optional<key_place> key_of_source(const given_value& given, std::size_t lev
   return std::nullopt;
 }
 
-/// A value of the one is stored as it is by the other, and has the same hash there.
-bool stored_alike(const column& from, const column& to) {
-  if (from.type == to.type) return from.modifier == to.modifier || to.modifier < 0;
-  const auto integer = [](oid type) {
-    return type == type_oid::int2 || type == type_oid::int4 || type == type_oid::int8;
-  };
-  return integer(from.type) && integer(to.type);
-}
-
 /// True if all columns of the key of one table stand in GROUP BY: no group has rows of two shards.
 bool groups_by_key(const sql::select_query& q, std::size_t level, const analysis& a) {
   const auto grouped = [&](std::size_t wanted, std::size_t part) {
@@ -118,6 +109,14 @@ std::size_t level_of(const analysis& a, const sql::select_query* q) {
 }
 
 }  // namespace
+
+bool stored_alike(const column& from, const column& to) {
+  if (from.type == to.type) return from.modifier == to.modifier || to.modifier < 0;
+  const auto integer = [](oid type) {
+    return type == type_oid::int2 || type == type_oid::int4 || type == type_oid::int8;
+  };
+  return integer(from.type) && integer(to.type);
+}
 
 void tie_to_source(const sql::insert_query& q, std::size_t use, const plan_context& context, constant_marks& marks,
                    analysis& out) {

@@ -19,6 +19,9 @@ namespace pgbraid::router {
 void tie_to_source(const sql::insert_query& q, std::size_t use, const plan_context& context, constant_marks& marks,
                    analysis& out);
 
+/// True if a value of the one column is stored as it is by the other, and has the same hash there.
+[[nodiscard]] bool stored_alike(const column& from, const column& to);
+
 /// How many columns a query with stars gives; 0 where that cannot be seen.
 [[nodiscard]] std::size_t columns_behind_stars(const sql::select_query& q, const analysis& a);
 
@@ -47,7 +50,9 @@ struct source_key {
   std::int32_t modifier = -1;
 };
 
-/// An INSERT whose rows are selected first, or taken out elsewhere: what stands around them.
+struct merge_source;  // merge_source.hpp
+
+/// An INSERT whose rows are selected first, or taken out elsewhere: what stands around them. Or a MERGE.
 struct staged_source {
   std::string before, after;  ///< of the statement, without the query
   std::vector<source_column> columns;
@@ -59,6 +64,7 @@ struct staged_source {
   std::shared_ptr<const value_map> values;  ///< see table_use
   bool in_order = false;  ///< every row gives one of RETURNING
   std::vector<unique_columns> unique;  ///< staged_write::moves: in the rows, behind the columns
+  std::shared_ptr<const merge_source> merge;  ///< the rows are the source of a MERGE; null: they are inserted
 };
 
 /// Behind the last name of an INSERT's list of columns; nothing where more than a name stands there.

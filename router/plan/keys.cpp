@@ -151,6 +151,7 @@ class condition_reader {
   [[nodiscard]] bool confined(std::size_t use) const {
     if (out_.uses[use].level != scope_.level || out_.uses[use].role == table_role::insert) return false;
     if (which_ == confines::all || which_ == confines::none) return which_ == confines::all;
+    if (which_ == confines::target) return use == out_.levels[scope_.level].target;
     if (scope_.root == nullptr) return false;
     const sql::from_item& side = which_ == confines::left ? *scope_.root->left : *scope_.root->right;
     return std::any_of(out_.use_of.begin(), out_.use_of.end(),

@@ -15,10 +15,11 @@ namespace pgbraid::router {
 
 /// Which of the tables in scope a condition filters.
 enum class confines : std::uint8_t {
-  all,    ///< WHERE, ON of an inner join
-  left,   ///< ON of a right join: its left side
-  right,  ///< ON of a left join: its right side
-  none    ///< ON of a full join
+  all,     ///< WHERE, ON of an inner join
+  left,    ///< ON of a right join: its left side
+  right,   ///< ON of a left join: its right side
+  target,  ///< ON of a MERGE that inserts: the table that is written
+  none     ///< ON of a full join
 };
 
 /// The column of the catalog that a place stands for.

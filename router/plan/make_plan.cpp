@@ -60,6 +60,7 @@ class statement_planner {
       case kind::insert:
       case kind::update:
       case kind::delete_:
+      case kind::merge:
         query(s, true, false, tag_of(s), out);
         break;
       case kind::copy:
@@ -240,7 +241,8 @@ class statement_planner {
 
   void explain(const sql::statement& s, plan& out) {
     const bool plain = s.inner != nullptr && (s.inner->kind == kind::select || s.inner->kind == kind::insert ||
-                                              s.inner->kind == kind::update || s.inner->kind == kind::delete_);
+                                              s.inner->kind == kind::update || s.inner->kind == kind::delete_ ||
+                                              s.inner->kind == kind::merge);
     if (!plain) {
       const bool execute = s.inner != nullptr && s.inner->kind == kind::execute;
       out.user_code = execute;
@@ -288,7 +290,7 @@ class statement_planner {
     out.needs_primary = s.kind == kind::show || s.kind == kind::deallocate;
     out.user_code = s.kind == kind::do_ || s.kind == kind::call || s.kind == kind::execute;
     // What was not understood of it cannot be said again on another server.
-    out.opaque = s.unparsable_parts && s.kind != kind::merge;
+    out.opaque = s.unparsable_parts;
     if (s.kind == kind::prepare && s.inner != nullptr) out.inner_text = inner_text(s);
     if (one_shard()) {
       out.where = fixed_target{to_shard{0}};

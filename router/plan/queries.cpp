@@ -68,6 +68,9 @@ void analyzer::read_statement(const sql::statement& s, std::size_t parent, bool 
     case sql::statement_kind::delete_:
       if (s.delete_ != nullptr) return read_delete(*s.delete_, parent);
       break;
+    case sql::statement_kind::merge:
+      if (s.merge != nullptr && with_depth_ == 0) return read_merge(*s.merge, parent);
+      break;
     default:
       break;
   }

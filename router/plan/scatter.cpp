@@ -124,7 +124,9 @@ bool keeps_partition(const analysis& a, const std::vector<sql::from_item>& from)
 bool writes_spread(const analysis& a, const plan_context& context) {
   if (!context.schema->single_writer.empty()) return false;
   const auto written = [](const table_use& use) { return use.role == table_role::update || use.role == table_role::delete_; };
-  const auto other = [&](const table_use& use) { return use.role != table_role::read && !written(use); };
+  const auto other = [&](const table_use& use) {
+    return use.role != table_role::read && !written(use) && !(a.merge != nullptr && use.role == table_role::insert);
+  };
   return std::count_if(a.uses.begin(), a.uses.end(), written) == 1 && std::none_of(a.uses.begin(), a.uses.end(), other);
 }
 
@@ -149,7 +151,8 @@ std::optional<scatter_problem> judge(const analysis& a, const plan_context& cont
   if (top == a.levels.end()) return problem("this kind of statement");
   const auto top_index = static_cast<std::size_t>(top - a.levels.begin());
   // A subquery of a write may read what stands on the shard of the row that is written, in any shape.
-  const bool own_shard = a.writes && top->target != nowhere && joined_by_key(a, top->target);
+  const bool own_shard =
+      a.writes && top->target != nowhere && (a.merge != nullptr ? joined_by_key(a) : joined_by_key(a, top->target));
   for (const table_use& use : a.uses) {
     if (use.table.where == placement::sharded && use.level != top_index && !own_shard) {
       return problem("a subquery that reads sharded table \"" + use.table.full_name + "\" on all shards");
@@ -172,6 +175,11 @@ std::optional<scatter_problem> judge(const analysis& a, const plan_context& cont
   }
   const std::string& varying = a.writes || a.locking ? a.functions.differs : a.functions.not_replicable;
   if (!varying.empty()) return problem(varying + " may give another value on each shard");
+  if (!joined_by_key(a) && a.merge != nullptr && a.merge->inserts()) {
+    return scatter_problem{
+        "rows that MERGE would insert on more than one shard",
+        "Let ON compare the sharding key with a column of the source, and insert that column as the key."};
+  }
   if (!joined_by_key(a)) {
     return scatter_problem{"a join of sharded tables that is not on their sharding keys",
                            "Join the tables on key = key, or tie each of them to one value of its key."};
@@ -207,7 +215,9 @@ std::optional<protocol::error_report> judge_mirror(const analysis& a, bool by_it
   if (!by_itself) return refuse("It is a part of another command.");
   for (const table_use& use : a.uses) {
     if (use.table.where != placement::reference) return refuse("It names a table that is not the same on every shard.");
-    const bool updated = use.role == table_role::update && a.levels[use.level].from != nullptr && !a.levels[use.level].from->empty();
+    // MERGE changes no row twice.
+    const bool updated = use.role == table_role::update && a.merge == nullptr && a.levels[use.level].from != nullptr &&
+                         !a.levels[use.level].from->empty();
     if (updated) return refuse("UPDATE ... FROM may choose another row on each shard.");
     if (use.role != table_role::read && use.table.described != nullptr && !use.table.described->user_code.empty()) {
       return refuse("Its triggers or defaults run functions of your own.");
@@ -218,6 +228,9 @@ std::optional<protocol::error_report> judge_mirror(const analysis& a, bool by_it
   if (!a.functions.differs.empty()) return refuse(a.functions.differs + " may give another value on each shard.");
   for (const query_level& level : a.levels) {
     if (!level.by_row.empty()) return refuse("Function \"" + level.by_row + "\" may give another value on each shard.");
+    if (a.merge != nullptr && level.target != nowhere) {
+      if (const auto why = problem_of_rows(level)) return refuse(*why + ".");
+    }
     if (level.target != nowhere) continue;
     // Of values that are equal and written otherwise (1.0 and 1.00) each copy might give another one.
     const bool picks = level.grouped || level.having || level.distinct;

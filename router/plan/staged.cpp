@@ -9,6 +9,7 @@
 
 #include "router/plan/gather_text.hpp"
 #include "router/plan/merge.hpp"
+#include "router/plan/merge_source.hpp"
 #include "router/plan/moments.hpp"
 #include "router/plan/planner.hpp"
 #include "router/plan/row_moves.hpp"
@@ -135,6 +136,7 @@ bool write_defaults(const sql::statement& s, std::string_view text, const analys
                     moment_list& moments, std::vector<text_edit>& edits) {
   if (a.moment_defaults.empty()) return true;
   if (s.insert != nullptr) return write_defaults(*s.insert, text, a, context, moments, edits);
+  if (s.merge != nullptr) return write_merge_defaults(*s.merge, text, a, context, moments, edits);
   return s.update != nullptr && write_defaults(*s.update, a, context, moments, edits);
 }
 
@@ -156,7 +158,8 @@ bool every_shard_may(const sql::statement& s, const analysis& a, const plan_cont
     return a.insert_source != nullptr ? !judge_insert_select(a, context) : a.rows_may_split;
   const bool locks = s.kind == sql::statement_kind::select && a.locking && !a.writes;
   if (locks && make_merge(s, a, context) != nullptr) return true;
-  return (locks || s.kind == sql::statement_kind::update || s.kind == sql::statement_kind::delete_) &&
+  return (locks || s.kind == sql::statement_kind::update || s.kind == sql::statement_kind::delete_ ||
+          s.kind == sql::statement_kind::merge) &&
          !judge_scatter(a, context);
 }
 
@@ -225,6 +228,12 @@ std::shared_ptr<const staged_write> make_staged(const sql::statement& s, std::st
   auto out = std::make_shared<staged_write>();
   if (s.kind == sql::statement_kind::insert && !a.mirrored && selects_first(*s.insert, a, context)) {
     out->source = make_source(*s.insert, text, a, context, nullptr, *out);
+    return out->source == nullptr ? nullptr : out;
+  }
+  const bool views = std::any_of(a.uses.begin(), a.uses.end(),
+                                 [](const table_use& use) { return use.table.where == placement::spread_view; });
+  if (s.merge != nullptr && !a.mirrored && (views || judge_scatter(a, context))) {
+    out->source = make_merge_source(*s.merge, text, a, context, *out);
     return out->source == nullptr ? nullptr : out;
   }
   if (only_home(a)) return make_once(s, text, a, context);

@@ -281,8 +281,6 @@ bool changes_no_table(kind k) noexcept {
 fixed_target session_target(const sql::statement& s) {
   const std::string tag = tag_of(s);
   switch (s.kind) {
-    case kind::merge:
-      return refusal(refuse_write("MERGE"));
     case kind::prepare_transaction:
     case kind::commit_prepared:
     case kind::rollback_prepared:

@@ -166,7 +166,8 @@ void plan_steps(const sql::statement& s, std::string_view text, const analysis& 
     }
     return;
   }
-  if (s.kind != kind::insert && s.kind != kind::update && s.kind != kind::delete_ && !a.locking) return;
+  const bool changes = s.kind == kind::insert || s.kind == kind::update || s.kind == kind::delete_ || s.kind == kind::merge;
+  if (!changes && !a.locking) return;
   if (keyed == nullptr) {
     const auto* refused = std::get_if<to_refusal>(&fixed->target);
     if (refused == nullptr) return;
@@ -191,8 +192,9 @@ void plan_steps(const sql::statement& s, std::string_view text, const analysis& 
     keyed->gather = std::move(shards);
     return;
   }
-  out.reason = s.kind == kind::insert ? "its rows are selected first and go to their shards"
-                                      : "all shards, which get the rows that are read (" + out.reason + ")";
+  out.reason = s.kind == kind::insert  ? "its rows are selected first and go to their shards"
+               : s.kind == kind::merge ? "the rows of its source are fetched first and go to the shards of their keys"
+                                       : "all shards, which get the rows that are read (" + out.reason + ")";
   out.where = shards.size() == 1 ? fixed_target{to_shard{shards.front()}} : fixed_target{to_many{std::move(shards)}};
 }
 
@@ -205,8 +207,9 @@ void plan_in_steps(const sql::statement& s, std::string_view text, const analysi
   // Rows that are known only then cannot be looked up one by one.
   const bool known_later = !a.rows_may_split || a.key_unknown || !a.drawn.empty();
   out.whole_directory = out.staged && std::any_of(a.uses.begin(), a.uses.end(), [&](const table_use& use) {
-                          const bool placed =
-                              use.role == table_role::update ? a.moves : use.role == table_role::insert && known_later;
+                          const bool placed = use.role == table_role::update
+                                                  ? a.moves || a.merge != nullptr
+                                                  : use.role == table_role::insert && known_later;
                           return placed && use.values != nullptr && use.values->looks_up();
                         });
 }

@@ -170,8 +170,7 @@ chosen_target choose_target(const analysis& a, const plan_context& context, bool
   if (a.refusal) return refused(*a.refusal);
   if (a.types_differ) return refused(*a.types_differ);
   if (a.not_understood) {
-    return refused(
-        refuse_syntax("it contains something that pgbraid does not know (such as XML or MERGE)"));
+    return refused(refuse_syntax("it contains something that pgbraid does not know (such as XML)"));
   }
   if (a.into) return refused(make_error(error_id::ddl_over_shards, "SELECT INTO"));
   const bool any_table = !a.uses.empty();

@@ -255,6 +255,8 @@ struct delete_query {
   std::vector<target> returning;
 };
 
+struct merge_query;  // merge_query.hpp
+
 /// FORMAT csv, FORCE_QUOTE (a, b), ...: an option without a value has no values.
 struct copy_option {
   std::string name;
@@ -304,6 +306,7 @@ struct statement {
   std::unique_ptr<insert_query> insert;
   std::unique_ptr<update_query> update;
   std::unique_ptr<delete_query> delete_;
+  std::shared_ptr<const merge_query> merge;
   std::unique_ptr<copy_statement> copy;
   std::unique_ptr<statement> inner;  ///< explain: the explained; prepare: the prepared; declare_cursor, CREATE TABLE
                                      ///< AS, CREATE VIEW: the query

@@ -129,6 +129,7 @@ class reader {
   void read_update(const UpdateStmt& node, statement& out);
   void read_delete(const DeleteStmt& node, statement& out);
   void read_merge(const MergeStmt& node, statement& out);
+  insert_query read_merge_insert(const MergeWhenClause& clause);
   void read_copy(const CopyStmt& node, statement& out);
   void read_assignments(const List* nodes, std::vector<target>& out, bool& multi_assign);
 

@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "router/sql/merge_query.hpp"
 #include "router/sql/raw_tree.hpp"
 
 namespace pgbraid::router::sql::raw {
@@ -105,12 +106,54 @@ void reader::read_delete(const DeleteStmt& node, statement& out) {
   read_targets(node.returningList, query.returning);
 }
 
-/// Our tree has no place for its branches: the relations are named, the rest is not understood.
 void reader::read_merge(const MergeStmt& node, statement& out) {
   out.kind = statement_kind::merge;
-  unparsable_ = true;
-  add_relation(node.relation, out.relations);
-  if (const auto* source = as<RangeVar>(node.sourceRelation, T_RangeVar)) add_relation(source, out.relations);
+  auto merge = std::make_shared<merge_query>();
+  merge->with = read_with(node.withClause);
+  merge->table = name_of(*node.relation);
+  merge->only = !node.relation->inh;
+  merge->alias = alias_of(*node.relation);
+  merge->source.push_back(read_from(node.sourceRelation));
+  merge->condition = read_expr(node.joinCondition);
+  for (const MergeWhenClause* clause : list_view<MergeWhenClause>(node.mergeWhenClauses)) {
+    if (too_deep_) return;
+    merge_action& action = merge->actions.emplace_back();
+    action.matched = clause->matched;
+    if (clause->condition != nullptr) action.condition = read_expr(clause->condition);
+    switch (clause->commandType) {
+      case CMD_UPDATE: {
+        action.kind = merge_action_kind::update;
+        bool multi_assign = false;
+        read_assignments(clause->targetList, action.set, multi_assign);
+        break;
+      }
+      case CMD_DELETE:
+        action.kind = merge_action_kind::delete_;
+        break;
+      case CMD_INSERT:
+        action.kind = merge_action_kind::insert;
+        action.insert = std::make_unique<insert_query>(read_merge_insert(*clause));
+        break;
+      case CMD_NOTHING:
+        break;
+      default:
+        unparsable_ = true;
+        break;
+    }
+  }
+  out.merge = std::move(merge);
+}
+
+/// As INSERT ... VALUES with one row; without any, it is DEFAULT VALUES.
+insert_query reader::read_merge_insert(const MergeWhenClause& clause) {
+  insert_query insert;
+  read_targets(clause.targetList, insert.columns);
+  insert.overriding = clause.override != OVERRIDING_NOT_SET;
+  insert.overriding_user = clause.override == OVERRIDING_USER_VALUE;
+  if (clause.values == nullptr) return insert;
+  insert.source = std::make_unique<select_query>();
+  read_exprs(clause.values, insert.source->values.emplace_back());
+  return insert;
 }
 
 void reader::read_copy(const CopyStmt& node, statement& out) {

@@ -138,6 +138,8 @@ READS = {
         runs EXPLAIN SELECT count(*) FROM accounts
         runs EXPLAIN (ANALYZE, FORMAT json) SELECT id FROM accounts ORDER BY id
         runs EXPLAIN UPDATE accounts SET owner = 'x'
+        runs EXPLAIN MERGE INTO accounts a USING rates r ON r.code = 'r' || a.id WHEN MATCHED THEN DELETE
+        0A000 EXPLAIN MERGE INTO accounts a USING events e ON e.name = a.owner WHEN MATCHED THEN DELETE
         0A000 EXPLAIN (FORMAT yaml) SELECT count(*) FROM accounts
     """,
     "DECLARE CURSOR": """
@@ -233,8 +235,25 @@ WRITES = {
         INSERT INTO accounts (id, owner) VALUES (1, 'a'), (1001, 'b') ON CONFLICT (id) DO UPDATE SET id = EXCLUDED.id RETURNING id
         0A000 INSERT INTO accounts (id, owner) VALUES (1, 'a'), (1001, 'b') ON CONFLICT (id) DO UPDATE SET id = 9
     """,
-    "MERGE": """
-        0A000 MERGE INTO accounts a USING entries e ON e.account_id = a.id WHEN MATCHED THEN UPDATE SET owner = e.note
+    "MERGE whose rows are tied": """
+        MERGE INTO accounts a USING (VALUES (1005, 'x')) v(id, owner) ON a.id = v.id WHEN MATCHED THEN UPDATE SET owner = v.owner WHEN NOT MATCHED THEN INSERT (id, owner) VALUES (v.id, v.owner)
+        MERGE INTO accounts a USING entries e ON a.id = e.account_id AND a.id = 5 AND e.id = 4 WHEN MATCHED THEN UPDATE SET owner = e.note
+        0A000 MERGE INTO tickets t USING (VALUES (1, 'a')) v(id, title) ON t.account_id = v.id AND t.id = 1 WHEN NOT MATCHED THEN INSERT (account_id, title) VALUES (v.id, v.title)
+    """,
+    "MERGE otherwise, where each row": """
+        MERGE INTO entries e USING archive x ON e.account_id = x.account_id AND e.id = x.id WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT (account_id, id, amount) VALUES (x.account_id, x.id, x.amount)
+        MERGE INTO accounts a USING rates r ON r.code = 'r' || a.id WHEN MATCHED THEN UPDATE SET balance = r.rate, changed = now()
+    """,
+    "MERGE otherwise: the source": """
+        MERGE INTO accounts a USING (SELECT account_id AS id, count(*) AS n FROM events GROUP BY 1) e ON a.id = e.id WHEN MATCHED THEN UPDATE SET balance = e.n WHEN NOT MATCHED THEN INSERT (id, owner) VALUES (e.id, 'new')
+        WITH e AS (SELECT name, max(n) AS n FROM events GROUP BY name) MERGE INTO accounts a USING e ON a.owner = e.name WHEN MATCHED THEN UPDATE SET balance = e.n
+        0A000 MERGE INTO accounts a USING events e ON a.id = e.account_id WHEN NOT MATCHED THEN INSERT (id, owner) VALUES (e.n, 'new')
+        0A000 MERGE INTO accounts a USING entries e ON e.account_id = a.id WHEN MATCHED THEN UPDATE SET id = e.id
+        0A000 MERGE INTO accounts a USING (SELECT account_id AS id, name COLLATE "C" AS name FROM events) e ON a.id = e.id WHEN MATCHED THEN UPDATE SET owner = e.name WHEN NOT MATCHED THEN INSERT (id, owner) VALUES (e.id, e.name)
+    """,
+    "MERGE into a reference table": """
+        MERGE INTO rates r USING (VALUES ('r1', 10), ('n1', 11)) v(code, rate) ON r.code = v.code WHEN MATCHED THEN UPDATE SET rate = v.rate WHEN NOT MATCHED THEN INSERT (code, rate, token) VALUES (v.code, v.rate, NULL)
+        0A000 MERGE INTO rates r USING accounts a ON r.code = 'r' || a.id WHEN MATCHED THEN UPDATE SET rate = a.balance
     """,
     "unsharded tables, COPY FROM included": """
         INSERT INTO notes (id, title) VALUES (50, 'x') RETURNING id

@@ -8,6 +8,7 @@ becomes a literal or a parameter.
 import re
 from dataclasses import dataclass, replace
 
+from random_merges import merge
 from random_schemas import INTEGERS, VALUES, Table, family
 from statements import Statement
 
@@ -86,7 +87,7 @@ class QueryGenerator:
         if self.chance(0.2):
             # Names without their table: PostgreSQL finds whose they are, or that they are ambiguous.
             sql = re.sub(r"(?<![\w.])[rvqlu]\d+\.(?=[\w\"])", lambda m: "" if self.chance(0.6) else m.group(0), sql)
-        self.last = sql, ordered, sql.startswith(("INSERT", "UPDATE", "DELETE")) or "\x04" in sql
+        self.last = sql, ordered, sql.startswith(("INSERT", "UPDATE", "DELETE", "MERGE")) or "\x04" in sql
         return self.finished(*self.last)
 
     def view(self, name):
@@ -744,9 +745,13 @@ class QueryGenerator:
             sql, columns = self.query(1)
             self.ctes.append((self.name("w"), columns))
             before = f"\x04WITH {self.ctes[0][0]} AS ({sql}) "
-            return before + self.weighted((self.insert_select, 3), (self.update_from, 2), (self.delete_using, 2), (self.update, 1), (self.delete, 1))()
+            return before + self.weighted((self.insert_select, 3), (self.update_from, 2), (self.delete_using, 2), (self.update, 1), (self.delete, 1),
+                                          (self.merge, 1))()
         return self.weighted((self.insert, 3), (self.insert_select, 3), (self.update, 3), (self.update_key, 2), (self.update_from, 1.5), (self.delete, 2),
-                             (self.delete_using, 1), (self.with_write, 1.5))()
+                             (self.delete_using, 1), (self.with_write, 1.5), (self.merge, 1.5))()
+
+    def merge(self):
+        return merge(self, Ref, Source)
 
     def target(self, reference=0.12):
         references = [t for t in self.schema.tables if not t.key and (not t.home or self.chance(0.5))]

@@ -309,6 +309,25 @@ def test_rows_that_are_known_later(cluster, cursor, tables):
     assert refused(cursor, "UPDATE docs SET tenant = tenant || 'x'") == "23514"
 
 
+def test_merge(cluster, cursor):
+    update = "MERGE INTO docs d USING {} v(tenant, id, body) ON d.tenant = v.tenant AND d.id = v.id WHEN MATCHED THEN UPDATE SET body = v.body"
+    merge = update + " WHEN NOT MATCHED THEN INSERT VALUES (v.tenant, v.id, v.body)"
+    cursor.execute(merge.format("(VALUES ('bob', 2, 'new'))"))
+    assert cursor.rowcount == 1
+    cursor.execute(merge.format("(VALUES ('ann', 1, 'x'), ('bob', 3, 'y'), ('art', 1, 'z'))"))
+    assert cursor.rowcount == 3 and placed(cluster) == [["ann", "art"], ["bob"]]
+    assert sorted(answer(cursor, "SELECT * FROM docs")) == [("ann", 1, "x"), ("art", 1, "z"), ("bob", 1, "b"), ("bob", 2, "new"), ("bob", 3, "y")]
+    cursor.execute(merge.format("(SELECT tenant, 7, shard FROM homes)"))
+    assert cursor.rowcount == 3 and placed(cluster) == [["ann", "art"], ["bob"]]
+    for rows in ("(VALUES ('nobody', 1, 'x'))", "(VALUES ('ann', 1, 'x'), ('nobody', 1, 'x'))"):
+        assert refused(cursor, merge.format(rows)) == "23514"
+    # Rows of such a key may stand anywhere.
+    cluster.shards[1].primary.query("INSERT INTO docs VALUES ('lost', 1, 'found')")
+    for source in ("(VALUES ('lost', 1, 'seen'))", "(VALUES ('lost', 1, 'seen'), ('nobody', 1, 'x'))", "(SELECT max(tenant), 1, 'seen' FROM docs WHERE tenant LIKE 'l%')"):
+        cursor.execute(update.format(source))
+        assert cursor.rowcount == 1
+
+
 def test_copy(cluster, cursor, braid):
     cursor.copy_expert("COPY docs FROM STDIN (FORMAT csv)", StringIO("ann,10,x\nbob,10,y\nart,10,z\n"))
     assert sorted(answer(cursor, "SELECT tenant, body FROM docs WHERE id = 10")) == [("ann", "x"), ("art", "z"), ("bob", "y")]

@@ -243,3 +243,25 @@ TEST_CASE("copied rows have keys of several columns", "[composite]") {
   CHECK(split("COPY lines FROM STDIN", "x\tpen\tann\n").find("\"place\"") != std::string::npos);
   CHECK(split("COPY lines FROM STDIN", "1\tpen\n").find("line 1") != std::string::npos);
 }
+
+TEST_CASE("MERGE compares and inserts all columns of a key", "[composite][merge_into]") {
+  const composite_world w;
+  const std::string one = w.home("ann", "1") + " (primary)";
+  const std::string all = "shards s0, s1, s2, s3 together (primary)";
+  const auto merge = [](const std::string& source, const std::string& on, const std::string& values) {
+    return "MERGE INTO sales t USING " + source + " ON " + on +
+           " WHEN NOT MATCHED THEN INSERT (region, tenant) VALUES (" + values + ")";
+  };
+  const std::string both = "t.tenant = v.a AND v.b = t.region";
+  check(w, {
+               {merge("(VALUES ('ann', 1)) v(a, b)", both, "v.b, v.a"), one},
+               {merge("(VALUES ('ann', 1), ('ann', 1)) v(a, b)", both, "v.b, v.a"), one},
+               {merge("(VALUES ('ann', 1)) v(a, b)", "(t.tenant, region) = (v.a, 1)", "1, v.a"), one},
+               {merge("(VALUES ('ann', 1), ('ann', " + w.elsewhere("ann") + ")) v(a, b)", both, "v.b, v.a"), all},
+               {merge("lines", "owner = tenant AND place = region", "place, owner"), all},
+               {merge("(VALUES ('ann', 1)) v(a, b)", "t.tenant = v.a", "v.b, v.a"), "refused: ..."},
+               {merge("lines l", "owner = tenant", "place, owner"), "refused: ..."},
+               {merge("lines l", "owner = tenant AND place = region", "place, 'x'"), "refused: ..."},
+           });
+  CHECK_FALSE(w.make(merge("lines", "owner = tenant AND place = region", "place, owner")).plan->staged);
+}

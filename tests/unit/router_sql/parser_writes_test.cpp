@@ -37,7 +37,17 @@ TEST_CASE("UPDATE and DELETE") {
        "delete only:t=x (using u) (where (op = x.a u.a)) (returning x.a)"},
       {"with d as (delete from t returning *) select * from d",
        "(select (with d:delete t (returning *)) (targets *) (from d))"},
-      {"merge into t using s on t.a = s.a when matched then delete", "merge (relations t s) UNPARSABLE"},
+      {"merge into t using s on t.a = s.a when matched then delete",
+       "merge t (using s) (on (op = t.a s.a)) (matched delete)"},
+      {"with c as (select 1) merge into only x.t as y using (values (1)) v(a) on y.a = v.a when matched and v.a > 2 "
+       "then update "
+       "set b = default, (c, d) = (1, 2) when matched then do nothing when not matched then insert (a) overriding "
+       "system value "
+       "values (v.a) when not matched then insert default values",
+       "merge (with c:(select (targets 1))) only:x.t=y (using (select (row 1))=v(a)) (on (op = y.a v.a)) (matched (op "
+       "> "
+       "v.a 2) update (set b=(default) c=1 d=2)) (matched nothing) (not_matched insert (columns a) overriding (select "
+       "(row v.a))) (not_matched insert)"},
   });
 }
 

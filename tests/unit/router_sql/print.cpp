@@ -3,6 +3,7 @@
 
 #include <array>
 
+#include "router/sql/merge_query.hpp"
 #include "router/sql/parser.hpp"
 
 namespace pgbraid::router::sql::test {
@@ -231,6 +232,30 @@ std::string print(const from_item& item) {
   return out + (item.column_aliases.empty() ? "" : "(" + join(item.column_aliases, ",") + ")");
 }
 
+namespace {
+
+std::string print_action(const merge_action& action) {
+  constexpr std::array words = {"nothing", "insert", "update", "delete"};
+  std::string out = action.matched ? "(matched" : "(not_matched";
+  if (action.condition) out += " " + print(action.condition.get());
+  out += std::string(" ") + words[static_cast<std::size_t>(action.kind)] + part("set", print_targets(action.set));
+  if (action.insert) {
+    out += part("columns", print_targets(action.insert->columns)) + (action.insert->overriding ? " overriding" : "");
+    if (action.insert->source) out += " " + print(action.insert->source.get());
+  }
+  return out + ")";
+}
+
+std::string print_merge(const merge_query& query) {
+  std::string out = print_with(query.with) + (query.only ? " only:" : " ") + join(query.table) +
+                    (query.alias.empty() ? "" : "=" + query.alias) + part("using", print_from(query.source)) +
+                    part("on", print(query.condition.get()));
+  for (const merge_action& action : query.actions) out += " " + print_action(action);
+  return out;
+}
+
+}  // namespace
+
 std::string print(const statement& statement) {
   std::string out = statement_words[static_cast<std::size_t>(statement.kind)];
   if (statement.select) out = print(statement.select.get());
@@ -260,6 +285,7 @@ std::string print(const statement& statement) {
            (query.where ? part("where", print(query.where.get())) : "") +
            part("returning", print_targets(query.returning));
   }
+  if (statement.merge) out += print_merge(*statement.merge);
   if (statement.copy) out += " " + print_copy(*statement.copy);
   if (!statement.tag.empty()) out += " " + statement.tag;
   if (!statement.name.empty()) out += " " + statement.name;

@@ -1,6 +1,8 @@
 // The walk behind visit.hpp.
 #include "visit.hpp"
 
+#include "router/sql/merge_query.hpp"
+
 namespace pgbraid::router::sql::test {
 namespace {
 
@@ -80,6 +82,16 @@ struct visitor {
       from_list(node.delete_->using_);
       one(node.delete_->where);
       targets(node.delete_->returning);
+    }
+    if (node.merge) {
+      with(node.merge->with);
+      from_list(node.merge->source);
+      one(node.merge->condition);
+      for (const merge_action& action : node.merge->actions) {
+        one(action.condition);
+        targets(action.set);
+        if (action.insert) targets(action.insert->columns), select(action.insert->source);
+      }
     }
     if (node.copy && node.copy->query) whole(*node.copy->query);
     all(node.arguments);
