@@ -20,8 +20,10 @@ namespace {
 /// The pairs that a condition requires to be equal.
 void equalities_of(const sql::expr& left, const sql::expr& right,
                    std::vector<std::pair<const sql::expr*, const sql::expr*>>& out) {
-  if (left.kind != sql::expr_kind::row || right.kind != sql::expr_kind::row)
-    return out.emplace_back(&left, &right), void();
+  if (left.kind != sql::expr_kind::row || right.kind != sql::expr_kind::row) {
+    out.emplace_back(&left, &right);
+    return;
+  }
   if (left.children.size() != right.children.size()) return;
   for (std::size_t i = 0; i < left.children.size(); ++i) {
     if (left.children[i] != nullptr && right.children[i] != nullptr)

@@ -170,17 +170,6 @@ std::vector<std::string> keys_of(const analysis& a, const table_use& target, con
   return out;
 }
 
-/// What compares characters may depend on their collation, which rows that travel do not have.
-bool collates_by_itself(std::string_view source, const analysis& a) {
-  const std::vector<std::string> words = words_of(source);
-  if (std::find(words.begin(), words.end(), "collate") != words.end()) return true;
-  return std::any_of(a.uses.begin(), a.uses.end(), [](const table_use& use) {
-    if (use.role != table_role::read || use.table.described == nullptr) return false;
-    const std::vector<column>& columns = use.table.described->columns;
-    return std::any_of(columns.begin(), columns.end(), [](const column& c) { return !c.default_collation; });
-  });
-}
-
 /// What is left of the statement beside its source is the same on every shard, and reads no other table.
 bool stands_alone(const analysis& rest) {
   if (rest.refusal || rest.types_differ || rest.not_understood || rest.merge == nullptr || rest.locking || rest.into ||
@@ -221,25 +210,44 @@ std::vector<std::string> names_of(const sql::from_item& source, const analysis& 
   return out;
 }
 
-/// The list of a SELECT of the columns that the rest may name: a server, too, evaluates no others.
-std::string columns_named(const sql::from_item& source, const analysis& a, const analysis& rest,
-                          std::string_view text) {
-  const std::vector<std::string> names = names_of(source, a);
+/// Those of the source's columns that the rest may name, as a server evaluates no others; empty: all of them.
+std::vector<std::string> columns_named(const sql::from_item& source, const analysis& a, const analysis& rest,
+                                       std::string_view text) {
+  std::vector<std::string> names = names_of(source, a);
   const bool rows =
       std::any_of(rest.levels.begin(), rest.levels.end(), [](const query_level& l) { return l.whole_row; });
   const auto unsure = [&](const std::string& name) {
     return name.empty() || std::count(names.begin(), names.end(), name) > 1 || lower_word(name) != name;
   };
   const std::string lower = lower_word(text);
-  if (rows || lower.find("u&") != std::string::npos || std::any_of(names.begin(), names.end(), unsure)) return "*";
+  if (rows || lower.find("u&") != std::string::npos || std::any_of(names.begin(), names.end(), unsure)) return {};
   const std::vector<std::string> words = words_of(text);
-  std::string out;
-  for (const std::string& name : names) {
-    const bool named = std::find(words.begin(), words.end(), name) != words.end();
-    if (named || lower.find(quote_identifier(name)) != std::string::npos)
-      out += (out.empty() ? "" : ", ") + quote_identifier(name);
+  std::erase_if(names, [&](const std::string& name) {
+    return std::find(words.begin(), words.end(), name) == words.end() &&
+           lower.find(quote_identifier(name)) == std::string::npos;
+  });
+  return names;
+}
+
+/// What compares characters may depend on their collation, which rows that travel do not have. `text`: the source and
+/// what is in front of the statement; `named`: see columns_named().
+bool collates_by_itself(const sql::from_item& source, std::string_view text, const std::vector<std::string>& named,
+                        const analysis& a) {
+  const std::vector<std::string> words = words_of(text);
+  if (std::find(words.begin(), words.end(), "collate") != words.end()) return true;
+  const auto itself = a.use_of.find(&source);
+  for (std::size_t i = 0; i < a.uses.size(); ++i) {
+    const table_use& use = a.uses[i];
+    if (use.role != table_role::read || use.table.described == nullptr) continue;
+    const bool some = itself != a.use_of.end() && itself->second == i && !named.empty();
+    const std::vector<column>& columns = use.table.described->columns;
+    for (std::size_t at = 0; at < columns.size(); ++at) {
+      const std::string& shown = at < use.column_aliases.size() ? use.column_aliases[at] : columns[at].name;
+      const bool travels = !some || std::find(named.begin(), named.end(), shown) != named.end();
+      if (travels && !columns[at].default_collation) return true;
+    }
   }
-  return out.empty() ? "*" : out;
+  return false;
 }
 
 bool share_parameters(std::string_view one, std::string_view other) {
@@ -294,7 +302,6 @@ std::shared_ptr<const staged_source> make_merge_source(const sql::merge_query& q
   const query_level& own = a.levels[a.uses[written].level];
   if (own.row_value || !own.system_column.empty()) return nullptr;
   const std::string source{text.substr(parts->source, parts->end - parts->source)};
-  if (collates_by_itself(text.substr(0, parts->merge), a) || collates_by_itself(source, a)) return nullptr;
 
   // The statement with something in the source's place.
   std::string rest{text.substr(parts->merge, parts->source - parts->merge)};
@@ -335,8 +342,12 @@ std::shared_ptr<const staged_source> make_merge_source(const sql::merge_query& q
   });
 
   const auto query = std::make_shared<staged_query>();
-  const std::string columns = columns_named(q.source.front(), a, found, rest);
-  if (!plan_query(first + "SELECT " + columns + " FROM " + source, context, *query, staged)) return nullptr;
+  const std::vector<std::string> named = columns_named(q.source.front(), a, found, rest);
+  if (collates_by_itself(q.source.front(), first + source, named, a)) return nullptr;
+  std::string list;
+  for (const std::string& name : named) list += (list.empty() ? "" : ", ") + quote_identifier(name);
+  if (list.empty()) list = "*";
+  if (!plan_query(first + "SELECT " + list + " FROM " + source, context, *query, staged)) return nullptr;
   query->shown = text;
   auto out = std::make_shared<staged_source>();
   out->before = edited(rest, 0, begin, std::move(front));

@@ -35,6 +35,7 @@ TEST_CASE("MERGE that is tied to one shard goes there as it is", "[merge_into]")
             {into_orders("(SELECT 5 AS id, lower(name) FROM countries) v"), at5},
             {into_orders("(SELECT 5::bigint, 6) v(id, n)"), at5},
             {into_orders("countries", "5"), at5},
+            {into_orders("(VALUES (5)) v(id)") + "; SELECT * FROM orders WHERE customer_id = 5", at5},
             {"MERGE INTO orders o USING countries c ON o.customer_id = 5 AND o.item = c.code WHEN MATCHED THEN DELETE",
              at5},
             {"MERGE INTO orders USING customers c ON customer_id = c.id AND c.id = 5 WHEN MATCHED THEN DELETE", at5},
@@ -215,6 +216,8 @@ TEST_CASE("MERGE that is refused", "[merge_into]") {
            "refused: ..."},
           {"WITH d AS (DELETE FROM orders RETURNING customer_id AS id) " + into_orders("d v"),
            several + "WITH that writes..."},
+          {"/* pgbraid: shard=s1 */ " + into_orders("(VALUES (5)) v(id)"), "refused: ..."},
+          {into_orders("customers v") + "; SELECT 1", "refused: ..."},
           {"WITH m AS (" + into_orders("(VALUES (5)) v(id)") + ") SELECT 1", "refused: ..."},
           {into_orders("settings v", "v.value::bigint"), "refused: ..."},
       });
@@ -226,6 +229,8 @@ TEST_CASE("MERGE that is refused", "[merge_into]") {
   CHECK_FALSE(w.staged(into_orders("(SELECT id, name COLLATE \"C\" FROM customers) v")));
   for (column& c : w.schema.relations["public.customers"].columns) c.default_collation = c.name != "name";
   CHECK_FALSE(w.staged(into_orders("(SELECT * FROM customers) v")));
+  CHECK_FALSE(w.staged("MERGE INTO orders USING customers c ON item = c.name WHEN MATCHED THEN DELETE"));
+  CHECK(w.staged("MERGE INTO orders USING customers c ON item = c.email WHEN MATCHED THEN DELETE"));
   // One server would evaluate it once.
   CHECK_FALSE(w.staged(
       "MERGE INTO orders o USING (SELECT max(id) AS id FROM customers) c ON o.customer_id = c.id WHEN MATCHED THEN "
