@@ -80,6 +80,7 @@ enum class severity : std::uint8_t { error, fatal };
   row(transaction_block, "0A000", error, "transaction blocks are not allowed in statement pooling mode",                \
       "Set pool.mode to transaction for clients that use them.")                                                        \
   row(result_type_changed, "0A000", error, "cached plan must not change result type", "")                               \
+  row(inside_transaction, "25001", error, "{} cannot run inside a transaction block", "")                               \
   row(not_in_transaction, "25P01", error, "{} can only be used in transaction blocks", "")                              \
   row(server_results_differ, "XX000", error, "the shards describe this result differently: {}",                         \
       "Bring the schemas of the shards in line.")                                                                       \

@@ -26,6 +26,7 @@ enum class disposition : std::uint8_t {
   prepare,  ///< as swallow, and the statement behind it waits for it (settings, BEGIN with more than itself)
   gather,   ///< rows of a shard's tables, for a statement that one server answers over all of them
   control,  ///< transaction control sent to all branches: collected, one answer made of them
+  round,    ///< a statement that goes over one shard after the other: see round.hpp
   probe     ///< the question whether user code left state behind
 };
 

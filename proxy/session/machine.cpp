@@ -216,6 +216,7 @@ void session_machine::finish_cycle(step& s) {
   gather_.reset();
   stage_.reset();
   question_.reset();
+  round_.reset();
   if (lookup_) lookup_->forget();
   hold_.reset();
   copy_.reset();
@@ -302,7 +303,7 @@ void session_machine::on_cancel(step& s) {
     const branch& b = branches_[i];
     if (b.state != branch_state::ready || !b.outstanding()) continue;
     const disposition what = b.expected[b.next].what;
-    if (asked || what == disposition::forward || what == disposition::gather) {
+    if (asked || what == disposition::forward || what == disposition::gather || what == disposition::round) {
       s.add(action_kind::cancel, static_cast<branch_index>(i));
     }
   }

@@ -20,6 +20,7 @@
 #include "proxy/session/named_map.hpp"
 #include "proxy/session/portal.hpp"
 #include "proxy/session/question.hpp"
+#include "proxy/session/round.hpp"
 #include "proxy/session/session_environment.hpp"
 #include "proxy/session/stage.hpp"
 #include "proxy/session/statement.hpp"
@@ -462,6 +463,21 @@ class session_machine {
   [[nodiscard]] bool outcome_unknown(branch_index b) const noexcept;
   [[nodiscard]] bool may_wait_for_primary() const noexcept;
 
+  // machine_round.cpp: statements that go over one shard after the other
+  [[nodiscard]] static bool may_go_round(const router::plan& p) noexcept;
+  [[nodiscard]] bool goes_round(const router::plan& p) const;
+  [[nodiscard]] std::optional<protocol::error_report> wrong_block(const router::plan& p) const;
+  [[nodiscard]] bool execute_round(step& s, const statement_ptr& st);
+  void begin_round(const router::plan_ptr& p, std::string_view text);
+  [[nodiscard]] bool run_round(step& s);
+  void ask_stop(step& s);
+  void stop_over(step& s);
+  void fail_round(step& s, const protocol::error_report& error);
+  void tell_stop(step& s, std::string_view what);
+  void complete_round(step& s);
+  [[nodiscard]] verdict round_answer(step& s, branch_index b, const protocol::frame_view& frame);
+  [[nodiscard]] protocol::error_report with_round(const protocol::error_report& error) const;
+
   session_environment& env_;
   std::string user_;
   std::int32_t client_pid_ = 0;
@@ -513,6 +529,7 @@ class session_machine {
   std::unique_ptr<gather_state> gather_;
   std::unique_ptr<stage_state> stage_;
   std::unique_ptr<question_state> question_;
+  std::unique_ptr<round_state> round_;  ///< null: nothing goes over one shard after the other
   std::unique_ptr<key_lookup> lookup_;  ///< null: no key has been looked up yet
   std::unique_ptr<copy_state> copy_;
   std::unique_ptr<copy_replay> replay_;

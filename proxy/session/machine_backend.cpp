@@ -152,6 +152,8 @@ session_machine::verdict session_machine::answer_of(step& s, branch_index i, con
       return control_answer(i, frame);
     case disposition::gather:
       return gather_answer(s, i, frame);
+    case disposition::round:
+      return round_answer(s, i, frame);
     default:
       return quiet_answer(s, i, frame);
   }

@@ -140,7 +140,7 @@ bool session_machine::is_kept(step& s, branch_index i, std::size_t bytes) {
   const disposition what = branches_[i].expected[branches_[i].next].what;
   const bool gathered = what == disposition::gather;
   if (!gathered && (what != disposition::forward || (braid_.order.empty() && !braid_.merge))) {
-    return what == disposition::control && control_ && control_->token;
+    return what == disposition::round || (what == disposition::control && control_ && control_->token);
   }
   const bool over = gathered ? cycle_failed_ : braid_.failed;
   // A row of that size is not waited for either.

@@ -63,6 +63,7 @@ void session_machine::begin_anew(step& s, branch_index failed, bool lost) {
   gather_.reset();
   stage_.reset();
   question_.reset();
+  round_.reset();
   if (lookup_) lookup_->forget();
   braid_ = braid_state{};
   run_ = at_;
@@ -92,7 +93,7 @@ bool session_machine::outcome_unknown(branch_index i) const noexcept {
 
 void session_machine::on_backend_lost(step& s, branch_index i, std::string_view why) {
   const bool unknown = branches_[i].state == branch_state::ready && outcome_unknown(i);
-  lose_branch(s, i, p::make_error(unknown ? error_id::outcome_unknown : error_id::server_lost, why));
+  lose_branch(s, i, with_round(p::make_error(unknown ? error_id::outcome_unknown : error_id::server_lost, why)));
 }
 
 // While a statement waits for a primary, nobody should have to wait for locks that its session holds elsewhere.

@@ -151,7 +151,7 @@ bool session_machine::op_parse(step& s, std::string_view frame) {
   }
   if (client_status() == 'E' && !leaves_failed_transaction(*effective(st->plan))) return op_error(s, p::make_error(error_id::transaction_aborted));
   if (begins_block(*st->plan)) return op_error(s, p::make_error(error_id::transaction_block));
-  if (controls(st->plan)) {
+  if (controls(st->plan) || may_go_round(*st->plan)) {
     if (name.empty()) {
       unnamed_ = std::move(st);
       unnamed_serial_ = next_unnamed_serial();
@@ -188,7 +188,7 @@ bool session_machine::op_parse(step& s, std::string_view frame) {
     p::bind_view bind;
     if (!p::decode(body_of(input_.substr(o.offset, o.length)), bind) || bind.statement != m.name) continue;
     const router::route r = resolve_bind(*st, bind);
-    if (lookup_ && !lookup_->wanted().empty()) break;
+    if ((lookup_ && !lookup_->wanted().empty()) || wrong_block(*st->plan)) break;
     if (st->plan->described_on && std::holds_alternative<router::to_many>(r.target)) break;
     if (std::holds_alternative<router::to_refusal>(r.target) || std::holds_alternative<router::to_gather>(r.target)) break;
     found = place(s, *st->plan, r, targets_, refusal);
@@ -282,11 +282,12 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
     return op_error(s, error);
   }
   if (client_status() == 'E' && !leaves_failed_transaction(*effective(st->plan))) return op_error(s, p::make_error(error_id::transaction_aborted));
-  if (controls(st->plan)) {
+  if (controls(st->plan) || goes_round(*st->plan)) {
     portals_.set(m.portal, {found, {}});
     answer_locally(s, p::backend::bind_complete);
     return true;
   }
+  if (const auto wrong = wrong_block(*st->plan)) return op_error(s, *wrong);
   if (lookup_ && !question_ && !placed_ && !stage_ && !gather_) lookup_->forget();
   if (question_ && question_->is_lookup) {
     if (!question_answered(s, {}, {})) return cycle_failed_;

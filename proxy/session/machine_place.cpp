@@ -391,10 +391,10 @@ void session_machine::on_lease_failed(step& s, branch_index i, const protocol::e
   if (control_ && control_->running) control_.reset();
   const bool in_vain = question_ && !question_->done && question_->refusal;
   if (cycle_ == cycle_kind::batch) {
-    (void)op_error(s, in_vain ? *question_->refusal : error);
+    (void)op_error(s, in_vain ? *question_->refusal : with_round(error));
     return run_batch(s);
   }
-  refuse_simple(s, in_vain ? p::error_report{*question_->refusal} : error);
+  refuse_simple(s, in_vain ? p::error_report{*question_->refusal} : with_round(error));
 }
 
 }  // namespace pgbraid::proxy

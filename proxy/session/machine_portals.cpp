@@ -82,7 +82,7 @@ bool session_machine::op_describe(step& s, std::string_view frame) {
     return op_error(s, p::make_error(error_id::no_such_statement, m.name));
   }
   refresh_plan(*st);
-  if (controls(st->plan)) {
+  if (controls(st->plan) || may_go_round(*st->plan)) {
     if (!drained(s)) return false;
     const std::size_t from = s.client_bytes.size();
     p::encode_parameter_description(s.client_bytes, {});
@@ -133,7 +133,10 @@ bool session_machine::op_execute(step& s, std::string_view frame) {
   portal* found = find_portal(m.portal);
   if (found == nullptr) return op_cursor(s, frame, answer::execute, m.portal);
   if (found->branches.empty()) {
-    return execute_control(s, statement_ptr{found->statement});
+    const statement_ptr st{found->statement};
+    if (may_go_round(*st->plan)) return execute_round(s, st);
+    if (st->plan->blocks != router::block_rule::any) return op_error(s, tables_changed());
+    return execute_control(s, st);
   }
   static const portal_spread one_branch;
   const std::shared_ptr<const portal_spread> kept = found->spread;

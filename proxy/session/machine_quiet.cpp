@@ -16,7 +16,9 @@ session_machine::verdict session_machine::asynchronous(step& s, branch_index i, 
   const bool notified = frame.type == from_server::notification_response && p::decode(frame.body, notification);
   if (notified && listening_ && listening_->hears(notification.channel)) return verdict::drop;  // told by another way
   // What was notified meanwhile has nothing to do with what pgbraid asks for itself.
-  const bool unseen = what == disposition::swallow || what == disposition::prepare || what == disposition::probe || what == disposition::gather;
+  const bool unseen = what == disposition::swallow || what == disposition::prepare || what == disposition::probe ||
+                      what == disposition::gather ||
+                      (what == disposition::round && round_ && round_->at != round_state::phase::run);
   if (unseen && !notified) return verdict::drop;
   // What the one that speaks for all says too.
   if (braid_.active && echoes(i) && frame.type == from_server::notice_response) return verdict::drop;

@@ -60,6 +60,11 @@ void session_machine::start_simple(step& s, const p::frame_view& frame) {
     if (!control_->running) finish_control(s);
     return;
   }
+  if (const auto wrong = wrong_block(*plan_)) return refuse_simple(s, *wrong);
+  if (goes_round(*plan_)) {
+    begin_round(plan_, query.text);
+    return run_simple(s);
+  }
   if (plan_->draws && !begin_drawing(query.text)) {
     return refuse_simple(s, tables_changed());
   }
@@ -89,6 +94,11 @@ void session_machine::run_simple(step& s) {
   if (cycle_failed_) {
     // A backend could not be prepared for the statement.
     if (anything_outstanding()) return;
+    return end_cycle(s);
+  }
+  if (round_) {
+    if (!run_round(s)) return;
+    sent_ = true;
     return end_cycle(s);
   }
   if (question_ && !question_->done) {

@@ -17,6 +17,7 @@
 #include "router/plan/steps.hpp"
 #include "router/plan/table_marks.hpp"
 #include "router/plan/targets.hpp"
+#include "router/plan/upkeep.hpp"
 #include "router/shard/value_map.hpp"
 #include "router/sql/parser.hpp"
 
@@ -303,6 +304,11 @@ class statement_planner {
       out.reason = "prepared on the designated shard";
     } else if (s.kind == kind::declare_cursor) {
       out.where = refusal(refuse_session(out.tag, "its query is not understood"));
+    } else if (auto upkeep = upkeep_of(s, text_, context_)) {
+      out.where = std::move(upkeep->where);
+      out.blocks = upkeep->blocks;
+      const bool in_turn = out.blocks == block_rule::either || out.blocks == block_rule::outside;
+      out.reason = out.tag + (in_turn ? " on one shard after the other" : " on every shard, in one transaction");
     } else if (auto all = ddl_target(s, text_, context_)) {
       out.where = std::move(*all);
       out.reason = out.tag + " on every shard, in one transaction";

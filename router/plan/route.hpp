@@ -107,6 +107,14 @@ enum class session_effect : std::uint8_t {
   other
 };
 
+/// What a statement that goes to all shards makes of transaction blocks.
+enum class block_rule : std::uint8_t {
+  any,      ///< it goes to all of them in one transaction, the client's or one of its own
+  either,   ///< so it does within a block; outside of one it goes over one shard after the other
+  outside,  ///< that is its only way: within a block it is an error
+  within    ///< outside of a block it is an error
+};
+
 /// Where one candidate value of the sharding key comes from.
 struct key_source {
   enum class origin : std::uint8_t { constant, parameter, pinned } from = origin::pinned;
@@ -189,6 +197,7 @@ struct plan {
   sql::variable_statement variable;
   std::string name;                        ///< savepoint, prepared statement, cursor, channel
   std::string tag;                         ///< for messages: "CREATE TABLE"
+  block_rule blocks = block_rule::any;     ///< where it goes to several shards
   std::string inner_text;                  ///< prepare: the prepared statement's own text
   std::uint32_t statement_count = 1;       ///< statements in the text
   std::vector<std::string> reads, writes;  ///< tables, "schema.name"

@@ -313,7 +313,8 @@ struct statement {
   bool explain_analyze = false;
   transaction_modes modes;
   variable_statement variable;
-  std::string name;        ///< savepoint, prepared statement, cursor, channel, global transaction id; "" for ALL or *
+  std::string name;        ///< savepoint, prepared statement, cursor, channel, global transaction id; "" for ALL or *;
+                           ///< CREATE INDEX: the index, "" if it is to get one
   bool hold = false;       ///< declare_cursor WITH HOLD
   bool temporary = false;  ///< ddl that creates a temporary object
   bool unparsable_parts = false;           ///< something in the statement was folded into `other`

@@ -12,6 +12,22 @@ std::string tag_of(const char* verb, ObjectType type) {
   return std::string(verb) + ' ' + object_word(type);
 }
 
+std::string reindex_tag(ReindexObjectType what) {
+  switch (what) {
+    case REINDEX_OBJECT_INDEX:
+      return "REINDEX INDEX";
+    case REINDEX_OBJECT_TABLE:
+      return "REINDEX TABLE";
+    case REINDEX_OBJECT_SCHEMA:
+      return "REINDEX SCHEMA";
+    case REINDEX_OBJECT_SYSTEM:
+      return "REINDEX SYSTEM";
+    case REINDEX_OBJECT_DATABASE:
+      return "REINDEX DATABASE";
+  }
+  return "REINDEX";
+}
+
 void add_foreign_keys(const List* constraints, std::vector<qualified_name>& out) {
   for (const Node* node : list_view<>(constraints))
     if (const auto* constraint = as<Constraint>(node, T_Constraint)) add_relation(constraint->pktable, out);
@@ -121,10 +137,13 @@ bool reader::read_ddl_on_relation(const Node* node, statement& out) {
       read_inner(view.query, out);
       return true;
     }
-    case T_IndexStmt:
+    case T_IndexStmt: {
+      const auto& index = *reinterpret_cast<const IndexStmt*>(node);
       out.tag = "CREATE INDEX";
-      add_relation(reinterpret_cast<const IndexStmt*>(node)->relation, out.relations);
+      out.name = text_of(index.idxname);
+      add_relation(index.relation, out.relations);
       return true;
+    }
     case T_CreateSeqStmt: {
       const auto& sequence = *reinterpret_cast<const CreateSeqStmt*>(node);
       out.tag = "CREATE SEQUENCE";
@@ -166,10 +185,13 @@ bool reader::read_ddl_on_relation(const Node* node, statement& out) {
       out.tag = "CLUSTER";
       add_relation(reinterpret_cast<const ClusterStmt*>(node)->relation, out.relations);
       return true;
-    case T_ReindexStmt:
-      out.tag = "REINDEX";
-      add_relation(reinterpret_cast<const ReindexStmt*>(node)->relation, out.relations);
+    case T_ReindexStmt: {
+      const auto& reindex = *reinterpret_cast<const ReindexStmt*>(node);
+      out.tag = reindex_tag(reindex.kind);
+      out.name = text_of(reindex.name);
+      add_relation(reindex.relation, out.relations);
       return true;
+    }
     case T_RefreshMatViewStmt:
       out.tag = "REFRESH MATERIALIZED VIEW";
       add_relation(reinterpret_cast<const RefreshMatViewStmt*>(node)->relation, out.relations);

@@ -283,11 +283,31 @@ WRITES = {
         CREATE INDEX ON archive (id)
         ALTER TABLE archive ADD COLUMN more int DEFAULT 5
         TRUNCATE archive
-        0A000 CREATE INDEX CONCURRENTLY ON archive (id)
+        see integration/test_upkeep.py::test_an_extension
+        0A000 ALTER TABLE archive ADD COLUMN late timestamptz DEFAULT now()
     """,
-    "roles, databases, extensions": """
-        0A000 ANALYZE accounts
+    "LOCK TABLE": """
+        LOCK TABLE accounts, rates IN SHARE MODE
+        LOCK TABLE notes
+        0A000 LOCK TABLE accounts, notes
+        see integration/test_upkeep.py::test_a_lock_outside_of_a_transaction
+    """,
+    "ANALYZE, REINDEX TABLE": """
+        ANALYZE accounts
+        REINDEX TABLE archive
+        0A000 ANALYZE accounts, notes
+        see integration/test_upkeep.py::test_every_shard_is_done
+    """,
+    "VACUUM, CREATE INDEX CONCURRENTLY": """
+        25001 VACUUM accounts
+        0A000 CREATE INDEX CONCURRENTLY ON archive (id)
+        see integration/test_upkeep.py::test_every_shard_is_done
+        see integration/test_upkeep.py::test_a_failure_is_mended_and_taken_up
+    """,
+    "roles, databases, tablespaces": """
+        0A000 CREATE ROLE somebody
         0A000 CREATE TABLE made AS SELECT * FROM accounts
+        0A000 CREATE MATERIALIZED VIEW made AS SELECT * FROM accounts
     """,
 }
 

@@ -49,7 +49,8 @@ constexpr std::string_view statements[] = {
     "WITH u AS (UPDATE customers SET name = 'x' RETURNING id) SELECT count(*) FROM u",
     "WITH i AS (INSERT INTO customers (id, name) VALUES (1, 'a'), (2, 'b') RETURNING id) DELETE FROM orders USING i "
     "WHERE customer_id = i.id",
-    "DECLARE c CURSOR FOR SELECT name FROM customers", "FETCH ALL FROM c", "LOCK TABLE countries"};
+    "DECLARE c CURSOR FOR SELECT name FROM customers", "FETCH ALL FROM c", "LOCK TABLE countries", "VACUUM customers",
+    "ANALYZE customers", "CREATE INDEX CONCURRENTLY by_name ON customers (name)", "DROP INDEX CONCURRENTLY by_name"};
 constexpr std::string_view names[] = {"", "a", "b"};
 constexpr std::string_view channels[] = {"x", "y", "z"};
 constexpr char server_types[] = "123TDCZENASGHWnsItVdc";

@@ -300,7 +300,7 @@ REFUSED = [
     ("UPDATE customers SET id = {b} WHERE id = {a}", "0A000"),
     ("UPDATE customers SET balance = (SELECT random())", "0A000"),
     ("UPDATE customers SET balance = (SELECT amount FROM orders ORDER BY id LIMIT 1)", "0A000"),
-    ("VACUUM orders", "0A000"),
+    ("VACUUM orders, settings", "0A000"),
     ("CREATE TABLE unlisted_probe AS SELECT 1 AS n", "0A000"),
     ("ALTER TABLE customers ADD COLUMN extra timestamptz DEFAULT now()", "0A000"),
     ("CREATE INDEX CONCURRENTLY ON orders (note)", "0A000"),

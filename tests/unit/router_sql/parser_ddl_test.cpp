@@ -46,15 +46,15 @@ TEST_CASE("tables") {
       {"vacuum", "vacuum"},
       {"analyze s.a(x)", "analyze (relations s.a)"},
       {"cluster a using i", "ddl CLUSTER (relations a)"},
-      {"reindex table a", "ddl REINDEX (relations a)"},
-      {"reindex database d", "ddl REINDEX"},
+      {"reindex table a", "ddl REINDEX TABLE (relations a)"},
+      {"reindex database d", "ddl REINDEX DATABASE d"},
       {"refresh materialized view m", "ddl REFRESH MATERIALIZED VIEW (relations m)"},
   });
 }
 
 TEST_CASE("what hangs on tables") {
   check_table({
-      {"create index i on s.t (a)", "ddl CREATE INDEX (relations s.t)"},
+      {"create index i on s.t (a)", "ddl CREATE INDEX i (relations s.t)"},
       {"create unique index concurrently on t (lower(a)) where b", "ddl CREATE INDEX (relations t)"},
       {"create trigger tr before insert on t for each row execute function f()", "ddl CREATE TRIGGER (relations t)"},
       {"create rule r as on insert to t do instead nothing", "ddl CREATE RULE (relations t)"},
