@@ -137,6 +137,14 @@ struct sharded_table {
   position where;
 };
 
+/// Tables that are sharded as soon as they are there.
+struct table_pattern {
+  std::vector<std::string> tables;         ///< names with * and ?, as written
+  std::vector<std::string> key;            ///< columns: tables that lack one of them are not meant
+  std::optional<shard_function> function;  ///< none: the sharding's
+  position where;
+};
+
 struct unsharded_table {
   std::string name;
   std::string shard;
@@ -157,6 +165,7 @@ struct sharding {
   std::uint32_t buckets = 4096;
   std::string default_shard;  ///< owns every value that no range and no list has; "": nobody does
   std::vector<sharded_table> tables;
+  std::vector<table_pattern> patterns;  ///< in order: the first that fits decides
   std::optional<lookup_table> lookup;
   std::vector<std::string> reference_tables;
   std::vector<unsharded_table> unsharded;

@@ -186,6 +186,15 @@ void write_sharding(writer& out, const sharding& s) {
     const std::string own = !table.function ? std::string{} : fmt::format(", function: {}", name_of("databases.*.sharding.function", *table.function));
     out.line(4, "{}: {{key: {}{}}}", quoted(table.name), table.key.size() == 1 ? quoted(table.key.front()) : list(table.key), own);
   }
+  if (!s.patterns.empty()) out.line(3, "patterns:");
+  for (const table_pattern& pattern : s.patterns) {
+    const std::string own =
+        !pattern.function ? std::string{}
+                          : fmt::format(", function: {}", name_of("databases.*.sharding.function", *pattern.function));
+    out.line(4, "- {{tables: {}, key: {}{}}}",
+             pattern.tables.size() == 1 ? quoted(pattern.tables.front()) : list(pattern.tables),
+             pattern.key.size() == 1 ? quoted(pattern.key.front()) : list(pattern.key), own);
+  }
   if (s.lookup) {
     const std::string age =
         s.lookup->max_age ? fmt::format(", max_age: {}", format_duration(*s.lookup->max_age)) : std::string{};

@@ -37,13 +37,14 @@ class sharding_reader {
       sharded_table table{e.key, {}, std::nullopt, e.where};
       const fields own(e.value.get());
       own.texts("key", table.key);
-      check_columns(e, table.key);
+      check_columns(e.value.get(), fmt::format("tables.{}", e.key), e.where, table.key);
       if (own.scalar("function") != nullptr) {
         own.choice("function", "databases.*.sharding.tables.*.function", table.function.emplace());
       }
       claim(e.key, "tables", e.where);
       out.tables.push_back(std::move(table));
     }
+    read_patterns(section, out);
     read_lookup(section, out);
     section.texts("reference_tables", out.reference_tables);
     if (const node* list = section.at("reference_tables"))
@@ -55,7 +56,7 @@ class sharding_reader {
       out.unsharded.push_back({e.key, e.value->text, e.where});
     }
     section.texts("accept_unenforced", out.accept_unenforced);
-    if (const node* list = section.at("accept_unenforced"))
+    if (const node* list = section.at("accept_unenforced"); list != nullptr && out.patterns.empty())
       for (const auto& item : list->items) check_accepted(*item);
     section.texts("shard_local", out.shard_local);
     return out;
@@ -79,13 +80,39 @@ class sharding_reader {
     if (own.scalar("max_age") != nullptr) own.duration("max_age", lookup.max_age.emplace());
   }
 
-  void check_columns(const node::entry& table, const std::vector<std::string>& key) {
-    const node* given = fields(table.value.get()).at("key");
+  void read_patterns(const fields& section, sharding& out) {
+    const node* list = section.at("patterns");
+    if (list == nullptr || list->what != node::kind::list) return;
+    for (std::size_t i = 0; i < list->items.size(); ++i) {
+      const node& item = *list->items[i];
+      if (item.what != node::kind::map) continue;
+      const std::string place = fmt::format("patterns[{}]", i);
+      table_pattern& pattern = out.patterns.emplace_back();
+      pattern.where = item.where;
+      const fields own(&item);
+      own.texts("tables", pattern.tables);
+      if (const node* given = own.at("tables");
+          given != nullptr && given->what == node::kind::list && pattern.tables.empty())
+        report(finding::level::error, given->where, fmt::format("{}.tables: it has no name", place));
+      own.texts("key", pattern.key);
+      check_columns(&item, place, item.where, pattern.key);
+      if (own.scalar("function") != nullptr)
+        own.choice("function", "databases.*.sharding.patterns[].function", pattern.function.emplace());
+      for (const std::string& name : pattern.tables)
+        if (std::count(name.begin(), name.end(), '.') > 1)
+          report(finding::level::error, item.where,
+                 fmt::format("{}.tables: \"{}\" is neither a table nor a schema and a table", place, name));
+    }
+  }
+
+  /// `section` is what has the `key`.
+  void check_columns(const node* section, const std::string& place, position at, const std::vector<std::string>& key) {
+    const node* given = fields(section).at("key");
     if (given != nullptr && given->what == node::kind::list && key.empty())
-      report(finding::level::error, given->where, fmt::format("tables.{}.key: it has no column", table.key));
+      report(finding::level::error, given->where, fmt::format("{}.key: it has no column", place));
     for (std::size_t i = 0; i < key.size(); ++i) {
       if (std::find(key.begin(), key.begin() + static_cast<std::ptrdiff_t>(i), key[i]) == key.begin() + static_cast<std::ptrdiff_t>(i)) continue;
-      report(finding::level::error, table.where, fmt::format("tables.{}.key: column {} stands twice", table.key, key[i]));
+      report(finding::level::error, at, fmt::format("{}.key: column {} stands twice", place, key[i]));
     }
   }
 

@@ -64,6 +64,9 @@ bool print_database(const database_state& state) {
     well = well && shard.primary >= 0;
   }
   if (state.shards.size() < 2 || state.schema == nullptr) return well;
+  for (const auto& [table, why] : state.map->unfit)
+    fmt::print("  table {} is meant to be sharded and cannot be: {}\n", table, why);
+  well = well && state.map->unfit.empty();
   const std::string& single = state.schema->single_writer;
   fmt::print("  transactions over several shards: {}\n", single.empty() ? "yes" : "no: " + single);
   return well && single.empty();

@@ -59,6 +59,13 @@ struct sharded_table {
   friend bool operator==(const sharded_table&, const sharded_table&) = default;
 };
 
+/// Tables that are sharded as soon as the catalog has them: those of a name that fits and with all columns of the key.
+struct table_pattern {
+  std::string schema, table;  ///< * is any characters, ? is one
+  sharded_table sharding;
+  friend bool operator==(const table_pattern&, const table_pattern&) = default;
+};
+
 /// How replicas are used for reads that are proved to be reads.
 enum class replica_use : std::uint8_t { prefer, require, off };
 
@@ -68,6 +75,10 @@ struct topology {
   bucket_map buckets;
   // Tables are named "schema.name"; a name without a schema in the YAML file means schema public.
   std::map<std::string, sharded_table, std::less<>> tables;
+  std::vector<table_pattern> patterns;          ///< in order; those that fit stand in `tables` too
+  shard_function usual = shard_function::hash;  ///< of tables whose own comment names their key
+  std::map<std::string, std::string, std::less<>>
+      unfit;  ///< tables that a pattern or their comment means, and why they are not sharded
   value_rule ranges{true, {}, {}}, lists;                        ///< of tables whose function they are
   std::optional<lookup_rule> directory;                          ///< likewise
   std::map<std::string, shard_index, std::less<>> schemas;       ///< all of whose tables live on one shard

@@ -1,7 +1,9 @@
 #include "proxy/cluster/catalog_loader.hpp"
 
 #include "proxy/cluster/catalog_sql.hpp"
+#include "proxy/cluster/pattern_tables.hpp"
 
+#include <optional>
 #include <set>
 #include <utility>
 #include <vector>
@@ -21,6 +23,8 @@ struct question {
 constexpr question questions[] = {
     {catalog_sql::schemas, &catalog_answers::schemas},
     {catalog_sql::relations, &catalog_answers::relations},
+    {catalog_sql::heirs, &catalog_answers::heirs},
+    {catalog_sql::declared, &catalog_answers::declared},
     {catalog_sql::columns, &catalog_answers::columns},
     {catalog_sql::functions, &catalog_answers::functions},
     {catalog_sql::bodies, &catalog_answers::bodies},
@@ -37,8 +41,12 @@ constexpr question questions[] = {
     {catalog_sql::user_code, &catalog_answers::user_code, true},
 };
 
-std::vector<std::string> named_tables(const router::topology& map) {
+// `answers`: what is known of relations and columns.
+std::vector<std::string> named_tables(const router::topology& map, const catalog_answers& answers) {
   std::set<std::string> names(map.reference_tables.begin(), map.reference_tables.end());
+  if (!map.patterns.empty() || !answers.declared.empty()) {
+    for (const auto& [name, table] : tables_of_patterns(map, read_catalog(answers))) names.insert(name);
+  }
   for (const auto& [name, table] : map.tables) names.insert(name);
   for (const auto& [name, shard] : map.unsharded) names.insert(name);
   return {names.begin(), names.end()};
@@ -59,11 +67,12 @@ asio::awaitable<catalog_reading> read_catalog(pg_connection& connection, const r
   if (answer.ok() && !answer.rows.empty()) reading.token = answer.rows.front()[0].value_or("");
   if (answer.ok() && (reading.token.empty() || reading.token != known_token)) {
     catalog_answers answers;
-    const std::vector<std::string> tables = named_tables(map);
+    std::optional<std::vector<std::string>> tables;
     for (const question& q : questions) {
-      if (q.about_tables && tables.empty()) continue;
+      if (q.about_tables && !tables) tables = named_tables(map, answers);
+      if (q.about_tables && tables->empty()) continue;
       std::vector<std::string> parameters;
-      if (q.about_tables) parameters.push_back(array_literal(tables));
+      if (q.about_tables) parameters.push_back(array_literal(*tables));
       answer = co_await connection.query(q.sql, std::move(parameters), timeout);
       if (!answer.ok()) break;
       answers.*q.answer = std::move(answer.rows);

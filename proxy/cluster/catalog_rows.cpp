@@ -151,6 +151,8 @@ shard_catalog read_catalog(const catalog_answers& answers) {
   router::catalog& content = shard.content;
   for (const pg_row& row : answers.schemas) content.schemas.insert(text(row[0]));
   read_relations(content, answers);
+  for (const pg_row& row : answers.heirs) shard.heirs.insert(text(row[0]));
+  for (const pg_row& row : answers.declared) shard.declared.emplace(text(row[0]), text(row[1]));
   read_functions(content, answers);
   read_types(shard, answers);
   for (const pg_row& row : answers.collations) content.user_collations.insert(text(row[0]));

@@ -6,6 +6,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -62,12 +63,14 @@ struct shard_catalog {
   std::vector<sequence_facts> sequences;
   std::vector<code_facts> code;
   view_map views;  ///< outside pg_catalog and information_schema
+  std::set<std::string, std::less<>> heirs;                  ///< tables that inherit from others, partitions included
+  std::map<std::string, std::string, std::less<>> declared;  ///< comments of tables that speak to pgbraid
 };
 
 /// The answers to the questions of catalog_sql.hpp of the same names.
 struct catalog_answers {
-  std::vector<pg_row> schemas, relations, columns, functions, bodies, operators, types, collations, user_casts, role_settings,
-      server_settings, views, view_functions, constraints, sequences, user_code;
+  std::vector<pg_row> schemas, relations, heirs, declared, columns, functions, bodies, operators, types, collations,
+      user_casts, role_settings, server_settings, views, view_functions, constraints, sequences, user_code;
 };
 
 [[nodiscard]] shard_catalog read_catalog(const catalog_answers& answers);

@@ -19,6 +19,8 @@ SELECT string_agg(n || ':' || s, ',') FROM (
   UNION ALL SELECT count(*), coalesce(sum(xmin::text::int8), 0) FROM pg_trigger WHERE tgrelid NOT IN (SELECT oid FROM temporary)
   UNION ALL SELECT count(*), coalesce(sum(xmin::text::int8), 0) FROM pg_index WHERE indrelid NOT IN (SELECT oid FROM temporary)
   UNION ALL SELECT count(*), coalesce(sum(xmin::text::int8), 0) FROM pg_inherits
+  UNION ALL SELECT count(*), coalesce(sum(xmin::text::int8), 0) FROM pg_description
+             WHERE classoid = 'pg_class'::regclass AND objsubid = 0 AND objoid NOT IN (SELECT oid FROM temporary)
   UNION ALL SELECT count(*), coalesce(sum(xmin::text::int8), 0) FROM pg_rewrite WHERE ev_class NOT IN (SELECT oid FROM temporary)
   UNION ALL SELECT count(*), coalesce(sum(xmin::text::int8), 0) FROM pg_policy
   UNION ALL SELECT count(*), coalesce(sum(xmin::text::int8), 0) FROM pg_type WHERE typnamespace NOT IN (SELECT oid FROM pg_namespace WHERE nspname ~ '^pg_temp_')
@@ -54,6 +56,19 @@ SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, c.relrowsecurit
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE n.nspname <> 'pg_toast' AND n.nspname !~ '^pg_(toast_)?temp_' AND c.relkind NOT IN ('t', 'c')
    AND (c.oid >= 16384 OR c.relkind NOT IN ('i', 'I')))";
+
+/// "schema.name" of every table that inherits from another, partitions included
+inline constexpr const char* heirs = R"(
+SELECT DISTINCT n.nspname || '.' || c.relname
+  FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relkind IN ('r', 'p', 'f') AND n.nspname !~ '^pg_(toast_)?temp_')";
+
+/// "schema.name" of every table whose comment speaks to pgbraid, the comment
+inline constexpr const char* declared = R"(
+SELECT n.nspname || '.' || c.relname, d.description
+  FROM pg_description d JOIN pg_class c ON c.oid = d.objoid JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE d.classoid = 'pg_class'::regclass AND d.objsubid = 0 AND d.description LIKE '%pgbraid:%' AND c.relkind IN ('r', 'p')
+   AND n.nspname !~ '^pg_(toast_)?temp_')";
 
 /// relation's oid, name, type, modifier, deterministic, has default, generated, a domain's base type, default varies,
 /// default of the moment, default collation, byte order, default, identity, what draws it from a sequence; by relation

@@ -1,6 +1,5 @@
 #include "proxy/cluster/database_watch.hpp"
 
-#include "proxy/cluster/catalog_merge.hpp"
 #include "proxy/cluster/shard_watch.hpp"
 #include "proxy/cluster/spawn.hpp"
 
@@ -44,7 +43,13 @@ bool same_servers(const shard_state& a, const shard_state& b) {
                                               });
 }
 
+// Somebody may wait for what it does not know yet.
+bool is_behind(const database_state& state) {
+  return state.definitions && state.schema_as_of <= state.definitions->latest();
+}
+
 bool same_state(const database_state& a, const database_state& b) {
+  if (is_behind(a) && !is_behind(b)) return false;
   return a.served == b.served && a.reason == b.reason && a.map == b.map && a.schema == b.schema &&
          a.config == b.config &&
          std::equal(a.shards.begin(), a.shards.end(), b.shards.begin(), b.shards.end(), same_servers);
@@ -61,7 +66,8 @@ database_watch::database_watch(watch_services services, config::database databas
       schema_(std::make_shared<const router::catalog>()),
       publish_soon_(*services_.context) {
   view.map.buckets.version = services_.next_version();
-  map_ = std::make_shared<const router::topology>(std::move(view.map));
+  listed_ = map_ = std::make_shared<const router::topology>(std::move(view.map));
+  if (gated()) definitions_ = std::make_shared<recent_definitions>();
   for (const config::shard& shard : database_->shards) {
     auto& watch =
         shards_.emplace_back(std::make_unique<shard_watch>(*services_.context, options_of(*database_, name_, shard)));
@@ -72,8 +78,7 @@ database_watch::database_watch(watch_services services, config::database databas
       watch->probes.push_back(services_.probe({server.host, server.port, server.tls}, watch->dbnames.back()));
     }
     if (shard.discovery) watch->leader = services_.leader(*shard.discovery);
-    const bool check = !database_->sharding || database_->sharding->check_placement;
-    watch->rows_checked = map_->one_shard() || map_->tables.empty() || !check;
+    watch->rows_checked = !checks_rows() || listed_->tables.empty();
   }
 }
 
@@ -110,6 +115,7 @@ void database_watch::stop() {
 }
 
 void database_watch::inherit(const database_watch& before) {
+  if (definitions_ && before.definitions_) definitions_ = before.definitions_;
   for (const auto& shard : shards_) {
     for (const auto& old : before.shards_) {
       const bool same = std::equal(shard->probes.begin(), shard->probes.end(), old->probes.begin(), old->probes.end());
@@ -256,6 +262,10 @@ void database_watch::roles_taken(shard_watch& shard, bool other_roles) {
   changed(other_roles);
 }
 
+bool database_watch::checks_rows() const noexcept {
+  return gated() && (!database_->sharding || database_->sharding->check_placement);
+}
+
 bool database_watch::gated() const noexcept {
   return !map_->one_shard();
 }
@@ -276,6 +286,11 @@ std::vector<std::string> database_watch::objections() const {
   for (const auto& shard : shards_) {
     all.insert(all.end(), shard->misplaced.begin(), shard->misplaced.end());
     if (!shard->rows_error.empty()) all.push_back(shard->rows_error);
+    // A reload must not take tables out of use; at the start those that do not fit are the only ones that are not
+    // served.
+    for (const auto& [name, looked] : shard->births) {
+      if (!announced_ && !looked.problem.empty()) all.push_back(looked.problem);
+    }
   }
   return all;
 }
@@ -294,38 +309,6 @@ bool database_watch::missing() const noexcept {
   return std::any_of(shards_.begin(), shards_.end(), [](const auto& shard) {
     return !shard->catalog && shard->trouble.find("does not exist") != std::string::npos;
   });
-}
-
-// Why a transaction may write to one shard only; "": it may write to several.
-std::string database_watch::single_writer() const {
-  for (const auto& shard : shards_) {
-    if (!shard->no_commits.empty()) return fmt::format("shard {} cannot prepare transactions: {}", map_->shards[shard->index], shard->no_commits);
-  }
-  return {};
-}
-
-void database_watch::merge() {
-  if (!shards_.front()->catalog) return;
-  std::vector<std::shared_ptr<const shard_catalog>> read;
-  for (const auto& shard : shards_) read.push_back(shard->catalog);
-  merged_catalog merged = merge_catalogs(read, *map_);
-  for (const std::string& text : merged.warnings) {
-    const bool told = std::find(warnings_.begin(), warnings_.end(), text) != warnings_.end();
-    if (!told) spdlog::warn("database {}: {}", name_, text);
-  }
-  warnings_ = std::move(merged.warnings);
-  merged.content.single_writer = single_writer();
-  merged.content.version = schema_->version;
-  if (schema_->version == 0 || !(merged.content == *schema_)) {
-    merged.content.version = services_.next_version();
-    schema_ = std::make_shared<const router::catalog>(std::move(merged.content));
-  }
-  std::vector<std::string> found = contradictions(*map_, *schema_);
-  if (found != contradictions_) {
-    for (const std::string& text : found) complain(text);
-    contradictions_ = std::move(found);
-  }
-  changed(true);
 }
 
 // What a reload is refused for is told to whoever asked for it.
@@ -369,6 +352,7 @@ std::shared_ptr<database_state> database_watch::build() const {
   state->config = database_;
   state->map = map_;
   state->schema = schema_;
+  state->definitions = definitions_;
   state->schema_as_of = steady_time::max();
   for (const auto& shard : shards_) state->schema_as_of = std::min(state->schema_as_of, shard->catalog_as_of);
   const std::vector<std::string> against = objections();

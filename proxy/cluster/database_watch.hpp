@@ -16,6 +16,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -91,6 +92,9 @@ class database_watch : public std::enable_shared_from_this<database_watch> {
   [[nodiscard]] boost::asio::awaitable<bool> reach(shard_watch& shard);
   [[nodiscard]] boost::asio::awaitable<void> read_shard_catalog(shard_watch& shard);
   [[nodiscard]] boost::asio::awaitable<void> look_at_rows(shard_watch& shard);
+  [[nodiscard]] boost::asio::awaitable<bool> look_at_births(shard_watch& shard, const shard_catalog& catalog);
+  void tell_of_patterns();
+  [[nodiscard]] bool checks_rows() const noexcept;
   [[nodiscard]] boost::asio::awaitable<void> see_to_commits(shard_watch& shard);
   [[nodiscard]] boost::asio::awaitable<void> recover(shard_watch& shard, doubtful_part part);
   [[nodiscard]] std::string single_writer() const;
@@ -113,7 +117,10 @@ class database_watch : public std::enable_shared_from_this<database_watch> {
   std::shared_ptr<const config::database> database_;
   std::string name_;
   placement_depth depth_;
-  std::shared_ptr<const router::topology> map_;
+  std::shared_ptr<const router::topology> listed_;  ///< what the file says
+  std::shared_ptr<const router::topology> map_;     ///< and the tables that its patterns mean
+  std::shared_ptr<recent_definitions> definitions_;
+  std::map<std::string, std::string, std::less<>> told_unfit_;
   std::shared_ptr<const router::catalog> schema_;
   std::vector<std::unique_ptr<shard_watch>> shards_;
   std::vector<std::string> contradictions_, warnings_;

@@ -58,7 +58,7 @@ reload_care care_of(const config::database& before, const config::database& afte
   if (!check || b.one_shard()) return reload_care::gentle;
   const bool values_moved = a.ranges != b.ranges || a.lists != b.lists;
   if (a.buckets != b.buckets || values_moved || a.shards != b.shards || !same_homes(before, after)) return reload_care::whole;
-  if (a.tables != b.tables) return reload_care::sample;
+  if (a.tables != b.tables || a.patterns != b.patterns) return reload_care::sample;
   return reload_care::gentle;
 }
 

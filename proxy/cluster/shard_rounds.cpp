@@ -21,6 +21,7 @@ constexpr auto placement_timeout = 60'000ms;
 constexpr auto catalog_timeout = 10'000ms;
 constexpr auto closest_looks = 100ms;
 constexpr auto forget_records_every = 1h;
+constexpr const char* short_waits = "SET lock_timeout = '2s'";
 
 }  // namespace
 
@@ -29,6 +30,7 @@ asio::awaitable<void> database_watch::keep_shard([[maybe_unused]] std::shared_pt
   shard_watch& shard = *shards_[index];
   while (!stopped_) {
     shard.hurried = false;
+    shard.in_round = true;
     shard.doubtful = true;  // until the shard has been asked: what cannot be reached may hold anything
     shard.looked_at = std::chrono::steady_clock::now();
     if (co_await reach(shard)) {
@@ -37,6 +39,8 @@ asio::awaitable<void> database_watch::keep_shard([[maybe_unused]] std::shared_pt
       if (!stopped_ && shard.catalog) co_await look_at_rows(shard);
     }
     if (stopped_) break;
+    shard.in_round = false;
+    tell_of_patterns();
     boost::system::error_code cancelled;
     if (!shard.hurried) {
       shard.pause.expires_after(services_.options.catalog_interval);
@@ -78,7 +82,7 @@ asio::awaitable<void> database_watch::read_shard_catalog(shard_watch& shard) {
   const bool kept = shard.reached_before;
   shard.reached_before = true;
   const steady_time begin = std::chrono::steady_clock::now();
-  catalog_reading reading = co_await read_catalog(shard.connection, *map_, shard.token, catalog_timeout);
+  catalog_reading reading = co_await read_catalog(shard.connection, *listed_, shard.token, catalog_timeout);
   if (stopped_) co_return;
   if (!reading.error.empty()) {
     // A connection that was kept may have been cut long ago; a new one is worth a try before anything is said.
@@ -94,19 +98,61 @@ asio::awaitable<void> database_watch::read_shard_catalog(shard_watch& shard) {
     co_return;
   }
   shard.trouble.clear();
+  const std::shared_ptr<const shard_catalog> now = reading.shard ? reading.shard : shard.catalog;
+  bool looked = false;
+  if (now) looked = co_await look_at_births(shard, *now);
+  if (stopped_) co_return;
   // A replica's is as old as the replica.
   if (shard.connected_to == shard.roles.state().primary) shard.catalog_as_of = begin;
-  if (!reading.shard) co_return;
-  shard.token = std::move(reading.token);
-  shard.catalog = std::move(reading.shard);
+  if (!reading.shard && !looked) {
+    changed(true);
+    co_return;
+  }
+  if (reading.shard) shard.token = std::move(reading.token);
+  shard.catalog = now;
   merge();
+}
+
+// Holds the rows of tables that patterns mean against the map, before anybody knows the tables: those that are new or
+// have been redefined, and now and then those that did not fit. True: something has been looked at.
+asio::awaitable<bool> database_watch::look_at_births(shard_watch& shard, const shard_catalog& catalog) {
+  if (!checks_rows()) co_return false;
+  const auto meant = tables_of_patterns(*listed_, catalog);
+  std::erase_if(shard.births, [&](const auto& entry) { return !meant.contains(entry.first); });
+  const steady_time now = std::chrono::steady_clock::now();
+  const bool again = shard.births_again <= now;
+  bool any = false;
+  for (const auto& [name, sharding] : meant) {
+    const router::relation& relation = catalog.content.relations.find(name)->second;
+    const auto known = shard.births.find(name);
+    const bool same = known != shard.births.end() && known->second.as == relation && known->second.by == sharding;
+    if (same && (known->second.problem.empty() || !again)) continue;
+    // Not to be sharded at all: the rows do not matter.
+    if (sharding.key.empty() || !problems_of_table(*listed_, catalog.content, name, sharding).empty()) continue;
+    any = true;
+    looked_table looked{relation, sharding, {}};
+    router::topology alone = *listed_;
+    alone.tables = {{name, sharding}};
+    // Whoever has locked it must not keep the catalog from being read.
+    (void)co_await shard.connection.query(short_waits, {}, catalog_timeout);
+    const placement_depth depth = announced_ ? placement_depth::sample : depth_;
+    const placement_report report =
+        co_await check_placement(shard.connection, alone, shard.index, depth, placement_timeout);
+    (void)co_await shard.connection.query("RESET lock_timeout", {}, catalog_timeout);
+    if (stopped_) co_return false;
+    if (!report.misplaced.empty()) looked.problem = report.misplaced.front();
+    if (!report.error.empty()) looked.problem = report.error;
+    if (!looked.problem.empty()) shard.births_again = now + recheck_placement;
+    shard.births[name] = std::move(looked);
+  }
+  co_return any;
 }
 
 asio::awaitable<void> database_watch::look_at_rows(shard_watch& shard) {
   if (shard.rows_checked || shard.check_again > std::chrono::steady_clock::now()) co_return;
   if (!shard.connection.is_open()) co_return;
   const placement_report report =
-      co_await check_placement(shard.connection, *map_, shard.index, depth_, placement_timeout);
+      co_await check_placement(shard.connection, *listed_, shard.index, depth_, placement_timeout);
   if (stopped_) co_return;
   for (const std::string& text : report.warnings) spdlog::warn("database {}: {}", name_, text);
   if (report.misplaced != shard.misplaced) {

@@ -5,6 +5,7 @@
 #include "proxy/cluster/catalog_loader.hpp"
 #include "proxy/cluster/database_watch.hpp"
 #include "proxy/cluster/leader_watch.hpp"
+#include "proxy/cluster/pattern_tables.hpp"
 #include "proxy/cluster/pg_connection.hpp"
 #include "proxy/cluster/roles.hpp"
 
@@ -46,6 +47,9 @@ struct database_watch::shard_watch {
   std::string token;
   std::shared_ptr<const shard_catalog> catalog;
   steady_time catalog_as_of = steady_time::min();  // a moment before it was last seen to be what it is
+  bool in_round = false;
+  looked_tables births;                           // rows of tables that patterns mean
+  steady_time births_again = steady_time::min();  // those with a problem are looked at again then
   bool rows_checked = false;
   std::vector<std::string> misplaced;
   std::string rows_error;  // why rows could not be checked

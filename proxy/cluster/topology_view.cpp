@@ -38,23 +38,38 @@ router::shard_function function_of(config::shard_function function) {
   }
 }
 
-void take_tables(const config::sharding& sharding, topology_view& view) {
+/// What `table`, or the tables of a pattern, go by.
+router::sharded_table sharding_of(const config::sharding& sharding, const std::string& named,
+                                  const std::vector<std::string>& key, std::optional<config::shard_function> own,
+                                  topology_view& view) {
   using enum config::shard_function;
-  for (const config::sharded_table& table : sharding.tables) {
-    const config::shard_function function = table.function.value_or(sharding.function);
-    if (function == consistent_hash && sharding.function != consistent_hash) {
-      view.errors.push_back(fmt::format("table {}: consistent_hash is a way to lay all buckets: say it of the sharding", table.name));
+  const config::shard_function function = own.value_or(sharding.function);
+  const router::sharded_table out{key, function_of(function)};
+  if (function == consistent_hash && sharding.function != consistent_hash)
+    view.errors.push_back(
+        fmt::format("{}: consistent_hash is a way to lay all buckets: say it of the sharding", named));
+  if (out.function != router::shard_function::hash && key.size() > 1)
+    view.errors.push_back(fmt::format("{}: a key of several columns goes by buckets and nothing else", named));
+  if (function == lookup && !view.map.directory)
+    view.errors.push_back(fmt::format("{}: sharding.lookup does not say in which table its key is looked up", named));
+  const router::value_rule* rule = view.map.rule_of(out.function);
+  if (rule != nullptr && rule->parts.empty() && !rule->others)
+    view.errors.push_back(fmt::format("{}: no shard lists {}", named, rule->ranges ? "ranges" : "values"));
+  return out;
+}
+
+void take_tables(const config::sharding& sharding, topology_view& view) {
+  for (const config::sharded_table& table : sharding.tables)
+    view.map.tables[qualified(table.name)] =
+        sharding_of(sharding, fmt::format("table {}", table.name), table.key, table.function, view);
+  for (const config::table_pattern& pattern : sharding.patterns) {
+    const router::sharded_table found = sharding_of(
+        sharding, fmt::format("pattern {}", fmt::join(pattern.tables, ", ")), pattern.key, pattern.function, view);
+    for (const std::string& each : pattern.tables) {
+      const std::string name = qualified(each);
+      const std::size_t dot = name.find('.');
+      view.map.patterns.push_back({name.substr(0, dot), name.substr(dot + 1), found});
     }
-    view.map.tables[qualified(table.name)] = {table.key, function_of(function)};
-    const router::value_rule* rule = view.map.rule_of(function_of(function));
-    if (function_of(function) != router::shard_function::hash && table.key.size() > 1)
-      view.errors.push_back(
-          fmt::format("table {}: a key of several columns goes by buckets and nothing else", table.name));
-    if (function == lookup && !view.map.directory)
-      view.errors.push_back(
-          fmt::format("table {}: sharding.lookup does not say in which table its key is looked up", table.name));
-    if (rule == nullptr || !rule->parts.empty() || rule->others) continue;
-    view.errors.push_back(fmt::format("table {}: no shard lists {}", table.name, rule->ranges ? "ranges" : "values"));
   }
 }
 
@@ -91,6 +106,7 @@ void take_directory(const config::sharding& sharding, topology_view& view) {
 void take_sharding(const config::sharding& sharding, topology_view& view) {
   router::topology& map = view.map;
   take_tables(sharding, view);
+  view.map.usual = function_of(sharding.function);
   for (const std::string& table : sharding.reference_tables) map.reference_tables.insert(qualified(table));
   for (const config::unsharded_table& table : sharding.unsharded) {
     const auto shard = std::find(map.shards.begin(), map.shards.end(), table.shard);
@@ -243,30 +259,36 @@ leader_word word_of(const config::shard& listed, const leader_report& report) {
           report.as_of};
 }
 
+std::vector<std::string> problems_of_table(const router::topology& map, const router::catalog& schema,
+                                           const std::string& name, const router::sharded_table& table) {
+  std::vector<std::string> found;
+  const auto entry = schema.relations.find(name);
+  if (entry == schema.relations.end()) return found;
+  const router::relation& relation = entry->second;
+  if (relation.kind != 'r' && relation.kind != 'p')
+    return {fmt::format("{} is listed as a sharded table but is none", name)};
+  for (const std::string& part : table.key) {
+    const auto key = std::find_if(relation.columns.begin(), relation.columns.end(),
+                                  [&](const router::column& c) { return c.name == part; });
+    if (key == relation.columns.end()) {
+      found.push_back(fmt::format("sharded table {} has no column \"{}\" to be its key", name, part));
+    } else if (!router::hashable_key_type(key->type)) {
+      found.push_back(fmt::format("the key \"{}\" of {} has a type that cannot be a sharding key", part, name));
+    } else if (const std::string problem = problem_of_values(map, schema, table, *key); !problem.empty()) {
+      found.push_back(fmt::format("the key \"{}\" of {}: {}", part, name, problem));
+    } else if (!key->deterministic) {
+      found.push_back(fmt::format("the key \"{}\" of {} has a nondeterministic collation", part, name));
+    }
+  }
+  return found;
+}
+
 std::vector<std::string> contradictions(const router::topology& map, const router::catalog& schema) {
   if (map.one_shard()) return {};
   std::vector<std::string> found = problems_of_directory(map, schema);
   for (const auto& [name, table] : map.tables) {
-    const auto entry = schema.relations.find(name);
-    if (entry == schema.relations.end()) continue;
-    const router::relation& relation = entry->second;
-    if (relation.kind != 'r' && relation.kind != 'p') {
-      found.push_back(fmt::format("{} is listed as a sharded table but is none", name));
-      continue;
-    }
-    for (const std::string& part : table.key) {
-      const auto key = std::find_if(relation.columns.begin(), relation.columns.end(),
-                                    [&](const router::column& c) { return c.name == part; });
-      if (key == relation.columns.end()) {
-        found.push_back(fmt::format("sharded table {} has no column \"{}\" to be its key", name, part));
-      } else if (!router::hashable_key_type(key->type)) {
-        found.push_back(fmt::format("the key \"{}\" of {} has a type that cannot be a sharding key", part, name));
-      } else if (const std::string problem = problem_of_values(map, schema, table, *key); !problem.empty()) {
-        found.push_back(fmt::format("the key \"{}\" of {}: {}", part, name, problem));
-      } else if (!key->deterministic) {
-        found.push_back(fmt::format("the key \"{}\" of {} has a nondeterministic collation", part, name));
-      }
-    }
+    std::vector<std::string> problems = problems_of_table(map, schema, name, table);
+    found.insert(found.end(), std::make_move_iterator(problems.begin()), std::make_move_iterator(problems.end()));
   }
   return found;
 }

@@ -38,6 +38,10 @@ void take_out_switching(shard_state& state);
 /// Patroni's word in terms of the shard's servers: the one whose `member` or, without that, whose address the record names.
 [[nodiscard]] leader_word word_of(const config::shard& listed, const leader_report& report);
 
+/// Why a table cannot be sharded in this way; empty for one that does not exist.
+[[nodiscard]] std::vector<std::string> problems_of_table(const router::topology& map, const router::catalog& schema,
+                                                         const std::string& name, const router::sharded_table& table);
+
 /// Everything for which a database of several shards must not be served: a key that does not exist or cannot be hashed,
 /// a sharded relation that is no table. A table that does not exist is no reason: its statements fail by themselves.
 [[nodiscard]] std::vector<std::string> contradictions(const router::topology& map, const router::catalog& schema);

@@ -231,8 +231,10 @@ void session_machine::finish_cycle(step& s) {
     if (cycle_failed_) end_implicit_transaction();
     batch_base_.reset();
   }
+  stop_awaiting_catalog();
   if (!txn_.active) {
     if (changed_) publish_changes();
+    if (made_) publish_definitions();
     ++finished_transactions_;
     portals_.clear();
     cursors_.clear();

@@ -37,10 +37,19 @@
 
 namespace pgbraid::proxy {
 
+/// What a transaction has defined so far: bare names.
+struct definitions_made {
+  std::vector<std::string> names;
+  std::vector<std::string> remade;  ///< of them: made, renamed or dropped
+};
+
 /// runs on: its worker. Between on_client and the end of the cycle that it began, the bytes passed to it stay where they are.
 class session_machine {
  public:
   session_machine(session_environment& environment, std::string user, settings_ptr startup, std::uint64_t serial);
+  ~session_machine();
+  session_machine(const session_machine&) = delete;
+  session_machine& operator=(const session_machine&) = delete;
 
   /// Client bytes: all that have not been consumed.
   void on_client(step& s, std::string_view input);
@@ -85,6 +94,9 @@ class session_machine {
   [[nodiscard]] bool takes_copy() const noexcept { return copy_in_ >= 0 || (copy_ && copy_->at == copy_state::phase::receiving); }
   /// DISCARD ALL is all that the branch's backend needs before it may go to another session.
   [[nodiscard]] bool leaves_clean(branch_index b) const noexcept;
+  /// It waits for a table's new definition to be known; on_catalog() is called for a new state, and now and then.
+  [[nodiscard]] bool awaits_catalog() const noexcept { return awaits_catalog_; }
+  void on_catalog(step& s);
   /// The client is gone; what it has begun may end in any way.
   void client_left();
   /// What the session waits for, and how many cycles and transactions it has finished: with these as before, nothing has
@@ -215,6 +227,13 @@ class session_machine {
   [[nodiscard]] bool schema_is_old(router::shard_index shard) const noexcept;
   void note_changes(const router::plan& p, const targets& used);
   void publish_changes();
+  // machine_definitions.cpp: tables that have just been made or redefined
+  void note_definitions(const router::plan& p);
+  void publish_definitions();
+  [[nodiscard]] bool waits_for_definition(const router::plan& p);
+  [[nodiscard]] std::optional<protocol::error_report> judge_definitions(const router::plan& p) const;
+  void stop_awaiting_catalog() noexcept;
+  [[nodiscard]] static protocol::error_report declares_by_hint();
   // machine_hints.cpp: pgbraid.shard, pgbraid.key, pgbraid.target
   [[nodiscard]] bool control_hint();
   void apply_hint(const router::plan& p, const std::string& sql);
@@ -533,6 +552,8 @@ class session_machine {
   std::unique_ptr<key_lookup> lookup_;  ///< null: no key has been looked up yet
   std::unique_ptr<copy_state> copy_;
   std::unique_ptr<copy_replay> replay_;
+  std::unique_ptr<definitions_made> made_;  ///< null: the transaction has defined nothing
+  bool awaits_catalog_ = false;
   std::unique_ptr<changed_tables> changed_;  ///< null: nothing, or nobody needs to know
   braid_state braid_;
   std::string held_complete_;          ///< CommandComplete that waits for the commit of a transaction of pgbraid's own

@@ -31,6 +31,7 @@ bool session_machine::row_descriptions_agree(std::string_view body) {
 }
 
 session_machine::verdict session_machine::braid_complete(step& s, branch_index i, std::string_view body) {
+  if (plan_ && !plan_->declares.empty() && body.starts_with("COMMENT")) return verdict::drop;
   if (braid_.speaker >= 0) return mirror_complete(s, i, body);
   p::command_complete_view complete;
   bool counted = true;

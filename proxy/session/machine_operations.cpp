@@ -143,6 +143,10 @@ bool session_machine::op_parse(step& s, std::string_view frame) {
     st = env_.statements.get(context_.get(), m.text, std::move(types), made);
   }
   refresh_plan(*st);
+  if (waits_for_definition(*st->plan)) {
+    if (name.empty()) unnamed_ = std::move(st);
+    return false;
+  }
   if (txn_.untold && st->plan->effect != session_effect::rollback) {
     if (!drained(s)) return false;
     const p::error_report error = *std::exchange(txn_.untold, nullptr);
@@ -151,6 +155,8 @@ bool session_machine::op_parse(step& s, std::string_view frame) {
   }
   if (client_status() == 'E' && !leaves_failed_transaction(*effective(st->plan))) return op_error(s, p::make_error(error_id::transaction_aborted));
   if (begins_block(*st->plan)) return op_error(s, p::make_error(error_id::transaction_block));
+  if (const auto refused = judge_definitions(*st->plan)) return op_error(s, *refused);
+  if (!st->plan->declares.empty()) return op_error(s, declares_by_hint());
   if (controls(st->plan) || may_go_round(*st->plan)) {
     if (name.empty()) {
       unnamed_ = std::move(st);
@@ -275,6 +281,8 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
     return true;
   }
   refresh_plan(*st);
+  const bool begun = placed_ || question_ || stage_ || gather_;
+  if (!begun && waits_for_definition(*st->plan)) return false;
   if (txn_.untold && st->plan->effect != session_effect::rollback) {
     if (!drained(s)) return false;
     const p::error_report error = *std::exchange(txn_.untold, nullptr);
@@ -282,6 +290,7 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
     return op_error(s, error);
   }
   if (client_status() == 'E' && !leaves_failed_transaction(*effective(st->plan))) return op_error(s, p::make_error(error_id::transaction_aborted));
+  if (const auto refused = begun ? std::nullopt : judge_definitions(*st->plan)) return op_error(s, *refused);
   if (controls(st->plan) || goes_round(*st->plan)) {
     portals_.set(m.portal, {found, {}});
     answer_locally(s, p::backend::bind_complete);

@@ -20,7 +20,8 @@ constexpr std::string_view one_implicit_transaction = "the messages up to a Sync
 // What the catalog is read again for. Several statements in one text may hold anything.
 bool changes_schema(const router::plan& plan) {
   if (plan.statement_count > 1 || plan.opaque) return true;
-  return plan.tag.starts_with("CREATE") || plan.tag.starts_with("ALTER") || plan.tag.starts_with("DROP");
+  return plan.tag.starts_with("CREATE") || plan.tag.starts_with("ALTER") || plan.tag.starts_with("DROP") ||
+         plan.tag == "COMMENT";
 }
 
 // What new sessions begin with.
@@ -232,6 +233,7 @@ void session_machine::mark_use(const router::plan& plan, const router::route& r,
       if (context_->context.map->one_shard() || b.shard == router::designated_shard) note_drawn(i);
       b.defaults = b.defaults || changes_defaults(plan);
       b.ddl = b.ddl || changes_schema(plan);
+      if (!plan.defines.empty()) note_definitions(plan);
     }
     switch (plan.effect) {
       case router::session_effect::user_code:

@@ -30,6 +30,11 @@ void session_machine::start_simple(step& s, const p::frame_view& frame) {
   cycle_bytes_ = frame.total;
   router::sql::token_scan& scan = scratch_scan();
   plan_ = context_->cache.get(query.text, scan, context_->context);
+  if (waits_for_definition(*plan_)) {
+    cycle_ = cycle_kind::none;
+    cycle_bytes_ = 0;
+    return;
+  }
 
   if (plan_->statement_count == 0) {
     const std::size_t from = s.client_bytes.size();
@@ -56,6 +61,7 @@ void session_machine::start_simple(step& s, const p::frame_view& frame) {
     if (!leaves_failed_transaction(*plan_)) return refuse_simple(s, p::make_error(error_id::transaction_aborted));
   }
   if (begins_block(*plan_)) return refuse_simple(s, p::make_error(error_id::transaction_block));
+  if (const auto refused = judge_definitions(*plan_)) return refuse_simple(s, *refused);
   if (is_control(*plan_) && start_control(s, plan_, query.text)) {
     if (!control_->running) finish_control(s);
     return;
@@ -141,6 +147,8 @@ void session_machine::run_simple(step& s) {
     if (text.empty()) return refuse_simple(s, channels_not_shown());
     p::encode_query(shown, text);
   }
+  // In one text, which is one transaction.
+  if (!plan_->declares.empty()) p::encode_query(shown, std::string{query.text} + "\n;" + plan_->declares);
   const bool ahead = mirrors() && !braid_.ahead;
   sent_ = !ahead;
   if (!mirrors() || ahead) mark_use(*plan_, route_, targets_);

@@ -114,6 +114,7 @@ void session::run(step& s) {
     const bool more = s.more_input;
     const bool wanted = s.read_client || more;
     if (s.consumed > 0) consume(s.consumed);
+    if (machine_->awaits_catalog()) worker_.catalog_may_have_changed(database_->state().name);
     if (!wanted) return;
     wants_input_ = true;
     if (!unsent_.empty()) return;
@@ -247,6 +248,14 @@ std::optional<waiting_transaction> session::waiting() const {
   if (out.parts.size() < 2) return std::nullopt;
   out.key = {worker_.number(), id_, machine_->finished_cycles()};
   return out;
+}
+
+void session::look_at_catalog() {
+  if (!machine_ || closing_ || !machine_->awaits_catalog()) return;
+  step& s = worker_.scratch();
+  s.clear();
+  machine_->on_catalog(s);
+  run(s);
 }
 
 const std::string& session::database_name() const { return database_->state().name; }

@@ -56,6 +56,8 @@ class session final : public boost::intrusive_ref_counter<session, boost::thread
   static constexpr std::chrono::milliseconds time_step{10};
   /// Its transaction, if that is open on several shards and waits for a server.
   [[nodiscard]] std::optional<waiting_transaction> waiting() const;
+  /// More may be known of definitions that it waits for.
+  void look_at_catalog();
   [[nodiscard]] const std::string& database_name() const;
   /// Its statement fails with "deadlock detected", if it is still in that cycle.
   void end_deadlock(std::uint32_t cycle);

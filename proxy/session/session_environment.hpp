@@ -57,6 +57,7 @@ struct session_environment {
   std::vector<std::uint64_t> mark_seeds{};     ///< by shard: see write_marks
   std::unique_ptr<changed_tables> spare_changes{};  ///< empty: the memory of the transaction that ended last
   steady_time (*now)() = [] { return std::chrono::steady_clock::now(); };
+  unsigned awaiting_catalog = 0;               ///< sessions that wait for a table's new definition to be known
   bool sequences_asked = false;                ///< somebody asks for currval() or lastval() at times
 
   /// A uuid that no other commit has.

@@ -86,12 +86,18 @@ void served_database::update(database_state_ptr state) {
   for (std::size_t i = 0; now->served && i < now->shards.size(); ++i) {
     if (now->shards[i].primary >= 0) waiting_.release(static_cast<router::shard_index>(i));
   }
+  look_at_catalog();
   if (!waiting_for_replicas_.anybody()) return;
   waiting_for_replicas_.look();
   for (std::size_t i = 0; i < now->shards.size(); ++i) {
     const auto shard = static_cast<router::shard_index>(i);
     if (waiting_for_replicas_.anybody(shard)) owner_.look_at_positions(now->name, i);
   }
+}
+
+// Sessions that wait for a definition to be known go on, or wait again.
+void served_database::look_at_catalog() {
+  if (environment_.awaiting_catalog > 0) owner_.look_at_catalog();
 }
 
 void served_database::look_at_replicas(router::shard_index shard) {

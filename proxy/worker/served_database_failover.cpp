@@ -106,6 +106,7 @@ unsigned served_database::primary_in_use(const std::string& shard) const {
 void served_database::tick(steady_time now) {
   waiting_.tick(now, *environment_.state);
   listeners_.tick(now);
+  look_at_catalog();
   const database_state& state = *environment_.state;
   for (std::size_t i = 0; i < state.shards.size(); ++i) {
     for (std::size_t k = 0; k < state.shards[i].servers.size(); ++k) {

@@ -85,6 +85,10 @@ void worker::look_for_ends() {
   visit_sessions([](session& s) { s.look_for_ends(); });
 }
 
+void worker::look_at_catalog() {
+  visit_sessions([](session& s) { s.look_at_catalog(); });
+}
+
 // Tells the control plane of transactions over several shards that have waited since the last look: see lock_watch.
 void worker::look_for_waits() {
   const bool sharded = std::any_of(databases_.begin(), databases_.end(),

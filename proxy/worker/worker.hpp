@@ -93,6 +93,8 @@ class worker {
   }
   /// What new sessions begin with has changed on a server: connections that are open are not given to them.
   void renew_everywhere();
+  /// Sessions that wait for a definition to be known look again.
+  void look_at_catalog();
   /// Now, to a tenth of a second.
   [[nodiscard]] std::chrono::steady_clock::time_point coarse_now() const noexcept { return coarse_now_; }
 

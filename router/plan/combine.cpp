@@ -143,6 +143,8 @@ plan combine(std::vector<plan> plans, const plan_context& context) {
     if (!is_plain(p.effect) && p.effect != session_effect::show) out.mode = access::write;
     append_new(out.reads, p.reads);
     append_new(out.writes, p.writes);
+    append_new(out.defines, p.defines);
+    out.remakes = out.remakes || p.remakes;
   }
   out.statement_count = static_cast<std::uint32_t>(plans.size());
   out.reason = std::to_string(plans.size()) + " statements in one text";

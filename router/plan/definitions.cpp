@@ -133,6 +133,29 @@ std::optional<fixed_target> schema_target(std::string_view text, const topology&
   return home ? fixed_target{to_shard{*home}} : fixed_target{mirror_target(map)};
 }
 
+/// The column of a table's key that ALTER TABLE drops, renames or gives a type whose values have other shards; null:
+/// none.
+const sql::changed_column* changed_key(const sql::statement& s, const resolved_table& table) {
+  if (table.sharding == nullptr || table.described == nullptr) return nullptr;
+  constexpr std::array<std::string_view, 6> integers{"int2", "int4", "int8", "smallint", "integer", "bigint"};
+  const auto among = [](const auto& names, const std::string& name) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+  };
+  for (const sql::changed_column& each : s.changed) {
+    const auto& key = table.sharding->key;
+    if (std::find(key.begin(), key.end(), each.name) == key.end()) continue;
+    for (const column& c : table.described->columns) {
+      if (c.name != each.name) continue;
+      const bool integer = c.type == type_oid::int2 || c.type == type_oid::int4 || c.type == type_oid::int8;
+      const bool text = c.type == type_oid::text || c.type == type_oid::varchar;
+      const bool same = table.sharding->function == shard_function::hash &&
+                        (integer ? among(integers, each.type) : text && each.type == "text");
+      if (!same) return &each;
+    }
+  }
+  return nullptr;
+}
+
 }  // namespace
 
 std::optional<fixed_target> ddl_target(const sql::statement& s, std::string_view text, const plan_context& context) {
@@ -153,6 +176,11 @@ std::optional<fixed_target> home_of(const std::vector<sql::qualified_name>& rela
   std::size_t unsharded = 0;
   for (const sql::qualified_name& name : relations) {
     const resolved_table table = names.resolve(name);
+    if (const auto* key = changed_key(s, table))
+      return refusal(protocol::with_hint(
+          protocol::make_error(protocol::error_id::ddl_over_shards,
+                               "ALTER TABLE of the sharding key \"" + key->name + "\""),
+          "Its rows would not stand where they belong: make another table and move the rows there."));
     // Each shard has sequences of its own, although one of them counts.
     const bool sequence = table.described != nullptr && table.described->kind == 'S' && !context.map->unsharded.contains(table.full_name);
     if (table.where != placement::unsharded || sequence) continue;
@@ -165,6 +193,21 @@ std::optional<fixed_target> home_of(const std::vector<sql::qualified_name>& rela
     return fixed_target{to_shard{*home}};
   }
   return fixed_target{mirror_target(*context.map)};
+}
+
+void note_defined(const sql::statement& s, std::string_view text, plan& out) {
+  if (s.kind != kind::ddl || s.temporary) return;
+  const bool drops = out.tag.starts_with("DROP");
+  // Behind the first come those that it refers to.
+  const std::size_t count = drops ? s.relations.size() : std::min<std::size_t>(s.relations.size(), 1);
+  for (std::size_t i = 0; i < count; ++i) {
+    if (!s.relations[i].empty()) out.defines.push_back(s.relations[i].back());
+  }
+  if (!s.name.empty()) out.defines.push_back(s.name);
+  constexpr std::array<std::string_view, 4> made{"CREATE TABLE", "CREATE VIEW", "DROP TABLE", "DROP VIEW"};
+  const bool moved = out.tag == "ALTER TABLE" && has_word(text, "schema");
+  const bool declared = out.tag == "COMMENT" && has_word(text, "table");
+  out.remakes = !s.name.empty() || moved || declared || std::find(made.begin(), made.end(), out.tag) != made.end();
 }
 
 }  // namespace pgbraid::router

@@ -19,4 +19,7 @@ namespace pgbraid::router {
 [[nodiscard]] std::optional<fixed_target> home_of(const std::vector<sql::qualified_name>& relations,
                                                   const plan_context& context);
 
+/// Which relations a command defines: plan::defines and plan::remakes.
+void note_defined(const sql::statement& s, std::string_view text, plan& out);
+
 }  // namespace pgbraid::router

@@ -45,6 +45,14 @@ class hint_reader {
     if (broken) return false;
     ++at_;
     value.clear();
+    if (at_ < text_.size() && text_[at_] == '(') {
+      const std::size_t end = text_.find(')', at_);
+      broken = end == std::string_view::npos;
+      if (broken) return false;
+      value = text_.substr(at_, end + 1 - at_);
+      at_ = end + 1;
+      return true;
+    }
     if (at_ < text_.size() && (text_[at_] == '\'' || text_[at_] == '"')) {
       broken = !quoted(text_[at_], value);
       return !broken;
@@ -184,6 +192,7 @@ hint_or_error read_hints(std::string_view text, const sql::token_scan& scan, con
   if (!found.shard.empty() || found.key) {
     out.shard = std::move(found.shard);
     out.key = std::move(found.key);
+    out.of_text = true;
   }
   if (std::find(names.begin(), names.end(), "target") != names.end()) out.target = found.target;
   if (!out.shard.empty() &&
@@ -322,6 +331,9 @@ void hint_applier::confine_query(const sql::statement& s, const analysis& a, pla
 
 void hint_applier::confine_other(const sql::statement& s, plan& out) const {
   if (!runs_on_server(s.kind) && s.kind != kind::show) return;
+  const auto* hint = std::get_if<statement_hint>(&hint_);
+  if (hint != nullptr && hint->key && hint->of_text && out.tag == "CREATE TABLE")
+    return declare_key(s, *hint->key, out);
   const shard_or_error said = shard_for(out);
   if (const auto* error = std::get_if<protocol::error_report>(&said)) {
     out.where = refusal(*error);

@@ -46,6 +46,7 @@ class hint_applier {
   using shard_or_error = std::variant<shard_index, protocol::error_report>;
   [[nodiscard]] shard_or_error shard_for(const plan& p) const;
   [[nodiscard]] shard_or_error shard_of_key(const std::string& key, const plan& p) const;
+  void declare_key(const sql::statement& s, const std::string& key, plan& out) const;
   [[nodiscard]] protocol::error_report impossible(const plan& p, shard_index shard, std::string_view why) const;
 
   const hint_or_error& hint_;

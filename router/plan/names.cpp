@@ -59,7 +59,8 @@ resolved_table name_resolver::resolve(const sql::qualified_name& name) const {
     if (schema_.find_relation(schema, bare) != nullptr) return true;
     if (schema == "pg_catalog") return false;
     const std::string full = schema + '.' + bare;
-    return map_.tables.contains(full) || map_.reference_tables.contains(full) || map_.unsharded.contains(full);
+    return map_.tables.contains(full) || map_.reference_tables.contains(full) || map_.unsharded.contains(full) ||
+           map_.unfit.contains(full);
   };
   if (!catalog_listed_ && schema_.find_relation("pg_catalog", bare) != nullptr) return place("pg_catalog", bare);
   for (const std::string& schema : search_path_) {

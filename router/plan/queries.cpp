@@ -245,6 +245,11 @@ std::size_t analyzer::add_use(const sql::qualified_name& name, const std::string
 /// Over several shards: whether the topology says where this relation is.
 void analyzer::judge_relation(const resolved_table& table, table_role role) {
   if (!several()) return;
+  if (table.where == placement::unknown || table.where == placement::unlisted) {
+    const auto unfit = context_.map->unfit.find(table.full_name);
+    if (unfit != context_.map->unfit.end())
+      return out_.refuse(make_error(error_id::unfit_table, unfit->first, unfit->second));
+  }
   switch (table.where) {
     case placement::unknown:
       out_.refuse(context_.schema->relations.empty() ? catalog_not_read()

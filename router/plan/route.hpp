@@ -201,6 +201,9 @@ struct plan {
   std::string inner_text;                  ///< prepare: the prepared statement's own text
   std::uint32_t statement_count = 1;       ///< statements in the text
   std::vector<std::string> reads, writes;  ///< tables, "schema.name"
+  std::vector<std::string> defines;        ///< bare names of relations that a definition is of, new ones included
+  bool remakes = false;                    ///< it makes, renames or drops them
+  std::string declares;  ///< CREATE TABLE with a key in a hint: what keeps it, sent behind the statement
   bool draws = false;                      ///< numbers of sequences must be drawn first, where it goes: see drawing.hpp
   bool whole_directory = false;            ///< all rows of the lookup table must be known first
   std::optional<shard_index> described_on;  ///< staged: the one shard that knows all of its tables
@@ -226,6 +229,7 @@ struct statement_hint {
   std::string shard;               ///< its name; "": not said
   std::optional<std::string> key;  ///< the shard that owns this value of the sharding key
   server target = server::any;
+  bool of_text = false;  ///< the shard or the key stands in the statement's text
   friend bool operator==(const statement_hint&, const statement_hint&) = default;
 };
 

@@ -297,6 +297,12 @@ struct variable_statement {
 };
 
 /// One parsed statement. The members of the other kinds are empty.
+/// A column that ALTER TABLE drops, renames or gives another type.
+struct changed_column {
+  std::string name;
+  std::string type;  ///< the new one's bare name; "" for any other change
+};
+
 struct statement {
   statement_kind kind = statement_kind::empty;
   std::string tag;            ///< ddl, other: the command as a user would name it ("CREATE TABLE")
@@ -314,11 +320,13 @@ struct statement {
   transaction_modes modes;
   variable_statement variable;
   std::string name;        ///< savepoint, prepared statement, cursor, channel, global transaction id; "" for ALL or *;
-                           ///< CREATE INDEX: the index, "" if it is to get one
+                           ///< CREATE INDEX: the index, "" if it is to get one; RENAME: the new name
   bool hold = false;       ///< declare_cursor WITH HOLD
   bool temporary = false;  ///< ddl that creates a temporary object
+  bool if_not_exists = false;              ///< CREATE TABLE
   bool unparsable_parts = false;           ///< something in the statement was folded into `other`
   std::vector<qualified_name> relations;   ///< ddl, lock, truncate, vacuum, analyze: the tables it names
+  std::vector<changed_column> changed;     ///< ALTER TABLE
   std::vector<expr_ptr> arguments;         ///< execute: its arguments; call: one, the call itself; copy: its WHERE
   std::vector<type_name> parameter_types;  ///< prepare: the types it declares
 };

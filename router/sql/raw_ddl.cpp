@@ -42,10 +42,16 @@ void read_alter_table(const AlterTableStmt& node, statement& out) {
   add_relation(node.relation, out.relations);
   for (const AlterTableCmd* command : list_view<AlterTableCmd>(node.cmds)) {
     const Node* definition = command->def;
+    if (command->subtype == AT_DropColumn && command->name != nullptr) out.changed.push_back({command->name, {}});
     if (const auto* constraint = as<Constraint>(definition, T_Constraint)) {
       add_relation(constraint->pktable, out.relations);
     } else if (const auto* column = as<ColumnDef>(definition, T_ColumnDef)) {
       add_foreign_keys(column->constraints, out.relations);
+      if (command->subtype == AT_AlterColumnType && command->name != nullptr) {
+        const TypeName* type = column->typeName;
+        const bool plain = type != nullptr && type->names != nullptr && type->arrayBounds == nullptr && !type->setof;
+        out.changed.push_back({command->name, plain ? name_of(type->names).back() : std::string{}});
+      }
     } else if (const auto* partition = as<PartitionCmd>(definition, T_PartitionCmd)) {
       add_relation(partition->name, out.relations);
     } else if (const auto* parent = as<RangeVar>(definition, T_RangeVar)) {
@@ -87,6 +93,7 @@ void add_named_object(ObjectType type, const Node* object, std::vector<qualified
 
 void reader::read_create_table(const CreateStmt& node, statement& out) {
   out.temporary = is_temporary(node.relation);
+  out.if_not_exists = node.if_not_exists;
   add_relation(node.relation, out.relations);
   add_relations(node.inhRelations, out.relations);
   add_foreign_keys(node.constraints, out.relations);
@@ -210,6 +217,9 @@ bool reader::read_ddl_on_relation(const Node* node, statement& out) {
                     ? tag_of("ALTER", rename.relationType)
                 : part ? "ALTER TABLE"
                        : tag_of("ALTER", rename.renameType);
+      if ((rename.renameType == OBJECT_TABLE || rename.renameType == OBJECT_VIEW) && rename.newname != nullptr)
+        out.name = rename.newname;
+      if (rename.renameType == OBJECT_COLUMN && rename.subname != nullptr) out.changed.push_back({rename.subname, {}});
       add_relation(rename.relation, out.relations);
       return true;
     }

@@ -283,6 +283,8 @@ WRITES = {
         CREATE INDEX ON archive (id)
         ALTER TABLE archive ADD COLUMN more int DEFAULT 5
         TRUNCATE archive
+        0A000 ALTER TABLE archive DROP COLUMN account_id
+        ALTER TABLE archive DROP COLUMN note
         see integration/test_upkeep.py::test_an_extension
         0A000 ALTER TABLE archive ADD COLUMN late timestamptz DEFAULT now()
     """,

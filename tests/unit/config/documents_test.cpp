@@ -35,6 +35,8 @@ std::string file_with(std::string_view path, std::string_view value) {
     other = fmt::format(", discovery: {{patroni: h, {}: {}}}", last(), value);
   } else if (rest.starts_with("databases.*.sharding.lookup.")) {
     other = fmt::format(", sharding: {{lookup: {{table: t, key: k, shard: s, {}: {}}}}}", last(), value);
+  } else if (rest.starts_with("databases.*.sharding.patterns[].")) {
+    other = fmt::format(", sharding: {{patterns: [{{tables: t, key: k, {}: {}}}]}}", last(), value);
   } else if (rest.starts_with("databases.*.servers[].")) {
     server = fmt::format("{{host: h, {}: {}}}", last(), value);
   } else if (rest.starts_with(below)) {

@@ -73,6 +73,28 @@ TEST_CASE("the file's words become the router's") {
   CHECK(view.map.buckets.owner[2048] == 1);
 }
 
+TEST_CASE("patterns of the file") {
+  config::database d = shop();
+  d.sharding->patterns.resize(2);
+  d.sharding->patterns[0].tables = {"o*", "sales.?"};
+  d.sharding->patterns[0].key = {"a", "b"};
+  d.sharding->patterns[1].tables = {"*.*"};
+  d.sharding->patterns[1].key = {"id"};
+  topology_view view = view_of(d, "shop");
+  CHECK(view.errors.empty());
+  using pattern = router::table_pattern;
+  CHECK(view.map.patterns ==
+        std::vector<pattern>{{"public", "o*", {{"a", "b"}}}, {"sales", "?", {{"a", "b"}}}, {"*", "*", {{"id"}}}});
+  CHECK(care_of(d, shop(), "shop") == reload_care::sample);
+  d.sharding->patterns[0].function = config::shard_function::range;
+  d.sharding->patterns[1].function = config::shard_function::lookup;
+  view = view_of(d, "shop");
+  CHECK(view.errors ==
+        std::vector<std::string>{"pattern o*, sales.?: a key of several columns goes by buckets and nothing else",
+                                 "pattern o*, sales.?: no shard lists ranges",
+                                 "pattern *.*: sharding.lookup does not say in which table its key is looked up"});
+}
+
 TEST_CASE("contradictions of the file") {
   config::database d = shop();
   SECTION("an unknown shard") {

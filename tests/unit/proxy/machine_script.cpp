@@ -181,6 +181,13 @@ void machine_script::deadlock() {
   deliver_client();
 }
 
+void machine_script::look_at_catalog() {
+  step_.clear();
+  machine_->on_catalog(step_);
+  run();
+  deliver_client();
+}
+
 void machine_script::lease(const action& wanted) {
   if (wanted.same) {
     const auto its = [&](const auto& s) { return s->open && !s->leased && s->shard == wanted.shard && s->facts.pid == machine_->drawn_pid() && s->facts.drawer == 1; };

@@ -66,6 +66,8 @@ class machine_script {
   void other_drew(std::string_view name) { of(name).facts.drawer = several_drawers; }
   /// The session's transaction must give way to others that wait for it.
   void deadlock();
+  /// The driver says that more may be known of definitions.
+  void look_at_catalog();
   /// As if another session had used the server last.
   void set_on_server(std::string_view name, settings_ptr settings) { of(name).facts.current = std::move(settings); }
 
@@ -95,7 +97,11 @@ class machine_script {
   [[nodiscard]] write_marks& marks() noexcept { return marks_; }
   [[nodiscard]] std::uint64_t mark_seed(std::size_t shard) const { return environment_.mark_seeds[shard]; }
   /// Another session's statement has made the servers known better.
-  void take_state(database_state_ptr state) { environment_.state = std::move(state); }
+  void take_state(database_state_ptr state) {
+    environment_.state = std::move(state);
+    contexts_.update(environment_.state);
+  }
+  [[nodiscard]] unsigned awaiting_catalog() const noexcept { return environment_.awaiting_catalog; }
   [[nodiscard]] const database_state& state() const { return *environment_.state; }
 
   [[nodiscard]] session_machine& machine() { return *machine_; }

@@ -3,6 +3,7 @@
 
 #include "fixture.hpp"
 #include "router/plan/hints.hpp"
+#include "router/plan/key_columns.hpp"
 #include "router/plan/plan_cache.hpp"
 
 using namespace pgbraid::router;
@@ -145,4 +146,78 @@ TEST_CASE("a plan that is kept is the plan of its hint", "[hints]") {
     CHECK(told(read) == "shards s0, s1, s2, s3 concatenated (replica allowed)");
     CHECK(told(read + " /* shard=s2 */") == "shards s0, s1, s2, s3 concatenated (replica allowed)");
   }
+}
+
+TEST_CASE("a key in a hint of CREATE TABLE names columns", "[hints]") {
+  world w{4};
+  w.schema.single_writer.clear();
+  const auto declares = [&](std::string_view sql) { return w.make(sql).plan->declares; };
+  CHECK(declares("CREATE TABLE t (a int) /* pgbraid: key=A */") == "COMMENT ON TABLE t IS 'pgbraid: key=(a)'");
+  CHECK(declares("CREATE TABLE x.\"T t\" (a int) -- pgbraid: key=(a, \"B '\")") ==
+        "COMMENT ON TABLE x.\"T t\" IS 'pgbraid: key=(a, \"B ''\")'");
+  CHECK(declares("CREATE TABLE t (a int)").empty());
+  w.context.hint.key = "a";
+  CHECK(declares("CREATE TABLE t (a int)").empty());
+  check(w, {{"CREATE TABLE t (a int)", "refused: ..."}});
+  w.context.hint = {};
+  check(w, {{"CREATE TABLE t (a int) /* pgbraid: key=a */", "shards s0, s1, s2, s3..."},
+            {"CREATE TABLE t (a int) /* pgbraid: key='a b' */",
+             "refused: invalid hint for pgbraid: \"a b\" names no columns"},
+            {"CREATE TABLE orders (a int) /* pgbraid: key=a */", "shards s0, s1, s2, s3..."},
+            {"CREATE TABLE IF NOT EXISTS t (a int) /* pgbraid: key=a */",
+             "refused: invalid hint for pgbraid: with IF NOT EXISTS..."},
+            {"CREATE TABLE t (a int) /* pgbraid: shard=s1 */", "refused: ..."},
+            {"CREATE TABLE t AS SELECT 1 /* pgbraid: key=a */", "refused: ..."}});
+  world one{1};
+  one.schema.single_writer.clear();
+  CHECK(one.make("CREATE TABLE t (a int) /* pgbraid: key=a */").plan->declares.empty());
+}
+
+TEST_CASE("declarations in comments", "[hints]") {
+  using list = std::vector<std::string>;
+  CHECK(key_columns("a") == list{"a"});
+  CHECK(key_columns("( A , \"B \"\"c\" )") == list{"a", "B \"c"});
+  for (const char* none : {"", "()", "1", "a b", "a,", ",a", "(a", "\"a", "a,a", "a;b", "\"\""}) {
+    INFO(none);
+    CHECK_FALSE(key_columns(none));
+  }
+  CHECK_FALSE(declared_key("Customers"));
+  CHECK(declared_key("pgbraid: other") == "");
+  CHECK(declared_key("pgbraid: key=a") == "a");
+  CHECK(declared_key("Notes.\npgbraid:key=(a, b) and more") == "(a, b)");
+  CHECK(declared_key("pgbraid: key=\"A b\", more") == "\"A b\"");
+  CHECK(declared_key("pgbraid: key=a; more") == "a");
+  CHECK(declared_key("pgbraid: key=(a") == "");
+  CHECK(declared_key(key_declaration({"a", "B \"c"})) == "(a, \"B \"\"c\")");
+  CHECK(key_columns("(a, \"B \"\"c\")") == list{"a", "B \"c"});
+}
+
+TEST_CASE("definitions tell what they are of", "[hints]") {
+  world w{4};
+  w.schema.single_writer.clear();
+  using list = std::vector<std::string>;
+  const auto defines = [&](std::string_view sql) { return w.make(sql).plan->defines; };
+  const auto remakes = [&](std::string_view sql) { return w.make(sql).plan->remakes; };
+  CHECK(defines("CREATE TABLE x.t (a int REFERENCES customers)") == list{"t"});
+  CHECK(defines("DROP TABLE t, x.u") == list{"t", "u"});
+  CHECK(defines("ALTER TABLE t RENAME TO u") == list{"t", "u"});
+  CHECK(defines("CREATE INDEX i ON orders (id)") == list{"orders"});
+  CHECK(defines("CREATE TEMP TABLE t (a int)").empty());
+  CHECK(defines("INSERT INTO orders VALUES (1)").empty());
+  CHECK(remakes("CREATE TABLE t (a int)"));
+  CHECK(remakes("DROP TABLE t"));
+  CHECK(remakes("ALTER TABLE t RENAME TO u"));
+  CHECK(remakes("ALTER TABLE t SET SCHEMA x"));
+  CHECK(remakes("COMMENT ON TABLE t IS 'x'"));
+  CHECK_FALSE(remakes("COMMENT ON COLUMN orders.id IS 'x'"));
+  CHECK_FALSE(remakes("ALTER TABLE orders ADD x int"));
+  CHECK_FALSE(remakes("ALTER TABLE orders RENAME COLUMN note TO x"));
+  CHECK_FALSE(remakes("CREATE INDEX ON orders (id)"));
+  check(w,
+        {{"ALTER TABLE orders DROP COLUMN customer_id", "refused: ALTER TABLE of the sharding key \"customer_id\"..."},
+         {"ALTER TABLE orders RENAME customer_id TO c", "refused: ALTER TABLE of the sharding key \"customer_id\"..."},
+         {"ALTER TABLE orders ALTER customer_id TYPE text",
+          "refused: ALTER TABLE of the sharding key \"customer_id\"..."},
+         {"ALTER TABLE orders ALTER customer_id TYPE bigint", "shards..."},
+         {"ALTER TABLE orders DROP COLUMN note", "shards..."}});
 }

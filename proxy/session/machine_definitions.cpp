@@ -1,0 +1,108 @@
+// Tables that have just been made or redefined: nobody goes by what the catalog said of them before.
+#include "proxy/session/machine.hpp"
+
+#include <algorithm>
+
+namespace pgbraid::proxy {
+
+namespace p = protocol;
+using protocol::error_id;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr auto longest_wait = 5s;  // for the catalog to be read again
+
+// Its tables are none that the catalog knows: a definition may have made them, under whatever name.
+bool names_nothing_known(const router::plan& plan) {
+  const auto* fixed = std::get_if<router::fixed_target>(&plan.where);
+  const auto* refused = fixed == nullptr ? nullptr : std::get_if<router::to_refusal>(&fixed->target);
+  if (refused == nullptr) return false;
+  const error_id why = refused->error().id;
+  return why == error_id::unknown_table || why == error_id::unlisted_table || why == error_id::unfit_table;
+}
+
+steady_time newest_of(const router::plan& plan, const recent_definitions& known) {
+  steady_time newest = steady_time::min();
+  for (const auto* list : {&plan.reads, &plan.writes}) {
+    for (const std::string& table : *list) newest = std::max(newest, known.latest(table));
+  }
+  return newest;
+}
+
+}  // namespace
+
+session_machine::~session_machine() {
+  stop_awaiting_catalog();
+}
+
+void session_machine::note_definitions(const router::plan& plan) {
+  if (!env_.state->definitions) return;
+  if (!made_) made_ = std::make_unique<definitions_made>();
+  const auto add = [](std::vector<std::string>& list, const std::string& name) {
+    if (std::find(list.begin(), list.end(), name) == list.end()) list.push_back(name);
+  };
+  for (const std::string& name : plan.defines) {
+    add(made_->names, name);
+    if (plan.remakes) add(made_->remade, name);
+  }
+}
+
+// The transaction is over, and its client has not been told yet.
+void session_machine::publish_definitions() {
+  const std::unique_ptr<definitions_made> made = std::move(made_);
+  if (env_.state->definitions) env_.state->definitions->note(made->names, env_.now());
+}
+
+// True: what the statement is about has been redefined, and the catalog is older.
+bool session_machine::waits_for_definition(const router::plan& plan) {
+  const database_state& state = *env_.state;
+  const bool behind = state.definitions && state.schema_as_of <= state.definitions->latest();
+  if (!behind || !plan.defines.empty() || (plan.reads.empty() && plan.writes.empty())) return false;
+  const steady_time newest =
+      names_nothing_known(plan) ? state.definitions->latest() : newest_of(plan, *state.definitions);
+  if (state.schema_as_of > newest || env_.now() > newest + longest_wait) return false;
+  if (!std::exchange(awaits_catalog_, true)) ++env_.awaiting_catalog;
+  return true;
+}
+
+std::optional<p::error_report> session_machine::judge_definitions(const router::plan& plan) const {
+  if (!env_.state->definitions || !plan.defines.empty()) return std::nullopt;
+  if (made_ && txn_.active) {
+    for (const auto* list : {&plan.reads, &plan.writes}) {
+      for (const std::string& table : *list) {
+        const auto& remade = made_->remade;
+        if (std::find(remade.begin(), remade.end(), bare_name(table)) != remade.end())
+          return p::make_error(error_id::table_remade, table);
+      }
+    }
+  }
+  const recent_definitions& known = *env_.state->definitions;
+  if (env_.state->schema_as_of > known.latest()) return std::nullopt;
+  for (const auto* list : {&plan.reads, &plan.writes}) {
+    for (const std::string& table : *list) {
+      if (env_.state->schema_as_of <= known.latest(table)) return p::make_error(error_id::definition_unknown, table);
+    }
+  }
+  return std::nullopt;
+}
+
+p::error_report session_machine::declares_by_hint() {
+  return p::with_hint(
+      p::make_error(error_id::session_feature, "CREATE TABLE with a key in a comment, by the extended protocol",
+                    "a second command goes with it"),
+      "COMMENT ON TABLE ... IS 'pgbraid: key=...' does the same, in the same transaction.");
+}
+
+void session_machine::on_catalog(step& s) {
+  if (!awaits_catalog_) return;
+  stop_awaiting_catalog();
+  if (cycle_ != cycle_kind::none) return work(s);
+  s.more_input = true;
+}
+
+void session_machine::stop_awaiting_catalog() noexcept {
+  if (std::exchange(awaits_catalog_, false)) --env_.awaiting_catalog;
+}
+
+}  // namespace pgbraid::proxy

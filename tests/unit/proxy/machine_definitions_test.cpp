@@ -1,0 +1,107 @@
+// Tables that have just been made or redefined: who waits for the catalog, who is refused, and whom it does not
+// concern.
+#include <catch2/catch.hpp>
+
+#include "machine_script.hpp"
+
+using namespace pgbraid::proxy;
+using namespace pgbraid::proxy::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// The catalog as of now, or as of long ago.
+void know(machine_script& t, steady_time as_of = std::chrono::steady_clock::now()) {
+  auto state = std::make_shared<database_state>(t.state());
+  if (!state->definitions) state->definitions = std::make_shared<recent_definitions>();
+  state->schema_as_of = as_of;
+  t.take_state(std::move(state));
+}
+
+const std::string read_one = "Q(SELECT name FROM customers WHERE id = 1)";
+
+}  // namespace
+
+TEST_CASE("what names a redefined table waits until the catalog is newer") {
+  machine_script t{two_shards(true)};
+  know(t);
+  t.state().definitions->note({"customers"}, std::chrono::steady_clock::now());
+  SECTION("by the simple protocol") {
+    t.client(read_one);
+  }
+  SECTION("by the extended protocol") {
+    t.client("P(/SELECT name FROM customers WHERE id = 1) B(//) E S");
+  }
+  CHECK(t.leases().empty());
+  CHECK(t.told().empty());
+  CHECK(t.machine().awaits_catalog());
+  CHECK(t.awaiting_catalog() == 1);
+  t.look_at_catalog();
+  CHECK(t.leases().empty());
+  CHECK(t.awaiting_catalog() == 1);
+  know(t);
+  t.look_at_catalog();
+  CHECK_FALSE(t.leases().empty());
+  CHECK_FALSE(t.machine().awaits_catalog());
+  CHECK(t.awaiting_catalog() == 0);
+}
+
+TEST_CASE("what names other tables does not wait; what nobody knows does") {
+  machine_script t{two_shards(true)};
+  know(t);
+  t.state().definitions->note({"elsewhere"}, std::chrono::steady_clock::now());
+  t.client(read_one);
+  CHECK_FALSE(t.leases().empty());
+  machine_script u{two_shards(true)};
+  know(u);
+  u.state().definitions->note({"elsewhere"}, std::chrono::steady_clock::now());
+  u.client("Q(SELECT * FROM nowhere)");
+  CHECK(u.told().empty());
+  know(u);
+  u.look_at_catalog();
+  CHECK(u.told() == "E(42P01) Z(I)");
+}
+
+TEST_CASE("a catalog that cannot be read is not waited for any longer") {
+  machine_script t{two_shards(true)};
+  const steady_time now = std::chrono::steady_clock::now();
+  know(t, now - 2min);
+  t.state().definitions->note({"customers"}, now - 1min);
+  t.client(read_one);
+  CHECK(t.told() == "E(55000) Z(I)");
+}
+
+TEST_CASE("within the transaction that makes it a table is not known") {
+  machine_script t{two_shards(true)};
+  know(t);
+  t.client("Q(BEGIN) Q(CREATE TABLE made (id int REFERENCES customers))");
+  t.server("s0", "C(BEGIN) Z(T) C(CREATE TABLE) Z(T)");
+  t.server("s1", "C(BEGIN) Z(T) C(CREATE TABLE) Z(T)");
+  (void)t.told();
+  CHECK(t.state().definitions->latest() == steady_time::min());
+  t.client("Q(SELECT * FROM made)");
+  CHECK(t.told() == "E(0A000) Z(E)");
+  t.client("Q(ROLLBACK)");
+  t.server("s0", "C(ROLLBACK) Z(I)");
+  t.server("s1", "C(ROLLBACK) Z(I)");
+  CHECK(t.told() == "C(ROLLBACK) Z(I)");
+  CHECK(t.state().definitions->latest("made") != steady_time::min());
+  CHECK(t.state().definitions->latest("customers") == steady_time::min());
+}
+
+TEST_CASE("the key of CREATE TABLE goes behind it") {
+  machine_script t{two_shards(true)};
+  t.client("Q(CREATE TABLE made (id int) /* pgbraid: key=id */)");
+  const std::string both =
+      "Q(CREATE TABLE made (id int) /* pgbraid: key=id */\n;COMMENT ON TABLE made IS 'pgbraid: key=(id)')";
+  CHECK(t.asked("s0") == "Q(BEGIN) " + both);
+  t.server("s0", "C(BEGIN) Z(T) C(CREATE TABLE) C(COMMENT) Z(T)");
+  CHECK(t.asked("s1") == "Q(BEGIN) " + both);
+  t.server("s1", "C(BEGIN) Z(T) C(CREATE TABLE) C(COMMENT) Z(T)");
+  CHECK(t.told().empty());
+  t.server("s0", "C(INSERT 0 1) Z(T)");
+  t.server("s1", "C(PREPARE TRANSACTION) Z(I)");
+  t.server("s0", "C(COMMIT) Z(I)");
+  t.server("s1", "C(COMMIT PREPARED) Z(I)");
+  CHECK(t.told() == "C(CREATE TABLE) Z(I)");
+}
