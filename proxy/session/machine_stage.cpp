@@ -382,9 +382,14 @@ bool session_machine::stage_over(step& s, const p::bind_view* m, const statement
   stage_->text = router::with_moments(stage_->text, stage_->moments);
   if (stage_->plan->again) {
     const std::string next = std::move(stage_->text);
+    std::vector<gather_share> held = std::move(stage_->source.held);
+    held.push_back(std::move(stage_->source.share));
     stage_.reset();
-    if (auto error = begin_stage(s, st == nullptr ? *plan_ : *st->plan, next, m, st)) return refuse(*error);
-    return stage_over(s, m, st);
+    if (next.size() > env_.max_gather)
+      return refuse(p::make_error(error_id::gather_too_large, env_.max_gather, "of a subquery"));
+    const auto error = begin_stage(s, st == nullptr ? *plan_ : *st->plan, next, m, st);
+    if (stage_) stage_->source.held = std::move(held);
+    return error ? refuse(*error) : stage_over(s, m, st);
   }
   stage_->done = true;
   return true;

@@ -27,6 +27,7 @@ struct source_rows {
   std::vector<std::size_t> order;                     ///< the target of each row
   std::size_t bytes = 0;
   gather_share share;                                 ///< covers them
+  std::vector<gather_share> held;                     ///< cover those that stand in the statement's text by now
   bool any = false;
   // UPDATE of the key: of each unique key of the table, what rows have had and what others get. See order_matters().
   std::vector<std::unordered_set<std::string>> before, after;

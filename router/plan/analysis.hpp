@@ -63,6 +63,7 @@ struct query_level {
   bool exact = true;         ///< no aggregate of it depends on the order of the rows
   bool grouped = false, having = false, distinct = false, ordered = false, limited = false;
   bool values = false;  ///< VALUES rows
+  bool array = false;   ///< of ARRAY(SELECT ...): the order of its rows shows
   bool tablesample = false;
   bool samples_copies = false;  ///< of a table of which every shard has all rows
   std::string system_column;
@@ -117,6 +118,7 @@ struct analysis {
   const sql::select_query* insert_source = nullptr;  ///< INSERT ... SELECT into a sharded table: the SELECT
   const sql::merge_query* merge = nullptr;  ///< MERGE: each of its INSERTs is a use of its own beside the target
   bool key_unknown = false;                          ///< INSERT ... VALUES: a key must be evaluated first
+  bool conflict_source = false;                      ///< INSERT ... SELECT ... ON CONFLICT: which row comes first shows
   bool default_differs = false;          ///< a column that is left to its default would get another value on each shard
   std::size_t key_source_use = nowhere;  ///< the table use whose key it gives the written table's
   bool moves = false;                     ///< UPDATE that gives the key another value: rows may leave their shard

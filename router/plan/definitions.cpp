@@ -167,6 +167,15 @@ std::optional<fixed_target> ddl_target(const sql::statement& s, std::string_view
   if (tag == "ALTER TABLE" && computes(text)) return std::nullopt;
   if (beyond_the_database(tag, text)) return std::nullopt;
   if (tag.ends_with(" SCHEMA")) return schema_target(text, *context.map);
+  const name_resolver names{context};
+  for (const sql::qualified_name& name : s.relations) {
+    const auto* key = changed_key(s, names.resolve(name));
+    if (key == nullptr) continue;
+    return refusal(
+        protocol::with_hint(protocol::make_error(protocol::error_id::ddl_over_shards,
+                                                 "ALTER TABLE of the sharding key \"" + key->name + "\""),
+                            "Its rows would not stand where they belong: make another table and move the rows there."));
+  }
   return home_of(s.relations, context);
 }
 
@@ -176,11 +185,6 @@ std::optional<fixed_target> home_of(const std::vector<sql::qualified_name>& rela
   std::size_t unsharded = 0;
   for (const sql::qualified_name& name : relations) {
     const resolved_table table = names.resolve(name);
-    if (const auto* key = changed_key(s, table))
-      return refusal(protocol::with_hint(
-          protocol::make_error(protocol::error_id::ddl_over_shards,
-                               "ALTER TABLE of the sharding key \"" + key->name + "\""),
-          "Its rows would not stand where they belong: make another table and move the rows there."));
     // Each shard has sequences of its own, although one of them counts.
     const bool sequence = table.described != nullptr && table.described->kind == 'S' && !context.map->unsharded.contains(table.full_name);
     if (table.where != placement::unsharded || sequence) continue;
@@ -203,11 +207,12 @@ void note_defined(const sql::statement& s, std::string_view text, plan& out) {
   for (std::size_t i = 0; i < count; ++i) {
     if (!s.relations[i].empty()) out.defines.push_back(s.relations[i].back());
   }
-  if (!s.name.empty()) out.defines.push_back(s.name);
+  const bool renames = !s.name.empty() && out.tag != "CREATE INDEX";
+  if (renames) out.defines.push_back(s.name);
   constexpr std::array<std::string_view, 4> made{"CREATE TABLE", "CREATE VIEW", "DROP TABLE", "DROP VIEW"};
   const bool moved = out.tag == "ALTER TABLE" && has_word(text, "schema");
   const bool declared = out.tag == "COMMENT" && has_word(text, "table");
-  out.remakes = !s.name.empty() || moved || declared || std::find(made.begin(), made.end(), out.tag) != made.end();
+  out.remakes = renames || moved || declared || std::find(made.begin(), made.end(), out.tag) != made.end();
 }
 
 }  // namespace pgbraid::router

@@ -55,6 +55,26 @@ constexpr std::array<key_form, 12> key_forms{{
     {type_oid::bpchar, "text", "'a'"},
 }};
 
+/// A key that gives the same wherever it is evaluated, by itself and without a trace.
+bool stands_alone(std::string_view expression, const plan_context& context) {
+  const std::string text = "SELECT " + std::string{expression};
+  const sql::parse_result parsed = sql::parse(text);
+  const auto* statements = std::get_if<std::vector<sql::statement>>(&parsed);
+  if (statements == nullptr || statements->size() != 1 || statements->front().select == nullptr) return false;
+  analysis found;
+  const sql::token_scan none;
+  constant_marks unused{{}, none};
+  analyze(statements->front(), context, unused, found);
+  const function_facts& f = found.functions;
+  for (const std::string* trace :
+       {&f.user_code, &f.spread_user_code, &f.differs, &f.other_state, &f.session_state, &f.sequence, &f.pins}) {
+    if (!trace->empty()) return false;
+  }
+  return found.uses.empty() && found.moments.empty() && !found.refusal && !found.not_understood && !found.into &&
+         !found.locking && !f.notifies && !f.measures_shard && !f.designated && !f.needs_primary && !f.own_setting &&
+         !f.listening_channels;
+}
+
 /// What stands between the commas of a row, without blanks around it.
 std::vector<text_span> values_of(std::string_view text, const row_extent& row) {
   std::vector<text_span> out;
@@ -106,8 +126,8 @@ std::optional<text_span> default_values(std::string_view text) {
 class draw_writer {
  public:
   draw_writer(const sql::insert_query& q, std::string_view text, const analysis& a, const table_use& use,
-              const catalog& schema)
-      : q_(q), text_(text), a_(a), use_(use), schema_(schema) {
+              const plan_context& context)
+      : q_(q), text_(text), a_(a), use_(use), context_(context) {
     for (const column& c : use.table.described->columns) {
       if (std::find(a.drawn.begin(), a.drawn.end(), c.name) != a.drawn.end()) left_.push_back(&c);
     }
@@ -221,7 +241,8 @@ class draw_writer {
   void add_keys(const std::vector<sql::expr_ptr>& values, const row_extent& row, const std::vector<std::string>& named,
                 std::vector<draw>& draws) {
     const std::vector<text_span> texts = values_of(text_, row);
-    if (texts.size() != values.size() || a_.uses.size() != 1) return;
+    // A subquery may name an entry of WITH.
+    if (texts.size() != values.size() || a_.uses.size() != 1 || !q_.with.tables.empty()) return;
     for (const key_column& part : use_.keys) {
       const column& key = *part.stored;
       const auto place = std::find(named.begin(), named.end(), key.name);
@@ -233,17 +254,14 @@ class draw_writer {
       const text_span& span = texts[at];
       const sql::token_scan none;
       constant_marks unused{{}, none};
-      const auto inside = [&](std::size_t place) { return place >= span.begin && place < span.end; };
-      const bool draws_itself = std::any_of(draws.begin(), draws.end(), [&](const draw& d) { return inside(d.at); });
-      const bool timed = std::any_of(a_.moments.begin(), a_.moments.end(), [&](const sql::expr* e) {
-        return e->location < 0 || inside(static_cast<std::size_t>(e->location));
-      });
-      if (draws_itself || timed || !parameters_in(span.of(text_)).empty() ||
-          read_key_value(*values[at], key.type, schema_, unused))
+      const bool draws_itself =
+          std::any_of(draws.begin(), draws.end(), [&](const draw& d) { return d.at >= span.begin && d.at < span.end; });
+      if (draws_itself || !parameters_in(span.of(text_)).empty() ||
+          read_key_value(*values[at], key.type, *context_.schema, unused) || !stands_alone(span.of(text_), context_))
         continue;
       keys_ = true;
       draws.push_back({span.begin, span.end - span.begin,
-                       "pg_catalog.quote_nullable((" + std::string{span.of(text_)} + ")::pg_catalog." +
+                       "pg_catalog.quote_nullable((" + std::string{span.of(text_)} + "\n)::pg_catalog." +
                            std::string{form->name} + "::pg_catalog.text)",
                        "", std::string{form->sample}});
     }
@@ -289,7 +307,9 @@ class draw_writer {
 
   /// The question: one row for each of the statement's if all draw alike, else one row.
   bool ask(drawing& out) const {
-    const bool alike = std::all_of(rows_.begin(), rows_.end(), [&](const auto& row) { return row == rows_.front(); });
+    // A subquery in a key is one for each row.
+    const bool alike =
+        !keys_ && std::all_of(rows_.begin(), rows_.end(), [&](const auto& row) { return row == rows_.front(); });
     std::vector<std::string> asked;
     if (alike) {
       asked = rows_.front();
@@ -308,7 +328,7 @@ class draw_writer {
   std::string_view text_;
   const analysis& a_;
   const table_use& use_;
-  const catalog& schema_;
+  const plan_context& context_;
   std::vector<const column*> left_;  ///< columns that are left to sequences, in some row at least
   std::vector<text_edit> edits_;
   std::vector<std::vector<std::string>> rows_;  ///< of each row, what is drawn for it
@@ -330,7 +350,7 @@ std::optional<drawing> make_drawing(const sql::insert_query& q, std::string_view
     return std::nullopt;
   const bool many = written->table.where == placement::sharded || written->table.where == placement::reference;
   if (!many || (a.drawn.empty() && a.draws.empty() && !a.key_unknown)) return std::nullopt;
-  return draw_writer{q, text, a, *written, *context.schema}.write();
+  return draw_writer{q, text, a, *written, context}.write();
 }
 
 std::optional<drawing> plan_drawing(std::string_view text, const plan_context& context) {

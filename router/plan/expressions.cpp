@@ -122,7 +122,14 @@ void analyzer::read_expr(const sql::expr& e, std::size_t level, literal constant
     case kind::subquery:
       functions_.note_operator(e.name);
       read_children(e, level, literal::free);
-      if (e.query != nullptr) read_select(*e.query, level, false);
+      if (e.query != nullptr) {
+        const std::size_t first = out_.levels.size();
+        read_select(*e.query, level, false);
+        for (std::size_t i = first; i < out_.levels.size(); ++i) {
+          query_level& below = out_.levels[i];
+          below.array = e.sublink == sql::sublink_kind::array && below.parent == level;
+        }
+      }
       return;
     case kind::sql_value:
       if (!e.name.empty() && functions_.note_sql_value(e.name.back()) == varies::by_moment) out_.moments.push_back(&e);

@@ -39,6 +39,12 @@ std::string write_reason(const analysis& a) {
   return a.functions.write;
 }
 
+bool refused_for(const plan& p, error_id why) {
+  const auto* fixed = std::get_if<fixed_target>(&p.where);
+  const auto* refused = fixed == nullptr ? nullptr : std::get_if<to_refusal>(&fixed->target);
+  return refused != nullptr && refused->error().id == why;
+}
+
 /// Plans one statement of a text.
 class statement_planner {
  public:
@@ -99,7 +105,7 @@ class statement_planner {
     if (inserts && draws && plan_drawing_first(*s.insert, text_, a, context_, out)) return;
     if ((a.writes || a.locking) && concatenate && &s == statement_) {
       plan_in_steps(s, text_, a, context_, out);
-      if (inserts && a.key_unknown && !draws && !out.staged)
+      if (inserts && a.key_unknown && !draws && !out.staged && refused_for(out, error_id::key_not_provable))
         (void)plan_drawing_first(*s.insert, text_, a, context_, out);
       return;
     }

@@ -224,6 +224,7 @@ std::optional<protocol::error_report> judge_mirror(const analysis& a, bool by_it
     }
   }
   if (a.set_operation || a.locking) return refuse("Only plain statements are known to do the same on every shard.");
+  if (a.conflict_source) return refuse("Which of its rows comes first, and which are in their way, may differ.");
   if (!a.functions.user_code.empty()) return refuse("It calls a function of your own.");
   if (!a.functions.differs.empty()) return refuse(a.functions.differs + " may give another value on each shard.");
   for (const query_level& level : a.levels) {
@@ -233,9 +234,9 @@ std::optional<protocol::error_report> judge_mirror(const analysis& a, bool by_it
     }
     if (level.target != nowhere) continue;
     // Of values that are equal and written otherwise (1.0 and 1.00) each copy might give another one.
-    const bool picks = level.grouped || level.having || level.distinct;
-    if (const auto why = picks ? problem_below(level) : problem_below_write(level)) return refuse(*why + ".");
+    if (const auto why = problem_below(level)) return refuse(*why + ".");
     if (level.distinct) return refuse("Which of equal values it gives may differ.");
+    if (level.array && a.uses.size() > 1) return refuse("The order of the values in an array may differ.");
   }
   return std::nullopt;
 }

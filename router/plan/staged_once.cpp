@@ -30,6 +30,7 @@ struct once_part {
   std::string query;
   std::string columns;  ///< a SELECT list of the same names, as far as they are known
   bool entry = false;   ///< of the WITH: later parts may name it
+  bool first = false;   ///< whatever it is
 };
 
 /// The subqueries of an expression, outermost first.
@@ -91,13 +92,14 @@ class part_list {
       bodies_ = bodies_of_with(text, with_->tables.size());
       if (!bodies_) return;
     }
-    if (s.insert != nullptr && a.mirrored) add_source(*s.insert);
     for (std::size_t i = 0; bodies_ && i < bodies_->size(); ++i) {
       const sql::common_table& entry = with_->tables[i];
       const std::size_t last = with_->recursive ? bodies_->size() - 1 : i;
       parts.push_back({(*bodies_)[i], text_up_to(last) + "SELECT * FROM " + quote_identifier(entry.name),
                        entry.query->select == nullptr ? "NULL" : names_of(*entry.query->select), true});
     }
+    // Behind the entries: what is asked once is not asked again.
+    if (s.insert != nullptr && a.mirrored) add_source(*s.insert, a.conflict_source);
     std::vector<const sql::expr*> found;
     const auto look = [&](const sql::expr_ptr& e) {
       if (e != nullptr) subqueries_of(*e, found);
@@ -108,7 +110,8 @@ class part_list {
       for (const sql::target& t : s.update->set) look(t.value);
     }
     if (s.delete_ != nullptr) look(s.delete_->where);
-    for (const sql::expr* each : found) add_subquery(*each, found);
+    for (const sql::expr* each : found)
+      add_subquery(*each, found, a.mirrored && each->sublink == sql::sublink_kind::array);
   }
 
   std::vector<once_part> parts;
@@ -124,7 +127,7 @@ class part_list {
                                            [&](const auto& entry) { return occurrences(part, entry.name) > 0; });
   }
 
-  void add_subquery(const sql::expr& e, const std::vector<const sql::expr*>& all) {
+  void add_subquery(const sql::expr& e, const std::vector<const sql::expr*>& all, bool first) {
     const auto place = inside_parentheses(text_, e.location);
     // What stands in a subquery with a WITH of its own may mean that.
     const bool in_with = std::any_of(all.begin(), all.end(), [&](const sql::expr* outer) {
@@ -136,11 +139,11 @@ class part_list {
       if (!e.query->with.tables.empty()) return;
       query.insert(0, text_up_to(bodies_->size() - 1));
     }
-    parts.push_back({*place, std::move(query), "NULL"});
+    parts.push_back({*place, std::move(query), "NULL", false, first});
   }
 
   // INSERT ... SELECT into a reference table: constants among its columns would take those columns' types.
-  void add_source(const sql::insert_query& q) {
+  void add_source(const sql::insert_query& q, bool first) {
     const auto at = parts_of_text(text_);
     if (!at || q.source == nullptr || !q.source->values.empty()) return;
     for (const sql::target& t : q.source->targets) {
@@ -152,7 +155,7 @@ class part_list {
       if (!q.source->with.tables.empty()) return;
       query.insert(0, text_up_to(bodies_->size() - 1));
     }
-    parts.push_back({{at->source, at->end}, std::move(query), names_of(*q.source)});
+    parts.push_back({{at->source, at->end}, std::move(query), names_of(*q.source), false, first});
   }
 
   std::string_view text_;
@@ -166,8 +169,14 @@ bool must_come_first(const analysis& found, bool alone) {
     const placement where = use.table.where;
     return where == placement::unsharded || where == placement::system || (alone && where != placement::reference);
   };
+  // What copies of a reference table would each tell in their own way.
+  const auto differs = [&](const query_level& level) {
+    return alone &&
+           ((!level.aggregate.empty() && !level.plain_count) || level.grouped || level.distinct || level.array);
+  };
   return std::any_of(found.uses.begin(), found.uses.end(), elsewhere) ||
-         !std::all_of(found.levels.begin(), found.levels.end(), chooses_none);
+         !std::all_of(found.levels.begin(), found.levels.end(), chooses_none) ||
+         std::any_of(found.levels.begin(), found.levels.end(), differs) || (alone && found.set_operation);
 }
 
 bool has_own_collation(const analysis& found) {
@@ -176,6 +185,38 @@ bool has_own_collation(const analysis& found) {
     const std::vector<column>& columns = use.table.described->columns;
     return std::any_of(columns.begin(), columns.end(), [](const column& c) { return !c.default_collation; });
   });
+}
+
+/// Whether something is cast to a type outside pg_catalog, which may be a domain with a collation: a name of one behind
+/// "::" or AS, or in front of a constant.
+bool names_own_type(std::string_view text, const catalog& schema) {
+  bool behind_cast = false;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t past = skip_quoted(text, at);
+    const bool quoted = past != at && text[at] == '"';
+    if (!quoted && past != at) {
+      at = past;
+    } else if (quoted || is_word_start(text[at])) {
+      const std::size_t end = quoted ? past : end_of_word(text, at);
+      const std::string word =
+          quoted ? std::string{text.substr(at + 1, end - at - 2)} : lower_word(text.substr(at, end - at));
+      const std::size_t next = skip_blanks(text, end);
+      const bool constant = next < text.size() && text[next] == '\'';
+      if ((behind_cast || constant) && schema.user_types.contains(word)) return true;
+      const bool qualifies = next < text.size() && text[next] == '.';
+      behind_cast = (behind_cast && qualifies) || (!quoted && word == "as");
+      at = end;
+    } else {
+      if (text.substr(at, 2) == "::") {
+        behind_cast = true;
+        ++at;
+      } else if (!is_blank(text[at]) && text[at] != '.') {
+        behind_cast = false;
+      }
+      ++at;
+    }
+  }
+  return false;
 }
 
 enum class verdict : std::uint8_t {
@@ -195,13 +236,15 @@ verdict judge_part(const once_part& part, const analysis& a, const plan_context&
   const sql::token_scan none;
   constant_marks unused{{}, none};
   analyze(statements->front(), context, unused, found);
-  if (!must_come_first(found, a.mirrored || (a.locking && !a.writes))) return verdict::may_stay;
+  const bool first = part.first && !found.uses.empty();
+  if (!first && !must_come_first(found, a.mirrored || (a.locking && !a.writes))) return verdict::may_stay;
   // A subquery stands for itself only without columns of the queries around it.
   if (found.unresolved || gives_no_column(*statements->front().select)) return verdict::impossible;
   // Another server would tell another time.
   if (!found.moments.empty() || !has_parameters_alone(part.query, a)) return verdict::impossible;
   if (!plan_query(part.query, context, query, out)) return verdict::impossible;
-  query.collated = has_own_collation(found) || has_word(part.query, "collate");
+  query.collated =
+      has_own_collation(found) || names_own_type(part.query, *context.schema) || has_word(part.query, "collate");
   return verdict::comes_first;
 }
 
@@ -220,12 +263,13 @@ std::string without_unused(const sql::statement& s, std::string_view text) {
   if (with == nullptr || with->tables.empty()) return {};
   const auto bodies = bodies_of_with(text, with->tables.size());
   if (!bodies) return {};
-  constexpr std::string_view nothing = "SELECT NULL";
   std::vector<text_edit> edits;
   for (std::size_t i = 0; i < bodies->size(); ++i) {
     const text_span& body = (*bodies)[i];
+    std::string nothing = "SELECT NULL";
+    for (std::size_t k = 1; k < with->tables[i].columns.size(); ++k) nothing += ", NULL";
     if (body.of(text) == nothing || occurrences(text, with->tables[i].name) != 1) continue;
-    edits.push_back({body.begin, body.end - body.begin, std::string{nothing}});
+    edits.push_back({body.begin, body.end - body.begin, std::move(nothing)});
   }
   return edits.empty() ? std::string{} : edited(text, 0, text.size(), std::move(edits));
 }
@@ -243,10 +287,25 @@ bool ask_at(shard_index home, const plan_context& context, staged_query& query, 
   return true;
 }
 
+/// Names are found in the text, so they must stand there as they are meant; and entries must come after what they name.
+bool readable(const sql::statement& s, std::string_view text) {
+  constexpr std::size_t longest_name = 63;
+  for (const std::string_view decoded : {"u&\"", "U&\""}) {
+    if (text.find(decoded) != std::string_view::npos) return false;
+  }
+  const sql::with_clause* with = own_with(s);
+  if (with == nullptr) return true;
+  if (with->recursive && with->tables.size() > 1) return false;
+  return std::none_of(with->tables.begin(), with->tables.end(),
+                      [](const sql::common_table& entry) { return entry.name.size() >= longest_name; });
+}
+
 }  // namespace
 
 std::shared_ptr<const staged_write> make_once(const sql::statement& s, std::string_view text, const analysis& a,
                                               const plan_context& context) {
+  constexpr std::size_t most_parts = 16;  // each is planned on its own, and what is left anew
+  if (!readable(s, text)) return nullptr;
   if (const std::string less = without_unused(s, text); !less.empty()) {
     const auto rest = plan_staged(less, context);
     if (rest == nullptr || rest->moves) return nullptr;
@@ -262,6 +321,7 @@ std::shared_ptr<const staged_write> make_once(const sql::statement& s, std::stri
   if (s.select != nullptr && (!s.select->order_by.empty() || s.select->limit != nullptr || s.select->offset != nullptr))
     return nullptr;
   const part_list all{s, text, a};
+  if (all.parts.size() > most_parts) return nullptr;
   for (const once_part& part : all.parts) {
     auto out = std::make_shared<staged_write>();
     const auto query = std::make_shared<staged_query>();

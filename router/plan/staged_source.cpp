@@ -203,7 +203,7 @@ bool plan_query(const std::string& sql, const plan_context& context, staged_quer
   constant_marks unused{{}, none};
   analyze(statements->front(), context, unused, found);
   if (found.writes || found.locking || found.into || found.not_understood || found.refusal ||
-      !found.functions.user_code.empty())
+      !found.functions.user_code.empty() || found.functions.measures_shard)
     return false;
   const auto spreads = [](const table_use& use) {
     return use.table.where == placement::sharded || use.table.where == placement::spread_view;

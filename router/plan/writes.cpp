@@ -132,6 +132,9 @@ void analyzer::read_insert(const sql::insert_query& q, std::size_t parent) {
   if (q.source != nullptr) read_select(*q.source, parent, false);
   if (several() && !out_.uses[use].keys.empty()) read_rows(q, use);
   judge_conflict_action(q, use);
+  const bool reads = std::any_of(out_.uses.begin(), out_.uses.end(),
+                                 [](const table_use& each) { return each.role == table_role::read; });
+  out_.conflict_source = q.on_conflict && reads && q.source != nullptr && q.source->values.empty();
   for (const sql::target& set : q.conflict_set) read_expr(set.value, level, literal::free);
   for (const sql::expr_ptr& e : q.conflict_exprs) read_expr(e, level, literal::free);
   read_targets(q.returning, level);

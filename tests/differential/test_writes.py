@@ -112,6 +112,9 @@ GROUPS = {
         WITH last AS (SELECT account_id, max(amount) AS most FROM entries GROUP BY account_id ORDER BY 2 DESC, 1 LIMIT 8) UPDATE accounts SET balance = most, state = 'last' FROM last WHERE last.account_id = accounts.id RETURNING id, balance
         WITH last(who, n) AS MATERIALIZED (SELECT account_id, row_number() OVER (ORDER BY id) FROM entries), few AS (SELECT who FROM last WHERE n < 12) DELETE FROM archive USING few WHERE few.who = archive.account_id RETURNING archive.account_id
         WITH unused AS (SELECT id FROM entries ORDER BY id LIMIT 3), idle AS (SELECT 1 / 0) DELETE FROM archive WHERE id > 40
+        WITH unused(x, y) AS (SELECT id, owner FROM accounts LIMIT 3) UPDATE accounts SET balance = 1 WHERE id IN (SELECT account_id FROM entries WHERE amount > 200)
+        WITH a AS (SELECT id FROM accounts ORDER BY id LIMIT 3) DELETE FROM entries WHERE account_id IN (SELECT id FROM U&"\\0061")
+        WITH RECURSIVE a AS (SELECT r FROM b), b AS (SELECT random() AS r) UPDATE accounts SET balance = a.r - b.r FROM a, b
         WITH unused AS (SELECT nonsense FROM entries LIMIT 3) DELETE FROM archive WHERE id > 40
         WITH RECURSIVE down(id, depth) AS (SELECT 1::bigint, 1 UNION ALL SELECT id + 3, depth + 1 FROM down WHERE depth < 9) DELETE FROM entries USING down WHERE down.id = entries.account_id AND depth > 4 RETURNING account_id, id, depth
         WITH top AS (SELECT id, owner FROM accounts ORDER BY balance DESC, id LIMIT 4) UPDATE entries SET note = owner FROM top WHERE top.id = entries.account_id AND amount > (SELECT avg(amount) FROM entries) RETURNING account_id, note
@@ -136,6 +139,10 @@ GROUPS = {
         WITH sums AS (SELECT account_id, sum(amount) AS all_of_it FROM entries GROUP BY account_id) INSERT INTO rates (code, rate, changed, token) SELECT 's' || account_id, all_of_it, NULL::timestamptz, NULL::uuid FROM sums
         UPDATE rates SET rate = (SELECT max(balance) FROM accounts), changed = now() WHERE code IN (SELECT 'r' || n FROM events WHERE n < 4) RETURNING code, rate
         UPDATE rates SET rate = rate + (SELECT count(*) FROM rates)
+        UPDATE rates SET rate = (SELECT max(rate) FROM rates) WHERE code = 'r1'
+        UPDATE rates SET rate = cardinality(ARRAY(SELECT code FROM rates)) WHERE code = 'r1' RETURNING *
+        INSERT INTO rates (code, rate, changed, token) SELECT lower(upper(code)), rate + 1, changed, token FROM rates ON CONFLICT (code) DO UPDATE SET rate = excluded.rate
+        WITH x AS (SELECT random() AS r) INSERT INTO rates (code, rate, changed, token) SELECT 'r' || id, r, NULL::timestamptz, NULL::uuid FROM accounts, x WHERE id < 9 ON CONFLICT (code) DO UPDATE SET rate = round(excluded.rate - (SELECT r::numeric FROM x), 6) RETURNING code, rate
         WITH known AS (SELECT 'r' || id AS code FROM picks) DELETE FROM rates WHERE code IN (SELECT code FROM known) RETURNING *
         DELETE FROM rates WHERE code NOT IN (SELECT 'r' || n FROM events WHERE n < 4)
         DELETE FROM rates WHERE EXISTS (SELECT FROM events WHERE 'r' || n = code)
@@ -360,6 +367,7 @@ GROUPS = {
         INSERT INTO accounts (id, owner, opened) VALUES (1000 + 1, 'a', 'no date'), (1000 + 2, 'b', '2024-01-01')
         INSERT INTO accounts (id, owner) VALUES (1000 + 1, 'a'), ('1002', 'b'), (DEFAULT, 'c')
         INSERT INTO accounts (id, owner, balance) VALUES (1000 + 1, 'a', length('ab,c')), ('1002', 'b', '3'), (round(1002.7), upper('c''d'), (SELECT 4)) RETURNING id, owner, balance
+        WITH picks AS (SELECT 7001 AS id) INSERT INTO accounts (id, owner, balance) VALUES ((SELECT id FROM picks), 'a', DEFAULT)
         INSERT INTO accounts (id, owner) VALUES (1001, 'a'), ('1002'::text || '', 'b'), (1003, 'c')
         INSERT INTO accounts (id, owner) VALUES (1001, 'a'), (length(nonsense), 'b'), (1003, 'c')
         INSERT INTO accounts (id, owner, opened) VALUES (1001, 'a', now()), (length('abc'), 'b', '2024-02-03'), (1003, 'c', now()) ON CONFLICT DO NOTHING
@@ -389,6 +397,10 @@ REFUSED = {
 
     "UPDATE accounts SET balance = r.r FROM (SELECT random() AS r) r",
 
+    # Names that do not stand as they are meant; entries that name later ones; WITH beside rows with DEFAULT.
+    "WITH a AS (SELECT id FROM accounts ORDER BY id LIMIT 3) DELETE FROM entries WHERE account_id IN (SELECT id FROM U&\"\\0061\")",
+    "WITH RECURSIVE a AS (SELECT r FROM b), b AS (SELECT random() AS r) UPDATE accounts SET balance = a.r - b.r FROM a, b",
+    "WITH picks AS (SELECT 7001 AS id) INSERT INTO accounts (id, owner, balance) VALUES ((SELECT id FROM picks), 'a', DEFAULT)",
     # How its rows are merged is known before the subquery is answered.
     "SELECT id, owner FROM accounts WHERE balance > (SELECT avg(balance) FROM accounts) ORDER BY id LIMIT 5 FOR UPDATE",
     # The time of the server that has the rows, beside that of the others; a subquery in FROM.

@@ -113,3 +113,28 @@ TEST_CASE("rows of a query are numbered where they are selected", "[drawing]") {
   CHECK(always->source->before == "INSERT INTO notes (customer_id, \"id\")  OVERRIDING SYSTEM VALUE ");
   CHECK_FALSE(plan_staged("INSERT INTO orders (customer_id) SELECT id FROM reports", w.context));
 }
+
+TEST_CASE("keys that are expressions are evaluated first", "[drawing]") {
+  const writing_world w;
+  const auto made =
+      plan_drawing("INSERT INTO customers (id, name) VALUES (1 + 1 -- two\n, 'x'), (5, 'y'), (abs(-3), $1)", w.context);
+  REQUIRE(made);
+  CHECK(made->keys);
+  CHECK(made->count == 2);
+  CHECK(made->sql ==
+        "SELECT (pg_catalog.quote_nullable((1 + 1 -- two\n)::pg_catalog.int8::pg_catalog.text))::pg_catalog.text, "
+        "(pg_catalog.quote_nullable((abs(-3)\n)::pg_catalog.int8::pg_catalog.text))::pg_catalog.text");
+  CHECK(with_any_values(*made) == "INSERT INTO customers (id, name) VALUES ('1'\n, 'x'), (5, 'y'), ('1', $1)");
+  // Each row has a subquery of its own.
+  const auto same = plan_drawing("INSERT INTO customers (id) VALUES ((SELECT 1)), ((SELECT 1))", w.context);
+  REQUIRE(same);
+  CHECK(same->sql.find("generate_series") == std::string::npos);
+  for (const char* text :
+       {"INSERT INTO customers (id) VALUES ($1 + 1), (2)", "INSERT INTO customers (id) VALUES (unknown_function(1))",
+        "INSERT INTO customers (id) VALUES ((SELECT max(id) FROM customers))",
+        "WITH x AS (SELECT 1 AS id) INSERT INTO customers (id) VALUES ((SELECT id FROM x))",
+        "INSERT INTO customers (id) VALUES (extract(epoch FROM now())::int)"}) {
+    INFO(text);
+    CHECK_FALSE(plan_drawing(text, w.context));
+  }
+}

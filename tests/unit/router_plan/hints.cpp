@@ -152,9 +152,9 @@ TEST_CASE("a key in a hint of CREATE TABLE names columns", "[hints]") {
   world w{4};
   w.schema.single_writer.clear();
   const auto declares = [&](std::string_view sql) { return w.make(sql).plan->declares; };
-  CHECK(declares("CREATE TABLE t (a int) /* pgbraid: key=A */") == "COMMENT ON TABLE t IS 'pgbraid: key=(a)'");
+  CHECK(declares("CREATE TABLE t (a int) /* pgbraid: key=A */") == "COMMENT ON TABLE \"t\" IS 'pgbraid: key=(\"a\")'");
   CHECK(declares("CREATE TABLE x.\"T t\" (a int) -- pgbraid: key=(a, \"B '\")") ==
-        "COMMENT ON TABLE x.\"T t\" IS 'pgbraid: key=(a, \"B ''\")'");
+        "COMMENT ON TABLE \"x\".\"T t\" IS 'pgbraid: key=(\"a\", \"B ''\")'");
   CHECK(declares("CREATE TABLE t (a int)").empty());
   w.context.hint.key = "a";
   CHECK(declares("CREATE TABLE t (a int)").empty());
@@ -188,7 +188,7 @@ TEST_CASE("declarations in comments", "[hints]") {
   CHECK(declared_key("pgbraid: key=\"A b\", more") == "\"A b\"");
   CHECK(declared_key("pgbraid: key=a; more") == "a");
   CHECK(declared_key("pgbraid: key=(a") == "");
-  CHECK(declared_key(key_declaration({"a", "B \"c"})) == "(a, \"B \"\"c\")");
+  CHECK(declared_key(key_declaration({"a", "B \"c"})) == "(\"a\", \"B \"\"c\")");
   CHECK(key_columns("(a, \"B \"\"c\")") == list{"a", "B \"c"});
 }
 
@@ -202,6 +202,7 @@ TEST_CASE("definitions tell what they are of", "[hints]") {
   CHECK(defines("DROP TABLE t, x.u") == list{"t", "u"});
   CHECK(defines("ALTER TABLE t RENAME TO u") == list{"t", "u"});
   CHECK(defines("CREATE INDEX i ON orders (id)") == list{"orders"});
+  CHECK_FALSE(remakes("CREATE INDEX i ON orders (id)"));
   CHECK(defines("CREATE TEMP TABLE t (a int)").empty());
   CHECK(defines("INSERT INTO orders VALUES (1)").empty());
   CHECK(remakes("CREATE TABLE t (a int)"));

@@ -90,6 +90,28 @@ TEST_CASE("reference tables get the same rows on every shard", "[staged]") {
   }
 }
 
+TEST_CASE("what copies would each tell in their own way comes first", "[staged]") {
+  const writing_world w;
+  CHECK(first_of(w, "UPDATE countries SET name = ARRAY(SELECT code FROM countries)::text").first ==
+        "SELECT code FROM countries");
+  CHECK(first_of(w, "UPDATE countries SET name = (SELECT max(name) FROM countries)").first ==
+        "SELECT max(name) FROM countries");
+  CHECK(first_of(w, "INSERT INTO countries SELECT upper(code), name FROM countries ON CONFLICT DO NOTHING").second ==
+        "INSERT INTO countries ?ON CONFLICT DO NOTHING");
+  // Each row has its own.
+  CHECK(w.staged("UPDATE countries c SET name = (SELECT max(d.name) FROM countries d WHERE d.code < c.code)") ==
+        nullptr);
+}
+
+TEST_CASE("so many parts are not planned", "[staged]") {
+  const writing_world w;
+  std::string text = "DELETE FROM orders WHERE false";
+  for (int i = 0; i < 16; ++i) text += " OR amount = (SELECT 1 LIMIT 1)";
+  CHECK(w.staged(text) != nullptr);
+  text += " OR amount = (SELECT 1 LIMIT 1)";
+  CHECK(w.staged(text) == nullptr);
+}
+
 TEST_CASE("rows in the place of a part have its columns' names and modifiers", "[staged]") {
   std::vector<source_column> columns = {{"a b", 23, false, false, -1}, {"c", 1043, false, false, 12}};
   CHECK(rows_select(columns, "[]") ==
