@@ -76,6 +76,7 @@ class analyzer {
   // merge_into.cpp
   void read_merged_update(const sql::merge_action& action, std::size_t target);
   void read_merged_insert(const sql::insert_query& q, std::size_t target);
+  [[nodiscard]] bool is_stored_as(const sql::expr& value, std::size_t level, const column& key) const;
   void read_merged_key(const sql::insert_query& q, key_place place);
   void tie_target_to_source(std::size_t target);
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "router/plan/key_columns.hpp"
 #include "router/plan/names.hpp"
 #include "router/plan/statements.hpp"
 #include "router/plan/targets.hpp"
@@ -158,6 +159,16 @@ const sql::changed_column* changed_key(const sql::statement& s, const resolved_t
 
 }  // namespace
 
+namespace {
+
+/// What stands between the first quote and the last.
+std::string_view comment_of(std::string_view text) {
+  const std::size_t open = text.find('\''), close = text.rfind('\'');
+  return open == close ? std::string_view{} : text.substr(open + 1, close - open - 1);
+}
+
+}  // namespace
+
 std::optional<fixed_target> ddl_target(const sql::statement& s, std::string_view text, const plan_context& context) {
   if (!context.schema->single_writer.empty() || s.temporary || s.unparsable_parts) return std::nullopt;
   const std::string tag = tag_of(s);
@@ -169,7 +180,17 @@ std::optional<fixed_target> ddl_target(const sql::statement& s, std::string_view
   if (tag.ends_with(" SCHEMA")) return schema_target(text, *context.map);
   const name_resolver names{context};
   for (const sql::qualified_name& name : s.relations) {
-    const auto* key = changed_key(s, names.resolve(name));
+    const resolved_table table = names.resolve(name);
+    // Writers that are under way would go on by the old key.
+    if (const auto told = tag == "COMMENT" ? declared_key(comment_of(text)) : std::nullopt;
+        told && table.sharding != nullptr) {
+      if (const auto key = key_columns(*told); key && *key == table.sharding->key) continue;
+      return refusal(protocol::with_hint(
+          protocol::make_error(protocol::error_id::ddl_over_shards,
+                               "another key for table \"" + table.full_name + "\", which is sharded already,"),
+          "Make another table with that key and move the rows there."));
+    }
+    const auto* key = changed_key(s, table);
     if (key == nullptr) continue;
     return refusal(
         protocol::with_hint(protocol::make_error(protocol::error_id::ddl_over_shards,
@@ -199,20 +220,31 @@ std::optional<fixed_target> home_of(const std::vector<sql::qualified_name>& rela
   return fixed_target{mirror_target(*context.map)};
 }
 
-void note_defined(const sql::statement& s, std::string_view text, plan& out) {
-  if (s.kind != kind::ddl || s.temporary) return;
+void note_defined(const sql::statement& s, std::string_view text, const plan_context& context, plan& out) {
+  if (s.kind != kind::ddl || s.temporary || context.map->one_shard()) return;
+  const name_resolver names{context};
+  // Where these live, the topology's file alone says.
+  const auto settled = [&](const sql::qualified_name& name) {
+    const resolved_table table = names.resolve(name);
+    return table.where == placement::reference || table.where == placement::unsharded ||
+           table.where == placement::system || (s.if_not_exists && table.described != nullptr);
+  };
+  const bool declared = out.tag == "COMMENT" && has_word(text, "table");
+  const bool told = declared && text.find("pgbraid") != std::string_view::npos;
+  constexpr std::array<std::string_view, 4> made{"CREATE TABLE", "CREATE VIEW", "DROP TABLE", "DROP VIEW"};
+  const bool makes = std::find(made.begin(), made.end(), out.tag) != made.end();
+  const bool alters = out.tag == "ALTER TABLE" || out.tag == "ALTER VIEW";
+  if (!makes && !alters && !declared) return;
   const bool drops = out.tag.starts_with("DROP");
   // Behind the first come those that it refers to.
   const std::size_t count = drops ? s.relations.size() : std::min<std::size_t>(s.relations.size(), 1);
   for (std::size_t i = 0; i < count; ++i) {
-    if (!s.relations[i].empty()) out.defines.push_back(s.relations[i].back());
+    if (!s.relations[i].empty() && !settled(s.relations[i])) out.defines.push_back(s.relations[i].back());
   }
-  const bool renames = !s.name.empty() && out.tag != "CREATE INDEX";
+  if (out.defines.empty()) return;
+  const bool renames = !s.name.empty();
   if (renames) out.defines.push_back(s.name);
-  constexpr std::array<std::string_view, 4> made{"CREATE TABLE", "CREATE VIEW", "DROP TABLE", "DROP VIEW"};
-  const bool moved = out.tag == "ALTER TABLE" && has_word(text, "schema");
-  const bool declared = out.tag == "COMMENT" && has_word(text, "table");
-  out.remakes = renames || moved || declared || std::find(made.begin(), made.end(), out.tag) != made.end();
+  out.remakes = renames || (alters && has_word(text, "schema")) || told || makes;
 }
 
 }  // namespace pgbraid::router

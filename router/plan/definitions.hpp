@@ -20,6 +20,6 @@ namespace pgbraid::router {
                                                   const plan_context& context);
 
 /// Which relations a command defines: plan::defines and plan::remakes.
-void note_defined(const sql::statement& s, std::string_view text, plan& out);
+void note_defined(const sql::statement& s, std::string_view text, const plan_context& context, plan& out);
 
 }  // namespace pgbraid::router

@@ -299,7 +299,7 @@ class statement_planner {
     // What was not understood of it cannot be said again on another server.
     out.opaque = s.unparsable_parts;
     if (s.kind == kind::prepare && s.inner != nullptr) out.inner_text = inner_text(s);
-    note_defined(s, text_, out);
+    note_defined(s, text_, context_, out);
     if (one_shard()) {
       out.where = fixed_target{to_shard{0}};
       out.reason = "one shard; " + out.tag;

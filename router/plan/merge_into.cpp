@@ -2,6 +2,7 @@
 #include "router/plan/merge_into.hpp"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "router/plan/analyzer.hpp"
@@ -164,6 +165,12 @@ void analyzer::read_merge(const sql::merge_query& q, std::size_t parent) {
     if (action.kind == sql::merge_action_kind::update) read_merged_update(action, use);
     if (action.kind == sql::merge_action_kind::insert) read_merged_insert(*action.insert, use);
   }
+  // A parameter that stands elsewhere too may have been given another type there; one of the source's ties more than
+  // once.
+  for (std::size_t n = 0; n < out_.parameter_types.size(); ++n) {
+    if (n < out_.parameter_uses.size() && out_.parameter_uses[n] > 1 && out_.parameter_types[n] != 0)
+      out_.parameter_types[n] = mixed_types;
+  }
   common_tables_.resize(outer_tables);
 }
 
@@ -187,9 +194,10 @@ void analyzer::read_merged_update(const sql::merge_action& action, std::size_t t
       const std::string column =
           set.value == nullptr || set.indirection ? "" : column_of_source(out_, *set.value, false);
       const std::vector<merged_key> equal = merged_keys(out_, context_);
-      const bool stays = !column.empty() && std::any_of(equal.begin(), equal.end(), [&](const merged_key& each) {
-        return each.part == part && each.column == column;
-      });
+      const bool stays = !column.empty() && is_stored_as(*set.value, level, column_at(out_, {target, part})) &&
+                         std::any_of(equal.begin(), equal.end(), [&](const merged_key& each) {
+                           return each.part == part && each.column == column;
+                         });
       if (!stays) out_.refuse(make_error(error_id::key_change, set.name, out_.uses[target].table.full_name));
     }
     if (set.value != nullptr && set.value->kind == sql::expr_kind::default_) set_to_default(set.name, target);
@@ -197,8 +205,27 @@ void analyzer::read_merged_update(const sql::merge_action& action, std::size_t t
   }
 }
 
+/// A column of a table, whose equal values of the key's own type are the same.
+bool analyzer::is_stored_as(const sql::expr& value, std::size_t level, const column& key) const {
+  constexpr std::array<oid, 6> exact{type_oid::int2, type_oid::int4, type_oid::int8,
+                                     type_oid::uuid, type_oid::date, type_oid::boolean};
+  const std::size_t use = use_of_column(out_, {level, nullptr}, value);
+  if (use == nowhere || out_.uses[use].table.described == nullptr || !out_.uses[use].column_aliases.empty())
+    return false;
+  if (std::find(exact.begin(), exact.end(), key.type) == exact.end()) return false;
+  const std::vector<column>& columns = out_.uses[use].table.described->columns;
+  return std::any_of(columns.begin(), columns.end(),
+                     [&](const column& c) { return c.name == value.name.back() && c.type == key.type; });
+}
+
 void analyzer::read_merged_insert(const sql::insert_query& q, std::size_t target) {
   const std::size_t level = out_.uses[target].level;
+  if (several() && q.source != nullptr) {
+    // A star is as many values as there are columns behind it.
+    for (const sql::expr_ptr& value : q.source->values.front()) {
+      if (value != nullptr && value->star) return out_.refuse(refuse_write("MERGE with * among the values of INSERT"));
+    }
+  }
   if (q.source != nullptr) {
     for (const sql::expr_ptr& value : q.source->values.front()) read_expr(value, level, literal::free);
   }

@@ -238,7 +238,8 @@ bool collates_by_itself(const sql::from_item& source, std::string_view text, con
   const auto itself = a.use_of.find(&source);
   for (std::size_t i = 0; i < a.uses.size(); ++i) {
     const table_use& use = a.uses[i];
-    if (use.role != table_role::read || use.table.described == nullptr) continue;
+    if (use.role != table_role::read) continue;
+    if (use.table.described == nullptr) return true;
     const bool some = itself != a.use_of.end() && itself->second == i && !named.empty();
     const std::vector<column>& columns = use.table.described->columns;
     for (std::size_t at = 0; at < columns.size(); ++at) {
@@ -343,7 +344,8 @@ std::shared_ptr<const staged_source> make_merge_source(const sql::merge_query& q
 
   const auto query = std::make_shared<staged_query>();
   const std::vector<std::string> named = columns_named(q.source.front(), a, found, rest);
-  if (collates_by_itself(q.source.front(), first + source, named, a)) return nullptr;
+  if (collates_by_itself(q.source.front(), first + source, named, a) || names_own_type(first + source, *context.schema))
+    return nullptr;
   std::string list;
   for (const std::string& name : named) list += (list.empty() ? "" : ", ") + quote_identifier(name);
   if (list.empty()) list = "*";

@@ -187,38 +187,6 @@ bool has_own_collation(const analysis& found) {
   });
 }
 
-/// Whether something is cast to a type outside pg_catalog, which may be a domain with a collation: a name of one behind
-/// "::" or AS, or in front of a constant.
-bool names_own_type(std::string_view text, const catalog& schema) {
-  bool behind_cast = false;
-  for (std::size_t at = 0; at < text.size();) {
-    const std::size_t past = skip_quoted(text, at);
-    const bool quoted = past != at && text[at] == '"';
-    if (!quoted && past != at) {
-      at = past;
-    } else if (quoted || is_word_start(text[at])) {
-      const std::size_t end = quoted ? past : end_of_word(text, at);
-      const std::string word =
-          quoted ? std::string{text.substr(at + 1, end - at - 2)} : lower_word(text.substr(at, end - at));
-      const std::size_t next = skip_blanks(text, end);
-      const bool constant = next < text.size() && text[next] == '\'';
-      if ((behind_cast || constant) && schema.user_types.contains(word)) return true;
-      const bool qualifies = next < text.size() && text[next] == '.';
-      behind_cast = (behind_cast && qualifies) || (!quoted && word == "as");
-      at = end;
-    } else {
-      if (text.substr(at, 2) == "::") {
-        behind_cast = true;
-        ++at;
-      } else if (!is_blank(text[at]) && text[at] != '.') {
-        behind_cast = false;
-      }
-      ++at;
-    }
-  }
-  return false;
-}
-
 enum class verdict : std::uint8_t {
   may_stay,    ///< where it stands: each shard answers it for itself, or it is a part of what does not
   impossible,  ///< it must come first, and cannot
@@ -301,6 +269,36 @@ bool readable(const sql::statement& s, std::string_view text) {
 }
 
 }  // namespace
+
+bool names_own_type(std::string_view text, const catalog& schema) {
+  bool behind_cast = false;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t past = skip_quoted(text, at);
+    const bool quoted = past != at && text[at] == '"';
+    if (!quoted && past != at) {
+      at = past;
+    } else if (quoted || is_word_start(text[at])) {
+      const std::size_t end = quoted ? past : end_of_word(text, at);
+      const std::string word =
+          quoted ? std::string{text.substr(at + 1, end - at - 2)} : lower_word(text.substr(at, end - at));
+      const std::size_t next = skip_blanks(text, end);
+      const bool constant = next < text.size() && text[next] == '\'';
+      if ((behind_cast || constant) && schema.user_types.contains(word)) return true;
+      const bool qualifies = next < text.size() && text[next] == '.';
+      behind_cast = (behind_cast && qualifies) || (!quoted && word == "as");
+      at = end;
+    } else {
+      if (text.substr(at, 2) == "::") {
+        behind_cast = true;
+        ++at;
+      } else if (!is_blank(text[at]) && text[at] != '.') {
+        behind_cast = false;
+      }
+      ++at;
+    }
+  }
+  return false;
+}
 
 std::shared_ptr<const staged_write> make_once(const sql::statement& s, std::string_view text, const analysis& a,
                                               const plan_context& context) {

@@ -25,6 +25,10 @@ namespace pgbraid::router {
 /// Whether values of one of these types are compared by a collation.
 [[nodiscard]] bool any_collatable(const std::vector<oid>& types) noexcept;
 
+/// Whether something is cast to a type outside pg_catalog, which may be a domain with a collation: a name of one behind
+/// "::" or AS, or in front of a constant.
+[[nodiscard]] bool names_own_type(std::string_view text, const catalog& schema);
+
 [[nodiscard]] bool gives_no_column(const sql::select_query& q);
 
 /// Whether a word of SQL stands in a text, in small letters.

@@ -23,7 +23,6 @@ GROUPS = {
         MERGE INTO accounts a USING (VALUES (NULL::bigint, 'x')) v(id, owner) ON a.id = v.id WHEN MATCHED THEN DELETE
         MERGE INTO accounts a USING (VALUES ('5', 'x')) v(id, owner) ON a.id = v.id WHEN MATCHED THEN DELETE
         MERGE INTO accounts a USING (VALUES (5, 'x')) v(id, owner) ON a.id = v.id WHEN MATCHED THEN UPDATE SET owner = NULL
-        MERGE INTO accounts a USING (VALUES (5, 'x')) v(id, owner) ON a.id = v.id WHEN MATCHED THEN UPDATE SET id = v.id, owner = 'same'
         MERGE INTO accounts a USING (VALUES (5)) v(id) ON a.id = v.id WHEN MATCHED THEN UPDATE SET owner = (SELECT max(note) FROM entries WHERE account_id = a.id)
     """,
     "shard by shard": """
@@ -87,6 +86,11 @@ GROUPS = {
         MERGE INTO kinds k USING (VALUES (1, 'one'), (77, 'more')) v(id, name) ON k.id = v.id WHEN MATCHED THEN UPDATE SET name = v.name WHEN NOT MATCHED THEN INSERT VALUES (v.id, v.name)
     """,
     "refused": """
+        MERGE INTO accounts a USING (VALUES (5, 'x')) v(id, owner) ON a.id = v.id WHEN MATCHED THEN UPDATE SET id = v.id, owner = 'same'
+        MERGE INTO archive t USING (VALUES (5, 6)) v(id, n) ON t.account_id = v.id AND t.id = -1 WHEN NOT MATCHED THEN INSERT (id, account_id, amount) VALUES (v.*, v.id)
+        MERGE INTO archive t USING (SELECT n AS id, n + 100 AS other FROM generate_series(1, 9) n) v ON t.account_id = v.id AND t.id = -1 WHEN NOT MATCHED THEN INSERT (id, account_id, amount) VALUES (v.*, v.id)
+        MERGE INTO accounts a USING (VALUES (9007199254740992::float8)) v(f) ON a.id = v.f WHEN MATCHED THEN UPDATE SET id = v.f
+        MERGE INTO accounts a USING (SELECT oid::int8 AS id, relname::text AS name FROM pg_class WHERE oid < 20) v ON a.id = v.id WHEN MATCHED AND a.owner < v.name THEN DELETE WHEN NOT MATCHED THEN INSERT (id, owner) VALUES (v.id, v.name)
         MERGE INTO accounts a USING rates r ON r.code = 'r' || a.id WHEN MATCHED THEN UPDATE SET owner = r.code WHEN NOT MATCHED THEN INSERT (id, owner) VALUES (5000, r.code)
         MERGE INTO accounts a USING kinds k ON k.id = a.id AND k.id < 3 WHEN MATCHED THEN UPDATE SET owner = k.name WHEN NOT MATCHED AND k.id > 4 THEN INSERT (id, owner) VALUES (id + 10000, name)
         MERGE INTO accounts a USING (SELECT account_id::numeric AS id, name FROM events WHERE n < 160) e ON a.id = e.id WHEN NOT MATCHED THEN INSERT (id, owner) VALUES (e.id, e.name)

@@ -308,10 +308,8 @@ def test_a_key_in_a_comment_on_the_table(cluster, braid, session):
     session.execute("COMMENT ON TABLE aside.t IS 'Customers'' notes. pgbraid: key=customer_id'")
     session.execute(f"INSERT INTO aside.t VALUES {ROWS}")
     assert keys_on(cluster, "aside.t") == owned(cluster)
-    for said, why in (("key=name", "births"), ("key=nobody", "nobody"), ("key=(a,", "no key"), ("spread it", "no key")):
-        session.execute(f"COMMENT ON TABLE aside.t IS 'pgbraid: {said}'")
-        code, text = code_of(session, "SELECT * FROM aside.t")
-        assert code == "0A000" and "is meant to be sharded and cannot be" in text and (why in text or "belongs on shard" in text)
+    # Writers that are under way would go on by the old one.
+    assert code_of(session, "COMMENT ON TABLE aside.t IS 'pgbraid: key=name'")[0] == "0A000"
     session.execute("COMMENT ON TABLE aside.t IS 'pgbraid: key=customer_id'")
     assert ask(session, "SELECT count(*) FROM aside.t") == [(len(KEYS),)]
     cluster.shards[1].primary.query("COMMENT ON TABLE aside.t IS 'pgbraid: key=name'")
