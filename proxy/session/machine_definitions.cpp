@@ -81,7 +81,9 @@ std::optional<p::error_report> session_machine::judge_definitions(const router::
   if (env_.state->schema_as_of > known.latest()) return std::nullopt;
   for (const auto* list : {&plan.reads, &plan.writes}) {
     for (const std::string& table : *list) {
-      if (env_.state->schema_as_of <= known.latest(table)) return p::make_error(error_id::definition_unknown, table);
+      const steady_time when = known.latest(table);
+      if (when != steady_time::min() && env_.state->schema_as_of <= when)
+        return p::make_error(error_id::definition_unknown, table);
     }
   }
   return std::nullopt;

@@ -23,7 +23,10 @@ bool listed(const std::array<std::string_view, count>& names, std::string_view n
 }
 
 /// Done by each server to its own tables.
-constexpr std::array<std::string_view, 2> upkeep{"CLUSTER", "REINDEX"};
+bool is_upkeep(std::string_view tag) {
+  return tag == "CLUSTER" || tag.starts_with("REINDEX");
+}
+
 constexpr std::array<std::string_view, 2> indexes{"CREATE INDEX", "DROP INDEX"};
 constexpr std::array<std::string_view, 8> of_servers{"CREATE DATABASE",    "DROP DATABASE",    "CREATE TABLESPACE",
                                                      "DROP TABLESPACE",    "ALTER SYSTEM",     "CREATE SUBSCRIPTION",
@@ -34,7 +37,7 @@ constexpr std::array<std::string_view, 8> of_servers{"CREATE DATABASE",    "DROP
 bool runs_alone(const sql::statement& s, std::string_view text) {
   if (s.kind == kind::vacuum || s.kind == kind::analyze) return true;
   if (s.kind != kind::ddl) return false;
-  if (listed(upkeep, s.tag) || listed(of_servers, s.tag)) return true;
+  if (is_upkeep(s.tag) || listed(of_servers, s.tag)) return true;
   if (!listed(indexes, s.tag) && s.tag != "ALTER TABLE") return false;
   const std::vector<std::string> words = words_of(text);
   const bool concurrently = std::find(words.begin(), words.end(), "concurrently") != words.end();
@@ -45,7 +48,7 @@ bool runs_alone(const sql::statement& s, std::string_view text) {
 fixed_target alone_target(const sql::statement& s, const plan_context& context) {
   if (context.map->one_shard()) return {to_shard{0}};
   const std::string tag = tag_of(s);
-  const bool same = s.kind == kind::vacuum || s.kind == kind::analyze || listed(upkeep, tag) || listed(indexes, tag);
+  const bool same = s.kind == kind::vacuum || s.kind == kind::analyze || is_upkeep(tag) || listed(indexes, tag);
   if (!same) return refusal(protocol::make_error(protocol::error_id::ddl_over_shards, tag));
   if (auto home = home_of(s.relations, context)) return *home;
   return refusal(protocol::with_hint(

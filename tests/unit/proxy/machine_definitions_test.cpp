@@ -93,7 +93,7 @@ TEST_CASE("the key of CREATE TABLE goes behind it") {
   machine_script t{two_shards(true)};
   t.client("Q(CREATE TABLE made (id int) /* pgbraid: key=id */)");
   const std::string both =
-      "Q(CREATE TABLE made (id int) /* pgbraid: key=id */\n;COMMENT ON TABLE made IS 'pgbraid: key=(id)')";
+      "Q(CREATE TABLE made (id int) /* pgbraid: key=id */\n;COMMENT ON TABLE \"made\" IS 'pgbraid: key=(\"id\")')";
   CHECK(t.asked("s0") == "Q(BEGIN) " + both);
   t.server("s0", "C(BEGIN) Z(T) C(CREATE TABLE) C(COMMENT) Z(T)");
   CHECK(t.asked("s1") == "Q(BEGIN) " + both);
