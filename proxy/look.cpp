@@ -77,12 +77,12 @@ pg_login primary_login(const database_state& state, std::size_t shard, std::stri
 
 namespace {
 
-constexpr std::chrono::seconds definitions_timeout{60};
+constexpr std::chrono::seconds definitions_timeout{60};  // nobody waits for anything else by then
 
 boost::asio::awaitable<void> read_one(boost::asio::io_context& context, const router::topology& map, pg_login login,
-                                      std::chrono::milliseconds timeout, definition_reading& reading) {
+                                      definition_reading& reading) {
   pg_connection connection{context};
-  reading.error = co_await connection.connect(std::move(login), timeout);
+  reading.error = co_await connection.connect(std::move(login), definitions_timeout);
   if (reading.error.empty()) reading = co_await read_definitions(connection, map, definitions_timeout);
 }
 
@@ -94,9 +94,7 @@ drift_report compare_definitions(const config::topology& topology, const databas
   for (std::size_t i = 0; i < state.shards.size(); ++i) {
     if (state.shards[i].primary < 0) return {{}, fmt::format("shard {} has no primary", state.map->shards[i])};
     pg_login login = primary_login(state, i, topology.monitor.user, topology.monitor.password);
-    boost::asio::co_spawn(context,
-                          read_one(context, *state.map, std::move(login), topology.monitor.timeout, readings[i]),
-                          boost::asio::detached);
+    boost::asio::co_spawn(context, read_one(context, *state.map, std::move(login), readings[i]), boost::asio::detached);
   }
   context.run();
   std::vector<definition_map> found;
