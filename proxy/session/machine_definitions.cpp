@@ -57,7 +57,8 @@ void session_machine::publish_definitions() {
 // True: what the statement is about has been redefined, and the catalog is older.
 bool session_machine::waits_for_definition(const router::plan& plan) {
   const database_state& state = *env_.state;
-  const bool behind = state.definitions && state.schema_as_of <= state.definitions->latest();
+  const bool behind = state.definitions && state.definitions->latest() != steady_time::min() &&
+                      state.schema_as_of <= state.definitions->latest();
   if (!behind || !plan.defines.empty() || (plan.reads.empty() && plan.writes.empty())) return false;
   const steady_time newest =
       names_nothing_known(plan) ? state.definitions->latest() : newest_of(plan, *state.definitions);
@@ -78,7 +79,7 @@ std::optional<p::error_report> session_machine::judge_definitions(const router::
     }
   }
   const recent_definitions& known = *env_.state->definitions;
-  if (env_.state->schema_as_of > known.latest()) return std::nullopt;
+  if (known.latest() == steady_time::min() || env_.state->schema_as_of > known.latest()) return std::nullopt;
   for (const auto* list : {&plan.reads, &plan.writes}) {
     for (const std::string& table : *list) {
       const steady_time when = known.latest(table);

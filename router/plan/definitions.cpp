@@ -161,6 +161,22 @@ const sql::changed_column* changed_key(const sql::statement& s, const resolved_t
 
 namespace {
 
+bool names_schema_of_sharded(std::string_view text, const topology& map) {
+  return std::any_of(map.tables.begin(), map.tables.end(),
+                     [&](const auto& entry) { return has_word(text, entry.first.substr(0, entry.first.find('.'))); });
+}
+
+/// Tables that become one stand alike: both sharded by equal keys, or both not.
+bool keys_differ(const sql::statement& s, const name_resolver& names) {
+  if (s.relations.empty()) return false;
+  const resolved_table first = names.resolve(s.relations.front());
+  return std::any_of(s.relations.begin() + 1, s.relations.end(), [&](const sql::qualified_name& name) {
+    const resolved_table other = names.resolve(name);
+    if (first.sharding == nullptr || other.sharding == nullptr) return false;
+    return !(*first.sharding == *other.sharding);
+  });
+}
+
 /// What stands between the first quote and the last.
 std::string_view comment_of(std::string_view text) {
   const std::size_t open = text.find('\''), close = text.rfind('\'');
@@ -177,8 +193,19 @@ std::optional<fixed_target> ddl_target(const sql::statement& s, std::string_view
   if (!known || has_word(text, "concurrently")) return std::nullopt;
   if (tag == "ALTER TABLE" && computes(text)) return std::nullopt;
   if (beyond_the_database(tag, text)) return std::nullopt;
+  if (tag == "ALTER SCHEMA" && has_word(text, "rename") && names_schema_of_sharded(text, *context.map)) {
+    return refusal(protocol::with_hint(
+        protocol::make_error(protocol::error_id::ddl_over_shards, "ALTER SCHEMA ... RENAME of one with sharded tables"),
+        "Other tables would get their names, and their keys with them: move the tables one by one."));
+  }
   if (tag.ends_with(" SCHEMA")) return schema_target(text, *context.map);
   const name_resolver names{context};
+  if (tag == "ALTER TABLE" && (has_word(text, "attach") || has_word(text, "inherit")) && keys_differ(s, names)) {
+    return refusal(protocol::with_hint(
+        protocol::make_error(protocol::error_id::ddl_over_shards,
+                             "ALTER TABLE of tables whose rows go by different keys"),
+        "Rows of the one would not be found by the other's key: make a partition and move the rows there."));
+  }
   for (const sql::qualified_name& name : s.relations) {
     const resolved_table table = names.resolve(name);
     // Writers that are under way would go on by the old key.
