@@ -13,13 +13,11 @@ namespace {
 
 constexpr auto longest_wait = 5s;  // for the catalog to be read again
 
-// Its tables are none that the catalog knows: a definition may have made them, under whatever name.
-bool names_nothing_known(const router::plan& plan) {
+// Any definition may be why: of the tables that it names, under whatever name, or of those that refer to them and were
+// seen on some of the shards only.
+bool is_refused(const router::plan& plan) {
   const auto* fixed = std::get_if<router::fixed_target>(&plan.where);
-  const auto* refused = fixed == nullptr ? nullptr : std::get_if<router::to_refusal>(&fixed->target);
-  if (refused == nullptr) return false;
-  const error_id why = refused->error().id;
-  return why == error_id::unknown_table || why == error_id::unlisted_table || why == error_id::unfit_table;
+  return fixed != nullptr && std::holds_alternative<router::to_refusal>(fixed->target);
 }
 
 steady_time newest_of(const router::plan& plan, const recent_definitions& known) {
@@ -61,7 +59,7 @@ bool session_machine::waits_for_definition(const router::plan& plan) {
                       state.schema_as_of <= state.definitions->latest();
   if (!behind || !plan.defines.empty() || (plan.reads.empty() && plan.writes.empty())) return false;
   const steady_time newest =
-      names_nothing_known(plan) ? state.definitions->latest() : newest_of(plan, *state.definitions);
+      is_refused(plan) ? state.definitions->latest() : newest_of(plan, *state.definitions);
   if (state.schema_as_of > newest || env_.now() > newest + longest_wait) return false;
   if (!std::exchange(awaits_catalog_, true)) ++env_.awaiting_catalog;
   return true;

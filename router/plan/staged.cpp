@@ -243,14 +243,14 @@ std::shared_ptr<const staged_write> make_staged(const sql::statement& s, std::st
   if (!write_defaults(s, text, a, context, moments, edits)) return nullptr;
   out->moments_sql = moments.sql();
   const bool changes = s.kind == sql::statement_kind::update || s.kind == sql::statement_kind::delete_;
-  if (changes && !a.mirrored && judge_scatter(a, context)) {
+  if (changes && !a.mirrored && (views || judge_scatter(a, context))) {
     const auto over =
         may_read_gathered(a, context) ? make_over_rows(s, text, a, context, nullptr, std::move(edits)) : nullptr;
     if (over == nullptr) return make_once(s, text, a, context);
     over->moments_sql = std::move(out->moments_sql);
     return over;
   } else {
-    if (!every_shard_may(s, a, context)) return make_once(s, text, a, context);
+    if (views || !every_shard_may(s, a, context)) return make_once(s, text, a, context);
     out->text = edited(text, 0, text.size(), std::move(edits));
   }
   return out;

@@ -167,7 +167,8 @@ class part_list {
 bool must_come_first(const analysis& found, bool alone) {
   const auto elsewhere = [&](const table_use& use) {
     const placement where = use.table.where;
-    return where == placement::unsharded || where == placement::system || (alone && where != placement::reference);
+    return where == placement::unsharded || where == placement::system || where == placement::spread_view ||
+           (alone && where != placement::reference);
   };
   // What copies of a reference table would each tell in their own way.
   const auto differs = [&](const query_level& level) {

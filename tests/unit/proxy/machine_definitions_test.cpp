@@ -62,6 +62,18 @@ TEST_CASE("what names other tables does not wait; what nobody knows does") {
   CHECK(u.told() == "E(42P01) Z(I)");
 }
 
+TEST_CASE("what is refused may be so for a definition of others, and waits") {
+  machine_script t{two_shards(true)};
+  know(t);
+  t.state().definitions->note({"elsewhere"}, std::chrono::steady_clock::now());
+  t.client("Q(COPY customers TO '/nowhere')");
+  CHECK(t.told().empty());
+  CHECK(t.machine().awaits_catalog());
+  know(t);
+  t.look_at_catalog();
+  CHECK(t.told() == "E(0A000) Z(I)");
+}
+
 TEST_CASE("a catalog that cannot be read is not waited for any longer") {
   machine_script t{two_shards(true)};
   const steady_time now = std::chrono::steady_clock::now();
