@@ -20,6 +20,10 @@ namespace pgbraid::proxy {
 inline constexpr std::uint32_t asking_moments = 10;
 /// The same for the rows of an INSERT or a subquery.
 inline constexpr std::uint32_t asking_source = 11;
+/// For the collations of its columns.
+inline constexpr std::uint32_t asking_collations = 13;
+/// For a plan that nobody looks at.
+inline constexpr std::uint32_t asking_plan = 14;
 /// And for what is asked before a statement goes where it belongs (machine_question.cpp).
 inline constexpr std::uint32_t asking_numbers = 12;
 

@@ -345,17 +345,24 @@ class session_machine {
   // machine_stage.cpp: writes over several shards of which something must be known first
   [[nodiscard]] bool stages(const router::plan& p) const;
   [[nodiscard]] std::optional<protocol::error_report> begin_stage(step& s, const router::plan& p, std::string_view text,
-                                                                  const protocol::bind_view* m, const statement* st);
+                                                                  const protocol::bind_view* m, const statement* st,
+                                                                  bool again = false);
   [[nodiscard]] std::optional<protocol::error_report> share_out_inserts(const protocol::bind_view* m,
                                                                         const statement* st);
   [[nodiscard]] std::optional<protocol::error_report> fetch_staged(step& s, std::string_view text,
                                                                    const protocol::bind_view* m, const statement* st);
   [[nodiscard]] bool stage_over(step& s, const protocol::bind_view* m, const statement* st);
+  // machine_source.cpp: the rows that it needs first
   [[nodiscard]] bool ask_source(step& s, const protocol::bind_view* m, const statement* st);
+  [[nodiscard]] bool must_ask_collations() const;
+  [[nodiscard]] bool ask_collations(step& s, const protocol::bind_view* m, const statement* st);
+  void take_collations(std::string_view row);
+  [[nodiscard]] const router::plan_context* known_columns() const;
+  [[nodiscard]] bool plan_without_rows(step& s, const protocol::bind_view* m, const statement* st);
   void take_source_columns(step& s, std::string_view description);
   void take_source_row(step& s, std::string_view row);
   [[nodiscard]] bool spread_source();
-  void ask_rows(step& s, branch& b, std::string_view sql, const own_parameters& given);
+  void ask_rows(step& s, branch& b, std::string_view sql, const own_parameters& given, std::uint32_t mark);
   [[nodiscard]] static bool parameters_of(const router::insert_part& part, const protocol::bind_view* m, const statement* st,
                                           own_parameters& out);
   // machine_move.cpp: UPDATE of the key

@@ -282,6 +282,7 @@ session_machine::verdict session_machine::gather_answer(step& s, branch_index i,
     case from_server::data_row:
       if (e.sequence == asking_moments && stage_ && !cycle_failed_) take_moments(s, frame.body);
       if (e.sequence == asking_source && stage_ && !cycle_failed_) take_source_row(s, frame.body);
+      if (e.sequence == asking_collations && stage_ && !cycle_failed_) take_collations(frame.body);
       if (e.sequence == asking_numbers && question_ && !cycle_failed_) take_numbers(s, frame.body);
       if (e.sequence >= asking_moments || cycle_failed_ || !gather_) return verdict::drop;
       if (!gather_->add_row(frame.body)) {
@@ -345,6 +346,7 @@ session_machine::verdict session_machine::gather_answer(step& s, branch_index i,
         (void)error_answer(s, i, frame);
         return verdict::drop;
       }
+      if (e.sequence == asking_collations && stage_ && !cycle_failed_) take_collations(frame.body);
       if (e.sequence == asking_numbers && question_ && question_->refusal && stands_elsewhere(fields.sqlstate())) {
         fail_statement(s, *question_->refusal);
         (void)error_answer(s, i, frame);

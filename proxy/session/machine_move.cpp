@@ -49,11 +49,11 @@ bool session_machine::take_out(step& s, const p::bind_view* m, const statement* 
   for (const branch_index i : targets_) {
     branch& b = branches_[i];
     const std::size_t from = s.backend_bytes.size();
-    if (m == nullptr && i == targets_.front()) {
+    if (m == nullptr && i == targets_.front() && !stage_->shown) {
       p::encode_parse(s.backend_bytes, "", shown.text);
       b.expect({answer::parse, disposition::gather, 0, asking_source});
     }
-    ask_rows(s, b, part.sql, given);
+    ask_rows(s, b, part.sql, given, asking_source);
     s.own_to_backend(i, from);
   }
   return true;

@@ -17,21 +17,6 @@ namespace pgbraid::proxy {
 namespace p = protocol;
 using protocol::error_id;
 
-namespace {
-
-/// Of a row to insert: its key's values say no shard.
-p::error_report no_home(const router::staged_source& source, const std::vector<router::key_value>& key, bool unowned) {
-  std::string names, values;
-  for (std::size_t i = 0; i < key.size(); ++i) {
-    names.append(i == 0 ? "" : ", ").append(source.keys[i].name);
-    values.append(i == 0 ? "" : ", ").append(key[i].text.substr(0, 200));
-  }
-  if (unowned) return p::make_error(error_id::key_unowned, values, names, source.table);
-  return p::make_error(error_id::key_not_provable, names, source.table);
-}
-
-}  // namespace
-
 // The statement under way goes to several shards, and they cannot get it as it is.
 bool session_machine::stages(const router::plan& plan) const {
   return plan.staged && std::holds_alternative<router::to_many>(route_.target);
@@ -40,8 +25,8 @@ bool session_machine::stages(const router::plan& plan) const {
 // Asks the placed branches, which are ready, for what must be known. In the extended protocol `m` and `st` are the Bind
 // and its statement.
 std::optional<p::error_report> session_machine::begin_stage(step& s, const router::plan& plan, std::string_view text,
-                                                            const p::bind_view* m, const statement* st) {
-  auto made = router::plan_staged(text, context_->context);
+                                                            const p::bind_view* m, const statement* st, bool again) {
+  auto made = router::plan_staged(text, context_->context, again);
   if (made == nullptr) {
     return tables_changed();
   }
@@ -62,6 +47,8 @@ std::optional<p::error_report> session_machine::begin_stage(step& s, const route
   }
   mark_use(plan, route_, targets_);
   stage_ = std::make_unique<stage_state>(std::move(made));
+  stage_->shown = again;
+  if (stage_->plan->source) stage_->said = text;
   if (!stage_->plan->moments_sql.empty()) ask_moments(s);
   // Writes among the fragments may need the time.
   const bool waits = gather_ && !gather_->plan->inserts.empty() && !stage_->plan->moments_sql.empty();
@@ -144,182 +131,6 @@ void session_machine::take_moments(step& s, std::string_view body) {
   if (!understood) fail_statement(s, p::make_error(error_id::internal, "the time could not be read"));
 }
 
-// The source's query goes to the server that has the fragments, or to the one that it belongs on.
-bool session_machine::ask_source(step& s, const p::bind_view* m, const statement* st) {
-  const router::staged_query& query = *stage_->plan->query;
-  stage_->asked = true;
-  stage_->source.json.assign(targets_.size(), {});
-  std::string sql = query.sql;
-  branch_index asked = *std::min_element(targets_.begin(), targets_.end());
-  if (gather_) {
-    bound_values none;
-    add_fragments(none);
-    sql = combining_text(*gather_);
-    asked = gather_->combiner;
-    gather_.reset();
-  } else if (query.only) {
-    const auto home = std::find_if(targets_.begin(), targets_.end(),
-                                   [&](branch_index i) { return branches_[i].shard == *query.only; });
-    if (home == targets_.end()) return false;
-    asked = *home;
-  }
-  const router::insert_part part = router::renumbered(sql);
-  own_parameters given;
-  if (!parameters_of(part, m, st, given)) return false;
-  branch& b = branches_[asked];
-  const std::size_t from = s.backend_bytes.size();
-  const auto ask = [&](answer kind) { b.expect({kind, disposition::gather, 0, asking_source}); };
-  if (cycle_ == cycle_kind::simple) {
-    // For errors of the statement in the server's own words.
-    p::encode_parse(s.backend_bytes, "", query.shown);
-    ask(answer::parse);
-  }
-  ask_rows(s, b, part.sql, given);
-  s.own_to_backend(asked, from);
-  return true;
-}
-
-// Appends the question for rows to what goes to a branch.
-void session_machine::ask_rows(step& s, branch& b, std::string_view sql, const own_parameters& given) {
-  const auto ask = [&](answer kind) { b.expect({kind, disposition::gather, 0, asking_source}); };
-  p::encode_parse(s.backend_bytes, "", sql, types_for(static_cast<branch_index>(&b - branches_.data()), given.types));
-  p::encode_bind(s.backend_bytes, "", "", given.formats, given.values, {});
-  p::encode_describe(s.backend_bytes, p::object_kind::portal, "");
-  p::encode_execute(s.backend_bytes, "");
-  for (const answer kind : {answer::parse, answer::bind, answer::describe_portal, answer::execute}) ask(kind);
-  if (cycle_ == cycle_kind::simple) {
-    p::encode_sync(s.backend_bytes);
-    ask(answer::sync);
-  } else {
-    p::encode_flush(s.backend_bytes);
-    b.unsynced = b.flushed = true;
-  }
-  b.facts->unnamed = 0;
-}
-
-// The client's parameters that stand in a text of ours; none in the simple protocol. False: they cannot be said again.
-bool session_machine::parameters_of(const router::insert_part& part, const p::bind_view* m, const statement* st,
-                                    own_parameters& out) {
-  if (m == nullptr) return part.parameters.empty();
-  std::vector<p::optional_value> all;
-  auto given = m->parameters.values();
-  p::wire_value value;
-  while (given.next(value)) all.push_back(value.null ? p::optional_value{} : p::optional_value{value.bytes});
-  for (const std::uint16_t index : part.parameters) {
-    out.types.push_back(index < st->parameter_types.size() ? st->parameter_types[index] : 0);
-    out.formats.push_back(m->formats.of(index));
-    // What the whole statement would take it for need not be what a part of it takes it for.
-    if (out.types.back() == 0 && out.formats.back() != p::text_format) return false;
-    out.values.push_back(index < all.size() ? all[index] : p::optional_value{});
-  }
-  return true;
-}
-
-void session_machine::take_source_columns(step& s, std::string_view body) {
-  p::row_description described;
-  if (!p::decode(body, described))
-    return fail_statement(s, p::make_error(error_id::internal, "the rows to insert could not be read"));
-  std::vector<router::oid> types;
-  for (const p::field_description& field : described.fields) types.push_back(field.type);
-  if (!stage_->plan->source) {
-    stage_->source.columns.clear();
-    for (const p::field_description& field : described.fields)
-      stage_->source.columns.push_back({std::string{field.name}, field.type, false, false, field.type_modifier});
-  }
-  if (stage_->plan->source && stage_->plan->source->merge && stage_->source.types.empty()) {
-    std::vector<std::string> names;
-    for (const p::field_description& field : described.fields) names.emplace_back(field.name);
-    auto plan = std::make_shared<router::staged_write>(*stage_->plan);
-    plan->source = router::with_columns(*plan->source, names, types);
-    if (plan->source == nullptr)
-      return fail_statement(
-          s, p::make_error(error_id::cross_shard_write, "the source of MERGE has no such column as its key"));
-    stage_->plan = std::move(plan);
-  }
-  if (stage_->source.types.empty()) {
-    stage_->source.types = std::move(types);
-  } else if (stage_->source.types != types) {
-    fail_statement(s, p::make_error(error_id::server_results_differ, "rows that move have other columns on another shard"));
-  }
-}
-
-// A row goes to the shard of its key.
-void session_machine::take_source_row(step& s, std::string_view body) {
-  source_rows& rows = stage_->source;
-  p::data_row_view row;
-  if (!p::decode(body, row))
-    return fail_statement(s, p::make_error(error_id::internal, "the rows to insert could not be read"));
-  std::vector<std::optional<std::string_view>> values;
-  auto given = row.columns.values();
-  p::wire_value value;
-  while (given.next(value)) values.push_back(value.null ? std::nullopt : std::optional{value.bytes});
-  const auto keep = [&](std::size_t at) {
-    const std::size_t before = rows.json[at].size();
-    add_source_row(rows.json[at], values);
-    rows.bytes += rows.json[at].size() - before;
-    const bool by_itself = rows.bytes > env_.max_gather;
-    if (!by_itself && rows.share.cover(env_.gathered, rows.bytes)) return;
-    const std::string_view table = stage_->plan->source ? stage_->plan->source->table : "of a subquery";
-    fail_statement(s, by_itself ? p::make_error(error_id::gather_too_large, env_.max_gather, table) : no_room_left());
-    rows.json.assign(targets_.size(), {});
-    rows.share.give_back();
-  };
-  if (!stage_->plan->source) return keep(0);
-  const router::staged_source& source = *stage_->plan->source;
-  if (values.size() != rows.types.size()) {
-    return fail_statement(s, p::make_error(error_id::server_results_differ, "a row to insert has other columns than were described"));
-  }
-  // A row of MERGE that can only find a partner: where that might be, it is looked for.
-  const auto keep_everywhere = [&] {
-    for (std::size_t at = 0; at < targets_.size() && !cycle_failed_; ++at) keep(at);
-  };
-  const bool finds_only = source.merge && !source.merge->inserts;
-  if (finds_only && source.keys.empty()) return keep_everywhere();
-  thread_local std::vector<router::key_value> key;
-  key.clear();
-  for (const router::source_key& part : source.keys) {
-    const bool null = part.at >= values.size() || !values[part.at];
-    // It has no partner; what a server says to it as a new row, it says on any shard.
-    if (null && source.merge && (finds_only || source.merge->key_is_there)) return keep(0);
-    if (null) return fail_statement(s, p::make_error(error_id::null_key, part.name, source.table));
-    key.push_back({*values[part.at], part.type, part.modifier, source.columns[part.at].untyped ? 0 : rows.types[part.at]});
-  }
-  if (stage_->plan->moves && !note_move(values)) {
-    return fail_statement(s, p::make_error(error_id::server_results_differ, "a row that moves has other columns than were asked for"));
-  }
-  using owned = router::key_owner::kind;
-  const router::key_owner owner =
-      router::owner_of_key(*context_->context.map, key, context_->literals, source.values.get());
-  if (finds_only && owner.is != owned::shard) return keep_everywhere();
-  const auto home =
-      owner.is != owned::shard ? targets_.end() : std::find_if(targets_.begin(), targets_.end(), [&](branch_index i) {
-        return branches_[i].shard == owner.shard;
-      });
-  if (home == targets_.end()) return fail_statement(s, no_home(source, key, owner.is == owned::unowned));
-  if (!rows.any) {
-    for (const auto& each : values) rows.constants.push_back(each ? std::optional{std::string{*each}} : std::nullopt);
-    rows.any = true;
-  }
-  const auto at = static_cast<std::size_t>(home - targets_.begin());
-  if (source.in_order) rows.order.push_back(at);
-  keep(at);
-}
-
-// What each of the targets gets of an INSERT whose rows are there. False: they cannot be said as text.
-bool session_machine::spread_source() {
-  const router::staged_source& source = *stage_->plan->source;
-  for (std::string& json : stage_->source.json) {
-    json.append(json.empty() ? "[]" : "]");
-    const std::string select = router::source_select(source, stage_->source.types, stage_->source.constants, json);
-    if (select.empty()) return false;
-    json.clear();
-    stage_->texts.push_back(router::with_moments(source.before, stage_->moments) +
-                            router::with_moments(select, stage_->moments) +
-                            router::with_moments(source.after, stage_->moments));
-  }
-  return true;
-}
-
 // True: what the branches get is known. False: answers are still to come, or it has failed.
 bool session_machine::stage_over(step& s, const p::bind_view* m, const statement* st) {
   if (stage_->done) return true;
@@ -354,7 +165,10 @@ bool session_machine::stage_over(step& s, const p::bind_view* m, const statement
     end_of_move();
   } else if (stage_->plan->query && !stage_->asked) {
     return ask_source(s, m, st) ? false : fail("its rows cannot be selected first");
+  } else if (must_ask_collations()) {
+    return ask_collations(s, m, st) ? false : fail("its rows cannot be selected first");
   }
+  if (plan_without_rows(s, m, st)) return false;
   if (stage_->plan->source) {
     if (!spread_source())
       return fail("a column of the rows to insert has a type that is not known to all shards alike");
@@ -365,9 +179,8 @@ bool session_machine::stage_over(step& s, const p::bind_view* m, const statement
   if (stage_->plan->query) {
     std::string& json = stage_->source.json.front();
     json.append(json.empty() ? "[]" : "]");
-    if (stage_->plan->query->collated && router::any_collatable(stage_->source.types))
-      return fail("a column of a subquery may have a collation of its own");
-    stage_->moments.push_back(router::rows_select(stage_->source.columns, json));
+    if (stage_->source.lacks_collation) return fail("a column of a subquery may have a collation of its own");
+    stage_->moments.push_back(router::rows_select(stage_->source.columns, json, known_columns()));
     if (stage_->moments.back().empty())
       return fail("a column of a subquery has a type that is not known to all shards alike");
   }
@@ -379,6 +192,12 @@ bool session_machine::stage_over(step& s, const p::bind_view* m, const statement
     gather_.reset();
   }
   if (stage_->plan->answered_once) targets_ = targets{stage_->home};
+  if (stage_->plan->only) {
+    const auto home = std::find_if(targets_.begin(), targets_.end(),
+                                   [&](branch_index i) { return branches_[i].shard == *stage_->plan->only; });
+    if (home == targets_.end()) return refuse(tables_changed());
+    targets_ = targets{*home};
+  }
   stage_->text = router::with_moments(stage_->text, stage_->moments);
   if (stage_->plan->again) {
     const std::string next = std::move(stage_->text);
@@ -387,7 +206,7 @@ bool session_machine::stage_over(step& s, const p::bind_view* m, const statement
     stage_.reset();
     if (next.size() > env_.max_gather)
       return refuse(p::make_error(error_id::gather_too_large, env_.max_gather, "of a subquery"));
-    const auto error = begin_stage(s, st == nullptr ? *plan_ : *st->plan, next, m, st);
+    const auto error = begin_stage(s, st == nullptr ? *plan_ : *st->plan, next, m, st, true);
     if (stage_) stage_->source.held = std::move(held);
     return error ? refuse(*error) : stage_over(s, m, st);
   }

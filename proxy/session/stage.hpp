@@ -29,6 +29,7 @@ struct source_rows {
   gather_share share;                                 ///< covers them
   std::vector<gather_share> held;                     ///< cover those that stand in the statement's text by now
   bool any = false;
+  bool lacks_collation = false;  ///< some column's is not known
   // UPDATE of the key: of each unique key of the table, what rows have had and what others get. See order_matters().
   std::vector<std::unordered_set<std::string>> before, after;
   bool parsed = false;  ///< the statement itself has been taken: it is the query that has not
@@ -39,7 +40,12 @@ struct stage_state {
   std::vector<std::string> moments;  ///< their values, as they have come
   source_rows source;
   bool asked = false;  ///< the source's query has been sent
-  branch_index home = 0;  ///< the branch that has the rows, once they are there
+  bool collations_asked = false;
+  bool planned = false;   ///< see plan_without_rows()
+  std::string said;       ///< with a source: the statement
+  bool shown = false;     ///< a server has seen the statement as the client wrote it
+  std::string asked_sql;  ///< that query, where its collations may have to be asked for
+  branch_index home = 0;  ///< the branch that has the rows, or has been asked for them
   bool done = false;   ///< `text` is what the shards get, or with a source `texts` what each of them gets
   std::string text;
   std::vector<std::string> texts;

@@ -70,6 +70,7 @@ struct query_level {
   bool whole_row = false;
   bool row_value = false;  ///< of a table, and so that the row's own type may come out of it
   std::string by_row;      ///< a call that gives another value each time: random(); "" for none
+  bool of_written_row = false;  ///< it names a column of the rows that the statement writes: asked for each of them
 };
 
 /// One column of the key of one table use.

@@ -248,15 +248,40 @@ std::optional<select_clauses> clauses_of(std::string_view text, std::size_t begi
 
 namespace {
 
-/// "column = value": the value.
-std::optional<text_span> assigned_value(std::string_view text, text_span item) {
+/// "column = value": the value. "(column, ...) = [ROW] (value, ...)": the values. False for what is neither.
+bool add_assigned(std::string_view text, text_span item, std::vector<text_span>& out) {
   walker walk{text, item.begin, item.end};
   bool more = walk.first();
-  if (!more || (!walk.at_word() && walk.sign() == '(')) return std::nullopt;
-  for (; more; more = walk.next()) {
-    if (walk.depth() == 0 && !walk.at_word() && walk.sign() == '=') return trimmed(text, {walk.end(), item.end});
+  if (!more) return false;
+  const bool several = !walk.at_word() && walk.sign() == '(';
+  const std::size_t open = walk.begin();
+  while (more && (walk.depth() != 0 || walk.at_word() || walk.sign() != '=')) more = walk.next();
+  if (!more) return false;
+  const text_span value = trimmed(text, {walk.end(), item.end});
+  if (!several) {
+    out.push_back(value);
+    return !value.empty();
   }
-  return std::nullopt;
+  std::size_t at = value.begin;
+  if (at < value.end && is_word_start(text[at])) {
+    const std::size_t end = end_of_word(text, at);
+    if (lower_word(text.substr(at, end - at)) != "row") return false;
+    at = skip_blanks(text, end);
+  }
+  const auto names_end = past_parentheses(text, open, item.end);
+  const auto past = at < value.end && text[at] == '(' ? past_parentheses(text, at, value.end) : std::nullopt;
+  if (!past || *past != value.end || !names_end) return false;
+  const std::vector<text_span> names = items_of_list(text, trimmed(text, {open + 1, *names_end - 1}));
+  const std::vector<text_span> values = items_of_list(text, trimmed(text, {at + 1, *past - 1}));
+  const std::string first = lower_word(text.substr(values.empty() ? at : values.front().begin));
+  const auto queries = [&](std::string_view word) { return first.starts_with(word); };
+  if (names.size() != values.size() || queries("select") || queries("with") || queries("values") || queries("table"))
+    return false;
+  for (const text_span& each : values) {
+    if (each.empty()) return false;
+    out.push_back(each);
+  }
+  return names.size() > 1;
 }
 
 /// The first word at which an UPDATE begins, with the walk standing on it.
@@ -304,9 +329,7 @@ std::optional<update_clauses> update_clauses_of(std::string_view text) {
   if (current == 0 || walk.line_comment()) return std::nullopt;
   *parts[current] = trimmed(text, {from, end});
   for (const text_span& item : items_of_list(text, sets)) {
-    const auto value = assigned_value(text, item);
-    if (!value || value->empty()) return std::nullopt;
-    out.values.push_back(*value);
+    if (!add_assigned(text, item, out.values)) return std::nullopt;
   }
   return out;
 }

@@ -39,11 +39,11 @@ struct select_clauses {
 struct update_clauses {
   std::size_t begin = 0;         ///< of the word UPDATE
   text_span target;              ///< [ONLY] table [[AS] alias]
-  std::vector<text_span> values; ///< what stands behind each "column ="
+  std::vector<text_span> values;  ///< what each column is set to, in the order of SET
   text_span from, where, returning;
 };
 
-/// The clauses of an UPDATE. Nothing for SET (a, b) = ..., and for a text with comments to the end of a line.
+/// The clauses of an UPDATE. Nothing for SET (a, b) = (SELECT ...), and for a text with comments to the end of a line.
 [[nodiscard]] std::optional<update_clauses> update_clauses_of(std::string_view text);
 
 /// A SELECT item without its [AS] name, "" if it has none; nothing where the name does not stand at its end.

@@ -128,6 +128,15 @@ found_column bare_at(const analysis& a, const name_scope& scope, const std::stri
 
 }  // namespace
 
+void note_written_row(analysis& a, std::size_t level, const sql::expr& reference) {
+  if (a.levels[level].parent == nowhere) return;
+  const std::size_t use = use_of_column(a, {level, nullptr}, reference);
+  if (use == nowhere) return;
+  const std::size_t owner = a.uses[use].level;
+  if (!a.levels[owner].top || a.levels[owner].target != use) return;
+  for (; level != owner && level != nowhere; level = a.levels[level].parent) a.levels[level].of_written_row = true;
+}
+
 bool may_resolve(const analysis& a, std::size_t level, const sql::expr& reference) {
   for (; level != nowhere; level = a.levels[level].parent) {
     if (reference.name.size() > 1) {
@@ -155,11 +164,35 @@ bool tables_alone(const analysis& a, const sql::from_item& item) {
          tables_alone(a, *item.left) && tables_alone(a, *item.right);
 }
 
+/// Whether nothing of it is of a type that users made, so that no array and no row of it can name one.
+bool of_catalog_types(const analysis& a, std::size_t level, const sql::expr& e, const catalog& schema) {
+  constexpr oid first_user_oid = 16384;
+  using kind = sql::expr_kind;
+  if (e.kind == kind::column) {
+    const std::size_t use = e.star ? nowhere : use_of_column(a, {level, nullptr}, e);
+    if (use == nowhere || a.uses[use].table.described == nullptr || !a.uses[use].column_aliases.empty()) return false;
+    const std::vector<column>& columns = a.uses[use].table.described->columns;
+    const auto found =
+        std::find_if(columns.begin(), columns.end(), [&](const column& c) { return c.name == e.name.back(); });
+    return found != columns.end() && found->type < first_user_oid;
+  }
+  if (e.kind == kind::cast && (e.type.name.empty() || schema.user_types.contains(e.type.name.back()))) return false;
+  if (e.kind == kind::subquery || e.kind == kind::parameter || e.kind == kind::other || e.kind == kind::indirection)
+    return false;
+  if (e.filter != nullptr || !e.order.empty() || !e.window.empty()) return false;
+  return std::all_of(e.children.begin(), e.children.end(), [&](const sql::expr_ptr& child) {
+    const bool untyped = child != nullptr && child->kind == kind::parameter && e.kind == kind::cast;
+    return child == nullptr || untyped || of_catalog_types(a, level, *child, schema);
+  });
+}
+
 /// `from`: what stands beside the written table, or all of FROM.
 bool columns_alone(const analysis& a, std::size_t level, const std::vector<sql::target>& targets,
-                   const std::vector<sql::from_item>* from) {
+                   const std::vector<sql::from_item>* from, const catalog& schema) {
   return std::all_of(targets.begin(), targets.end(), [&](const sql::target& t) {
-    if (t.value == nullptr || t.value->kind != sql::expr_kind::column || t.indirection) return false;
+    if (t.value == nullptr || t.indirection) return false;
+    if (t.value->kind != sql::expr_kind::column)
+      return a.functions.user_code.empty() && of_catalog_types(a, level, *t.value, schema);
     if (!t.value->star) {
       const std::size_t use = use_of_column(a, {level, nullptr}, *t.value);
       return use != nowhere && a.uses[use].table.described != nullptr && has_column(a.uses[use], t.value->name.back());
@@ -171,7 +204,7 @@ bool columns_alone(const analysis& a, std::size_t level, const std::vector<sql::
 
 }  // namespace
 
-bool gives_columns_alone(const sql::statement& s, const analysis& a) {
+bool gives_columns_alone(const sql::statement& s, const analysis& a, const catalog& schema) {
   const auto found = std::find_if(a.levels.begin(), a.levels.end(), [&](const query_level& level) {
     return s.select != nullptr ? level.query == s.select.get() : level.target != nowhere;
   });
@@ -182,11 +215,11 @@ bool gives_columns_alone(const sql::statement& s, const analysis& a) {
   const auto writing =
       std::count_if(a.levels.begin(), a.levels.end(), [](const query_level& l) { return l.target != nowhere; });
   if (found == a.levels.end() || writing > 1) return false;
-  if (s.insert != nullptr) return columns_alone(a, level, s.insert->returning, nullptr);
-  if (s.update != nullptr) return columns_alone(a, level, s.update->returning, &s.update->from);
-  if (s.delete_ != nullptr) return columns_alone(a, level, s.delete_->returning, &s.delete_->using_);
+  if (s.insert != nullptr) return columns_alone(a, level, s.insert->returning, nullptr, schema);
+  if (s.update != nullptr) return columns_alone(a, level, s.update->returning, &s.update->from, schema);
+  if (s.delete_ != nullptr) return columns_alone(a, level, s.delete_->returning, &s.delete_->using_, schema);
   return s.select != nullptr && s.select->set_op == sql::set_operation::none && s.select->values.empty() &&
-         columns_alone(a, level, s.select->targets, &s.select->from);
+         columns_alone(a, level, s.select->targets, &s.select->from, schema);
 }
 
 bool has_column(const table_use& use, const std::string& name) {

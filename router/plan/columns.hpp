@@ -13,9 +13,9 @@ struct name_scope {
   const sql::from_item* root = nullptr;
 };
 
-/// Whether each column of the result is one of a table, as it is stored: never an array or a row that was made of its
-/// values. True without a result.
-[[nodiscard]] bool gives_columns_alone(const sql::statement& s, const analysis& a);
+/// Whether each column of the result is one of a table, as it is stored, or has nothing to do with a type that users
+/// made: never an array or a row of such values. True without a result.
+[[nodiscard]] bool gives_columns_alone(const sql::statement& s, const analysis& a, const catalog& schema);
 
 /// The table use whose column `reference` is, or nowhere: not a column of a known table beyond doubt.
 [[nodiscard]] std::size_t use_of_column(const analysis& a, const name_scope& scope, const sql::expr& reference);
@@ -25,6 +25,9 @@ struct name_scope {
 
 /// True if a column reference finds something here or outside that has it, or may have it.
 [[nodiscard]] bool may_resolve(const analysis& a, std::size_t level, const sql::expr& reference);
+
+/// Notes the levels from `level` outwards that a reference makes depend on the row that is written, if it does.
+void note_written_row(analysis& a, std::size_t level, const sql::expr& reference);
 
 /// True if the use shows a column of this name.
 [[nodiscard]] bool has_column(const table_use& use, const std::string& name);

@@ -188,6 +188,7 @@ void analyzer::read_column(const sql::expr& e, std::size_t level) {
     here.system_column = e.name.back();
   }
   if (several() && !may_resolve(out_, level, e)) out_.unresolved = true;
+  if (several()) note_written_row(out_, level, e);
   if (e.name.size() > 2) {
     if (const std::size_t use = use_of_column(out_, {level, nullptr}, e); use != nowhere) out_.schema_columns.emplace_back(&e, use);
   }

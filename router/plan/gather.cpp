@@ -109,6 +109,10 @@ std::string_view condition_of(const gather_query& query, const select_clauses& c
   return names_parameters_once(condition, a) ? condition : std::string_view{};
 }
 
+constexpr bool is_digit(char c) noexcept {
+  return c >= '0' && c <= '9';
+}
+
 std::optional<std::uint64_t> count_in(const sql::expr_ptr& e) {
   if (e == nullptr || e->kind != sql::expr_kind::constant || e->constant != sql::constant_kind::integer)
     return std::nullopt;
@@ -128,6 +132,27 @@ bool names_result(const sql::expr& item, const sql::select_query& q, const analy
   });
 }
 
+/// An item of ORDER BY that is a number, with the SELECT item that it means in the number's place; nothing where that
+/// is no column.
+std::optional<std::string> numbered_item(const gather_query& query, const select_clauses& clauses,
+                                         const sql::sort_key& key) {
+  const sql::select_query& q = *query.statement->select;
+  const auto number = count_in(key.value);
+  if (!number || *number == 0 || *number > q.targets.size() || clauses.targets.size() != q.targets.size())
+    return std::nullopt;
+  for (const sql::target& t : q.targets) {
+    if (t.value == nullptr || (t.value->kind == sql::expr_kind::column && t.value->star)) return std::nullopt;
+  }
+  const sql::target& meant = q.targets[*number - 1];
+  const auto value = without_name(query.text, clauses.targets[*number - 1], meant.name);
+  const std::string_view item = clauses.order_by[static_cast<std::size_t>(&key - q.order_by.data())].of(query.text);
+  if (meant.value->kind != sql::expr_kind::column || !value || item.empty() || !is_digit(item.front()))
+    return std::nullopt;
+  std::size_t past = 0;
+  while (past < item.size() && is_digit(item[past])) ++past;
+  return std::string{value->of(query.text)}.append(item.substr(past));
+}
+
 /// ORDER BY and LIMIT of a query over one table's rows, for every shard: its first rows are among theirs. "" where more
 /// than these must be known.
 std::string first_rows(const gather_query& query, const select_clauses& clauses, const analysis& a) {
@@ -144,11 +169,19 @@ std::string first_rows(const gather_query& query, const select_clauses& clauses,
   std::string out;
   for (std::size_t i = 0; i < q.order_by.size(); ++i) {
     const sql::sort_key& key = q.order_by[i];
-    // A number, or a name of the SELECT list, means what is not in the fragment.
-    if (key.value == nullptr || key.value->kind == sql::expr_kind::constant) return {};
-    if (names_result(*key.value, q, a)) return {};
-    if (!names_parameters_once(clauses.order_by[i].of(query.text), a)) return {};
-    out.append(i == 0 ? " ORDER BY " : ", ").append(clauses.order_by[i].of(query.text));
+    if (key.value == nullptr) return {};
+    std::string_view item = clauses.order_by[i].of(query.text);
+    std::string by_number;
+    if (key.value->kind == sql::expr_kind::constant) {
+      const auto meant = numbered_item(query, clauses, key);
+      if (!meant) return {};
+      by_number = *meant;
+      item = by_number;
+    } else if (names_result(*key.value, q, a)) {
+      return {};  // what is not in the fragment
+    }
+    if (!names_parameters_once(item, a)) return {};
+    out.append(i == 0 ? " ORDER BY " : ", ").append(item);
   }
   return out + " LIMIT " + std::to_string(*limit + *offset);
 }

@@ -18,46 +18,25 @@ constexpr oid first_user_oid = 16384;
 /// Views in views in views: deeper than anybody builds them.
 constexpr std::size_t max_views = 64;
 
-/// Every name that a column could be called by in the text, and whether some column may go unnamed (*, NATURAL).
-struct mentioned {
-  std::set<std::string, std::less<>> names;
-  bool all = false;
-};
-
-void names_in(std::string_view text, mentioned& out) {
-  char before = ' ';
-  for (std::size_t i = 0; i < text.size();) {
-    if (text[i] == '"') {
-      std::string name;
-      for (++i; i < text.size() && (text[i] != '"' || text.substr(i, 2) == "\"\""); ++i) {
-        name.push_back(text[i]);
-        if (text[i] == '"') ++i;
-      }
-      ++i;
-      // U&"..." is decoded by the server only.
-      out.all = out.all || before == '&';
-      out.names.insert(std::move(name));
-      before = '"';
-      continue;
-    }
-    if (const std::size_t past = skip_quoted(text, i); past != i) {
-      i = past;
-      continue;
-    }
-    if (is_word_start(text[i])) {
-      const std::size_t end = end_of_word(text, i);
-      std::string word = lower_word(text.substr(i, end - i));
-      out.all = out.all || word == "natural" || word == "table";
-      out.names.insert(std::move(word));
-      before = 'a';
-      i = end;
-      continue;
-    }
-    // count(*) names no column; any other star may.
-    if (text[i] == '*' && before != '(') out.all = true;
-    if (!is_blank(text[i])) before = text[i];
-    ++i;
-  }
+/// Whether nothing that users made has the name of a function, an operator or a type in a view's definition, which
+/// names what is not in pg_catalog with its schema.
+bool names_catalog_alone(std::string_view text, const catalog& schema) {
+  named_words named;
+  add_names(text, named);
+  const auto calls = [&](const std::string& name) {
+    const auto function = schema.functions.find(name);
+    return function != schema.functions.end() && !function->second.pg_catalog_only;
+  };
+  // A table is a type as well.
+  const auto made = [&](const std::string& type) {
+    return schema.user_types.contains(type) ||
+           std::any_of(schema.relations.begin(), schema.relations.end(), [&](const auto& each) {
+             return each.second.name == type && each.second.schema != "pg_catalog";
+           });
+  };
+  const std::vector<std::string> types = names_of_types(text, true);
+  return schema.user_operators.empty() && std::none_of(named.names.begin(), named.names.end(), calls) &&
+         std::none_of(types.begin(), types.end(), made);
 }
 
 bool may_gather(const analysis& a, bool writes) {
@@ -136,7 +115,8 @@ class collector {
     if (std::any_of(out_.sources.begin(), out_.sources.end(), same)) return true;
     if (++views_ > max_views || !view.view_read_safe || view.columns.empty() || view.definition.empty()) return false;
     // Its definition takes pg_catalog to be looked through first.
-    if (!name_resolver{context_}.catalog_first()) return false;
+    if (!name_resolver{context_}.catalog_first() && !names_catalog_alone(view.definition, *context_.schema))
+      return false;
     // Policies ask who reads, and in a view that is its owner.
     const auto guarded = [&](const std::string& name) {
       const auto below = context_.schema->relations.find(name);
@@ -161,9 +141,9 @@ class collector {
   }
 
   bool choose_columns() {
-    mentioned named;
+    named_words named;
     for (const gather_source& source : out_.sources) {
-      names_in(source.text, named);
+      add_names(source.text, named);
       const auto whole = [](const query_level& level) { return level.whole_row; };
       named.all = named.all || std::any_of(source.found->levels.begin(), source.found->levels.end(), whole);
     }

@@ -63,30 +63,6 @@ std::string word_before(std::string_view text, std::size_t at, std::size_t& begi
   return lower_word(text.substr(begin, at - begin));
 }
 
-/// TABLE orders: a query that takes no alias.
-bool is_table_command(std::string_view text, std::size_t at) {
-  std::size_t begin = at;
-  std::string word = word_before(text, at, begin);
-  if (word == "only") word = word_before(text, begin, begin);
-  return word == "table";
-}
-
-std::optional<text_edit> rename(const sql::from_item& item, const table_use& use, const std::string& entry, std::string_view text) {
-  if (item.location < 0) return std::nullopt;
-  const auto at = static_cast<std::size_t>(item.location);
-  const auto name = read_name(text, at, item.name.size());
-  if (!name || name->parts != item.name) return std::nullopt;
-  text_edit edit{at, name->end - at, quote_identifier(entry)};
-  // orders * means what orders means.
-  const std::size_t next = skip_blanks(text, name->end);
-  if (next < text.size() && text[next] == '*') edit.length = next + 1 - at;
-  // ONLY (orders) leaves no room for an alias.
-  const std::size_t before = text.substr(0, at).find_last_not_of(" \t\r\n");
-  if (item.only && item.alias.empty() && before != no_place && text[before] == '(') return std::nullopt;
-  if (item.alias.empty() && !is_table_command(text, at)) edit.text += " AS " + quote_identifier(use.alias);
-  return edit;
-}
-
 /// schema.table.column: the schema goes, since what stands in FROM now has none.
 std::optional<text_edit> without_schema(const sql::expr& column, std::string_view text) {
   if (column.location < 0) return std::nullopt;
@@ -168,6 +144,30 @@ std::size_t end_of_name(std::string_view text, std::size_t at, const sql::qualif
   return found && found->parts == name ? found->end : at;
 }
 
+bool is_table_command(std::string_view text, std::size_t at) {
+  std::size_t begin = at;
+  std::string word = word_before(text, at, begin);
+  if (word == "only") word = word_before(text, begin, begin);
+  return word == "table";
+}
+
+std::optional<text_edit> in_place_of(const sql::from_item& item, const table_use& use, std::string instead,
+                                     std::string_view text) {
+  if (item.location < 0) return std::nullopt;
+  const auto at = static_cast<std::size_t>(item.location);
+  const auto name = read_name(text, at, item.name.size());
+  if (!name || name->parts != item.name) return std::nullopt;
+  text_edit edit{at, name->end - at, std::move(instead)};
+  // orders * means what orders means.
+  const std::size_t next = skip_blanks(text, name->end);
+  if (next < text.size() && text[next] == '*') edit.length = next + 1 - at;
+  // ONLY (orders) leaves no room for an alias.
+  const std::size_t before = text.substr(0, at).find_last_not_of(" \t\r\n");
+  if (item.only && item.alias.empty() && before != no_place && text[before] == '(') return std::nullopt;
+  if (item.alias.empty() && !is_table_command(text, at)) edit.text += " AS " + quote_identifier(use.alias);
+  return edit;
+}
+
 std::string quote_identifier(std::string_view name) {
   std::string out{'"'};
   for (const char c : name) {
@@ -186,7 +186,7 @@ std::optional<std::vector<text_edit>> edits_of(const gather_source& source, cons
     const std::string* entry = items[i] == nullptr ? nullptr : set.entry_of(a.uses[i], items[i]->only);
     if (entry == nullptr) continue;
     if (items[i]->name.size() == 1 && items[i]->name[0] == *entry) continue;
-    auto edit = rename(*items[i], a.uses[i], *entry, source.text);
+    auto edit = in_place_of(*items[i], a.uses[i], quote_identifier(*entry), source.text);
     if (!edit) return std::nullopt;
     out.push_back(std::move(*edit));
   }

@@ -29,6 +29,14 @@ namespace pgbraid::router {
 /// and GROUP BY where a primary key lets other columns stand beside it. Nothing where a name cannot be found.
 [[nodiscard]] std::optional<std::vector<text_edit>> edits_of(const gather_source& source, const gather_set& set);
 
+/// TABLE orders, the table's name being at `at`: a query that takes no alias.
+[[nodiscard]] bool is_table_command(std::string_view text, std::size_t at);
+
+/// A table's name in FROM with something else in its place, which keeps the table's alias. Nothing where it cannot be
+/// found.
+[[nodiscard]] std::optional<text_edit> in_place_of(const sql::from_item& item, const table_use& use,
+                                                   std::string instead, std::string_view text);
+
 /// `text` from `begin` to `end`, edited. Edits must not overlap.
 [[nodiscard]] std::string edited(std::string_view text, std::size_t begin, std::size_t end, std::vector<text_edit> edits);
 

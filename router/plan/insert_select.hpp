@@ -35,6 +35,7 @@ struct source_column {
   bool untyped = false;  ///< the statement has a constant there that takes the column's own type
   bool of_rows = false;  ///< untyped: each row has its own
   std::int32_t modifier = -1;  ///< of a query's column, where it is no column of a table
+  std::string collation{};     ///< of such a column, where it is not the database's own: a name as it stands in a text
 };
 
 /// The columns of a unique key in rows that are moved: as they will be and as they were, by their place in the row.

@@ -26,6 +26,19 @@ bool hash_alike(const column& a, const column& b) {
   return ties_key(a.type, b.type) && ties_key(b.type, a.type);
 }
 
+/// Whether an outer join may give rows in which a table has none.
+bool may_lack(const sql::from_item& item, const sql::from_item* table, bool lacking = false) {
+  if (&item == table) return lacking;
+  if (item.kind != sql::from_kind::join || item.left == nullptr || item.right == nullptr) return false;
+  const bool left = item.join == sql::join_kind::right || item.join == sql::join_kind::full;
+  const bool right = item.join == sql::join_kind::left || item.join == sql::join_kind::full;
+  return may_lack(*item.left, table, lacking || left) || may_lack(*item.right, table, lacking || right);
+}
+
+bool is_null(const sql::expr& e) {
+  return e.kind == sql::expr_kind::constant && e.constant == sql::constant_kind::null;
+}
+
 /// Reads the conjuncts of one condition.
 class condition_reader {
  public:
@@ -49,6 +62,7 @@ class condition_reader {
       case sql::expr_kind::op:
         if (e.children.size() != 2 || e.children[0] == nullptr || e.children[1] == nullptr) break;
         if (is_equality(e.name)) {
+          if (may_mean_is_null(*e.children[0], *e.children[1])) break;
           equal(*e.children[0], *e.children[1]);
         } else if (const auto order = order_of(e.name)) {
           bound(*e.children[0], *e.children[1], *order);
@@ -96,6 +110,19 @@ class condition_reader {
       });
     }
     for (key_tie& tie : all) out_.ties.push_back(std::move(tie));
+  }
+
+  /// With transform_null_equals k = NULL means k IS NULL. No row of a table has such a key, rows of outer joins have.
+  [[nodiscard]] bool may_mean_is_null(const sql::expr& left, const sql::expr& right) const {
+    if (!is_null(left) && !is_null(right)) return false;
+    const auto place = key_of(is_null(left) ? right : left);
+    const std::vector<sql::from_item>* from = place ? out_.levels[scope_.level].from : nullptr;
+    if (from == nullptr) return false;
+    const auto table = std::find_if(out_.use_of.begin(), out_.use_of.end(),
+                                    [&](const auto& entry) { return entry.second == place->use; });
+    return table != out_.use_of.end() && std::any_of(from->begin(), from->end(), [&](const sql::from_item& item) {
+             return may_lack(item, table->first);
+           });
   }
 
   [[nodiscard]] bool is_equality(const sql::qualified_name& name) const {

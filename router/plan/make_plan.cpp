@@ -96,7 +96,7 @@ class statement_planner {
     analyze(s, context_, marks_, a);
     if (may_be_binary && !a.types_differ) a.types_differ = a.types_renumbered;
     finish(a, concatenate, what, out);
-    if (a.types_renumbered && !gives_columns_alone(s, a))
+    if (a.types_renumbered && !gives_columns_alone(s, a, *context_.schema))
       out.no_binary = std::make_shared<const protocol::error_report>(*a.types_renumbered);
     if (one_shard()) return;
     if (hints_.names_shard()) return hints_.confine_query(s, a, out);

@@ -166,7 +166,9 @@ std::optional<scatter_problem> judge(const analysis& a, const plan_context& cont
     } else if (own_shard && reads_own_shard(a, i)) {
       reason = problem_of_rows(level);
     } else {
-      reason = a.writes ? problem_below_write(level) : problem_below(level);
+      // What is asked anew for each row that is written, may choose anew for each.
+      const bool anew = level.of_written_row && level.query != nullptr;
+      reason = !a.writes ? problem_below(level) : anew ? problem_of_rows(level) : problem_below_write(level);
     }
     if (reason) return problem(std::move(*reason));
     // In the rows that are written it is another value anyway.

@@ -15,6 +15,7 @@
 #include "router/plan/row_moves.hpp"
 #include "router/plan/rows.hpp"
 #include "router/plan/scatter.hpp"
+#include "router/plan/staged_locks.hpp"
 #include "router/plan/staged_source.hpp"
 #include "router/plan/words.hpp"
 #include "router/plan/writing_with.hpp"
@@ -42,12 +43,13 @@ bool may_read_gathered(const analysis& a, const plan_context& context) {
         (use.table.where != placement::sharded || use.keys.empty() || use.level >= a.levels.size()))
       return false;
   }
+  // What is asked anew for each row that is written, may choose anew for each.
   for (std::size_t i = 0; i < a.levels.size(); ++i) {
-    if (!a.levels[i].top && orders_copies(a, i)) return false;
+    if (!a.levels[i].top && !a.levels[i].of_written_row && orders_copies(a, i)) return false;
   }
   return std::all_of(a.levels.begin(), a.levels.end(), [](const query_level& level) {
     if (level.tablesample || level.row_value || !level.system_column.empty()) return false;
-    return level.top || chooses_none(level);
+    return level.top || chooses_none(level) || (level.of_written_row && level.by_row.empty());
   });
 }
 
@@ -217,24 +219,28 @@ std::shared_ptr<const staged_write> make_behind_writes(const sql::statement& s, 
 }  // namespace
 
 std::shared_ptr<const staged_write> make_staged(const sql::statement& s, std::string_view text, const analysis& a,
-                                                const plan_context& context) {
+                                                const plan_context& context, bool again) {
   if (text.find(moment_mark) != std::string_view::npos || !context.schema->single_writer.empty()) return nullptr;
-  if (writes_in_with(s)) return make_behind_writes(s, text, a, context);
+  if (writes_in_with(s)) {
+    const auto out = make_behind_writes(s, text, a, context);
+    return out == nullptr ? make_once(s, text, a, context) : out;
+  }
   if (!a.drawn.empty() && a.insert_source == nullptr) return nullptr;  // drawn first: see drawing.hpp
   if (a.moves) {
     std::string why;
-    return make_row_move(*s.update, text, a, context, why);
+    const auto moved = make_row_move(*s.update, text, a, context, why);
+    return moved == nullptr ? make_once(s, text, a, context) : moved;
   }
   auto out = std::make_shared<staged_write>();
-  if (s.kind == sql::statement_kind::insert && !a.mirrored && selects_first(*s.insert, a, context)) {
+  if (s.kind == sql::statement_kind::insert && !a.mirrored && (again || selects_first(*s.insert, a, context))) {
     out->source = make_source(*s.insert, text, a, context, nullptr, *out);
-    return out->source == nullptr ? nullptr : out;
+    return out->source == nullptr ? make_once(s, text, a, context) : out;
   }
   const bool views = std::any_of(a.uses.begin(), a.uses.end(),
                                  [](const table_use& use) { return use.table.where == placement::spread_view; });
   if (s.merge != nullptr && !a.mirrored && (views || judge_scatter(a, context))) {
     out->source = make_merge_source(*s.merge, text, a, context, *out);
-    return out->source == nullptr ? nullptr : out;
+    return out->source == nullptr ? make_once(s, text, a, context) : out;
   }
   if (only_home(a)) return make_once(s, text, a, context);
   moment_list moments;
@@ -250,13 +256,16 @@ std::shared_ptr<const staged_write> make_staged(const sql::statement& s, std::st
     over->moments_sql = std::move(out->moments_sql);
     return over;
   } else {
-    if (views || !every_shard_may(s, a, context)) return make_once(s, text, a, context);
+    if (views || !every_shard_may(s, a, context)) {
+      const auto locked = locks_rows_alone(s, a) ? make_locked_rows(text, context) : nullptr;
+      return locked == nullptr ? make_once(s, text, a, context) : locked;
+    }
     out->text = edited(text, 0, text.size(), std::move(edits));
   }
   return out;
 }
 
-std::shared_ptr<const staged_write> plan_staged(std::string_view text, const plan_context& given) {
+std::shared_ptr<const staged_write> plan_staged(std::string_view text, const plan_context& given, bool again) {
   static const catalog empty_catalog;
   plan_context context = given;
   if (context.schema == nullptr) context.schema = &empty_catalog;
@@ -267,7 +276,7 @@ std::shared_ptr<const staged_write> plan_staged(std::string_view text, const pla
   const sql::token_scan none;
   constant_marks unused{{}, none};
   analyze(statements->front(), context, unused, found);
-  return make_staged(statements->front(), text, found, context);
+  return make_staged(statements->front(), text, found, context, again);
 }
 
 }  // namespace pgbraid::router

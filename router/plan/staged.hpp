@@ -35,16 +35,20 @@ struct staged_write {
   std::shared_ptr<const staged_source> source;  ///< INSERT whose rows are selected first, then given to their shards
   bool moves = false;  ///< these are rows of an UPDATE: all shards are asked for theirs, by `text`
   bool again = false;  ///< `text`, with the query's rows in the place of its mark, is planned anew
+  std::optional<shard_index> only;  ///< `text` is for this shard alone, which has the table that it writes
   bool answered_once = false;  ///< `text` is for the server that has the rows alone: a SELECT whose WITH writes
   std::string shown;  ///< the statement itself, for a server's own errors, where `text` was made of another; else ""
 };
 
 /// How the statement is carried out over several shards; null if it cannot be. `text` is all that was parsed.
+/// `again`: some of its rows stand in it, and where it goes was settled without them.
 [[nodiscard]] std::shared_ptr<const staged_write> make_staged(const sql::statement& statement, std::string_view text,
-                                                              const analysis& found, const plan_context& context);
+                                                              const analysis& found, const plan_context& context,
+                                                              bool again = false);
 
 /// The same for a text that a plan of that kind was made from.
-[[nodiscard]] std::shared_ptr<const staged_write> plan_staged(std::string_view text, const plan_context& context);
+[[nodiscard]] std::shared_ptr<const staged_write> plan_staged(std::string_view text, const plan_context& context,
+                                                              bool again = false);
 
 /// Adds the columns of analysis::moment_defaults to an INSERT ... VALUES: behind its columns, and behind each row's
 /// values. False where that cannot be done.

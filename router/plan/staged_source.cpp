@@ -1,4 +1,4 @@
-// INSERT in two steps; see staged_source.hpp. Source for the types' OIDs: src/include/catalog/pg_type.dat.
+// INSERT in two steps; see staged_source.hpp.
 #include "router/plan/staged_source.hpp"
 
 #include <algorithm>
@@ -18,72 +18,6 @@
 
 namespace pgbraid::router {
 namespace {
-
-struct named_type {
-  oid type;
-  std::string_view name;
-};
-
-constexpr std::array<named_type, 58> plain_types{{
-    {16, "bool"},
-    {17, "bytea"},
-    {18, "\"char\""},
-    {19, "name"},
-    {20, "int8"},
-    {21, "int2"},
-    {23, "int4"},
-    {25, "text"},
-    {26, "oid"},
-    {114, "json"},
-    {142, "xml"},
-    {600, "point"},
-    {601, "lseg"},
-    {602, "path"},
-    {603, "box"},
-    {604, "polygon"},
-    {628, "line"},
-    {650, "cidr"},
-    {700, "float4"},
-    {701, "float8"},
-    {718, "circle"},
-    {774, "macaddr8"},
-    {829, "macaddr"},
-    {869, "inet"},
-    {1042, "bpchar"},
-    {1043, "\"varchar\""},
-    {1082, "date"},
-    {1083, "\"time\""},
-    {1114, "\"timestamp\""},
-    {1184, "timestamptz"},
-    {1186, "\"interval\""},
-    {1266, "timetz"},
-    {1560, "\"bit\""},
-    {1562, "varbit"},
-    {1700, "\"numeric\""},
-    {2950, "uuid"},
-    {3614, "tsvector"},
-    {3615, "tsquery"},
-    {3802, "jsonb"},
-    {3904, "int4range"},
-    {3906, "numrange"},
-    {3908, "tsrange"},
-    {3910, "tstzrange"},
-    {3912, "daterange"},
-    {3926, "int8range"},
-    {1000, "_bool"},
-    {1005, "_int2"},
-    {1007, "_int4"},
-    {1009, "_text"},
-    {1015, "_varchar"},
-    {1016, "_int8"},
-    {1021, "_float4"},
-    {1022, "_float8"},
-    {1115, "_timestamp"},
-    {1182, "_date"},
-    {1185, "_timestamptz"},
-    {1231, "_numeric"},
-    {2951, "_uuid"},
-}};
 
 bool is_star(const sql::expr& e) {
   return e.kind == sql::expr_kind::column && e.star;
@@ -179,13 +113,6 @@ std::optional<shard_index> only_home(const analysis& a) {
     if (use.table.where == placement::system) return designated_shard;
   }
   return std::nullopt;
-}
-
-bool any_collatable(const std::vector<oid>& types) noexcept {
-  constexpr std::array<oid, 6> collatable{25, 1042, 1043, 1009, 1014, 1015};
-  return std::any_of(types.begin(), types.end(), [&](oid type) {
-    return std::find(collatable.begin(), collatable.end(), type) != collatable.end();
-  });
 }
 
 bool gives_no_column(const sql::select_query& q) {
@@ -288,12 +215,6 @@ bool takes_column_type(const sql::expr& e) {
          (e.constant == sql::constant_kind::string || e.constant == sql::constant_kind::null);
 }
 
-std::string_view plain_type_name(oid type) noexcept {
-  const auto found =
-      std::find_if(plain_types.begin(), plain_types.end(), [&](const named_type& t) { return t.type == type; });
-  return found == plain_types.end() ? std::string_view{} : found->name;
-}
-
 std::shared_ptr<const staged_source> make_source(const sql::insert_query& q, std::string_view text, const analysis& a,
                                                  const plan_context& context, const writing_with* writing,
                                                  staged_write& staged) {
@@ -312,7 +233,8 @@ std::shared_ptr<const staged_source> make_source(const sql::insert_query& q, std
   auto out = std::make_shared<staged_source>();
   const std::string_view after = text.substr(parts->end);
   // What reads tables there would read those of its own shard.
-  if (has_word(after, "select") || has_word(after, "table")) return nullptr;
+  const bool reads_none = a.uses.size() == 1;
+  if (!reads_none && (has_word(after, "select") || has_word(after, "table"))) return nullptr;
   if (!a.functions.differs.empty() && skip_blanks(after, 0) < after.size()) return nullptr;
   const relation& table = *written->table.described;
   if (!describe_columns(q, table, *out)) return nullptr;
@@ -355,60 +277,6 @@ std::shared_ptr<const staged_source> make_source(const sql::insert_query& q, std
   }
   out->in_order = !q.returning.empty() && !q.on_conflict;
   return out;
-}
-
-namespace {
-
-std::string json_literal(std::string_view value) {
-  std::string out{"E'"};
-  for (const char c : value) {
-    if (c == '\'' || c == '\\') out.push_back(c);
-    out.push_back(c);
-  }
-  return out + "'";
-}
-
-}  // namespace
-
-std::string rows_select(const std::vector<source_column>& columns, std::string_view json) {
-  std::string list;
-  for (std::size_t i = 0; i < columns.size(); ++i) {
-    const source_column& c = columns[i];
-    const std::string_view plain = plain_type_name(c.type);
-    const auto written = c.modifier < 0 ? std::nullopt : written_type(c.type, c.modifier);
-    if (plain.empty() || (c.modifier >= 0 && !written)) return {};
-    list += (i > 0 ? ", " : "") + ("(f.value OPERATOR(pg_catalog.->>) 'c" + std::to_string(i)) +
-            "')::" + written.value_or("pg_catalog." + std::string{plain}) + " AS " + quote_identifier(c.name);
-  }
-  return "SELECT " + list + " FROM pg_catalog.json_array_elements(" + json_literal(json) +
-         "::pg_catalog.json) AS f(value)";
-}
-
-std::string source_select(const staged_source& source, const std::vector<oid>& types,
-                          const std::vector<std::optional<std::string>>& constants, std::string_view json) {
-  constexpr oid first_user_oid = 16384;
-  if (types.size() > source.columns.size()) return {};
-  std::string list, names;
-  for (std::size_t i = 0; i < types.size(); ++i) {
-    const std::string name = "c" + std::to_string(i);
-    if (i > 0) list += ", ", names += ", ";
-    names += name + " pg_catalog.text";
-    const source_column& c = source.columns[i];
-    const oid type = c.of_rows ? c.type : types[i];
-    if (c.untyped && !c.of_rows) {
-      list += i < constants.size() && constants[i] ? json_literal(*constants[i]) : "NULL";
-    } else if (const std::string_view plain = plain_type_name(type); !plain.empty()) {
-      list.append("f." + name + "::pg_catalog.").append(plain);
-    } else if (type >= first_user_oid && type == c.type) {
-      list += "(pg_catalog.json_populate_record(NULL::" + source.relation + ", pg_catalog.json_build_object(" +
-              json_literal(c.name) + ", f." + name + "))).";
-      list += quote_identifier(c.name);
-    } else {
-      return {};
-    }
-  }
-  return "SELECT " + list + source.more_columns + " FROM pg_catalog.json_to_recordset(" + json_literal(json) +
-         "::pg_catalog.json) AS f(" + names + ") ";
 }
 
 }  // namespace pgbraid::router

@@ -57,8 +57,14 @@ namespace pgbraid::router {
                                         const std::vector<std::optional<std::string>>& constants,
                                         std::string_view json);
 
-/// The same where the rows are those of a query that is no INSERT's, with its columns' names, types and modifiers.
-/// Calls nothing but immutable functions.
-[[nodiscard]] std::string rows_select(const std::vector<source_column>& columns, std::string_view json);
+/// The same where the rows are those of a query that is no INSERT's, with its columns' names, types, modifiers and
+/// collations. Calls nothing but immutable functions. `known`: whose tables have columns of the types that users made;
+/// null for none.
+[[nodiscard]] std::string rows_select(const std::vector<source_column>& columns, std::string_view json,
+                                      const plan_context* known = nullptr);
+
+/// Asks for the collations of a query's columns, as names that may stand in a text: one row, without asking for the
+/// query's rows. Source: the manual's pg_collation_for().
+[[nodiscard]] std::string collations_query(std::string_view sql, const std::vector<oid>& types);
 
 }  // namespace pgbraid::router

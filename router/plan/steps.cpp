@@ -24,35 +24,6 @@ using kind = sql::statement_kind;
 
 namespace {
 
-// UPDATE of the key, whose rows may leave their shards.
-void move(const sql::statement& s, std::string_view text, const analysis& a, const plan_context& context, plan& out) {
-  auto* keyed = std::get_if<keyed_target>(&out.where);
-  const auto* fixed = std::get_if<fixed_target>(&out.where);
-  const auto* refused = fixed == nullptr ? nullptr : std::get_if<to_refusal>(&fixed->target);
-  if (keyed == nullptr && (refused == nullptr || refused->error().id != error_id::key_change)) return;
-  std::string why;
-  const auto made = make_row_move(*s.update, text, a, context, why);
-  if (made == nullptr) {
-    auto error = keyed != nullptr ? keyed->several_refusal : refused->error();
-    error.detail = "Its rows would have to move to other shards: " + why + ".";
-    if (keyed != nullptr) {
-      keyed->several_refusal = std::move(error);
-    } else {
-      out.where = refusal(std::move(error));
-    }
-    return;
-  }
-  out.staged = true;
-  std::vector<shard_index> shards = owning_shards(*context.map);
-  if (keyed != nullptr) {
-    keyed->gather = std::move(shards);
-    keyed->stays = made->rows == nullptr;
-    return;
-  }
-  out.reason = "rows are taken out where they are and put in where their new keys belong";
-  out.where = shards.size() == 1 ? fixed_target{to_shard{shards.front()}} : fixed_target{to_many{std::move(shards)}};
-}
-
 /// Some shard knows all tables and views, and can tell a client of the statement.
 bool has_home(const analysis& a, const topology& map) {
   const auto single = [&](const std::string& name) {
@@ -73,6 +44,40 @@ bool means_several(error_id why, const analysis& a, const plan_context& context)
   return why == error_id::cross_shard_write || (why == error_id::cross_shard_read && has_home(a, *context.map));
 }
 
+// UPDATE of the key, whose rows may leave their shards.
+void move(const sql::statement& s, std::string_view text, const analysis& a, const plan_context& context, plan& out) {
+  auto* keyed = std::get_if<keyed_target>(&out.where);
+  const auto* fixed = std::get_if<fixed_target>(&out.where);
+  const auto* refused = fixed == nullptr ? nullptr : std::get_if<to_refusal>(&fixed->target);
+  if (keyed == nullptr && (refused == nullptr || (refused->error().id != error_id::key_change &&
+                                                  !means_several(refused->error().id, a, context))))
+    return;
+  const auto made = make_staged(s, text, a, context);
+  if (made == nullptr) {
+    std::string why;
+    (void)make_row_move(*s.update, text, a, context, why);
+    if (keyed == nullptr && refused->error().id != error_id::key_change) return;
+    auto error = keyed != nullptr ? keyed->several_refusal : refused->error();
+    error.detail = "Its rows would have to move to other shards: " + why + ".";
+    if (keyed != nullptr) {
+      keyed->several_refusal = std::move(error);
+    } else {
+      out.where = refusal(std::move(error));
+    }
+    return;
+  }
+  out.staged = true;
+  out.described_on = only_home(a);
+  std::vector<shard_index> shards = owning_shards(*context.map);
+  if (keyed != nullptr) {
+    keyed->gather = std::move(shards);
+    keyed->stays = made->rows == nullptr && made->query == nullptr;
+    return;
+  }
+  out.reason = "rows are taken out where they are and put in where their new keys belong";
+  out.where = shards.size() == 1 ? fixed_target{to_shard{shards.front()}} : fixed_target{to_many{std::move(shards)}};
+}
+
 // A statement whose WITH writes: every shard does its part, then the rest is answered.
 void write_in_with(const sql::statement& s, std::string_view text, const analysis& a, const plan_context& context,
                    plan& out) {
@@ -85,6 +90,7 @@ void write_in_with(const sql::statement& s, std::string_view text, const analysi
   }
   if (make_staged(s, text, a, context) == nullptr) return;
   out.staged = true;
+  out.described_on = only_home(a);
   std::vector<shard_index> shards = owning_shards(*context.map);
   if (keyed != nullptr) {
     keyed->gather = std::move(shards);

@@ -31,6 +31,75 @@ std::size_t skip_dollar_string(std::string_view text, std::size_t at) {
 
 }  // namespace
 
+void add_names(std::string_view text, named_words& out) {
+  char before = ' ';
+  for (std::size_t i = 0; i < text.size();) {
+    if (text[i] == '"') {
+      std::string name;
+      for (++i; i < text.size() && (text[i] != '"' || text.substr(i, 2) == "\"\""); ++i) {
+        name.push_back(text[i]);
+        if (text[i] == '"') ++i;
+      }
+      ++i;
+      // U&"..." is decoded by the server only.
+      out.all = out.all || before == '&';
+      out.names.insert(std::move(name));
+      before = '"';
+      continue;
+    }
+    if (const std::size_t past = skip_quoted(text, i); past != i) {
+      i = past;
+      continue;
+    }
+    if (is_word_start(text[i])) {
+      const std::size_t end = end_of_word(text, i);
+      std::string word = lower_word(text.substr(i, end - i));
+      out.all = out.all || word == "natural" || word == "table";
+      out.names.insert(std::move(word));
+      before = 'a';
+      i = end;
+      continue;
+    }
+    // count(*) names no column; any other star may.
+    if (text[i] == '*' && before != '(') out.all = true;
+    if (!is_blank(text[i])) before = text[i];
+    ++i;
+  }
+}
+
+std::vector<std::string> names_of_types(std::string_view text, bool bare) {
+  std::vector<std::string> out;
+  bool behind_cast = false;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t past = skip_quoted(text, at);
+    const bool quoted = past != at && text[at] == '"';
+    if (!quoted && past != at) {
+      at = past;
+    } else if (quoted || is_word_start(text[at])) {
+      const std::size_t end = quoted ? past : end_of_word(text, at);
+      std::string word =
+          quoted ? std::string{text.substr(at + 1, end - at - 2)} : lower_word(text.substr(at, end - at));
+      const std::size_t next = skip_blanks(text, end);
+      const bool constant = next < text.size() && text[next] == '\'';
+      const bool qualifies = next < text.size() && text[next] == '.';
+      const bool as = !quoted && word == "as";
+      const bool with_schema = qualifies || (at > 0 && text[at - 1] == '.');
+      if ((behind_cast || constant) && !(bare && with_schema)) out.push_back(std::move(word));
+      behind_cast = (behind_cast && qualifies) || as;
+      at = end;
+    } else {
+      if (text.substr(at, 2) == "::") {
+        behind_cast = true;
+        ++at;
+      } else if (!is_blank(text[at]) && text[at] != '.') {
+        behind_cast = false;
+      }
+      ++at;
+    }
+  }
+  return out;
+}
+
 std::size_t skip_blanks(std::string_view text, std::size_t at) {
   while (at < text.size()) {
     if (is_blank(text[at])) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,6 +32,17 @@ namespace pgbraid::router {
 
 /// The words of a text outside of quotes and comments, in lower case.
 [[nodiscard]] std::vector<std::string> words_of(std::string_view text);
+
+/// Every name that a column could be called by in a text, and whether some column may go unnamed (*, NATURAL).
+struct named_words {
+  std::set<std::string, std::less<>> names;
+  bool all = false;
+};
+void add_names(std::string_view text, named_words& out);
+
+/// The names at which a type is named: behind "::" or AS, or in front of a constant; other words that stand there too.
+/// `bare`: not those with a schema.
+[[nodiscard]] std::vector<std::string> names_of_types(std::string_view text, bool bare = false);
 
 /// Past blanks and comments that begin at `at`.
 [[nodiscard]] std::size_t skip_blanks(std::string_view text, std::size_t at);

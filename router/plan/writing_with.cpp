@@ -15,6 +15,7 @@
 #include "router/plan/staged_source.hpp"
 #include "router/plan/words.hpp"
 #include "router/shard/value_map.hpp"
+#include "router/sql/merge_query.hpp"
 #include "router/sql/parser.hpp"
 
 namespace pgbraid::router {
@@ -160,6 +161,7 @@ const sql::with_clause* own_with(const sql::statement& s) {
   if (s.select != nullptr) return &s.select->with;
   if (s.insert != nullptr) return &s.insert->with;
   if (s.update != nullptr) return &s.update->with;
+  if (s.merge != nullptr) return &s.merge->with;
   return s.delete_ != nullptr ? &s.delete_->with : nullptr;
 }
 

@@ -86,7 +86,11 @@ READS = {
     "the same with ORDER BY": """
         SELECT id FROM accounts WHERE state = 'new' ORDER BY id LIMIT 3 FOR UPDATE
         0A000 SELECT id FROM accounts WHERE state = 'new' ORDER BY id LIMIT 3 FOR UPDATE SKIP LOCKED
-        0A000 SELECT id FROM accounts WHERE state = 'new' ORDER BY abs(id) LIMIT 3 FOR UPDATE
+    """,
+    "row locks with ORDER BY otherwise": """
+        SELECT id FROM accounts WHERE state = 'new' ORDER BY abs(id) LIMIT 3 FOR UPDATE
+        SELECT id, owner FROM accounts ORDER BY owner, 1 LIMIT 4 OFFSET 2 FOR SHARE
+        0A000 SELECT id FROM accounts WHERE id IN (SELECT account_id FROM events) ORDER BY owner LIMIT 3 FOR UPDATE
     """,
     "`now()`, `random()`": """
         SELECT count(DISTINCT now()) FROM accounts
@@ -186,7 +190,7 @@ WRITES = {
     """,
     "INSERT ... SELECT otherwise": """
         INSERT INTO archive (account_id, amount) SELECT id % 7, sum(balance) FROM accounts GROUP BY 1 ORDER BY 2 LIMIT 3 RETURNING account_id
-        0A000 INSERT INTO archive (account_id) SELECT id + 1 FROM accounts RETURNING (SELECT max(id) FROM events)
+        INSERT INTO archive (account_id) SELECT id + 1 FROM accounts ORDER BY id LIMIT 4 RETURNING (SELECT max(n) FROM events WHERE events.account_id = archive.account_id)
     """,
     "COPY FROM STDIN into a sharded table": """
         see differential/test_copies.py::test_random_copies
@@ -221,6 +225,19 @@ WRITES = {
         WITH top AS (SELECT id, owner FROM accounts ORDER BY balance DESC, id LIMIT 4) UPDATE entries SET note = owner FROM top WHERE top.id = entries.account_id
         0A000 UPDATE accounts SET owner = 'x' FROM (SELECT id FROM accounts ORDER BY id LIMIT 4) f WHERE f.id = accounts.id
     """,
+    "with subqueries that name columns of the row": """
+        UPDATE accounts SET owner = coalesce((SELECT e.note FROM entries e WHERE e.amount > accounts.balance ORDER BY e.amount, e.id, e.account_id LIMIT 1), owner)
+        0A000 UPDATE accounts SET balance = (SELECT e.amount FROM entries e WHERE e.amount > accounts.balance ORDER BY random() LIMIT 1)
+    """,
+    "with an unsharded table or a table of the catalog": """
+        DELETE FROM entries USING notes WHERE notes.id = entries.account_id RETURNING entries.id, notes.title
+        UPDATE accounts SET owner = 'x' WHERE EXISTS (SELECT FROM notes n WHERE n.id = accounts.id % 9)
+        0A000 DELETE FROM entries USING notes WHERE notes.id = entries.account_id AND public.notes.title > ''
+    """,
+    "RETURNING with subqueries": """
+        INSERT INTO entries (account_id, id, amount) VALUES (1, 9001, 1), (2, 9002, 2) RETURNING id, (SELECT max(title) FROM notes), (SELECT count(*) FROM entries)
+        DELETE FROM entries WHERE amount > 200 RETURNING id, (SELECT max(owner) FROM accounts)
+    """,
     "`now()`, `CURRENT_TIMESTAMP`": """
         UPDATE accounts SET changed = now(), opened = DEFAULT WHERE balance > 100 RETURNING id, opened = now()
     """,
@@ -253,11 +270,14 @@ WRITES = {
     """,
     "MERGE into a reference table": """
         MERGE INTO rates r USING (VALUES ('r1', 10), ('n1', 11)) v(code, rate) ON r.code = v.code WHEN MATCHED THEN UPDATE SET rate = v.rate WHEN NOT MATCHED THEN INSERT (code, rate, token) VALUES (v.code, v.rate, NULL)
-        0A000 MERGE INTO rates r USING accounts a ON r.code = 'r' || a.id WHEN MATCHED THEN UPDATE SET rate = a.balance
+        MERGE INTO rates r USING accounts a ON r.code = 'r' || a.id WHEN MATCHED THEN UPDATE SET rate = a.balance
+        0A000 MERGE INTO rates r USING (SELECT 'r' || account_id AS code, max(n) AS n FROM events GROUP BY 1) e ON r.code = e.code WHEN MATCHED THEN UPDATE SET rate = e.n
     """,
     "unsharded tables, COPY FROM included": """
         INSERT INTO notes (id, title) VALUES (50, 'x') RETURNING id
-        0A000 INSERT INTO notes (id, title) SELECT id, owner FROM accounts
+        INSERT INTO notes (id, title) SELECT id + 10000, owner FROM accounts
+        UPDATE notes SET title = (SELECT max(owner) FROM accounts) WHERE id IN (SELECT account_id FROM entries WHERE amount > 60)
+        0A000 INSERT INTO notes (id, title) SELECT id + 10000, now()::text FROM accounts
     """,
     "reference tables: INSERT": """
         INSERT INTO rates (code, rate, token) VALUES ('n', 1, NULL) ON CONFLICT (code) DO UPDATE SET rate = 2 RETURNING code, rate

@@ -85,6 +85,12 @@ GROUPS = {
         MERGE INTO kinds k USING rates r ON r.code = k.name WHEN NOT MATCHED THEN INSERT (id, name) VALUES (100 + r.rate * 3, r.code)
         MERGE INTO kinds k USING (VALUES (1, 'one'), (77, 'more')) v(id, name) ON k.id = v.id WHEN MATCHED THEN UPDATE SET name = v.name WHEN NOT MATCHED THEN INSERT VALUES (v.id, v.name)
     """,
+    "rows of other tables first": """
+        MERGE INTO accounts a USING events e ON a.id = e.account_id AND e.n < 100 WHEN MATCHED THEN UPDATE SET balance = (SELECT max(n) FROM events)
+        MERGE INTO rates r USING accounts a ON r.code = 'r' || a.id WHEN MATCHED THEN UPDATE SET rate = a.balance
+        MERGE INTO accounts a USING events e ON a.id = e.account_id AND e.n < 100 WHEN MATCHED AND EXISTS (SELECT FROM picks p WHERE p.id = e.n) THEN DELETE WHEN MATCHED THEN UPDATE SET owner = (SELECT max(note) FROM archive x WHERE x.account_id < a.id)
+        WITH low AS (SELECT id FROM accounts ORDER BY balance, id LIMIT 3) MERGE INTO entries e USING low ON low.id = e.account_id WHEN MATCHED AND e.id % 2 = 0 THEN DELETE WHEN MATCHED THEN UPDATE SET note = 'low'
+    """,
     "refused": """
         MERGE INTO accounts a USING (VALUES (5, 'x')) v(id, owner) ON a.id = v.id WHEN MATCHED THEN UPDATE SET id = v.id, owner = 'same'
         MERGE INTO archive t USING (VALUES (5, 6)) v(id, n) ON t.account_id = v.id AND t.id = -1 WHEN NOT MATCHED THEN INSERT (id, account_id, amount) VALUES (v.*, v.id)
@@ -99,12 +105,10 @@ GROUPS = {
         MERGE INTO accounts a USING (VALUES (5, 6)) v(id, n) ON a.id = v.id WHEN MATCHED THEN UPDATE SET id = v.n
         MERGE INTO accounts a USING (VALUES (1), (2), (3), (4)) v(id) ON a.id = v.id WHEN NOT MATCHED THEN INSERT (id, owner) VALUES (v.id + 1, 'x')
         MERGE INTO accounts a USING rates r ON a.owner = r.code WHEN NOT MATCHED THEN INSERT (id, owner) VALUES (1005, r.code)
-        MERGE INTO accounts a USING events e ON a.id = e.account_id AND e.n < 100 WHEN MATCHED THEN UPDATE SET balance = (SELECT max(n) FROM events)
         MERGE INTO accounts a USING events e ON a.id = e.account_id AND e.n < 100 WHEN MATCHED THEN UPDATE SET balance = (SELECT random())
         MERGE INTO tickets t USING (VALUES (1, 'a'), (2, 'b')) v(id, title) ON t.account_id = v.id AND t.id = 1 WHEN NOT MATCHED THEN INSERT (account_id, title) VALUES (v.id, v.title)
         MERGE INTO tickets t USING (VALUES (1, 'a')) v(id, title) ON t.account_id = v.id AND t.id = 1 WHEN NOT MATCHED THEN INSERT (account_id, title) VALUES (v.id, v.title)
         MERGE INTO rates r USING (VALUES ('r1', 10), ('n1', 11)) v(code, rate) ON r.code = v.code WHEN NOT MATCHED THEN INSERT (code, rate) VALUES (v.code, v.rate)
-        MERGE INTO rates r USING accounts a ON r.code = 'r' || a.id WHEN MATCHED THEN UPDATE SET rate = a.balance
         MERGE INTO rates r USING (VALUES ('r1')) v(code) ON r.code = v.code WHEN MATCHED THEN UPDATE SET rate = random()
         MERGE INTO kinds k USING rates r ON r.code = k.name WHEN NOT MATCHED THEN INSERT (name) VALUES (r.code)
         WITH gone AS (DELETE FROM entries WHERE amount > 200 RETURNING account_id AS id) MERGE INTO accounts a USING gone ON gone.id = a.id WHEN MATCHED THEN UPDATE SET state = 'x'

@@ -33,7 +33,7 @@ MOST_REFUSED = 0.15
 FLOATS = (700, 701)
 # A value that a key's type does not take is told by pgbraid itself, with one SQLSTATE.
 MALFORMED_KEY = {"22001", "22007", "22008"}
-PLANS = [("hashagg", "hashjoin"), ("nestloop", "sort"), ("mergejoin", "hashagg", "seqscan"), ()]
+PLANS = [("hashagg", "hashjoin"), ("nestloop", "sort"), ("mergejoin", "hashagg", "seqscan"), ("indexscan", "indexonlyscan", "bitmapscan"), ()]
 
 
 def answer(client, statement):
@@ -265,7 +265,7 @@ class Round:
             return "tables " + "; ".join(f"{s.sql[14:]}: {only(a, b)} and {only(b, a)}" for s, a, b in zip(self.state, one[1], many[1]) if a != b), many
         return told, many
 
-    def determined(self, statement, seeds=(0, 1, 2, 3)):
+    def determined(self, statement, seeds=range(2 * len(PLANS))):
         """Whether servers that have the rows in other orders agree on the answer."""
         for seed in seeds:
             self.refresh_twin(seed)
@@ -273,7 +273,7 @@ class Round:
                 return False
         return True
 
-    def determined_after(self, statements, before, seeds=(0, 1, 2, 3)):
+    def determined_after(self, statements, before, seeds=range(2 * len(PLANS))):
         """The same of several statements in one transaction, and of what they leave. `before`: the rows of the one server."""
         self.rows = before
         for seed in seeds:

@@ -131,6 +131,39 @@ GROUPS = {
         INSERT INTO archive (account_id, id, note) SELECT id, id + 1, title FROM picks ORDER BY id LIMIT 9 RETURNING account_id, id, note
         SELECT id, owner FROM accounts WHERE balance > (SELECT avg(balance) FROM accounts) FOR UPDATE
     """,
+    "rows of tables that the shards of a write do not have": """
+        DELETE FROM entries e USING picks p WHERE p.id = e.account_id AND e.amount > 50 RETURNING e.id, p.title
+        UPDATE accounts SET owner = (SELECT max(p.title) FROM picks p WHERE p.id < accounts.id) WHERE id < 30 AND EXISTS (SELECT FROM picks WHERE id = accounts.id % 7)
+        WITH p AS (SELECT * FROM picks), e AS (SELECT max(amount) AS top FROM entries) DELETE FROM archive a USING e WHERE EXISTS (SELECT FROM p WHERE p.id = a.account_id) AND a.amount < e.top RETURNING *
+        WITH unused AS (SELECT FROM accounts JOIN picks ON true) UPDATE accounts SET owner = s.title FROM (SELECT account_id AS k, max(note) AS title FROM entries GROUP BY 1) s WHERE s.k = accounts.id + 1
+        DELETE FROM rates r USING picks p, accounts a WHERE r.code = 'r' || p.id AND a.id = p.id
+        DELETE FROM rates USING ONLY events WHERE 'r' || n = code
+        INSERT INTO picks SELECT id, owner FROM accounts WHERE id > 1000 OR id < 5 RETURNING *
+        INSERT INTO picks SELECT 500 + count(*), max(note) FROM entries
+        INSERT INTO picks (id, title) SELECT n, NULL FROM events WHERE n BETWEEN 150 AND 160
+        WITH top AS (SELECT max(id) AS id FROM accounts) UPDATE picks SET title = title || top.id FROM top WHERE picks.id < 4 RETURNING *
+        DELETE FROM picks WHERE id IN (SELECT account_id FROM entries WHERE amount > 60) OR EXISTS (SELECT FROM accounts a WHERE a.owner = title)
+        INSERT INTO entries (account_id, id, amount) VALUES (1, 9001, 1), (2, 9002, 2), (3, 9003, 3) RETURNING id, (SELECT max(title) FROM picks), (SELECT count(*) FROM entries)
+        INSERT INTO entries (account_id, id, amount) VALUES (1, 9001, 1) RETURNING id, (SELECT min(id) FROM accounts WHERE balance > 10)
+        DELETE FROM entries WHERE amount > 100 RETURNING id, (SELECT max(owner) FROM accounts), (SELECT count(*) FROM picks)
+        UPDATE accounts SET id = id + 5000 WHERE id IN (SELECT id FROM accounts ORDER BY balance, id LIMIT 3) RETURNING id
+        UPDATE accounts SET id = id + 5000, (owner, balance) = (upper(owner), balance + 1) WHERE id < 4 RETURNING id, owner, (SELECT count(*) FROM picks)
+        WITH gone AS (DELETE FROM entries WHERE id IN (SELECT id FROM picks) RETURNING account_id, id) SELECT account_id, gone.id, p.title FROM gone LEFT JOIN picks p ON p.id = gone.id ORDER BY 1, 2
+        WITH gone AS (DELETE FROM entries WHERE amount > (SELECT avg(amount) FROM entries) RETURNING account_id, amount) SELECT count(*), sum(amount) FROM gone
+        WITH gone AS (DELETE FROM entries e WHERE EXISTS (SELECT FROM archive a WHERE a.id = e.id) RETURNING account_id, id) INSERT INTO archive (account_id, id) SELECT account_id, id + 10000 FROM gone
+    """,
+    "of what each row of a write chooses": """
+        UPDATE accounts SET owner = (SELECT e.note FROM entries e WHERE e.amount > accounts.balance ORDER BY e.amount, e.id, e.account_id LIMIT 1) WHERE id < 40
+        DELETE FROM accounts a WHERE a.id IN (SELECT e.account_id FROM entries e WHERE e.id > a.id ORDER BY 1 DESC LIMIT 5)
+        DELETE FROM entries e WHERE e.id = (SELECT DISTINCT ON (x.account_id) x.id FROM archive x WHERE x.amount > e.amount ORDER BY x.account_id, x.id LIMIT 1) RETURNING account_id, id
+        UPDATE entries SET note = (SELECT r.code FROM rates r WHERE r.rate > entries.amount ORDER BY r.rate, r.code LIMIT 1)
+    """,
+    "locks on rows in an order that only a server knows": """
+        SELECT id, owner FROM accounts ORDER BY owner, id LIMIT 5 FOR UPDATE
+        SELECT * FROM accounts WHERE balance > 10 ORDER BY owner DESC NULLS LAST, id FOR NO KEY UPDATE
+        SELECT id, owner AS who FROM accounts a WHERE a.id % 3 = 1 ORDER BY 2, 1 DESC LIMIT 4 OFFSET 2 FOR SHARE
+        SELECT upper(owner) FROM accounts ORDER BY upper(owner), id FOR UPDATE
+    """,
     "reference tables, from rows of others": """
         INSERT INTO rates (code, rate, changed, token) SELECT 'a' || id, balance, opened, token FROM accounts WHERE id < 12 RETURNING code, rate
         INSERT INTO rates (code, rate, changed, token) SELECT 'r' || n, n, NULL::timestamptz, NULL::uuid FROM events WHERE n < 20 ON CONFLICT (code) DO UPDATE SET rate = excluded.rate + 1
@@ -406,9 +439,6 @@ REFUSED = {
     # The time of the server that has the rows, beside that of the others; a subquery in FROM.
     "WITH now_ones AS (SELECT id, now() AS t FROM accounts ORDER BY id LIMIT 3) UPDATE accounts SET changed = t FROM now_ones WHERE now_ones.id = accounts.id",
     "UPDATE accounts SET owner = title FROM (SELECT id, title FROM picks ORDER BY id LIMIT 3) p WHERE p.id = accounts.id",
-    # A constant would get the column's type, and a row be joined, on each shard by itself.
-    "INSERT INTO rates (code, rate, changed, token) SELECT owner, 1, NULL, NULL FROM accounts WHERE id < 5",
-    "DELETE FROM rates WHERE EXISTS (SELECT FROM events WHERE 'r' || n = code)", "DELETE FROM rates USING events WHERE 'r' || n = code",
     "INSERT INTO rates (code, rate) SELECT 'a' || id, balance FROM accounts WHERE id < 12"}
 
 

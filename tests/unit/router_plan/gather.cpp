@@ -78,12 +78,18 @@ TEST_CASE("the first rows of all are among the first rows of each", "[gather]") 
   CHECK(rows("SELECT id FROM orders o ORDER BY amount DESC NULLS LAST, o.item LIMIT 5 OFFSET 10") == " ORDER BY amount DESC NULLS LAST, o.item LIMIT 15");
   CHECK(rows("SELECT id FROM orders WHERE item = $1 ORDER BY $2 || item FETCH FIRST ROW ONLY") == " WHERE item = $1 ORDER BY $2 || item LIMIT 1");
   CHECK(rows("SELECT * FROM orders LIMIT 3") == " LIMIT 3");
+  CHECK(rows("SELECT amount, item AS \"as\" FROM orders o ORDER BY 2 DESC NULLS LAST, 1 LIMIT 3") ==
+        " ORDER BY item DESC NULLS LAST, amount LIMIT 3");
   CHECK(rows("SELECT item AS item FROM orders ORDER BY item LIMIT 3") == " ORDER BY item LIMIT 3");
-  for (const char* sql : {"SELECT id FROM orders ORDER BY amount", "SELECT id FROM orders ORDER BY 1 LIMIT 5", "SELECT upper(item) AS item FROM orders ORDER BY item LIMIT 5",
-                          "SELECT upper(item) FROM orders ORDER BY upper LIMIT 5", "SELECT id FROM orders ORDER BY amount FETCH FIRST 5 ROWS WITH TIES",
-                          "SELECT id FROM orders ORDER BY amount LIMIT $1", "SELECT id FROM orders ORDER BY amount LIMIT 5 OFFSET $1", "SELECT max(id) FROM orders LIMIT 1",
-                          "SELECT DISTINCT item FROM orders LIMIT 5", "SELECT item, rank() OVER (ORDER BY item) FROM orders LIMIT 5", "SELECT id FROM orders OFFSET 5",
-                          "SELECT (SELECT count(*) FROM orders) FROM orders LIMIT 5"}) {
+  for (const char* sql :
+       {"SELECT id FROM orders ORDER BY amount", "SELECT upper(item) AS item FROM orders ORDER BY item LIMIT 5",
+        "SELECT upper(item) FROM orders ORDER BY 1 LIMIT 5", "SELECT *, id FROM orders ORDER BY 1 LIMIT 5",
+        "SELECT upper(item) FROM orders ORDER BY upper LIMIT 5",
+        "SELECT id FROM orders ORDER BY amount FETCH FIRST 5 ROWS WITH TIES",
+        "SELECT id FROM orders ORDER BY amount LIMIT $1", "SELECT id FROM orders ORDER BY amount LIMIT 5 OFFSET $1",
+        "SELECT max(id) FROM orders LIMIT 1", "SELECT DISTINCT item FROM orders LIMIT 5",
+        "SELECT item, rank() OVER (ORDER BY item) FROM orders LIMIT 5", "SELECT id FROM orders OFFSET 5",
+        "SELECT (SELECT count(*) FROM orders) FROM orders LIMIT 5"}) {
     CHECK(rows(sql).empty());
   }
 }
@@ -176,6 +182,21 @@ TEST_CASE("views become entries of their definition", "[gather]") {
   const auto plan = whole_rows("SELECT max(total) FROM totals", w.context);
   CHECK(plan->fragment_sql.ends_with(" UNION ALL SELECT 0, (NULL::\"public\".\"orders\").\"customer_id\", (NULL::\"public\".\"orders\").\"amount\""
                                      " FROM \"public\".\"totals\" AS f WHERE false"));
+  // Names in it are looked up in pg_catalog first, or have a schema.
+  catalog shadowed = *w.context.schema;
+  const plan_context usual = w.context;
+  w.context.search_path = {"public", "pg_catalog"};
+  w.context.schema = &shadowed;
+  CHECK(whole_rows("SELECT max(total) FROM totals", w.context) != nullptr);
+  shadowed.functions["sum"].pg_catalog_only = false;
+  CHECK(whole_rows("SELECT max(total) FROM totals", w.context) == nullptr);
+  shadowed.functions["sum"].pg_catalog_only = true;
+  shadowed.relations.find("public.totals")->second.definition =
+      " SELECT 1::public.mood, orders.amount::text FROM public.orders;";
+  CHECK(whole_rows("SELECT max(total) FROM totals", w.context) != nullptr);
+  shadowed.user_types.insert("text");
+  CHECK(whole_rows("SELECT max(total) FROM totals", w.context) == nullptr);
+  w.context = usual;
   catalog guarded = *w.context.schema;
   guarded.relations.find("public.orders")->second.row_security = true;
   w.context.schema = &guarded;

@@ -229,6 +229,15 @@ TEST_CASE("a subquery in ON sees its join and what stands outside, not its neigh
              "WHERE x.id = 5") == w.told("SELECT * FROM orders WHERE customer_id = 5"));
 }
 
+TEST_CASE("what transform_null_equals takes for IS NULL ties no key of an outer join", "[keys]") {
+  const world w(4);
+  check(w, {{"SELECT * FROM customers c WHERE c.id = NULL", "shard s0 (replica allowed)"},
+            {"SELECT * FROM customers c LEFT JOIN orders o ON o.customer_id = c.id WHERE o.customer_id = NULL",
+             "shards s0, s1, s2, s3 concatenated (replica allowed)"},
+            {"SELECT * FROM orders o RIGHT JOIN customers c ON o.customer_id = c.id WHERE NULL = o.customer_id",
+             "shards s0, s1, s2, s3 concatenated (replica allowed)"}});
+}
+
 TEST_CASE("a key is one of what OR says of it", "[keys]") {
   world w(4);
   const std::string a = std::to_string(keys_on(w.map, 1, 1).front()), b = std::to_string(keys_on(w.map, 3, 1).front());

@@ -208,7 +208,6 @@ TEST_CASE("MERGE that is refused", "[merge_into]") {
           {"MERGE INTO watched t USING customers c ON t.id = c.id WHEN MATCHED THEN DELETE",
            "refused: function \"audit\"..."},
           {"MERGE INTO loose t USING customers c ON t.id = c.id WHEN MATCHED THEN DELETE", "refused: ..."},
-          {"MERGE INTO countries c USING orders o ON c.code = o.item WHEN MATCHED THEN DELETE", "refused: ..."},
           {"MERGE INTO countries c USING currencies x ON c.code = x.code WHEN MATCHED THEN UPDATE SET name = "
            "random()::text",
            "refused: ..."},
@@ -228,7 +227,7 @@ TEST_CASE("MERGE that is refused", "[merge_into]") {
   // What travels is compared by the database's own collation.
   CHECK_FALSE(w.staged(into_orders("(SELECT id, name COLLATE \"C\" FROM customers) v")));
   for (column& c : w.schema.relations["public.customers"].columns) c.default_collation = c.name != "name";
-  CHECK_FALSE(w.staged(into_orders("(SELECT * FROM customers) v")));
+  CHECK(w.staged(into_orders("(SELECT * FROM customers) v"))->query->collated);
   CHECK_FALSE(w.staged("MERGE INTO orders USING customers c ON item = c.name WHEN MATCHED THEN DELETE"));
   CHECK(w.staged("MERGE INTO orders USING customers c ON item = c.email WHEN MATCHED THEN DELETE"));
   // One server would evaluate it once.

@@ -89,10 +89,11 @@ TEST_CASE("what is computed and what is numbered is minded", "[moves]") {
 
 TEST_CASE("rows that cannot be moved are not", "[moves]") {
   const moving_world w;
-  for (const char* text : {"UPDATE customers SET id = orders.customer_id FROM orders WHERE orders.item = name RETURNING item",
-                           "UPDATE customers SET id = id + 1 RETURNING (SELECT 1)", "UPDATE customers SET id = id + 1 RETURNING now()",
-                           "UPDATE customers SET id = id + 1 RETURNING ctid", "UPDATE customers SET id = id + 1 RETURNING customers",
-                           "UPDATE customers SET id = id + 1 -- more\n"}) {
+  for (const char* text :
+       {"UPDATE customers SET id = orders.customer_id FROM orders WHERE orders.item = name RETURNING item",
+        "UPDATE customers SET id = id + 1 RETURNING (SELECT max(o.id) FROM orders o WHERE o.item = name)",
+        "UPDATE customers SET id = id + 1 RETURNING now()", "UPDATE customers SET id = id + 1 RETURNING ctid",
+        "UPDATE customers SET id = id + 1 RETURNING customers", "UPDATE customers SET id = id + 1 -- more\n"}) {
     INFO(text);
     CHECK_FALSE(w.staged(text));
   }
@@ -111,7 +112,11 @@ TEST_CASE("the clauses of an UPDATE", "[moves]") {
   CHECK(parts("update only \"set\" as s set \"from\" = f(1, 2), c = 'where' where a is distinct from b returning *;") ==
         "only \"set\" as s||a is distinct from b|*|f(1, 2);'where';");
   CHECK(parts("WITH update AS (UPDATE x SET y = 1) UPDATE a SET b = (SELECT c FROM d WHERE e) FROM f, g") == "a|f, g|||(SELECT c FROM d WHERE e);");
-  CHECK(parts("UPDATE a SET (b, c) = (1, 2)") == "none");
+  CHECK(parts("UPDATE a SET (b, c) = (1, f(2, 3)), d = 4, (e, f) = ROW ('5', DEFAULT) WHERE g") ==
+        "a||g||1;f(2, 3);4;'5';DEFAULT;");
+  CHECK(parts("UPDATE a SET (b, c) = (SELECT 1, 2)") == "none");
+  CHECK(parts("UPDATE a SET (b, c) = (SELECT 1, 2 FROM d)") == "none");
+  CHECK(parts("UPDATE a SET (b, c) = f(1, 2)") == "none");
   CHECK(parts("UPDATE a SET b = 1 -- c\n") == "none");
   CHECK(parts("UPDATE set SET a = 1") == "set||||1;");
 }

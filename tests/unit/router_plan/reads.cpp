@@ -205,18 +205,21 @@ TEST_CASE("results whose columns are those of tables", "[reads]") {
     const pgbraid::router::sql::token_scan none;
     constant_marks unused{{}, none};
     analyze(statement, w.context, unused, found);
-    return gives_columns_alone(statement, found);
+    return gives_columns_alone(statement, found, *w.context.schema);
   };
   for (const char* text : {"SELECT id, c.name FROM customers c", "SELECT * FROM customers",
                            "SELECT c.*, o.item FROM customers c JOIN orders o ON true", "DELETE FROM customers",
                            "DELETE FROM customers RETURNING id", "UPDATE customers SET name = 'x' RETURNING *",
-                           "INSERT INTO customers (id) VALUES (1) RETURNING customers.*"}) {
+                           "INSERT INTO customers (id) VALUES (1) RETURNING customers.*",
+                           "SELECT ARRAY[name], ROW(id + 1, 'x') FROM customers",
+                           "DELETE FROM customers RETURNING $1::int, -$2::numeric, coalesce(name, 'x')::text"}) {
     INFO(text);
     CHECK(alone(text));
   }
   for (const char* text :
-       {"SELECT ARRAY[name] FROM customers", "SELECT c FROM customers c",
-        "SELECT * FROM (SELECT ARRAY[name] FROM customers) q",
+       {"SELECT ARRAY[mood] FROM typed", "SELECT c FROM customers c", "SELECT ROW(id, mood) FROM typed",
+        "SELECT ARRAY['x'::mood] FROM customers", "SELECT array_agg(mood) FROM typed",
+        "SELECT ARRAY[$1] FROM customers", "SELECT * FROM (SELECT ARRAY[name] FROM customers) q",
         "SELECT q.a FROM (SELECT ARRAY[name] AS a FROM customers) q", "WITH q AS (SELECT ROW(1) AS a) SELECT a FROM q",
         "SELECT name FROM customers UNION SELECT name FROM customers",
         "UPDATE customers SET name = 'x' FROM (SELECT 1 AS a) q RETURNING *",

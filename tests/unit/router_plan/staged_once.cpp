@@ -14,8 +14,8 @@ std::pair<std::string, std::string> first_of(const writing_world& w, std::string
   const auto made = w.staged(text);
   if (made == nullptr || !made->again || made->query == nullptr) return {};
   std::string rest = made->text;
-  const auto mark = rest.find('\1');
-  if (mark != std::string::npos) rest.replace(mark, rest.find('\1', mark + 1) + 1 - mark, "?");
+  for (auto mark = rest.find('\1'); mark != std::string::npos; mark = rest.find('\1'))
+    rest.replace(mark, rest.find('\1', mark + 1) + 1 - mark, "?");
   return {made->rows == nullptr ? made->query->sql : "gathered", rest};
 }
 
@@ -80,14 +80,84 @@ TEST_CASE("reference tables get the same rows on every shard", "[staged]") {
   CHECK(first_of(w, "DELETE FROM countries WHERE code IN (SELECT name FROM customers)").second ==
         "DELETE FROM countries WHERE code IN (?)");
   CHECK(w.told("DELETE FROM countries WHERE code IN (SELECT name FROM customers)") == w.told("DELETE FROM countries"));
-  // A constant takes the type of its column; a row of the table itself; rows of other shards by themselves.
+  // A constant takes the type of its column, and a subquery may name a row of the table itself: what comes first is all
+  // rows of the other table.
+  CHECK(first_of(w, "INSERT INTO countries (code, name) SELECT name, NULL FROM customers").second ==
+        "INSERT INTO countries (code, name) SELECT name, NULL FROM (?) AS \"customers\"");
+  CHECK(first_of(w, "DELETE FROM countries WHERE EXISTS (SELECT FROM customers WHERE customers.name = countries.name)")
+            .second ==
+        "DELETE FROM countries WHERE EXISTS (SELECT FROM (?) AS \"customers\" WHERE customers.name = countries.name)");
+  CHECK(first_of(w, "DELETE FROM countries USING ONLY orders AS o, orders p WHERE o.item = code AND p.item = name")
+            .second == "DELETE FROM countries USING (?) AS o, orders p WHERE o.item = code AND p.item = name");
+  CHECK(w.told("UPDATE countries SET name = c.name FROM customers c WHERE c.id = 5")
+            .starts_with("refused: a write to reference table"));
+}
+
+TEST_CASE("tables that the shards of a write do not have are fetched", "[staged]") {
+  const writing_world w;
+  const auto part =
+      first_of(w, "DELETE FROM notes n WHERE EXISTS (SELECT FROM reports r WHERE r.id = n.id AND body > '')");
+  CHECK(part.first == "SELECT \"id\", \"body\" FROM \"public\".\"reports\"");
+  CHECK(part.second == "DELETE FROM notes n WHERE EXISTS (SELECT FROM (?) r WHERE r.id = n.id AND body > '')");
+  // Two occurrences get the same rows.
+  CHECK(first_of(w, "DELETE FROM notes n USING reports, reports AS b (x) WHERE reports.id = n.id AND b.x = n.id")
+            .second ==
+        "DELETE FROM notes n USING (?) AS \"reports\", (?) AS b (x) WHERE reports.id = n.id AND b.x = n.id");
   for (const char* text :
-       {"INSERT INTO countries (code, name) SELECT name, NULL FROM customers",
-        "DELETE FROM countries WHERE EXISTS (SELECT FROM customers WHERE customers.name = countries.name)",
-        "UPDATE countries SET name = c.name FROM customers c WHERE c.id = 5"}) {
+       {"DELETE FROM notes n WHERE EXISTS (SELECT FROM reports r WHERE r.id = n.id AND r.ctid IS NULL)",
+        "DELETE FROM notes n WHERE EXISTS (SELECT r FROM reports r WHERE r.id = n.id AND f(r))",
+        "DELETE FROM notes n WHERE EXISTS (SELECT FROM reports WHERE public.reports.id = n.id)",
+        "DELETE FROM notes n WHERE EXISTS (SELECT FROM reports TABLESAMPLE system (1) WHERE id = n.id)",
+        "DELETE FROM notes n WHERE EXISTS (TABLE reports) AND EXISTS (SELECT FROM reports r WHERE r.id = n.id) AND "
+        "EXISTS (SELECT WHERE n.id IN (TABLE reports))"}) {
     INFO(text);
-    CHECK(w.told(text).starts_with("refused: a write to reference table"));
+    CHECK(w.staged(text) == nullptr);
   }
+}
+
+TEST_CASE("a table of one shard is written from rows of all", "[staged]") {
+  const writing_world w;
+  const auto made = w.staged("INSERT INTO reports SELECT id, name FROM customers");
+  REQUIRE(made);
+  CHECK(made->again);
+  const auto then = plan_staged("INSERT INTO reports SELECT 1, 'x'", w.context, true);
+  REQUIRE(then);
+  CHECK(then->only == shard_index{1});
+  CHECK(first_of(w, "INSERT INTO reports SELECT id, NULL FROM customers").second ==
+        "INSERT INTO reports SELECT id, NULL FROM (?) AS \"customers\"");
+  CHECK(first_of(w, "WITH c AS (SELECT max(id) AS top FROM customers) DELETE FROM reports USING c WHERE id > top")
+            .second == "WITH c AS (?) DELETE FROM reports USING c WHERE id > top");
+  // The time of a transaction is not that of a branch that has just begun.
+  CHECK(w.staged("INSERT INTO reports SELECT id, now()::text FROM customers") == nullptr);
+}
+
+TEST_CASE("writes in WITH whose conditions read other shards", "[staged]") {
+  const writing_world w;
+  CHECK(
+      first_of(
+          w, "WITH a AS (DELETE FROM orders WHERE id IN (SELECT id FROM orders LIMIT 1) RETURNING id) SELECT * FROM a")
+          .second == "WITH a AS (DELETE FROM orders WHERE id IN (?) RETURNING id) SELECT * FROM a");
+  CHECK(
+      first_of(w,
+               "WITH gone AS (DELETE FROM notes WHERE id IN (SELECT id FROM reports) RETURNING customer_id, id) SELECT "
+               "gone.id, r.body FROM gone LEFT JOIN reports r ON r.id = gone.id ORDER BY 1, 2")
+          .first == "SELECT id FROM reports");
+  // What writes is carried out, whether somebody names it or not.
+  CHECK(first_of(w, "WITH a AS (DELETE FROM orders WHERE id IN (SELECT id FROM reports)) SELECT 1").second ==
+        "WITH a AS (DELETE FROM orders WHERE id IN (?)) SELECT 1");
+}
+
+TEST_CASE("RETURNING with rows of other tables", "[staged]") {
+  const writing_world w;
+  const std::string text =
+      "INSERT INTO orders (id, customer_id) VALUES (1, 2), (3, 4) RETURNING (SELECT max(id) FROM reports)";
+  CHECK(first_of(w, text).second == text.substr(0, text.find("(SELECT") + 1) + "?)");
+  // Its rows go to their shards, whatever was settled without the others.
+  CHECK(first_of(w, "INSERT INTO orders (id, customer_id) VALUES (1, 2) RETURNING (SELECT max(id) FROM customers)")
+            .first == "gathered");
+  const auto then = plan_staged(text.substr(0, text.find("(SELECT")) + "(SELECT 5)", w.context, true);
+  REQUIRE(then);
+  CHECK(then->source != nullptr);
 }
 
 TEST_CASE("what copies would each tell in their own way comes first", "[staged]") {
@@ -120,4 +190,29 @@ TEST_CASE("rows in the place of a part have its columns' names and modifiers", "
         "pg_catalog.json_array_elements(E'[]'::pg_catalog.json) AS f(value)");
   columns[1].type = 16390;
   CHECK(rows_select(columns, "[]").empty());
+  columns = {{"a", 25, false, false, -1, "\"en-x-icu\""}, {"b", 19, false, false, -1}};
+  CHECK(rows_select(columns, "[]") ==
+        "SELECT (f.value OPERATOR(pg_catalog.->>) 'c0')::pg_catalog.text COLLATE \"en-x-icu\" AS \"a\", "
+        "(f.value OPERATOR(pg_catalog.->>) 'c1')::pg_catalog.name COLLATE pg_catalog.\"C\" AS \"b\" FROM "
+        "pg_catalog.json_array_elements(E'[]'::pg_catalog.json) AS f(value)");
+}
+
+TEST_CASE("values of types that users made are columns of a table that every shard has", "[staged]") {
+  writing_world w;
+  constexpr pgbraid::router::oid mood = 99999;
+  w.schema.relations["public.reports"].columns[1].type = 16390;
+  CHECK(rows_select({{"m", mood, false, false, -1}}, "[]", &w.context) ==
+        "SELECT (pg_catalog.json_populate_record(NULL::\"public\".\"typed\", pg_catalog.json_build_object(E'mood', "
+        "(f.value OPERATOR(pg_catalog.->>) 'c0')))).\"mood\" AS \"m\" FROM "
+        "pg_catalog.json_array_elements(E'[]'::pg_catalog.json) AS f(value)");
+  CHECK(rows_select({{"m", mood, false, false, -1}}, "[]").empty());
+  // Only one shard has that table.
+  CHECK(rows_select({{"m", 16390, false, false, -1}}, "[]", &w.context).empty());
+}
+
+TEST_CASE("collations of a query's columns are asked for without its rows", "[staged]") {
+  CHECK(
+      collations_query("SELECT a, b FROM c -- d", {25, 23}) ==
+      "SELECT pg_catalog.pg_collation_for(q.k0), NULL FROM (SELECT) AS one LEFT JOIN (SELECT * FROM (SELECT a, b FROM "
+      "c -- d\n) AS z(k0, k1) LIMIT 0) AS q ON true");
 }

@@ -1,0 +1,188 @@
+// The parts of a write; see staged_parts.hpp.
+#include "router/plan/staged_parts.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "router/plan/gather_text.hpp"
+#include "router/plan/insert_select.hpp"
+#include "router/plan/same_expression.hpp"
+#include "router/plan/staged_source.hpp"
+#include "router/plan/words.hpp"
+#include "router/plan/writing_with.hpp"
+
+namespace pgbraid::router {
+
+namespace {
+
+using kind = sql::statement_kind;
+
+const std::vector<sql::target>& returned_by(const sql::statement& s) {
+  static const std::vector<sql::target> nothing;
+  if (s.insert != nullptr) return s.insert->returning;
+  if (s.update != nullptr) return s.update->returning;
+  return s.delete_ != nullptr ? s.delete_->returning : nothing;
+}
+
+/// The subqueries of an expression, outermost first.
+void subqueries_of(const sql::expr& e, std::vector<const sql::expr*>& out) {
+  if (e.kind == sql::expr_kind::subquery) out.push_back(&e);
+  for (const sql::expr_ptr& child : e.children) {
+    if (child != nullptr) subqueries_of(*child, out);
+  }
+}
+
+/// Those that choose what a statement reads or writes, and those of RETURNING.
+void subqueries_of(const sql::statement& s, std::vector<const sql::expr*>& out) {
+  const auto look = [&](const sql::expr_ptr& e) {
+    if (e != nullptr) subqueries_of(*e, out);
+  };
+  if (s.select != nullptr) look(s.select->where);
+  if (s.update != nullptr) {
+    look(s.update->where);
+    for (const sql::target& t : s.update->set) look(t.value);
+  }
+  if (s.delete_ != nullptr) look(s.delete_->where);
+  for (const sql::target& t : returned_by(s)) look(t.value);
+  const sql::with_clause* with = own_with(s);
+  if (with == nullptr) return;
+  for (const sql::common_table& entry : with->tables) {
+    if (entry.query != nullptr && entry.query->kind != kind::select) subqueries_of(*entry.query, out);
+  }
+}
+
+/// What stands in the parentheses behind a place.
+std::optional<text_span> inside_parentheses(std::string_view text, std::int32_t location) {
+  if (location < 0) return std::nullopt;
+  std::size_t at = static_cast<std::size_t>(location);
+  while (at < text.size() && text[at] != '(') {
+    const std::size_t past = skip_quoted(text, at);
+    at = past == at ? at + 1 : past;
+  }
+  const auto past = past_parentheses(text, at, text.size());
+  return past ? std::optional{text_span{at + 1, *past - 1}} : std::nullopt;
+}
+
+std::string names_of(const sql::select_query& q) {
+  constexpr std::string_view any = "NULL";
+  if (q.set_op != sql::set_operation::none || !q.values.empty()) return std::string{any};
+  std::string out;
+  for (const sql::target& t : q.targets) {
+    const bool star = t.value == nullptr || (t.value->kind == sql::expr_kind::column && t.value->star);
+    const auto name = star ? std::nullopt : t.name.empty() ? result_name(*t.value) : std::optional{t.name};
+    if (!name) return std::string{any};
+    out.append(out.empty() ? "" : ", ").append("NULL::pg_catalog.text AS ").append(quote_identifier(*name));
+  }
+  return out.empty() ? std::string{any} : out;
+}
+
+/// The parts of one statement, in the order in which they are answered.
+class part_list {
+ public:
+  part_list(const sql::statement& s, std::string_view text, const analysis& a, const carrier& by)
+      : text_{text}, with_{own_with(s)} {
+    if (with_ != nullptr && !with_->tables.empty()) {
+      bodies_ = bodies_of_with(text, with_->tables.size());
+      if (!bodies_) return;
+    }
+    for (std::size_t i = 0; bodies_ && i < bodies_->size(); ++i) {
+      const sql::common_table& entry = with_->tables[i];
+      if (entry.query->kind != kind::select) continue;  // its subqueries are parts
+      const std::size_t last = with_->recursive ? bodies_->size() - 1 : i;
+      parts.push_back({(*bodies_)[i], text_up_to(last) + "SELECT * FROM " + quote_identifier(entry.name),
+                       entry.query->select == nullptr ? "NULL" : names_of(*entry.query->select), true, false,
+                       occurrences(text, entry.name) == 1});
+    }
+    // Behind the entries: what is asked once is not asked again.
+    if (s.insert != nullptr && (a.mirrored || by.one)) add_source(*s.insert, a.mirrored && a.conflict_source);
+    std::vector<const sql::expr*> found;
+    subqueries_of(s, found);
+    for (const sql::expr* each : found)
+      add_subquery(*each, found, a.mirrored && each->sublink == sql::sublink_kind::array);
+  }
+
+  std::vector<once_part> parts;
+
+ private:
+  /// The WITH to the end of an entry.
+  std::string text_up_to(std::size_t entry) const {
+    return std::string{text_.substr(0, (*bodies_)[entry].end + 1)} + " ";
+  }
+
+  bool names_entry(std::string_view part) const {
+    return with_ != nullptr && std::any_of(with_->tables.begin(), with_->tables.end(),
+                                           [&](const auto& entry) { return occurrences(part, entry.name) > 0; });
+  }
+
+  void add_subquery(const sql::expr& e, const std::vector<const sql::expr*>& all, bool first) {
+    const auto place = inside_parentheses(text_, e.location);
+    // What stands in a subquery with a WITH of its own may mean that.
+    const bool in_with = std::any_of(all.begin(), all.end(), [&](const sql::expr* outer) {
+      return outer != &e && outer->query != nullptr && !outer->query->with.tables.empty();
+    });
+    if (!place || in_with || e.query == nullptr) return;
+    std::string query{place->of(text_)};
+    if (names_entry(query)) {
+      if (!e.query->with.tables.empty()) return;
+      query.insert(0, text_up_to(bodies_->size() - 1));
+    }
+    parts.push_back({*place, std::move(query), "NULL", false, first});
+  }
+
+  // INSERT ... SELECT into a reference table: constants among its columns would take those columns' types.
+  void add_source(const sql::insert_query& q, bool first) {
+    const auto at = parts_of_text(text_);
+    if (!at || q.source == nullptr || !q.source->values.empty()) return;
+    for (const sql::target& t : q.source->targets) {
+      if (t.value == nullptr || takes_column_type(*t.value)) return;
+    }
+    if (q.source->set_op != sql::set_operation::none && q.source->targets.empty()) return;
+    std::string query{text_.substr(at->source, at->end - at->source)};
+    if (names_entry(query)) {
+      if (!q.source->with.tables.empty()) return;
+      query.insert(0, text_up_to(bodies_->size() - 1));
+    }
+    parts.push_back({{at->source, at->end}, std::move(query), names_of(*q.source), false, first});
+  }
+
+  std::string_view text_;
+  const sql::with_clause* with_;
+  std::optional<std::vector<text_span>> bodies_;
+};
+
+}  // namespace
+
+carrier carrier_of(const analysis& a, bool with_writes) {
+  const auto written = std::find_if(a.uses.begin(), a.uses.end(), [](const table_use& use) {
+    return use.role != table_role::read && use.table.where == placement::unsharded;
+  });
+  if (written != a.uses.end()) return {false, written->table.shard, false};
+  const bool inserts =
+      std::any_of(a.uses.begin(), a.uses.end(), [](const table_use& use) { return use.role == table_role::insert; });
+  const bool rows_of_its_own =
+      !with_writes && !a.mirrored && (a.writes || !a.locking) && (!inserts || a.merge != nullptr);
+  return {!rows_of_its_own, std::nullopt, a.merge != nullptr && !a.mirrored};
+}
+
+std::vector<once_part> parts_of(const sql::statement& s, std::string_view text, const analysis& a, const carrier& by) {
+  return std::move(part_list{s, text, a, by}.parts);
+}
+
+std::size_t occurrences(std::string_view text, const std::string& name) {
+  std::size_t count = 0;
+  for (std::size_t at = 0; at < text.size();) {
+    if (is_word_start(text[at])) {
+      const std::size_t end = end_of_word(text, at);
+      if (lower_word(text.substr(at, end - at)) == name) ++count;
+      at = end;
+    } else if (const std::size_t past = skip_quoted(text, at); past != at) {
+      if (text[at] == '"' && end_of_name(text, at, {name}) == past) ++count;
+      at = past;
+    } else {
+      ++at;
+    }
+  }
+  return count;
+}
+
+}  // namespace pgbraid::router
