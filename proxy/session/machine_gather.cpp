@@ -346,7 +346,6 @@ session_machine::verdict session_machine::gather_answer(step& s, branch_index i,
         (void)error_answer(s, i, frame);
         return verdict::drop;
       }
-      if (e.sequence == asking_collations && stage_ && !cycle_failed_) take_collations(frame.body);
       if (e.sequence == asking_numbers && question_ && question_->refusal && stands_elsewhere(fields.sqlstate())) {
         fail_statement(s, *question_->refusal);
         (void)error_answer(s, i, frame);

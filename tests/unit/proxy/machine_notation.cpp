@@ -208,7 +208,10 @@ std::string server_frames(std::string_view line) {
     const auto [first, rest] = cut(text, ' ');
     const std::array fields{p::error_field{'S', "ERROR"}, p::error_field{'V', "ERROR"}, p::error_field{'C', first},
                             p::error_field{'M', rest}};
-    const std::array columns{p::field_description{text, 0, 0, 23, 4, -1, 0}};
+    // T(name:25): of another type than int4.
+    const auto [column, oid] = cut(text, ':');
+    const std::uint32_t type_of_column = oid.empty() ? 23 : static_cast<std::uint32_t>(std::stoul(std::string{oid}));
+    const std::array columns{p::field_description{column, 0, 0, type_of_column, 4, -1, 0}};
     // D(a|b|~): several columns, the last of them NULL.
     std::vector<p::optional_value> values;
     for (std::size_t at = 0; at <= text.size();) {

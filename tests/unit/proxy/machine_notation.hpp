@@ -3,7 +3,7 @@
 //
 // Client:  Q(sql)  P(name/sql)  B(portal/statement/value,value)  D(S name)  D(P name)  E(portal)  C(S name)  S  H  X
 //          d(data)  c  f(reason)
-// Server:  T(column)  D(value)  C(tag)  E(sqlstate message)  N(sqlstate message)  Z(status)  S(name value)  A(pid channel payload)  t  G  H
+// Server:  T(column[:type])  D(value)  C(tag)  E(sqlstate message)  N(sqlstate message)  Z(status)  S(name value)  A(pid channel payload)  t  G  H
 //          d(data)  c  1  2  3  n  s  I
 #pragma once
 

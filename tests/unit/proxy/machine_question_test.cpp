@@ -117,6 +117,10 @@ TEST_CASE("rows that move are taken out everywhere and put in", "[move]") {
     t.server("s0", "1 1 2 T(id) C(DELETE 0) Z(T)");
     CHECK(t.asked("s0").empty());
     t.server("s1", "1 2 T(id) C(DELETE 0) Z(T)");
+    // What does not fit a column is an error without rows too.
+    CHECK(t.asked("s0") == "P(/EXPLAIN UPDATE customers SET id = id + 1) B(/) E S");
+    CHECK(t.asked("s1").empty());
+    t.server("s0", "1 2 D(a plan) C(EXPLAIN) Z(T)");
     CHECK(t.asked("s0").starts_with("Q(INSERT INTO \"public\".\"customers\" ("));
     t.server("s0", "C(INSERT 0 0) Z(T)");
     t.server("s1", "C(INSERT 0 0) Z(T)");
