@@ -340,6 +340,7 @@ class session_machine {
   void add_fragments(bound_values& given) const;
   void ask_combiner(step& s, const bound_values& given, std::string_view portal, const std::vector<std::int16_t>& result_formats);
   void run_gather(step& s);
+  [[nodiscard]] std::string gathered_columns(std::string_view description) const;
   [[nodiscard]] bool bind_gather(step& s, const protocol::bind_view& m, const statement& st);
 
   // machine_stage.cpp: writes over several shards of which something must be known first

@@ -54,14 +54,21 @@ bool begins_with(std::string_view value, std::string_view word) {
          std::equal(word.begin(), word.end(), value.begin(), [](char a, char b) { return a == (b >= 'A' && b <= 'Z' ? b - 'A' + 'a' : b); });
 }
 
-// The tables and attribute numbers that columns come from are left out.
-bool same_columns(std::string_view left, std::string_view right) {
+// The columns of a result as the statement describes them, "" if the gathered one has others. Tables and attribute
+// numbers are the statement's alone; a plan may know more of a modifier: that of coalesce(price, NULL) is price's.
+std::string told_columns(std::string_view described, std::string_view gathered) {
+  constexpr std::int32_t no_modifier = -1;
   p::row_description a, b;
-  if (!p::decode(left, a) || !p::decode(right, b)) return false;
+  if (!p::decode(described, a) || !p::decode(gathered, b)) return {};
   const auto same = [](const p::field_description& x, const p::field_description& y) {
-    return x.name == y.name && x.type == y.type && x.type_size == y.type_size && x.type_modifier == y.type_modifier;
+    return x.name == y.name && x.type == y.type && x.type_size == y.type_size &&
+           (x.type_modifier == y.type_modifier || x.type_modifier == no_modifier);
   };
-  return std::equal(a.fields.begin(), a.fields.end(), b.fields.begin(), b.fields.end(), same);
+  if (!std::equal(a.fields.begin(), a.fields.end(), b.fields.begin(), b.fields.end(), same)) return {};
+  for (std::size_t i = 0; i < a.fields.size(); ++i) a.fields[i].type_modifier = b.fields[i].type_modifier;
+  std::string out;
+  p::encode_row_description(out, a.fields);
+  return out;
 }
 
 }  // namespace
@@ -270,6 +277,11 @@ bool session_machine::bind_gather(step& s, const p::bind_view& m, const statemen
   return true;
 }
 
+std::string session_machine::gathered_columns(std::string_view body) const {
+  if (!gather_ || gather_->row_description.empty()) return {};
+  return told_columns(std::string_view{gather_->row_description}.substr(p::frame_header_size), body);
+}
+
 // Answers to the fragments' statements, and to the first messages of the combining one.
 session_machine::verdict session_machine::gather_answer(step& s, branch_index i, const p::frame_view& frame) {
   branch& b = branches_[i];
@@ -316,11 +328,10 @@ session_machine::verdict session_machine::gather_answer(step& s, branch_index i,
         if (gather_) gather_->row_description.assign(frame.bytes);
         return completes(answer::describe_statement);
       }
-      if (gather_ && !gather_->row_description.empty() &&
-          same_columns(std::string_view{gather_->row_description}.substr(p::frame_header_size), frame.body)) {
+      if (const std::string told = gathered_columns(frame.body); !told.empty()) {
         const std::size_t from = s.client_bytes.size();
         flush_run(s);
-        s.client_bytes.append(gather_->row_description);
+        s.client_bytes.append(told);
         s.own_to_client(from);
         told_ = true;
       } else {

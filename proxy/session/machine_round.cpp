@@ -185,7 +185,7 @@ bool session_machine::run_round(step& s) {
       ++r.next;
       continue;
     }
-    if (r.at == phase::run && stop.task == stop_task::rebuild) r.at = phase::remove;
+    if (r.at == phase::run && stop.task == stop_task::rebuild) r.at = phase::again;
     if (!placed_) {
       const auto& shards = context_->context.map->shards;
       if (stop.shard >= shards.size() || shards[stop.shard] != stop.name) {
@@ -219,6 +219,7 @@ void session_machine::ask_stop(step& s) {
   const std::size_t from = s.backend_bytes.size();
   switch (r.at) {
     case phase::ask:
+    case phase::again:
       p::encode_query(s.backend_bytes, r.how.state_sql);
       break;
     case phase::compare:
@@ -253,6 +254,14 @@ void session_machine::stop_over(step& s) {
       stop.found.same = !r.failed && !r.rows.empty() && !r.rows.front().empty() && r.rows.front().front() == "t";
       r.at = phase::ask;
       break;
+    case phase::again: {
+      // Others may have made it whole since, or taken it away: then the server itself says what there is.
+      const router::index_state now = r.rows.empty() ? router::index_state{} : router::read_index_state(r.rows.front());
+      const bool stays = now.leftover && now.schema == stop.found.schema && now.name == stop.found.name;
+      if (!stays) stop.task = stop_task::run;
+      r.at = stays ? phase::remove : phase::run;
+      return;
+    }
     case phase::remove:
       stop.task = stop_task::run;
       r.at = phase::run;

@@ -23,8 +23,9 @@ struct round_stop {
 };
 
 struct round_state {
-  /// What the shard at `next` is asked. `ask` goes round all of them before anything is done on one.
-  enum class phase : std::uint8_t { ask, compare, remove, run } at = phase::run;
+  /// What the shard at `next` is asked. `ask` goes round all of them before anything is done on one; `again` asks one,
+  /// later, for what it has said to be in the way.
+  enum class phase : std::uint8_t { ask, compare, again, remove, run } at = phase::run;
 
   router::plan_ptr plan;
   std::string text;

@@ -186,13 +186,18 @@ std::string_view comment_of(std::string_view text) {
 }  // namespace
 
 std::optional<fixed_target> ddl_target(const sql::statement& s, std::string_view text, const plan_context& context) {
-  if (!context.schema->single_writer.empty() || s.temporary || s.unparsable_parts) return std::nullopt;
+  if (s.temporary || s.unparsable_parts) return std::nullopt;
   const std::string tag = tag_of(s);
   const bool known =
       s.kind == kind::truncate || (s.kind == kind::ddl && std::find(alike.begin(), alike.end(), tag) != alike.end());
   if (!known || has_word(text, "concurrently")) return std::nullopt;
   if (tag == "ALTER TABLE" && computes(text)) return std::nullopt;
   if (beyond_the_database(tag, text)) return std::nullopt;
+  if (const std::string& why = context.schema->single_writer; !why.empty()) {
+    auto error = protocol::make_error(protocol::error_id::ddl_over_shards, tag);
+    error.detail = "No transaction can write to several shards: " + why + ".";
+    return refusal(std::move(error));
+  }
   if (tag == "ALTER SCHEMA" && has_word(text, "rename") && names_schema_of_sharded(text, *context.map)) {
     return refusal(protocol::with_hint(
         protocol::make_error(protocol::error_id::ddl_over_shards, "ALTER SCHEMA ... RENAME of one with sharded tables"),

@@ -71,6 +71,10 @@ def verdict_of(statement, one, many):
         return "open"
     if many[0] == "53400" and one[0] is None:
         return None
+    if {one[0], many[0]} == {None, "42804"} and "cannot compare dissimilar column types" in (one[4] or many[4])[0]["M"]:
+        return "open"  # rows of other types: an error where a plan comes to compare them
+    if one[0] and many[0] and one[0] != many[0] and {one[0][:2], many[0][:2]} == {"22"} and not (MALFORMED_KEY & {one[0], many[0]}):
+        return "open"  # two rows (or groups) that are wrong each in its own way: a plan meets the one or the other first
     if many[0] == "23502" and one[0] != "23502" and "sharding key" in many[4][0]["M"]:
         return None
     if one[0] in MALFORMED_KEY and many[0] == "22P02" and "sharding key" in many[4][0]["M"]:
@@ -481,6 +485,10 @@ def story(running, statements, drawn, counts):
     ends = [ended(client, end) for client in (running.one, running.many)]
     left, right = ([sorted(ask(client, s)[2], key=repr) for s in running.state] for client in (running.one, running.many))
     counts["stories"] += 1
+    if verdict == "open":
+        running.load(before)
+        counts["open"] += 1
+        return None
     if verdict in (True, None) and left == right and ends[0] == ends[1]:
         counts["equal"] += 1
         if any(len(table) > 80 for table in left):

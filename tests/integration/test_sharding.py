@@ -307,7 +307,7 @@ REFUSED = [
     ("WITH d AS (DELETE FROM orders RETURNING *) DELETE FROM orders USING d WHERE d.id = orders.id", "0A000"),
     ("WITH d AS (UPDATE customers SET id = id + 1 WHERE id IN ({a}, {b}) RETURNING *) SELECT * FROM d", "0A000"),
     ("MERGE INTO customers c USING (VALUES ({a}, {b})) s(i, j) ON c.id = s.i WHEN MATCHED THEN UPDATE SET id = s.j", "0A000"),
-    ("SELECT * FROM customers WHERE id <= 1000 ORDER BY name FOR UPDATE", "0A000"),
+    ("SELECT * FROM customers WHERE id <= 1000 ORDER BY name FOR UPDATE OF customers", "0A000"),
     ("SELECT * INTO copied FROM customers", "0A000"),
     ("CREATE TABLE copied AS SELECT * FROM customers", "0A000"),
     ("DECLARE c CURSOR WITH HOLD FOR SELECT * FROM customers", "0A000"),
