@@ -64,6 +64,8 @@ bool session_machine::same_shape(step& s, statement& st) {
   bool waits = false;
   for (const branch_index i : targets_) {
     branch& b = branches_[i];
+    // The others do not know its tables.
+    if (st.plan->described_on && b.shard != *st.plan->described_on) continue;
     if (b.shape_due) {
       waits = true;
       continue;

@@ -26,7 +26,8 @@ bool session_machine::stages(const router::plan& plan) const {
 // and its statement.
 std::optional<p::error_report> session_machine::begin_stage(step& s, const router::plan& plan, std::string_view text,
                                                             const p::bind_view* m, const statement* st, bool again) {
-  auto made = router::plan_staged(text, context_->context, again);
+  router::replanning budget;
+  auto made = router::plan_staged(text, context_->context, again ? &budget : nullptr);
   if (made == nullptr) {
     return tables_changed();
   }
@@ -183,6 +184,9 @@ bool session_machine::stage_over(step& s, const p::bind_view* m, const statement
     stage_->moments.push_back(router::rows_select(stage_->source.columns, json, known_columns()));
     if (stage_->moments.back().empty())
       return fail("a column of a subquery has a type that is not known to all shards alike");
+    const auto marks = std::count(stage_->text.begin(), stage_->text.end(), router::moment_mark) / 2;
+    if (stage_->moments.back().size() * static_cast<std::size_t>(std::max<std::ptrdiff_t>(marks, 1)) > env_.max_gather)
+      return refuse(p::make_error(error_id::gather_too_large, env_.max_gather, "of a subquery"));
   }
   if (gather_) {
     bound_values none;

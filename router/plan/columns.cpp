@@ -128,6 +128,23 @@ found_column bare_at(const analysis& a, const name_scope& scope, const std::stri
 
 }  // namespace
 
+namespace {
+
+bool renames_joined(const sql::from_item& item) {
+  if (item.kind != sql::from_kind::join) return false;
+  return !item.column_aliases.empty() || (item.left != nullptr && renames_joined(*item.left)) ||
+         (item.right != nullptr && renames_joined(*item.right));
+}
+
+}  // namespace
+
+bool renames_joined(const analysis& a) {
+  return std::any_of(a.levels.begin(), a.levels.end(), [](const query_level& level) {
+    return level.from != nullptr && std::any_of(level.from->begin(), level.from->end(),
+                                                [](const sql::from_item& item) { return renames_joined(item); });
+  });
+}
+
 void note_written_row(analysis& a, std::size_t level, const sql::expr& reference) {
   if (a.levels[level].parent == nowhere) return;
   const std::size_t use = use_of_column(a, {level, nullptr}, reference);
@@ -177,6 +194,12 @@ bool of_catalog_types(const analysis& a, std::size_t level, const sql::expr& e, 
     return found != columns.end() && found->type < first_user_oid;
   }
   if (e.kind == kind::cast && (e.type.name.empty() || schema.user_types.contains(e.type.name.back()))) return false;
+  if (e.kind == kind::call) {
+    const auto known = e.name.empty() ? schema.functions.end() : schema.functions.find(std::string_view{e.name.back()});
+    if (known == schema.functions.end() || !known->second.pg_catalog_only) return false;
+  }
+  const bool symbol = e.kind == kind::op || e.kind == kind::op_any || e.kind == kind::op_all || e.kind == kind::like;
+  if (symbol && (e.name.empty() || schema.user_operators.contains(e.name.back()))) return false;
   if (e.kind == kind::subquery || e.kind == kind::parameter || e.kind == kind::other || e.kind == kind::indirection)
     return false;
   if (e.filter != nullptr || !e.order.empty() || !e.window.empty()) return false;

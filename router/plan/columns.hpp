@@ -26,6 +26,9 @@ struct name_scope {
 /// True if a column reference finds something here or outside that has it, or may have it.
 [[nodiscard]] bool may_resolve(const analysis& a, std::size_t level, const sql::expr& reference);
 
+/// Whether a join gives its columns other names, by their order.
+[[nodiscard]] bool renames_joined(const analysis& a);
+
 /// Notes the levels from `level` outwards that a reference makes depend on the row that is written, if it does.
 void note_written_row(analysis& a, std::size_t level, const sql::expr& reference);
 

@@ -121,9 +121,16 @@ constexpr std::array<std::string_view, 7> text_query_prefixes{"query_to_xml", "c
 constexpr std::array<std::string_view, 9> tells_of_no_table{"current_database", "current_schema", "current_schemas",    "version",  "pg_typeof",
                                                             "format_type",      "pg_size_pretty", "pg_client_encoding", "to_regtype"};
 
-/// What rows that have been fetched are written with, so spelt: see rows_select().
-bool reads_one_column(const sql::qualified_name& name) {
-  return name.size() == 2 && name[0] == "pg_catalog" && name[1] == "json_populate_record";
+/// What rows that have been fetched are written with, in just this form: see rows_select().
+bool reads_one_column(const sql::expr& call) {
+  const auto named = [](const sql::expr& e, std::string_view name) {
+    return e.name.size() == 2 && e.name[0] == "pg_catalog" && e.name[1] == name;
+  };
+  if (!named(call, "json_populate_record") || call.children.size() != 2 || call.children[1] == nullptr) return false;
+  const sql::expr& object = *call.children[1];
+  return object.kind == sql::expr_kind::call && named(object, "json_build_object") && object.children.size() == 2 &&
+         object.children[1] != nullptr && object.children[1]->kind == sql::expr_kind::op &&
+         named(*object.children[1], "->>");
 }
 
 bool reads_catalog(std::string_view name) {
@@ -228,7 +235,7 @@ varies function_reader::note_call(const sql::expr& call) {
   const varies when = how_it_varies(call, traits);
   // age(x) is reckoned from today.
   const bool by_settings =
-      (listed(stable_by_settings, name) && (name != "age" || call.children.size() > 1)) || reads_one_column(call.name);
+      (listed(stable_by_settings, name) && (name != "age" || call.children.size() > 1)) || reads_one_column(call);
   if (traits == nullptr || traits->any_volatile || (traits->any_stable && !by_settings)) {
     set_once(facts_.not_replicable, quoted(name));
     if (when == varies::no) differs(quoted(name));

@@ -6,6 +6,7 @@
 #include <utility>
 #include <variant>
 
+#include "router/plan/columns.hpp"
 #include "router/plan/words.hpp"
 #include "router/sql/parser.hpp"
 
@@ -25,7 +26,8 @@ bool names_catalog_alone(std::string_view text, const catalog& schema) {
   add_names(text, named);
   const auto calls = [&](const std::string& name) {
     const auto function = schema.functions.find(name);
-    return function != schema.functions.end() && !function->second.pg_catalog_only;
+    return schema.user_collations.contains(name) ||
+           (function != schema.functions.end() && !function->second.pg_catalog_only);
   };
   // A table is a type as well.
   const auto made = [&](const std::string& type) {
@@ -145,7 +147,8 @@ class collector {
     for (const gather_source& source : out_.sources) {
       add_names(source.text, named);
       const auto whole = [](const query_level& level) { return level.whole_row; };
-      named.all = named.all || std::any_of(source.found->levels.begin(), source.found->levels.end(), whole);
+      named.all = named.all || renames_joined(*source.found) ||
+                  std::any_of(source.found->levels.begin(), source.found->levels.end(), whole);
     }
     for (gather_table& table : out_.tables) {
       const std::vector<column>& columns = table.table->described->columns;

@@ -168,6 +168,7 @@ std::optional<scatter_problem> judge_insert_select(const analysis& a, const plan
     return scatter_problem{std::move(reason), "Select the rows first and insert them with VALUES, tied to their keys."};
   };
   if (!context.schema->single_writer.empty()) return problem("a write");
+  if (std::string other = read_elsewhere(a); !other.empty()) return problem(std::move(other));
   const auto writes =
       std::count_if(a.uses.begin(), a.uses.end(), [](const table_use& use) { return use.role != table_role::read; });
   if (writes != 1 || a.key_source_use == nowhere) return problem("INSERT ... SELECT into a sharded table");

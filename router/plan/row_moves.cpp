@@ -134,8 +134,11 @@ std::shared_ptr<const staged_write> make_row_move(const sql::update_query& q, st
   const std::string_view returning = clauses->returning.of(text);
   if (!returning.empty() && !q.from.empty()) return fail("RETURNING may tell of the tables in FROM");
   const std::vector<std::string> words = words_of(returning);
-  const bool reads = a.uses.size() > 1 && std::find(words.begin(), words.end(), "select") != words.end();
-  if (reads) return fail("RETURNING has a subquery");
+  const bool queries = std::find(words.begin(), words.end(), "select") != words.end();
+  const bool draws = std::any_of(a.levels.begin(), a.levels.end(), [&](const query_level& level) {
+    return &level != &a.levels[written->level] && !level.by_row.empty();
+  });
+  if (queries && (a.uses.size() > 1 || draws)) return fail("RETURNING has a subquery");
   const bool timed = std::any_of(a.moments.begin(), a.moments.end(), [&](const sql::expr* call) {
     return !returning.empty() && call->location >= static_cast<std::int32_t>(clauses->returning.begin);
   });

@@ -106,6 +106,14 @@ std::optional<std::string> problem_below_write(const query_level& level) {
 
 }  // namespace
 
+std::string read_elsewhere(const analysis& a) {
+  const auto use = std::find_if(a.uses.begin(), a.uses.end(), [](const table_use& each) {
+    const placement where = each.table.where;
+    return where == placement::spread_view || where == placement::unsharded || where == placement::system;
+  });
+  return use == a.uses.end() ? std::string{} : "\"" + use->table.full_name + "\" has other rows on each shard";
+}
+
 bool chooses_none(const query_level& level) {
   const bool some = level.limited || !level.window.empty() || !level.by_row.empty();
   return !some && (level.query == nullptr || level.query->distinct_on.empty());
@@ -138,6 +146,7 @@ std::optional<scatter_problem> judge(const analysis& a, const plan_context& cont
   const std::string hint = first == a.uses.end() ? "" : key_hint(*first) + ".";
   const auto problem = [&](std::string reason) { return scatter_problem{std::move(reason), hint}; };
 
+  if (std::string other = read_elsewhere(a); !other.empty()) return problem(std::move(other));
   if (a.writes && !writes_spread(a, context)) return problem("a write");
   if (a.locking && (a.writes || a.locking_below || !context.schema->single_writer.empty())) {
     return problem("row locks (FOR UPDATE, FOR SHARE) on several shards");

@@ -28,6 +28,10 @@ struct scatter_problem {
 /// True for one UPDATE or DELETE whose rows may be on several shards, where a transaction may write to several.
 [[nodiscard]] bool writes_spread(const analysis& a, const plan_context& context);
 
+/// What the statement reads that is neither a sharded table, whose rows are on the shard that does its part, nor the
+/// same everywhere: a view over sharded tables, a table of one shard. "" for nothing.
+[[nodiscard]] std::string read_elsewhere(const analysis& a);
+
 /// The rows that a query level gives are all there are: nothing in it chooses some of them, in an order that may
 /// differ.
 [[nodiscard]] bool chooses_none(const query_level& level);

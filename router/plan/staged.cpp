@@ -219,30 +219,31 @@ std::shared_ptr<const staged_write> make_behind_writes(const sql::statement& s, 
 }  // namespace
 
 std::shared_ptr<const staged_write> make_staged(const sql::statement& s, std::string_view text, const analysis& a,
-                                                const plan_context& context, bool again) {
+                                                const plan_context& context, replanning* again) {
   if (text.find(moment_mark) != std::string_view::npos || !context.schema->single_writer.empty()) return nullptr;
   if (writes_in_with(s)) {
     const auto out = make_behind_writes(s, text, a, context);
-    return out == nullptr ? make_once(s, text, a, context) : out;
+    return out == nullptr ? make_once(s, text, a, context, again) : out;
   }
   if (!a.drawn.empty() && a.insert_source == nullptr) return nullptr;  // drawn first: see drawing.hpp
   if (a.moves) {
     std::string why;
     const auto moved = make_row_move(*s.update, text, a, context, why);
-    return moved == nullptr ? make_once(s, text, a, context) : moved;
+    return moved == nullptr ? make_once(s, text, a, context, again) : moved;
   }
   auto out = std::make_shared<staged_write>();
-  if (s.kind == sql::statement_kind::insert && !a.mirrored && (again || selects_first(*s.insert, a, context))) {
+  if (s.kind == sql::statement_kind::insert && !a.mirrored &&
+      (again != nullptr || selects_first(*s.insert, a, context))) {
     out->source = make_source(*s.insert, text, a, context, nullptr, *out);
-    return out->source == nullptr ? make_once(s, text, a, context) : out;
+    return out->source == nullptr ? make_once(s, text, a, context, again) : out;
   }
   const bool views = std::any_of(a.uses.begin(), a.uses.end(),
                                  [](const table_use& use) { return use.table.where == placement::spread_view; });
   if (s.merge != nullptr && !a.mirrored && (views || judge_scatter(a, context))) {
     out->source = make_merge_source(*s.merge, text, a, context, *out);
-    return out->source == nullptr ? make_once(s, text, a, context) : out;
+    return out->source == nullptr ? make_once(s, text, a, context, again) : out;
   }
-  if (only_home(a)) return make_once(s, text, a, context);
+  if (only_home(a)) return make_once(s, text, a, context, again);
   moment_list moments;
   std::vector<text_edit> edits;
   if (a.default_differs || !moments.replace(text, a, edits)) return nullptr;
@@ -252,20 +253,20 @@ std::shared_ptr<const staged_write> make_staged(const sql::statement& s, std::st
   if (changes && !a.mirrored && (views || judge_scatter(a, context))) {
     const auto over =
         may_read_gathered(a, context) ? make_over_rows(s, text, a, context, nullptr, std::move(edits)) : nullptr;
-    if (over == nullptr) return make_once(s, text, a, context);
+    if (over == nullptr) return make_once(s, text, a, context, again);
     over->moments_sql = std::move(out->moments_sql);
     return over;
   } else {
     if (views || !every_shard_may(s, a, context)) {
       const auto locked = locks_rows_alone(s, a) ? make_locked_rows(text, context) : nullptr;
-      return locked == nullptr ? make_once(s, text, a, context) : locked;
+      return locked == nullptr ? make_once(s, text, a, context, again) : locked;
     }
     out->text = edited(text, 0, text.size(), std::move(edits));
   }
   return out;
 }
 
-std::shared_ptr<const staged_write> plan_staged(std::string_view text, const plan_context& given, bool again) {
+std::shared_ptr<const staged_write> plan_staged(std::string_view text, const plan_context& given, replanning* again) {
   static const catalog empty_catalog;
   plan_context context = given;
   if (context.schema == nullptr) context.schema = &empty_catalog;

@@ -17,6 +17,12 @@ namespace pgbraid::router {
 struct staged_source;
 class moment_list;
 
+/// How many more times a statement may be planned anew with some of its rows in it, to see whether that can be carried
+/// out: what stands in the way may do so however many of them are there.
+struct replanning {
+  std::size_t left = 64;
+};
+
 /// A query that is asked of one server, for its rows.
 struct staged_query {
   std::string sql;                  ///< where no rows of several shards are needed; else see staged_write::rows
@@ -41,14 +47,14 @@ struct staged_write {
 };
 
 /// How the statement is carried out over several shards; null if it cannot be. `text` is all that was parsed.
-/// `again`: some of its rows stand in it, and where it goes was settled without them.
+/// `again`: some of its rows stand in it, and where it goes was settled without them; null at first.
 [[nodiscard]] std::shared_ptr<const staged_write> make_staged(const sql::statement& statement, std::string_view text,
                                                               const analysis& found, const plan_context& context,
-                                                              bool again = false);
+                                                              replanning* again = nullptr);
 
 /// The same for a text that a plan of that kind was made from.
 [[nodiscard]] std::shared_ptr<const staged_write> plan_staged(std::string_view text, const plan_context& context,
-                                                              bool again = false);
+                                                              replanning* again = nullptr);
 
 /// Adds the columns of analysis::moment_defaults to an INSERT ... VALUES: behind its columns, and behind each row's
 /// values. False where that cannot be done.

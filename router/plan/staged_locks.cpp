@@ -10,6 +10,7 @@
 #include <variant>
 
 #include "router/plan/clauses.hpp"
+#include "router/plan/gather_text.hpp"
 #include "router/plan/staged_source.hpp"
 #include "router/plan/words.hpp"
 #include "router/sql/parser.hpp"
@@ -43,6 +44,13 @@ std::optional<std::size_t> place_of_locking(std::string_view text) {
     }
   }
   return out;
+}
+
+bool ends_in_limit(std::string_view text) {
+  constexpr std::string_view word = " LIMIT ";
+  const std::size_t at = text.rfind(word);
+  return at != std::string_view::npos && at + word.size() < text.size() &&
+         text.find_first_not_of("0123456789", at + word.size()) == std::string_view::npos;
 }
 
 }  // namespace
@@ -81,12 +89,12 @@ std::shared_ptr<const staged_write> make_locked_rows(std::string_view text, cons
   if (rows == nullptr || rows->fragments.size() != 1 || !takes_part(rows->combiner, context)) return nullptr;
   // Nothing may be locked that one server would have passed over.
   const auto clauses = clauses_of(read, 0, read.size());
+  const std::string where = " AS " + quote_identifier(found.uses.front().alias) + " WHERE ";
   const auto said = [&](const text_span& clause) {
-    return clause.empty() || rows->fragment_sql.find(clause.of(read)) != std::string::npos;
+    return clause.empty() || rows->fragment_sql.find(where + std::string{clause.of(read)}) != std::string::npos;
   };
   const bool limited = s.select->limit != nullptr || s.select->offset != nullptr;
-  if (!clauses || !said(clauses->where) || (limited && rows->fragment_sql.find(" LIMIT ") == std::string::npos))
-    return nullptr;
+  if (!clauses || !said(clauses->where) || (limited && !ends_in_limit(rows->fragment_sql))) return nullptr;
   auto locked = std::make_shared<gather_plan>(*rows);
   locked->fragment_sql.append(" ").append(text.substr(*locking, text.find_last_not_of("; \t\r\n") + 1 - *locking));
   auto out = std::make_shared<staged_write>();

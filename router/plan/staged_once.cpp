@@ -131,8 +131,10 @@ bool readable(const sql::statement& s, std::string_view text) {
 }
 
 /// Whether a statement with some of its rows in it can be carried out over several shards.
-bool may_go_on(const std::string& text, const plan_context& context) {
-  return plan_staged(text, context, true) != nullptr;
+bool may_go_on(const std::string& text, const plan_context& context, replanning& budget) {
+  if (budget.left == 0) return false;
+  --budget.left;
+  return plan_staged(text, context, &budget) != nullptr;
 }
 
 /// The statement whose text has a mark where the query's rows belong.
@@ -146,12 +148,25 @@ std::shared_ptr<const staged_write> asked_first(std::shared_ptr<staged_write> ou
   return out;
 }
 
+/// Whether a column may be left to a default of the moment.
+bool defaults_to_moment(const sql::statement& s, const analysis& a) {
+  const auto written =
+      std::find_if(a.uses.begin(), a.uses.end(), [](const table_use& use) { return use.role != table_role::read; });
+  if (written == a.uses.end() || written->table.described == nullptr || s.delete_ != nullptr) return false;
+  const std::vector<column>& columns = written->table.described->columns;
+  return std::any_of(columns.begin(), columns.end(), [&](const column& c) {
+    const auto named = [&](const sql::target& t) { return t.name == c.name; };
+    if (!c.default_of_moment) return false;
+    return s.insert == nullptr || std::none_of(s.insert->columns.begin(), s.insert->columns.end(), named);
+  });
+}
+
 /// All that it reads is on the shard whose table it writes.
-std::shared_ptr<const staged_write> for_one(std::string_view text, const analysis& a, const carrier& by,
-                                            const plan_context& context) {
+std::shared_ptr<const staged_write> for_one(const sql::statement& s, std::string_view text, const analysis& a,
+                                            const carrier& by, const plan_context& context) {
   const bool here = std::all_of(a.uses.begin(), a.uses.end(), [&](const table_use& use) { return by.has(use); });
   // The transaction's time may be another branch's.
-  if (!here || !a.moments.empty() || !a.moment_defaults.empty() || !takes_part(by.one, context)) return nullptr;
+  if (!here || !a.moments.empty() || defaults_to_moment(s, a) || !takes_part(by.one, context)) return nullptr;
   auto out = std::make_shared<staged_write>();
   out->text = text;
   out->only = by.one;
@@ -167,7 +182,9 @@ bool names_own_type(std::string_view text, const catalog& schema) {
 }
 
 std::shared_ptr<const staged_write> make_once(const sql::statement& s, std::string_view text, const analysis& a,
-                                              const plan_context& context) {
+                                              const plan_context& context, replanning* again) {
+  replanning own;
+  replanning& budget = again == nullptr ? own : *again;
   constexpr std::size_t most_parts = 16;  // each is planned on its own, and what is left anew
   if (!readable(s, text)) return nullptr;
   if (const std::string less = without_unused(s, text); !less.empty()) {
@@ -202,25 +219,28 @@ std::shared_ptr<const staged_write> make_once(const sql::statement& s, std::stri
     if (told == verdict::comes_first && part.unnamed) return nullptr;
     if (told != verdict::comes_first) continue;
     // The rest must be what can be carried out over several shards.
-    if (!may_go_on(with_part(text, part.place, "SELECT " + part.columns), context)) {
+    if (!may_go_on(with_part(text, part.place, "SELECT " + part.columns), context, budget)) {
       if (part.entry) break;  // later ones would ask for it again
       continue;
     }
     out->text = with_part(text, part.place, mark());
     return asked_first(std::move(out), query, text, a, context);
   }
-  if (a.locking || a.not_understood || a.refusal) return nullptr;
+  if (a.locking || a.not_understood || a.refusal || !a.functions.user_code.empty() || a.functions.measures_shard)
+    return nullptr;
+  // Rows that are joined may come in another order on each shard.
+  if (a.mirrored && a.conflict_source) return nullptr;
   const auto stays = [&](const table_use& use) { return by.has(use) || (by.merges && a.levels[use.level].top); };
   if (const auto table = fetch_table(text, a, stays)) {
     auto out = std::make_shared<staged_write>();
     const auto query = std::make_shared<staged_query>();
     if (!plan_query(table->query, context, *query, *out)) return nullptr;
-    if (!may_go_on(with_rows(*table, "SELECT " + table->columns), context)) return nullptr;
+    if (!may_go_on(with_rows(*table, "SELECT " + table->columns), context, budget)) return nullptr;
     query->collated = table->collated;
     out->text = with_rows(*table, mark());
     return asked_first(std::move(out), query, text, a, context);
   }
-  return by.one ? for_one(text, a, by, context) : nullptr;
+  return by.one ? for_one(s, text, a, by, context) : nullptr;
 }
 
 }  // namespace pgbraid::router

@@ -47,7 +47,10 @@ void subqueries_of(const sql::statement& s, std::vector<const sql::expr*>& out) 
   const sql::with_clause* with = own_with(s);
   if (with == nullptr) return;
   for (const sql::common_table& entry : with->tables) {
-    if (entry.query != nullptr && entry.query->kind != kind::select) subqueries_of(*entry.query, out);
+    if (entry.query == nullptr || entry.query->kind == kind::select) continue;
+    // Names in it may mean entries of its own.
+    const sql::with_clause* inner = own_with(*entry.query);
+    if (inner == nullptr || inner->tables.empty()) subqueries_of(*entry.query, out);
   }
 }
 

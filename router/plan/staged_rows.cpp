@@ -92,9 +92,12 @@ std::string as_column_of_type(const plan_context& known, oid type, const std::st
   if (type < first_user_oid) return {};
   for (const auto& [name, table] : known.schema->relations) {
     if (!known.map->tables.contains(name) && !known.map->reference_tables.contains(name)) continue;
+    // A domain may refuse the NULL of a column that is not filled.
+    const bool fills = !table.types_differ && std::all_of(table.columns.begin(), table.columns.end(),
+                                                          [](const column& each) { return each.base_type == 0; });
     const auto c = std::find_if(table.columns.begin(), table.columns.end(),
-                                [&](const column& each) { return each.type == type && each.base_type == 0; });
-    if (c == table.columns.end()) continue;
+                                [&](const column& each) { return each.type == type && each.modifier < 0; });
+    if (!fills || c == table.columns.end()) continue;
     return "(pg_catalog.json_populate_record(NULL::" + quote_identifier(table.schema) + "." +
            quote_identifier(table.name) + ", pg_catalog.json_build_object(" + json_literal(c->name) + ", " + value +
            ")))." + quote_identifier(c->name);

@@ -234,7 +234,12 @@ std::shared_ptr<const staged_source> make_source(const sql::insert_query& q, std
   const std::string_view after = text.substr(parts->end);
   // What reads tables there would read those of its own shard.
   const bool reads_none = a.uses.size() == 1;
-  if (!reads_none && (has_word(after, "select") || has_word(after, "table"))) return nullptr;
+  const bool queries = has_word(after, "select") || has_word(after, "table");
+  // One value for all rows, which each shard would draw by itself.
+  const bool draws = std::any_of(a.levels.begin(), a.levels.end(), [&](const query_level& level) {
+    return &level != &a.levels[written->level] && !level.by_row.empty();
+  });
+  if (queries && (!reads_none || draws)) return nullptr;
   if (!a.functions.differs.empty() && skip_blanks(after, 0) < after.size()) return nullptr;
   const relation& table = *written->table.described;
   if (!describe_columns(q, table, *out)) return nullptr;

@@ -42,7 +42,8 @@ namespace pgbraid::router {
 /// statement is planned anew. WITH entries that nobody names are left out. Null where neither is to be done, or the
 /// rest cannot be carried out over several shards.
 [[nodiscard]] std::shared_ptr<const staged_write> make_once(const sql::statement& s, std::string_view text,
-                                                            const analysis& found, const plan_context& context);
+                                                            const analysis& found, const plan_context& context,
+                                                            replanning* again);
 
 /// A constant or a parameter that takes the type of the column in which it is stored.
 [[nodiscard]] bool takes_column_type(const sql::expr& e);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "router/plan/columns.hpp"
 #include "router/plan/gather_text.hpp"
 #include "router/plan/words.hpp"
 
@@ -51,10 +52,12 @@ bool stands_for_itself(const analysis& a) {
   });
 }
 
-/// A primary key in GROUP BY stands for all other columns of its table.
+/// A primary key in GROUP BY stands for all other columns of its table. Of sharded tables it is known.
 bool groups_by_key(const analysis& a, const table_use& use) {
   const query_level& level = a.levels[use.level];
-  return !use.table.described->primary_key.empty() && level.query != nullptr && !level.query->group_by.empty();
+  const bool keyless = use.table.described->kind == 'v' ||
+                       (use.table.where == placement::sharded && use.table.described->primary_key.empty());
+  return !keyless && level.query != nullptr && !level.query->group_by.empty();
 }
 
 }  // namespace
@@ -70,14 +73,17 @@ std::optional<fetched_table> fetch_table(std::string_view text, const analysis& 
   if (shown == nullptr) return std::nullopt;
   const relation& table = *first->table.described;
   std::vector<text_edit> edits;
-  bool all = false;
+  const bool whole_rows =
+      std::any_of(a.levels.begin(), a.levels.end(), [](const query_level& level) { return level.whole_row; });
+  bool all = whole_rows || renames_joined(a);
   for (std::size_t i = 0; i < a.uses.size(); ++i) {
     const table_use& use = a.uses[i];
     if (use.role != table_role::read || use.table.described != first->table.described || items[i] == nullptr ||
         items[i]->only != shown->only)
       continue;
     auto edit = without_name(text, *items[i], use);
-    if (!edit || groups_by_key(a, use)) return std::nullopt;
+    // The row of a table keeps the table's own names for its columns, that of a query does not.
+    if (!edit || groups_by_key(a, use) || (whole_rows && !use.column_aliases.empty())) return std::nullopt;
     // Rows that stand beside the written one are kept whole, with what a view makes of them.
     all = all || !use.column_aliases.empty() || (table.kind == 'v' && a.levels[use.level].target != nowhere);
     edits.push_back(std::move(*edit));

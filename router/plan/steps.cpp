@@ -178,8 +178,8 @@ void plan_steps(const sql::statement& s, std::string_view text, const analysis& 
     const auto* refused = std::get_if<to_refusal>(&fixed->target);
     if (refused == nullptr) return;
     const error_id why = refused->error().id;
-    const bool known_later =
-        (why == error_id::key_not_provable && a.key_unknown) || (why == error_id::reference_write && a.mirrored);
+    const bool known_later = (why == error_id::key_not_provable && a.key_unknown) ||
+                             (why == error_id::reference_write && a.mirrored && has_home(a, *context.map));
     if (!means_several(why, a, context) && !known_later) return;
   } else if (keyed->groups.size() == 1 && keyed->groups.front().single()) {
     return;

@@ -234,7 +234,7 @@ WRITES = {
         UPDATE accounts SET owner = 'x' WHERE EXISTS (SELECT FROM notes n WHERE n.id = accounts.id % 9)
         0A000 DELETE FROM entries USING notes WHERE notes.id = entries.account_id AND public.notes.title > ''
     """,
-    "RETURNING with subqueries": """
+    "RETURNING and ON CONFLICT with subqueries": """
         INSERT INTO entries (account_id, id, amount) VALUES (1, 9001, 1), (2, 9002, 2) RETURNING id, (SELECT max(title) FROM notes), (SELECT count(*) FROM entries)
         DELETE FROM entries WHERE amount > 200 RETURNING id, (SELECT max(owner) FROM accounts)
     """,

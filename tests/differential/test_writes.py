@@ -9,6 +9,7 @@ from braid import Braid, Endpoint, sharded_topology
 from cluster import Cluster
 from sides import ask, compare, load, sharding_with
 from statements import Statement
+from wire import bind, describe_portal, describe_statement, errors, execute, parse, rows, sync, tags
 
 KEYS = {"accounts": "id", "entries": "account_id", "archive": "account_id", "events": "id", "tickets": "account_id", "owned": "numbered_id",
         "numbered": "id"}
@@ -501,6 +502,28 @@ def test_without_a_block(two_sides):
             one, many = (ask(client, Statement(state)) for client in two_sides)
             # Outside a block now() is another one.
             assert one[2] == many[2] or "now()" in state or "LOCAL" in state, (sql, state, one[2], many[2])
+
+
+@pytest.mark.parametrize("sql", [
+    "DELETE FROM entries USING picks WHERE picks.id = entries.account_id AND entries.id < $1 RETURNING entries.id",
+    "UPDATE accounts SET id = id + 7000 WHERE id IN (SELECT id FROM picks WHERE id < $1) RETURNING id",
+    "INSERT INTO picks SELECT id + (SELECT max(id) FROM picks), owner FROM accounts WHERE id < $1 RETURNING id"])
+def test_prepared_and_carried_out_twice(two_sides, sql):
+    """A statement of which one shard alone knows all tables."""
+    told = []
+    for client in two_sides:
+        client.query("BEGIN")
+        client.send(parse(sql, "twice"), describe_statement("twice"), sync())
+        client.until_ready()
+        answers = []
+        for _ in range(2):
+            client.send(bind([20], statement="twice"), describe_portal(), execute(), sync())
+            got = client.until_ready()
+            answers.append((errors(got), tags(got), sorted(rows(got))))
+        told.append(answers)
+        client.query("ROLLBACK")
+        client.query("DEALLOCATE twice")
+    assert told[0] == told[1] and not told[0][0][0]
 
 
 def test_what_a_session_has_drawn(two_sides):

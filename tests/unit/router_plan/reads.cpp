@@ -218,8 +218,9 @@ TEST_CASE("results whose columns are those of tables", "[reads]") {
   }
   for (const char* text :
        {"SELECT ARRAY[mood] FROM typed", "SELECT c FROM customers c", "SELECT ROW(id, mood) FROM typed",
-        "SELECT ARRAY['x'::mood] FROM customers", "SELECT array_agg(mood) FROM typed",
-        "SELECT ARRAY[$1] FROM customers", "SELECT * FROM (SELECT ARRAY[name] FROM customers) q",
+        "SELECT ARRAY['x'::mood] FROM customers", "SELECT ARRAY[made_elsewhere(id)] FROM customers",
+        "SELECT array_agg(mood) FROM typed", "SELECT ARRAY[$1] FROM customers",
+        "SELECT * FROM (SELECT ARRAY[name] FROM customers) q",
         "SELECT q.a FROM (SELECT ARRAY[name] AS a FROM customers) q", "WITH q AS (SELECT ROW(1) AS a) SELECT a FROM q",
         "SELECT name FROM customers UNION SELECT name FROM customers",
         "UPDATE customers SET name = 'x' FROM (SELECT 1 AS a) q RETURNING *",

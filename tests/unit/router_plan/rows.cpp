@@ -80,6 +80,9 @@ TEST_CASE("writes over several shards, where transactions may do that", "[rows]"
             {"SELECT id FROM customers WHERE name IN (SELECT item FROM orders) ORDER BY name FOR UPDATE", refused},
             {"SELECT id FROM customers ORDER BY lower(name) LIMIT $1 FOR UPDATE", refused},
             {"SELECT DISTINCT name FROM customers FOR UPDATE", refused},
+            // Rows that WHERE leaves out would be locked too.
+            {"SELECT public.customers.id FROM customers WHERE name > 'a' ORDER BY lower(email) FOR UPDATE", refused},
+            {"SELECT id FROM customers WHERE name <> ' LIMIT ' ORDER BY lower(name) LIMIT $1 FOR UPDATE", refused},
             {"SELECT count(*) FROM customers FOR UPDATE", refused},
             {"SELECT * FROM (SELECT * FROM customers ORDER BY id FOR UPDATE) x", refused},
         });
