@@ -298,6 +298,10 @@ void hint_applier::confine_query(const sql::statement& s, const analysis& a, pla
           "table \"" + use.table.full_name + "\" stands on shard \"" + context_.map->shards[use.table.shard] + "\""));
       return;
     }
+    if (use.table.where == placement::spread_view && writes) {
+      out.where = refusal(impossible(out, shard, "rows that are written through a view may belong on other shards"));
+      return;
+    }
     if (use.table.where == placement::reference && writes) {
       out.where = refusal(impossible(out, shard, "a reference table is written on all shards"));
       return;

@@ -13,6 +13,7 @@
 #include "router/plan/merge.hpp"
 #include "router/plan/planner.hpp"
 #include "router/plan/refusals.hpp"
+#include "router/plan/staged_source.hpp"
 #include "router/plan/statements.hpp"
 #include "router/plan/steps.hpp"
 #include "router/plan/table_marks.hpp"
@@ -125,7 +126,7 @@ class statement_planner {
       if (why != error_id::cross_shard_read && why != error_id::types_differ) return;
     }
     const auto made = make_gather(query, a, context_);
-    if (made == nullptr) return;
+    if (made == nullptr || !takes_part(made->combiner, context_)) return;
     std::vector<shard_index> shards = owning_shards(*context_.map);
     if (query.begin == 0 && !query.literals) out.merge = make_merge(*query.statement, a, context_);
     if (keyed != nullptr) {

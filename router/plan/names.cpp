@@ -5,6 +5,8 @@
 #include <array>
 #include <utility>
 
+#include "router/plan/words.hpp"
+
 namespace pgbraid::router {
 namespace {
 
@@ -41,6 +43,64 @@ constexpr std::array<std::string_view, 14> server_state_views{"pg_locks",
                                                               "pg_backend_memory_contexts",
                                                               "pg_sequences",
                                                               "pg_user_mappings"};
+
+/// Whether a view over tables that are the same on every shard is the same there too: it chooses no rows, reads nothing
+/// that differs, and its aggregates do not depend on the order of rows.
+bool alike_everywhere(std::string_view definition, const catalog& schema) {
+  constexpr std::array<std::string_view, 24> telling{"limit",
+                                                     "offset",
+                                                     "fetch",
+                                                     "over",
+                                                     "window",
+                                                     "tablesample",
+                                                     "current_date",
+                                                     "current_time",
+                                                     "current_timestamp",
+                                                     "localtime",
+                                                     "localtimestamp",
+                                                     "current_user",
+                                                     "session_user",
+                                                     "user",
+                                                     "current_role",
+                                                     "current_catalog",
+                                                     "current_schema",
+                                                     "ctid",
+                                                     "xmin",
+                                                     "xmax",
+                                                     "cmin",
+                                                     "cmax",
+                                                     "tableoid",
+                                                     "system_user"};
+  constexpr std::array<std::string_view, 8> exact{"count",   "min",   "max",     "bool_and",
+                                                  "bool_or", "every", "bit_and", "bit_or"};
+  const auto among = [](const auto& list, std::string_view word) {
+    return std::find(list.begin(), list.end(), word) != list.end();
+  };
+  std::string before;
+  for (std::size_t at = 0; at < definition.size();) {
+    const std::size_t past = skip_quoted(definition, at);
+    const bool quoted = past != at && definition[at] == '"';
+    if (!quoted && !is_word_start(definition[at])) {
+      at = past == at ? at + 1 : past;
+      continue;
+    }
+    const std::size_t end = quoted ? past : end_of_word(definition, at);
+    const std::string word =
+        quoted ? std::string{definition.substr(at + 1, end - at - 2)} : lower_word(definition.substr(at, end - at));
+    at = end;
+    if (!quoted && (among(telling, word) || (before == "distinct" && word == "on"))) return false;
+    before = word;
+    const std::size_t next = skip_blanks(definition, end);
+    if (next >= definition.size() || definition[next] != '(') continue;
+    const auto known = schema.functions.find(std::string_view{word});
+    if (known == schema.functions.end()) continue;
+    const function_traits& traits = known->second;
+    if (traits.any_volatile || traits.any_stable || traits.any_user_code ||
+        (traits.any_aggregate && !among(exact, word)))
+      return false;
+  }
+  return true;
+}
 
 }  // namespace
 
@@ -145,6 +205,10 @@ void name_resolver::place_view(resolved_table& table) const {
     table.shard = inner.shard;
   }
   table.where = system ? placement::system : single ? placement::unsharded : placement::reference;
+  if (table.where != placement::reference || alike_everywhere(table.described->definition, schema_)) return;
+  // One server's rows are as good as another's, but they must be one server's.
+  table.where = placement::unsharded;
+  table.shard = designated_shard;
 }
 
 oid known_type(const sql::type_name& type, const catalog& schema) {

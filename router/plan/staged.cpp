@@ -36,8 +36,9 @@ bool may_read_gathered(const analysis& a, const plan_context& context) {
     return false;
   if (!a.functions.differs.empty() || !a.functions.user_code.empty() || a.functions.measures_shard) return false;
   for (const table_use& use : a.uses) {
-    const bool here = use.table.where == placement::sharded || use.table.where == placement::spread_view ||
-                      use.table.where == placement::reference;
+    // A view would be evaluated on each shard, for which its rows must not depend on anything: they are fetched
+    // instead.
+    const bool here = use.table.where == placement::sharded || use.table.where == placement::reference;
     if (!here) return false;
     if (use.role != table_role::read &&
         (use.table.where != placement::sharded || use.keys.empty() || use.level >= a.levels.size()))

@@ -39,6 +39,13 @@ bool has_home(const analysis& a, const topology& map) {
   });
 }
 
+/// All rows stand on one shard, and it reads what another one has.
+bool one_shard_lacks(const analysis& a, const topology& map) {
+  const std::vector<shard_index> shards = owning_shards(map);
+  const auto home = only_home(a);
+  return shards.size() == 1 && home && *home != shards.front();
+}
+
 // It is refused for what it reads or writes of several shards, and may yet be taken apart.
 bool means_several(error_id why, const analysis& a, const plan_context& context) {
   return why == error_id::cross_shard_write || (why == error_id::cross_shard_read && has_home(a, *context.map));
@@ -52,7 +59,7 @@ void move(const sql::statement& s, std::string_view text, const analysis& a, con
   if (keyed == nullptr && (refused == nullptr || (refused->error().id != error_id::key_change &&
                                                   !means_several(refused->error().id, a, context))))
     return;
-  const auto made = make_staged(s, text, a, context);
+  const auto made = one_shard_lacks(a, *context.map) ? nullptr : make_staged(s, text, a, context);
   if (made == nullptr) {
     std::string why;
     (void)make_row_move(*s.update, text, a, context, why);
@@ -88,7 +95,7 @@ void write_in_with(const sql::statement& s, std::string_view text, const analysi
     const auto* refused = std::get_if<to_refusal>(&std::get<fixed_target>(out.where).target);
     if (refused == nullptr || !means_several(refused->error().id, a, context)) return;
   }
-  if (make_staged(s, text, a, context) == nullptr) return;
+  if (one_shard_lacks(a, *context.map) || make_staged(s, text, a, context) == nullptr) return;
   out.staged = true;
   out.described_on = only_home(a);
   std::vector<shard_index> shards = owning_shards(*context.map);
@@ -184,7 +191,7 @@ void plan_steps(const sql::statement& s, std::string_view text, const analysis& 
   } else if (keyed->groups.size() == 1 && keyed->groups.front().single()) {
     return;
   }
-  const auto made = make_staged(s, text, a, context);
+  const auto made = one_shard_lacks(a, *context.map) ? nullptr : make_staged(s, text, a, context);
   if (made == nullptr || (made->rows == nullptr && made->query == nullptr && made->shown.empty())) return;
   out.staged = true;
   out.described_on = only_home(a);

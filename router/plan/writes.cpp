@@ -15,6 +15,14 @@ void analyzer::judge_write(std::size_t index) {
   if (!several()) return;
   const table_use& use = out_.uses[index];
   const std::string& name = use.table.full_name;
+  // Defaults and triggers are those of the table below.
+  const auto copied = [&](const std::string& below) { return context_.map->reference_tables.contains(below); };
+  if (use.table.described != nullptr && use.table.described->kind == 'v') {
+    const std::vector<std::string>& below = use.table.described->view_relations;
+    if (std::any_of(below.begin(), below.end(), copied))
+      return out_.refuse(
+          protocol::with_hint(make_error(error_id::reference_write, name), "Write the table below the view."));
+  }
   switch (use.table.where) {
     case placement::reference:
       if (!context_.schema->single_writer.empty()) return out_.refuse(make_error(error_id::reference_write, name));

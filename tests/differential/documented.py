@@ -126,6 +126,13 @@ READS = {
         0A000 SELECT DISTINCT owner FROM accounts TABLESAMPLE BERNOULLI (100)
         0A000 SELECT id FROM accounts, rates TABLESAMPLE BERNOULLI (100)
     """,
+    "view over reference tables alone": """
+        runs SELECT count(*) FROM alike_rates
+        SELECT a.id FROM accounts a JOIN first_rates r ON r.code = 'r' || a.id
+        UPDATE accounts SET balance = 1 WHERE 'r' || id IN (SELECT code FROM first_rates) RETURNING id
+        0A000 UPDATE first_rates SET rate = 1
+        0A000 INSERT INTO alike_rates VALUES ('x', 1)
+    """,
     "view over sharded tables": """
         SELECT count(*), max(total) FROM rich
         0A000 SELECT count(*) FROM lucky

@@ -11,7 +11,9 @@ CREATE TRIGGER watch BEFORE INSERT ON watched FOR EACH ROW EXECUTE FUNCTION watc
 CREATE FUNCTION doubled(numeric) RETURNS numeric LANGUAGE sql IMMUTABLE AS 'SELECT $1 * 2';
 CREATE VIEW rich AS SELECT a.id, sum(e.amount) AS total FROM accounts a JOIN entries e ON e.account_id = a.id GROUP BY a.id HAVING sum(e.amount) > 500;
 CREATE VIEW lucky AS SELECT id FROM accounts WHERE random() < 0.5;
-GRANT ALL ON notes, drafts, unlisted, unique_owners, watched, rich, lucky TO app;
+CREATE VIEW alike_rates AS SELECT code, rate FROM rates;
+CREATE VIEW first_rates AS SELECT code, rate FROM rates ORDER BY rate, code LIMIT 3;
+GRANT ALL ON notes, drafts, unlisted, unique_owners, watched, rich, lucky, alike_rates, first_rates TO app;
 -- Its owner may change its definition.
 ALTER TABLE archive OWNER TO app;
 GRANT CREATE ON SCHEMA public TO app;

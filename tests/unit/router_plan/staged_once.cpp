@@ -269,3 +269,39 @@ TEST_CASE("collations of a query's columns are asked for without its rows", "[st
       "SELECT pg_catalog.pg_collation_for(q.k0), NULL FROM (SELECT) AS one LEFT JOIN (SELECT * FROM (SELECT a, b FROM "
       "c -- d\n) AS z(k0, k1) LIMIT 0) AS q ON true");
 }
+
+TEST_CASE("a view that may have other rows on each shard is one server's", "[staged]") {
+  writing_world w;
+  relation& view = w.schema.relations["public.european"];
+  const auto defined = [&](const char* definition) -> std::string {
+    view.definition = definition;
+    return w.told("SELECT * FROM european");
+  };
+  const std::string any = w.told("SELECT * FROM countries"), one = w.told("SELECT * FROM settings");
+  CHECK(any != one);
+  for (const char* alike :
+       {"SELECT code, name FROM countries", "SELECT count(*), max(name) FROM countries GROUP BY code",
+        "SELECT upper(code) AS \"limit\" FROM countries WHERE name <> 'LIMIT now()'"}) {
+    INFO(alike);
+    CHECK(defined(alike) == any);
+  }
+  for (const char* other :
+       {"SELECT code, random() AS name FROM countries", "SELECT code, now() AS name FROM countries",
+        "SELECT code, name FROM countries LIMIT 3", "SELECT DISTINCT ON (code) code, name FROM countries",
+        "SELECT code, rank() OVER (ORDER BY name) FROM countries", "SELECT CURRENT_DATE AS code, name FROM countries",
+        "SELECT xmin, name FROM countries", "SELECT code, array_agg(name) FROM countries GROUP BY code"}) {
+    INFO(other);
+    CHECK(defined(other) == one);
+    CHECK(first_of(w, "DELETE FROM orders WHERE item IN (SELECT code FROM european)").first ==
+          "SELECT code FROM european");
+    CHECK(w.staged("DELETE FROM orders WHERE item IN (SELECT code FROM european)")->query->only == shard_index{0});
+    // Its table's defaults and triggers are not the view's.
+    CHECK(w.told("INSERT INTO european VALUES ('a', 'b')").starts_with("refused: a write to reference table"));
+  }
+}
+
+TEST_CASE("the rows of a view over all shards are fetched once for a write", "[staged]") {
+  const writing_world w;
+  CHECK(first_of(w, "UPDATE customers SET name = 'x' FROM totals t WHERE t.customer_id = customers.id").second ==
+        "UPDATE customers SET name = 'x' FROM (?) t WHERE t.customer_id = customers.id");
+}
