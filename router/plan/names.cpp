@@ -180,6 +180,7 @@ resolved_table name_resolver::place(std::string schema, std::string name) const 
 void name_resolver::place_view(resolved_table& table) const {
   bool system = false;
   bool single = false;
+  bool alike = alike_everywhere(table.described->definition, schema_);
   for (const std::string& read : table.described->view_relations) {
     const auto dot = read.find('.');
     if (dot == std::string::npos) {
@@ -189,7 +190,10 @@ void name_resolver::place_view(resolved_table& table) const {
     const std::string schema = read.substr(0, dot);
     const relation* below = schema_.find_relation(schema, std::string_view{read}.substr(dot + 1));
     // Views below are listed by what they read themselves.
-    if (below != nullptr && below->kind == 'v' && !system_schema(schema)) continue;
+    if (below != nullptr && below->kind == 'v' && !system_schema(schema)) {
+      alike = alike && alike_everywhere(below->definition, schema_);
+      continue;
+    }
     const resolved_table inner = place(schema, read.substr(dot + 1));
     if (inner.where == placement::reference) continue;
     if (inner.where == placement::system && (!single || table.shard == designated_shard)) {
@@ -205,7 +209,7 @@ void name_resolver::place_view(resolved_table& table) const {
     table.shard = inner.shard;
   }
   table.where = system ? placement::system : single ? placement::unsharded : placement::reference;
-  if (table.where != placement::reference || alike_everywhere(table.described->definition, schema_)) return;
+  if (table.where != placement::reference || alike) return;
   // One server's rows are as good as another's, but they must be one server's.
   table.where = placement::unsharded;
   table.shard = designated_shard;

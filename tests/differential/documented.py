@@ -130,6 +130,7 @@ READS = {
         runs SELECT count(*) FROM alike_rates
         SELECT a.id FROM accounts a JOIN first_rates r ON r.code = 'r' || a.id
         UPDATE accounts SET balance = 1 WHERE 'r' || id IN (SELECT code FROM first_rates) RETURNING id
+        DELETE FROM accounts WHERE 'r' || id IN (SELECT code FROM above_first_rates) RETURNING id
         0A000 UPDATE first_rates SET rate = 1
         0A000 INSERT INTO alike_rates VALUES ('x', 1)
     """,

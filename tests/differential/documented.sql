@@ -13,7 +13,8 @@ CREATE VIEW rich AS SELECT a.id, sum(e.amount) AS total FROM accounts a JOIN ent
 CREATE VIEW lucky AS SELECT id FROM accounts WHERE random() < 0.5;
 CREATE VIEW alike_rates AS SELECT code, rate FROM rates;
 CREATE VIEW first_rates AS SELECT code, rate FROM rates ORDER BY rate, code LIMIT 3;
-GRANT ALL ON notes, drafts, unlisted, unique_owners, watched, rich, lucky, alike_rates, first_rates TO app;
+CREATE VIEW above_first_rates AS SELECT code FROM first_rates;
+GRANT ALL ON notes, drafts, unlisted, unique_owners, watched, rich, lucky, alike_rates, first_rates, above_first_rates TO app;
 -- Its owner may change its definition.
 ALTER TABLE archive OWNER TO app;
 GRANT CREATE ON SCHEMA public TO app;

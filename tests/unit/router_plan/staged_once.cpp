@@ -295,6 +295,11 @@ TEST_CASE("a view that may have other rows on each shard is one server's", "[sta
     CHECK(first_of(w, "DELETE FROM orders WHERE item IN (SELECT code FROM european)").first ==
           "SELECT code FROM european");
     CHECK(w.staged("DELETE FROM orders WHERE item IN (SELECT code FROM european)")->query->only == shard_index{0});
+    // A view that reads it is no better.
+    relation& above = w.schema.relations["public.noisy"];
+    above.definition = "SELECT code FROM european";
+    above.view_relations = {"public.countries", "public.european"};
+    CHECK(w.told("SELECT * FROM noisy").starts_with("shard s0"));
     // Its table's defaults and triggers are not the view's.
     CHECK(w.told("INSERT INTO european VALUES ('a', 'b')").starts_with("refused: a write to reference table"));
   }
