@@ -166,7 +166,7 @@ constexpr key_row table[] = {
   {"databases.*.sharding.unsharded", named, "", "Tables that live on one shard: the table, then the shard's name."},
   {"databases.*.sharding.unsharded.*", text, "", "Name of the shard."},
   {"databases.*.sharding.accept_unenforced", text_list, "", "Sharded tables that may be written although a constraint or a sequence of theirs holds for one shard only."},
-  {"databases.*.sharding.shard_local", text_list, "", "Functions and views that are right although they see one shard's rows only."},
+  {"databases.*.sharding.shard_local", text_list, "", "Functions, tables and views that are right although what runs behind them sees one shard's rows only."},
   {"databases.*.sharding.check_placement", boolean, "true", "Whether rows are sampled at start and at reload and held against the bucket map."},
 
   {"databases.*.reads", section, "", "Which reads may go to replicas."},

@@ -128,7 +128,8 @@ void read_table_facts(shard_catalog& shard, const catalog_answers& answers) {
     shard.constraints.back().parts.push_back({row[3], text(row[5]), text(row[6])});
   }
   for (const pg_row& row : answers.sequences) shard.sequences.push_back({text(row[0]), text(row[1])});
-  for (const pg_row& row : answers.user_code) shard.code.push_back({text(row[0]), text(row[1]), row[2]});
+  for (const pg_row& row : answers.user_code)
+    shard.code.push_back({text(row[0]), text(row[1]), row[2], truth(row[3]), text(row[4])});
 }
 
 view_map read_views(const std::vector<pg_row>& rows, const router::catalog& content) {

@@ -35,7 +35,9 @@ struct sequence_facts {
 struct code_facts {
   std::string table;
   std::string what;                     ///< `trigger "x"`
-  std::optional<std::string> function;  ///< "schema.name"; none: a rule or a policy with a subquery
+  std::optional<std::string> function;  ///< "schema.name"; none: a rule, or a policy that reads another relation
+  bool policy = false;
+  std::string reads;  ///< a policy's: "schema.name" of that relation, pg_catalog for any of the server's own
 };
 
 struct view_function {

@@ -212,7 +212,9 @@ SELECT DISTINCT t.root, a.attname
     OR EXISTS (SELECT FROM pg_depend x JOIN pg_class s ON s.oid = x.refobjid AND s.relkind = 'S'
                 WHERE x.classid = 'pg_attrdef'::regclass AND x.objid = d.oid AND x.refclassid = 'pg_class'::regclass))";
 
-/// table, what calls it, "schema.name" of the user's function (NULL: no function of a name, a rule or a policy)
+/// table, what calls it, "schema.name" of the user's function (NULL: it is a rule, or reads another relation), whether
+/// it is a policy, "schema.name" of another relation that the policy reads; the server's own ones all as pg_catalog,
+/// since dependencies on them are not recorded
 inline constexpr const char* user_code = PGBRAID_TABLE_TREE R"(, parts AS (
   SELECT t.root, 'pg_attrdef'::regclass AS class, d.oid, 'the default of column "' || a.attname || '"' AS what
     FROM tree t JOIN pg_attrdef d ON d.adrelid = t.oid JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = d.adnum
@@ -227,17 +229,24 @@ inline constexpr const char* user_code = PGBRAID_TABLE_TREE R"(, parts AS (
     FROM tree t JOIN pg_trigger g ON g.tgrelid = t.oid AND NOT g.tgisinternal AND g.tgenabled <> 'D'
   UNION ALL SELECT t.root, 'pg_policy'::regclass, p.oid, 'policy "' || p.polname || '"'
     FROM tree t JOIN pg_policy p ON p.polrelid = t.oid JOIN pg_class c ON c.oid = t.oid AND c.relrowsecurity)
-SELECT DISTINCT x.root, x.what, n.nspname || '.' || p.proname
+SELECT DISTINCT x.root, x.what, n.nspname || '.' || p.proname, x.class = 'pg_policy'::regclass, NULL
   FROM parts x JOIN pg_depend d ON d.classid = x.class AND d.objid = x.oid
   LEFT JOIN pg_operator o ON d.refclassid = 'pg_operator'::regclass AND o.oid = d.refobjid
   JOIN pg_proc p ON p.oid = CASE WHEN d.refclassid = 'pg_proc'::regclass THEN d.refobjid ELSE o.oprcode END
   JOIN pg_language l ON l.oid = p.prolang JOIN pg_namespace n ON n.oid = p.pronamespace
  WHERE p.oid >= 16384 AND l.lanname NOT IN ('c', 'internal')
-UNION ALL SELECT t.root, 'rule "' || r.rulename || '"', NULL
+UNION ALL SELECT t.root, 'rule "' || r.rulename || '"', NULL, false, NULL
   FROM tree t JOIN pg_rewrite r ON r.ev_class = t.oid AND r.rulename <> '_RETURN' AND r.ev_enabled <> 'D'
-UNION ALL SELECT t.root, 'policy "' || p.polname || '"', NULL
-  FROM tree t JOIN pg_policy p ON p.polrelid = t.oid JOIN pg_class c ON c.oid = t.oid AND c.relrowsecurity
- WHERE p.polqual::text ~ '\{SUBLINK' OR p.polwithcheck::text ~ '\{SUBLINK')";
+UNION SELECT x.root, x.what, NULL, true, n.nspname || '.' || c.relname
+  FROM parts x JOIN pg_policy p ON p.oid = x.oid
+  JOIN pg_depend d ON d.classid = x.class AND d.objid = x.oid AND d.refclassid = 'pg_class'::regclass AND d.refobjid <> p.polrelid
+  JOIN pg_class c ON c.oid = d.refobjid JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE x.class = 'pg_policy'::regclass
+UNION ALL SELECT x.root, x.what, NULL, true, 'pg_catalog'
+  FROM parts x JOIN pg_policy p ON p.oid = x.oid
+ WHERE x.class = 'pg_policy'::regclass
+   AND EXISTS (SELECT FROM regexp_matches(concat(p.polqual, p.polwithcheck), ':relid (\d+)', 'g') AS m
+                WHERE m[1]::oid BETWEEN 1 AND 16383))";
 
 #undef PGBRAID_TABLE_TREE
 

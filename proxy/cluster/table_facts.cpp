@@ -130,17 +130,50 @@ bool listed_shard_local(const router::topology& map, std::string_view function) 
   return dot != std::string_view::npos && map.shard_local.contains(function.substr(dot + 1));
 }
 
-findings_by_table user_code(const shard_catalog& shard, const router::topology& map) {
+namespace {
+
+// It reads no table and calls nothing that might; see judge_functions.
+bool proved_harmless(const router::catalog& content, std::string_view function) {
+  const std::size_t dot = function.rfind('.');
+  if (dot == std::string_view::npos) return false;
+  const auto known = content.functions.find(function.substr(dot + 1));
+  return known != content.functions.end() && !known->second.any_user_code;
+}
+
+// Each shard that has the table has all rows of `read` too, and shows them to whom it shows them anywhere.
+bool stands_whole_beside(const std::string& table, const std::string& read, const router::catalog& content,
+                         const router::topology& map) {
+  const auto relation = content.relations.find(read);
+  if (relation == content.relations.end() || relation->second.row_security || relation->second.kind == 'v')
+    return false;
+  if (map.reference_tables.contains(read)) return true;
+  const auto own = map.unsharded.find(table), other = map.unsharded.find(read);
+  return own != map.unsharded.end() && other != map.unsharded.end() && own->second == other->second;
+}
+
+findings_by_table code_behind(const shard_catalog& shard, const router::topology& map, bool policies_alone) {
   findings_by_table found;
   for (const code_facts& code : shard.code) {
-    if (!code.function) {
+    if (policies_alone && !code.policy) continue;
+    if (code.function) {
+      if (!listed_shard_local(map, *code.function) && !proved_harmless(shard.content, *code.function))
+        found[code.table].push_back(*code.function);
+    } else if (!code.policy || !stands_whole_beside(code.table, code.reads, shard.content, map)) {
       found[code.table].push_back(code.what);
-    } else if (!listed_shard_local(map, *code.function)) {
-      found[code.table].push_back(*code.function);
     }
   }
   tidy(found);
   return found;
+}
+
+}  // namespace
+
+findings_by_table user_code(const shard_catalog& shard, const router::topology& map) {
+  return code_behind(shard, map, false);
+}
+
+findings_by_table policy_code(const shard_catalog& shard, const router::topology& map) {
+  return code_behind(shard, map, true);
 }
 
 }  // namespace pgbraid::proxy

@@ -19,9 +19,13 @@ using findings_by_table = std::map<std::string, std::vector<std::string>, std::l
 /// the same shard for sure.
 [[nodiscard]] findings_by_table unenforced(const shard_catalog& shard, const router::topology& map);
 
-/// "schema.name" of functions, `rule "x"` and `policy "x"` behind a table that are neither the server's own nor written
-/// in C, without the functions that the topology lists as shard_local.
+/// "schema.name" of functions, `rule "x"` and `policy "x"` behind a table that may depend on rows of other shards. What
+/// is the server's own or written in C does not, nor what is proved to read no table, nor what the topology lists as
+/// shard_local; nor does a policy that reads what stands whole wherever its table stands, reference tables say.
 [[nodiscard]] findings_by_table user_code(const shard_catalog& shard, const router::topology& map);
+
+/// Those of them that are, or are called by, policies: what decides which rows are read.
+[[nodiscard]] findings_by_table policy_code(const shard_catalog& shard, const router::topology& map);
 
 /// `function` ("schema.name") is listed under shard_local, with or without its schema.
 [[nodiscard]] bool listed_shard_local(const router::topology& map, std::string_view function);

@@ -35,6 +35,7 @@ class analyzer {
   void read_update(const sql::update_query& q, std::size_t parent);
   void read_delete(const sql::delete_query& q, std::size_t parent);
   void judge_write(std::size_t use);
+  void judge_constraints(const table_use& use);
 
   // merge_into.cpp
   void read_merge(const sql::merge_query& q, std::size_t parent);
@@ -51,6 +52,7 @@ class analyzer {
   void read_sort_keys(const std::vector<sql::sort_key>& keys, std::size_t level);
   [[nodiscard]] bool is_common_table(const sql::qualified_name& name) const;
   void judge_relation(const resolved_table& table, table_role role);
+  void judge_code(const resolved_table& table, table_role role);
   void judge_readable(const resolved_table& table);
 
   // expressions.cpp

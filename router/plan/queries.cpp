@@ -287,16 +287,35 @@ void analyzer::judge_relation(const resolved_table& table, table_role role) {
       out_.types_differ = std::move(error);
     }
   }
-  const bool view = table.described->kind == 'v';
-  const bool local =
-      context_.map->shard_local.contains(table.full_name) || context_.map->shard_local.contains(table.name);
-  const bool touches = view || role != table_role::read;
-  const bool elsewhere = table.where == placement::sharded || (view && !system_schema(table.schema));
-  if (touches && elsewhere && !local) {
-    for (const std::string& function : table.described->user_code) {
-      if (context_.map->shard_local.contains(function)) continue;
-      out_.refuse(make_error(error_id::user_code, "function \"" + function + "\" of \"" + table.full_name + "\""));
+  judge_code(table, role);
+}
+
+/// What runs behind a relation and may depend on rows of other shards, unless the topology says that it does not.
+void analyzer::judge_code(const resolved_table& table, table_role role) {
+  const router::topology& map = *context_.map;
+  const auto local = [&](const std::string& full, const std::string& bare) {
+    return map.shard_local.contains(full) || map.shard_local.contains(bare);
+  };
+  if (local(table.full_name, table.name)) return;
+  const auto refuse_each = [&](const std::vector<std::string>& code, const std::string& of) {
+    for (const std::string& each : code) {
+      if (map.shard_local.contains(each)) continue;
+      const bool named = each.find(" \"") != std::string::npos;  // a policy or a rule
+      out_.refuse(make_error(error_id::user_code, (named ? each : "function \"" + each + "\"") + " of \"" + of + "\""));
     }
+  };
+  const relation& described = *table.described;
+  const bool view = described.kind == 'v' && !system_schema(table.schema);
+  const bool written = role != table_role::read;
+  const bool whole = table.where == placement::reference;  // of which judge_mirror judges writes
+  if (view || (written && !whole && table.where != placement::system))
+    refuse_each(described.user_code, table.full_name);
+  if (!written) refuse_each(described.policy_code, table.full_name);
+  if (!view) return;
+  for (const std::string& below : described.view_relations) {
+    const auto inner = context_.schema->relations.find(below);
+    if (inner != context_.schema->relations.end() && !local(below, inner->second.name))
+      refuse_each(inner->second.policy_code, below);
   }
 }
 

@@ -27,7 +27,9 @@ void analyzer::judge_write(std::size_t index) {
     case placement::reference:
       if (!context_.schema->single_writer.empty()) return out_.refuse(make_error(error_id::reference_write, name));
       out_.mirrored = true;
-      return;
+      return judge_constraints(use);
+    case placement::unsharded:
+      return judge_constraints(use);
     case placement::system:
       return out_.refuse(refuse_write("the system catalogs stand on every shard"));
     case placement::sharded:
@@ -41,10 +43,17 @@ void analyzer::judge_write(std::size_t index) {
     for (const std::string& part : use.table.sharding->key) label += (label.empty() ? "" : ", ") + part;
     return out_.refuse(make_error(error_id::key_not_provable, label, name));
   }
-  if (context_.map->accept_unenforced.contains(name)) return;
+  judge_constraints(use);
+}
+
+void analyzer::judge_constraints(const table_use& use) {
+  const std::string& name = use.table.full_name;
+  if (use.table.described == nullptr || context_.map->accept_unenforced.contains(name)) return;
+  const bool sharded = use.table.where == placement::sharded;
   for (const std::string& what : use.table.described->unenforced) {
-    // A DELETE can only break what points at the table.
-    if (use.role == table_role::delete_ && what.find("foreign key") == std::string::npos) continue;
+    // A DELETE can only break what points at the table; all rows of other tables are in one place, or in each.
+    const bool refers = what.find("foreign key") != std::string::npos;
+    if (!refers && (use.role == table_role::delete_ || !sharded)) continue;
     return out_.refuse(make_error(error_id::unenforced_constraint, name, what));
   }
 }

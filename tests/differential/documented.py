@@ -22,6 +22,17 @@ READS = {
         SELECT title, owner FROM notes JOIN accounts USING (id) ORDER BY id
         0A000 SELECT count(*) FROM notes, drafts
     """,
+    "tables with row-level security": """
+        SELECT id, code FROM allowed
+        SELECT count(*) FROM allowed WHERE id IN (1, 2, 3, 4)
+        UPDATE allowed SET code = 'r' || (id + 1) WHERE id < 3
+        INSERT INTO allowed VALUES (5, 'r1') ON CONFLICT (id) DO NOTHING
+        42501 INSERT INTO allowed VALUES (100, 'none')
+        0A000 SELECT id FROM guarded
+        0A000 SELECT id FROM guarded WHERE id = 1
+        0A000 SELECT id FROM shown
+        0A000 TABLE notes UNION ALL SELECT id, '' FROM guarded
+    """,
     "plain SELECT on sharded tables": """
         SELECT id, upper(owner) FROM accounts WHERE balance > 100
         SELECT a.id, r.rate FROM accounts a JOIN rates r ON r.code = 'r' || a.id
@@ -299,9 +310,12 @@ WRITES = {
     """,
     "tables with a constraint that holds per shard": """
         0A000 INSERT INTO unique_owners (id, owner) VALUES (1, 'x')
+        0A000 INSERT INTO remarks VALUES (1, 1)
     """,
-    "tables whose triggers": """
+    "tables, unsharded ones too, whose triggers": """
         0A000 INSERT INTO watched (id) VALUES (1)
+        0A000 INSERT INTO noted VALUES (1)
+        SELECT id FROM noted
     """,
     "`nextval()`, `setval()`": """
         SELECT nextval('codes') > 0

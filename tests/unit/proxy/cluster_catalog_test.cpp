@@ -270,7 +270,7 @@ TEST_CASE("the shards' catalogs become one") {
     CHECK_FALSE(m.content.functions.find("lower")->second.pg_catalog_only);
   }
   SECTION("a trigger on one shard is a trigger") {
-    second.user_code = {row({"public.orders", "trigger \"t\"", "public.f"})};
+    second.user_code = {row({"public.orders", "trigger \"t\"", "public.f", "f", nullptr})};
     CHECK(merged().content.find_relation("public", "orders")->user_code == std::vector<std::string>{"public.f"});
   }
   SECTION("a missing table") {

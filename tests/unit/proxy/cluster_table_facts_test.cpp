@@ -139,9 +139,9 @@ TEST_CASE("a sequence that is known is drawn from on the first shard") {
 TEST_CASE("code behind a table, unless it is listed") {
   router::topology map = shop();
   shard_catalog shard;
-  shard.code = {{"public.orders", "trigger \"t\"", "audit.log_it"},
-                {"public.orders", "trigger \"u\"", "audit.log_it"},
-                {"public.orders", "rule \"r\"", std::nullopt}};
+  shard.code = {{"public.orders", "trigger \"t\"", "audit.log_it", false, {}},
+                {"public.orders", "trigger \"u\"", "audit.log_it", false, {}},
+                {"public.orders", "rule \"r\"", std::nullopt, false, {}}};
   const auto list = [&] { return user_code(shard, map)["public.orders"]; };
   CHECK(list() == std::vector<std::string>{"audit.log_it", "rule \"r\""});
   SECTION("by its full name") {
@@ -155,5 +155,42 @@ TEST_CASE("code behind a table, unless it is listed") {
   SECTION("not by another's") {
     map.shard_local = {"public.log_it", "it"};
     CHECK(list().size() == 2);
+  }
+}
+
+TEST_CASE("what decides which rows of a table are read") {
+  router::topology map = shop();
+  shard_catalog shard = with_columns();
+  for (const char* name : {"countries", "settings", "flags", "far"})
+    shard.content.relations[std::string{"public."} + name].name = name;
+  const auto reads = [&](const std::string& table, const std::string& read) {
+    shard.code = {{table, "policy \"p\"", std::nullopt, true, read}};
+    const auto found = policy_code(shard, map);
+    CHECK(user_code(shard, map) == found);
+    return found.contains(table);
+  };
+  CHECK(reads("public.orders", "public.customers"));
+  CHECK(reads("public.orders", "public.settings"));
+  CHECK(reads("public.orders", "public.unlisted"));
+  CHECK(reads("public.orders", "pg_catalog"));
+  CHECK(reads("public.countries", "public.orders"));
+  CHECK(reads("public.settings", "public.far"));
+  CHECK_FALSE(reads("public.orders", "public.countries"));
+  CHECK_FALSE(reads("public.settings", "public.countries"));
+  CHECK_FALSE(reads("public.settings", "public.flags"));
+  SECTION("a table that shows some of its rows is not whole") {
+    shard.content.relations["public.countries"].row_security = true;
+    CHECK(reads("public.orders", "public.countries"));
+  }
+  SECTION("functions of policies, unless they are listed or proved to read nothing; triggers run for writes alone") {
+    shard.code = {{"public.orders", "policy \"p\"", "public.tenant", true, {}},
+                  {"public.orders", "policy \"p\"", "public.sees", true, {}},
+                  {"public.orders", "policy \"p\"", "public.promised", true, {}},
+                  {"public.orders", "trigger \"t\"", "public.note", false, {}}};
+    map.shard_local = {"promised"};
+    shard.content.functions["tenant"].any_user_code = false;
+    shard.content.functions["sees"].any_user_code = true;
+    CHECK(policy_code(shard, map)["public.orders"] == std::vector<std::string>{"public.sees"});
+    CHECK(user_code(shard, map)["public.orders"] == std::vector<std::string>{"public.note", "public.sees"});
   }
 }
