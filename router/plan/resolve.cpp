@@ -82,6 +82,13 @@ route not_told_apart(const plan& p, const keyed_target& keyed, const topology& m
   return {to_many{std::move(owners)}, p.mode, p.needs_primary};
 }
 
+/// Whether the servers may be asked all the same. What cannot be read as the key's type fails there with their own
+/// words; or it is fine, since in a list a string takes the type of what stands beside it: small IN ('70000', 1).
+bool left_to_servers(const keyed_target& keyed, const source_result& result) {
+  return (result.what == outcome::unknown || result.what == outcome::invalid) &&
+         (keyed.scatter_allowed || !keyed.gather.empty());
+}
+
 /// Adds the shards of a key of several columns; a route: it is not to be told, or refused. Where it may be split,
 /// `rows` gets the shard of each row.
 std::optional<route> resolve_columns(const plan& p, const keyed_target& keyed, const topology& map,
@@ -92,8 +99,7 @@ std::optional<route> resolve_columns(const plan& p, const keyed_target& keyed, c
     const key_group* at = &group;
     const source_result found = values.read_combinations(group, 0, 0, shards, room, at);
     if (found.what == outcome::shard || found.what == outcome::null) return std::nullopt;
-    if (found.what == outcome::unknown && (keyed.scatter_allowed || !keyed.gather.empty()))
-      return not_told_apart(p, keyed, map, group);
+    if (left_to_servers(keyed, found)) return not_told_apart(p, keyed, map, group);
     return refused(p, problem_of(*at, found));
   }
   for (std::size_t row = 0; row < group.parts.front().sources.size(); ++row) {
@@ -141,8 +147,7 @@ route resolve_keyed(const plan& p, const keyed_target& keyed, const topology& ma
       if (result.what == outcome::shard) {
         shards.add(result.shard);
         if (keyed.split_allowed) rows.push_back(result.shard);
-      } else if (result.what == outcome::unknown && !group.insert_row &&
-                 (keyed.scatter_allowed || !keyed.gather.empty())) {
+      } else if (!group.insert_row && left_to_servers(keyed, result)) {
         return not_told_apart(p, keyed, map, group);
       } else if ((result.what != outcome::null && result.what != outcome::unowned) || group.insert_row) {
         return refused(p, problem_of(group, result));

@@ -7,7 +7,7 @@ from statements import Statement
 from wire import bind, describe_portal, errors, execute, parse, query, rows, sync, tags
 
 REFUSALS = {"0A000", "54001"}
-# A key that cannot be read as its type is told by pgbraid itself, which knows one reason for it: 22P02.
+# An inserted key that cannot be read as its type is told by pgbraid itself, which knows one reason for it: 22P02.
 MALFORMED_KEY = {"22P02", "22003"}
 
 

@@ -19,6 +19,7 @@ import pytest
 from braid import Braid, Endpoint, sharded_topology
 from cluster import BUCKETS, Cluster
 from drawing import SEED, SECONDS
+from partners import several_partners
 from random_queries import QueryGenerator
 from random_schemas import SchemaGenerator, copied
 from shrinking import shrunk_rows, shrunk_text
@@ -32,6 +33,7 @@ ROUNDS = 6        # schemas, without DIFFERENTIAL_SECONDS
 MOST_REFUSED = 0.15
 FLOATS = (700, 701)
 # A value that a key's type does not take is told by pgbraid itself, with one SQLSTATE.
+ARRAYS = {199, 1000, 1001, 1005, 1007, 1009, 1014, 1015, 1016, 1021, 1022, 1115, 1182, 1185, 1231, 2951, 3807}  # bool[], int4[], text[], uuid[] ...
 MALFORMED_KEY = {"22001", "22007", "22008"}
 PLANS = [("hashagg", "hashjoin"), ("nestloop", "sort"), ("mergejoin", "hashagg", "seqscan"), ("indexscan", "indexonlyscan", "bitmapscan"), ()]
 
@@ -65,8 +67,17 @@ def alike(left, right, columns, binary):
     return True
 
 
+def without_flags(told):
+    """An answer in binary without what its arrays say of themselves: whether they have room for NULLs, used or not."""
+    places = {n for n, column in enumerate(told[1] or ()) if column[1] in ARRAYS}
+    rows = [[v[:4] + bytes(4) + v[8:] if v and n in places else v for n, v in enumerate(row)] for row in told[2]]
+    return (*told[:2], rows, *told[3:])
+
+
 def verdict_of(statement, one, many):
     """As sides.compare, with floats by their value; "open" for what took one server too long."""
+    if statement.binary:
+        one, many = without_flags(one), without_flags(many)
     if one[0] == "57014":
         return "open"
     if many[0] == "53400" and one[0] is None:
@@ -84,6 +95,8 @@ def verdict_of(statement, one, many):
         return True
     if one[0] and many[0] and {one[0][:2], many[0][:2]} <= {"21", "22", "23"} and "MERGE INTO" in statement.sql:
         return True
+    if one[0] and many[0] and {one[0][:2], many[0][:2]} <= {"21", "22", "23"} and statement.writes and statement.sql.startswith("WITH"):
+        return "open"  # what a write of WITH violates is told at its end, and what the rest comes upon when it does
     told = compare(statement, one, many)
     if isinstance(told, str) and one[0] is None and many[0] is None and one[1] == many[1]:
         places = [n for n, c in enumerate(one[1] or ()) if c[1] in FLOATS]
@@ -271,6 +284,9 @@ class Round:
 
     def determined(self, statement, seeds=range(2 * len(PLANS))):
         """Whether servers that have the rows in other orders agree on the answer."""
+        partners = several_partners(inlined(statement))
+        if partners and answer(self.one, Statement(partners))[2]:
+            return False
         for seed in seeds:
             self.refresh_twin(seed)
             if self.verdict(statement, (self.one, self.twin))[0] is not True:
@@ -324,7 +340,10 @@ class Round:
         least = replace(least, sql=sql, ordered=least.ordered and "ORDER BY" in sql)
 
         def by_rows(rows):
-            self.load(rows)
+            try:
+                self.load(rows)
+            except AssertionError:  # a row that others refer to is not left out alone
+                return None
             self.refresh_twin(1)
             return differs(least)
         rows = shrunk_rows(original, by_rows, seconds * 0.4)

@@ -53,10 +53,15 @@ TEST_CASE("what a parameter cannot say", "[parameters]") {
   CHECK(w.told(sql).starts_with("shards s0, s1, s2, s3 concatenated"));
   CHECK(w.told(sql, {text_parameter("5", type_oid::numeric)}).starts_with("shards s0, s1, s2, s3 concatenated"));
   CHECK(w.told(sql, {text_parameter("5", type_oid::float8)}).starts_with("shards s0, s1, s2, s3 concatenated"));
-  CHECK(w.told(sql, {text_parameter("five")}).starts_with("refused: invalid value for sharding key"));
-  CHECK(w.told(sql, {binary(big_endian(5, 4))}).starts_with("refused: invalid value for sharding key"));
-  CHECK(w.told(sql, {binary(big_endian(5, 3), type_oid::int8)}).starts_with("refused: invalid value"));
-  CHECK(w.told(sql, {binary("")}).starts_with("refused: invalid value"));
+  // The servers tell what is wrong with those.
+  CHECK(w.told(sql, {text_parameter("five")}).starts_with("shards s0, s1, s2, s3 concatenated"));
+  CHECK(w.told(sql, {binary(big_endian(5, 4))}).starts_with("shards s0, s1, s2, s3 concatenated"));
+  CHECK(w.told(sql, {binary(big_endian(5, 3), type_oid::int8)}).starts_with("shards s0, s1, s2, s3 concatenated"));
+  CHECK(w.told(sql, {binary("")}).starts_with("shards s0, s1, s2, s3 concatenated"));
+  const std::string insert = "INSERT INTO orders (customer_id) VALUES ($1)";
+  CHECK(w.told(insert, {text_parameter("five")}).starts_with("refused: invalid value for sharding key"));
+  CHECK(w.told(insert, {binary(big_endian(5, 4))}).starts_with("refused: invalid value for sharding key"));
+  CHECK(w.told(insert, {binary("")}).starts_with("refused: invalid value"));
 }
 
 TEST_CASE("casts of parameters", "[parameters]") {

@@ -1,0 +1,30 @@
+"""Writes that join: which of several partners a row is joined with is left open by SQL."""
+
+from shrinking import TOKEN, joined
+
+
+def cut(tokens, words):
+    """(the tokens before the first of `words` that stands outside of parentheses, the rest from it on)."""
+    depth = 0
+    for at, token in enumerate(tokens):
+        if not depth and token in words:
+            return tokens[:at], tokens[at:]
+        depth += (token in "([") - (token in ")]")
+    return tokens, []
+
+
+def several_partners(sql):
+    """A query that gives rows if UPDATE ... FROM or DELETE ... USING finds several partners for one; None for all else."""
+    entries, write = cut(TOKEN.findall(sql), ("UPDATE", "DELETE", "INSERT", "MERGE", "SELECT"))
+    if write[:1] == ["DELETE"]:
+        target, rest = cut(write[2:], ("USING",))
+    elif write[:1] == ["UPDATE"]:
+        target, rest = cut(write[1:], ("SET",))
+        rest = cut(rest, ("FROM", "WHERE", "RETURNING"))[1]
+    else:
+        return None
+    if rest[:1] not in (["FROM"], ["USING"]):
+        return None
+    partners, rest = cut(rest[1:], ("WHERE", "RETURNING"))
+    condition = cut(rest, ("RETURNING",))[0]
+    return joined([*entries, "SELECT", "FROM", *target, ",", *partners, *condition, "GROUP", "BY", target[-1], ".", "ctid", "HAVING", "count", "(", "*", ")", ">", "1"])
