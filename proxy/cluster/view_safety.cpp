@@ -1,5 +1,6 @@
 #include "proxy/cluster/view_safety.hpp"
 
+#include "router/plan/functions.hpp"
 #include "router/sql/parser.hpp"
 
 #include <algorithm>
@@ -107,8 +108,10 @@ class definition_walker {
       return;
     }
     if (known->second.any_volatile) found_.safe = false;
-    if (known->second.any_stable) found_.varies = true;
-    if (known->second.any_user_code) found_.calls_user_code = true;
+    if (known->second.any_stable && !router::told_by_settings(name.back())) found_.varies = true;
+    // Of several with this name the one of pg_catalog is meant: pg_catalog.replace(), though citext has another one.
+    const bool of_server = name.size() > 1 && name[name.size() - 2] == "pg_catalog" && !known->second.pg_catalog_only;
+    if (known->second.any_user_code && !of_server) found_.calls_user_code = true;
     if (known->second.any_user_code && known->second.pg_catalog_only)
       found_.user_code.insert("pg_catalog." + name.back());
   }

@@ -19,9 +19,6 @@ isolation_level isolation_named(std::string_view name) {
   return isolation_level::read_committed;
 }
 
-// As the server reads a boolean setting: any unambiguous beginning of these words.
-bool is_true(std::string_view value) { return value == "on" || value == "true" || value == "yes" || value == "1" || value == "t" || value == "y"; }
-
 }  // namespace
 
 session_machine::session_machine(session_environment& environment, std::string user, settings_ptr startup, std::uint64_t serial)

@@ -73,13 +73,15 @@ std::string told_columns(std::string_view described, std::string_view gathered) 
 
 }  // namespace
 
-// Whether numbers and times are told in full, and in one way.
+// Whether numbers and times are told in full, and in one way, and what is told is read as what it was.
 bool session_machine::text_is_exact() const {
   const std::string_view digits = local_->value_of("extra_float_digits", "1");
   int value = 0;
   std::from_chars(digits.data(), digits.data() + digits.size(), value);
   return value >= 1 && begins_with(local_->value_of("datestyle", "iso"), "iso") &&
-         !begins_with(local_->value_of("intervalstyle", ""), "sql_standard");
+         !begins_with(local_->value_of("intervalstyle", ""), "sql_standard") &&
+         is_true(local_->value_of("array_nulls", "on")) &&
+         begins_with(local_->value_of("xmloption", "content"), "content");
 }
 
 // What would change values on their way through text, or could not be told as JSON.
@@ -89,7 +91,7 @@ std::optional<p::error_report> session_machine::cannot_gather() const {
   }
   if (!text_is_exact()) {
     return refuse("rows cannot be gathered under these settings",
-                  "RESET extra_float_digits, DateStyle and IntervalStyle.");
+                  "RESET extra_float_digits, DateStyle, IntervalStyle, array_nulls and xmloption.");
   }
   return std::nullopt;
 }

@@ -1,6 +1,7 @@
 #include "proxy/session/settings.hpp"
 
 #include <algorithm>
+#include <array>
 
 namespace pgbraid::proxy {
 namespace {
@@ -43,6 +44,11 @@ const setting* settings::find(std::string_view name) const noexcept {
 std::string_view settings::value_of(std::string_view name, std::string_view fallback) const noexcept {
   const setting* entry = find(name);
   return entry == nullptr ? fallback : std::string_view{entry->value};
+}
+
+bool is_true(std::string_view value) noexcept {
+  constexpr std::array<std::string_view, 6> words{"on", "true", "yes", "1", "t", "y"};
+  return std::find(words.begin(), words.end(), value) != words.end();
 }
 
 settings_registry::settings_registry() : none_(std::make_shared<const settings>()) {}

@@ -27,6 +27,9 @@ struct settings {
   /// The value of `name`, or `fallback` when it is not set here.
   [[nodiscard]] std::string_view value_of(std::string_view name, std::string_view fallback) const noexcept;
 };
+/// As the server reads the words of a boolean setting.
+[[nodiscard]] bool is_true(std::string_view value) noexcept;
+
 /// Settings that are for pgbraid alone, see router/plan/hints.hpp: no server is told of them.
 [[nodiscard]] bool is_hint_setting(std::string_view name) noexcept;
 inline constexpr std::string_view shard_setting = "pgbraid.shard", key_setting = "pgbraid.key", target_setting = "pgbraid.target";

@@ -126,6 +126,29 @@ found_column bare_at(const analysis& a, const name_scope& scope, const std::stri
   return found;
 }
 
+/// Whether USING or NATURAL makes one column of several that may have different types. `type`: that of those seen
+/// before.
+bool merges_types(const analysis& a, const sql::from_item& item, const std::string& column, std::optional<oid>& type,
+                  bool merged = false) {
+  if (item.kind == sql::from_kind::join && item.left != nullptr && item.right != nullptr) {
+    const bool here =
+        merged || item.natural ||
+        std::find(item.using_columns.begin(), item.using_columns.end(), column) != item.using_columns.end();
+    return merges_types(a, *item.left, column, type, here) || merges_types(a, *item.right, column, type, here);
+  }
+  if (!merged) return false;
+  const auto use = a.use_of.find(&item);
+  if (use == a.use_of.end() || a.uses[use->second].table.described == nullptr) return true;
+  const table_use& table = a.uses[use->second];
+  if (!table.column_aliases.empty()) return true;
+  for (const router::column& c : table.table.described->columns) {
+    if (c.name != column) continue;
+    if (type && *type != c.type) return true;
+    type = c.type;
+  }
+  return false;
+}
+
 }  // namespace
 
 namespace {
@@ -252,6 +275,14 @@ bool has_column(const table_use& use, const std::string& name) {
     if (shown == name) return true;
   }
   return false;
+}
+
+bool merges_types(const analysis& a, std::size_t level, const std::string& column) {
+  const std::vector<sql::from_item>* from = a.levels[level].from;
+  return from != nullptr && std::any_of(from->begin(), from->end(), [&](const sql::from_item& item) {
+           std::optional<oid> type;
+           return merges_types(a, item, column, type);
+         });
 }
 
 std::size_t use_of_bare_column(const analysis& a, const sql::from_item& item, const std::string& column) {

@@ -21,6 +21,8 @@ struct name_scope {
 [[nodiscard]] std::size_t use_of_column(const analysis& a, const name_scope& scope, const sql::expr& reference);
 
 /// The same for a bare column name within one FROM item (for USING).
+/// A bare name may mean a column that USING or NATURAL makes of columns of different types, and has none of these then.
+[[nodiscard]] bool merges_types(const analysis& a, std::size_t level, const std::string& column);
 [[nodiscard]] std::size_t use_of_bare_column(const analysis& a, const sql::from_item& item, const std::string& column);
 
 /// True if a column reference finds something here or outside that has it, or may have it.

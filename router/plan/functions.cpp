@@ -201,6 +201,10 @@ varies function_reader::how_it_varies(const sql::expr& call, const function_trai
   return traits->any_volatile && !of_server ? varies::by_row : varies::no;
 }
 
+bool told_by_settings(std::string_view name) {
+  return name != "age" && listed(stable_by_settings, name);
+}
+
 varies function_reader::note_call(const sql::expr& call) {
   if (call.name.empty()) {
     not_a_read("a function without a name");
@@ -232,6 +236,7 @@ varies function_reader::note_call(const sql::expr& call) {
     set_once(facts_.user_code, quoted(name));
     if (!shard_local(map, call.name)) set_once(facts_.spread_user_code, quoted(name));
   }
+  facts_.gives_sets = facts_.gives_sets || traits == nullptr || traits->any_set_returning;
   const varies when = how_it_varies(call, traits);
   // age(x) is reckoned from today.
   const bool by_settings =
@@ -252,6 +257,7 @@ varies function_reader::note_call(const sql::expr& call) {
     facts_.measures_shard = facts_.measures_shard || !listed(tells_of_no_table, name);
   }
   if (name == "currval" || name == "lastval") facts_.sequence_memory = true;
+  if (name == "lastval") facts_.last_drawn = true;
   if (name == "pg_notify") facts_.notifies = true;
   if (name == "pg_listening_channels") facts_.listening_channels = true;
   if (name == "setseed") set_once(facts_.pins, "setseed()");
@@ -263,6 +269,7 @@ varies function_reader::note_call(const sql::expr& call) {
 void function_reader::note_operator(const sql::qualified_name& symbol) {
   if (symbol.empty()) return;
   if (context_.schema->code_operators.contains(symbol.back())) {
+    facts_.gives_sets = true;
     facts_.reads_more = true;
     facts_.writes_more = facts_.writes_more || context_.schema->volatile_operators.contains(symbol.back());
   }

@@ -22,6 +22,7 @@ struct function_facts {
   std::string sequence;        ///< nextval, setval, currval, lastval
   std::string pins;            ///< a function whose effect on the session nothing can show: the backend must be kept
   bool sequence_memory = false;  ///< currval, lastval: what one backend remembers
+  bool last_drawn = false;       ///< lastval
   bool notifies = false;       ///< pg_notify
   bool listening_channels = false;  ///< pg_listening_channels
   bool needs_primary = false;  ///< asks for the server's own identity or state
@@ -30,8 +31,12 @@ struct function_facts {
   bool own_setting = false;  ///< set_config() of a setting of pgbraid's own, which no server knows
   bool reads_more = false;   ///< may read tables that the statement does not name
   bool writes_more = false;  ///< may write to such
+  bool gives_sets = false;   ///< may give several rows for one, or none: rows of a table are not those of the result
   bool measures_shard = false;  ///< and what it tells may be of that shard's own tables
 };
+
+/// A stable function whose result is the same wherever settings and arguments are.
+[[nodiscard]] bool told_by_settings(std::string_view name);
 
 /// When a call gives another value.
 enum class varies : std::uint8_t {

@@ -159,7 +159,7 @@ std::string first_rows(const gather_query& query, const select_clauses& clauses,
   const sql::select_query& q = *query.statement->select;
   const query_level& level = a.levels.front();
   if (!level.aggregate.empty() || !level.window.empty() || level.grouped || level.having || level.distinct ||
-      q.limit_with_ties)
+      q.limit_with_ties || a.functions.gives_sets)
     return {};
   const auto limit = count_in(q.limit),
              offset = q.offset == nullptr ? std::optional<std::uint64_t>{0} : count_in(q.offset);

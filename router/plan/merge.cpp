@@ -5,6 +5,7 @@
 #include <charconv>
 #include <optional>
 
+#include "router/plan/columns.hpp"
 #include "router/plan/same_expression.hpp"
 #include "router/plan/scatter.hpp"
 #include "router/shard/sort_bytes.hpp"
@@ -35,7 +36,9 @@ std::optional<std::vector<result_column>> result_columns(const sql::select_query
     const auto name = t.name.empty() ? result_name(*t.value) : std::optional{t.name};
     if (!name) return std::nullopt;
     const auto found = column_of(a, level, *t.value);
-    out.push_back({*name, found ? found->described : nullptr, t.value.get()});
+    const bool other = t.value->kind == sql::expr_kind::column && t.value->name.size() == 1 &&
+                       merges_types(a, level, t.value->name[0]);
+    out.push_back({*name, found && !other ? found->described : nullptr, t.value.get()});
   }
   return out;
 }

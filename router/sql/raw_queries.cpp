@@ -36,7 +36,6 @@ with_clause reader::read_with(const WithClause* node) {
     entry.name = text_of(table->ctename);
     entry.columns = strings_of(table->aliascolnames);
     entry.materialized = table->ctematerialized == CTEMaterializeAlways;
-    if (table->search_clause != nullptr || table->cycle_clause != nullptr) unparsable_ = true;
     const level here(*this);
     if (here) entry.query = std::make_unique<statement>(read_statement(table->ctequery));
     out.tables.push_back(std::move(entry));

@@ -36,6 +36,11 @@ CREATE TABLE visits (
 INSERT INTO visits
 SELECT n * 7 % 200 + 1, TIMESTAMP '2024-01-01' + n * INTERVAL '37 minutes', CASE WHEN n % 5 > 0 THEN 'v' || n % 23 END
   FROM generate_series(1, 600) AS n;
+-- The key in another type, and arrays of which some give no row.
+CREATE TABLE stalls (id int NOT NULL, sales bigint, marks text[], name text);
+INSERT INTO stalls SELECT n, n % 9, CASE WHEN n > 40 THEN ARRAY['m' || n, NULL, 'x'] WHEN n > 20 THEN '{}' END, 'stall ' || n % 6 FROM generate_series(1, 60) AS n;
+CREATE TABLE prices (name text, sales int, fee numeric);
+INSERT INTO prices SELECT 'stall ' || n, n, n * 1.5 FROM generate_series(1, 5) AS n;
 CREATE VIEW shop_sales AS
   SELECT s.id, s.name, count(x.id) AS sold, sum(x.amount) AS total FROM shops s LEFT JOIN sales x ON x.shop_id = s.id GROUP BY s.id;
 CREATE VIEW good_shops (shop, label, taken) AS SELECT id, name, total FROM shop_sales WHERE sold > 9;
@@ -52,4 +57,9 @@ CREATE FUNCTION indirect() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT counted
 CREATE FUNCTION spoken(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN $1 + 1; END';
 CREATE FUNCTION mixed(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1 + 1';
 CREATE FUNCTION mixed(text) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN 1; END';
-GRANT SELECT ON shops, sales, visits, shop_sales, good_shops, days, monthly, flagged TO app;
+-- What an extension does: another replace(), whose body calls the server's own.
+CREATE DOMAIN loose_text AS text;
+CREATE FUNCTION replace(loose_text, loose_text, loose_text) RETURNS text LANGUAGE sql IMMUTABLE AS
+  $$ SELECT pg_catalog.replace(pg_catalog.lower($1::pg_catalog.text), pg_catalog.lower($2::pg_catalog.text), $3::pg_catalog.text) $$;
+CREATE FUNCTION year_of(date) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT extract(year FROM $1)::int';
+GRANT SELECT ON stalls, prices, shops, sales, visits, shop_sales, good_shops, days, monthly, flagged TO app;

@@ -9,7 +9,7 @@ from cluster import Cluster
 from sides import ask, compare, load, sharding_with
 from statements import Statement
 
-KEYS = {"shops": "id", "sales": "shop_id", "visits": "shop_id"}
+KEYS = {"shops": "id", "sales": "shop_id", "visits": "shop_id", "stalls": "id"}
 
 # One statement in a line; rows are compared in their order where the statement ends with ORDER BY and more.
 GROUPS = {
@@ -165,6 +165,25 @@ GROUPS = {
         SELECT tags FROM shops ORDER BY tags, id LIMIT 3
         SELECT s.spot FROM shops s ORDER BY (s.spot).number DESC LIMIT 3
     """,
+    "rows that functions make of one": """
+        SELECT unnest(marks) FROM stalls ORDER BY id LIMIT 3
+        SELECT unnest(marks), id FROM stalls ORDER BY abs(id), 1 LIMIT 4
+        SELECT count(*) FROM (SELECT unnest(marks) AS mark FROM stalls LIMIT 7) q
+        SELECT id FROM stalls ORDER BY id, generate_series(1, 2) LIMIT 5
+        SELECT id, unnest(marks) FROM stalls ORDER BY id + 0 LIMIT 3 OFFSET 2
+        SELECT id, jsonb_array_elements_text(info -> 'kinds') AS kind FROM shops ORDER BY abs(id) DESC, 2 LIMIT 5
+        SELECT id, regexp_matches(name, '^stall [34]') FROM stalls ORDER BY id + 0 LIMIT 4
+        COPY (SELECT unnest(marks) FROM stalls ORDER BY id LIMIT 3) TO STDOUT
+    """,
+    "columns merged of two types": """
+        SELECT id FROM stalls JOIN shops USING (id) ORDER BY id
+        SELECT id FROM shops JOIN stalls USING (id) ORDER BY id LIMIT 7
+        SELECT id FROM stalls LEFT JOIN shops USING (id) ORDER BY id DESC LIMIT 2
+        SELECT id, shops.name FROM shops RIGHT JOIN stalls USING (id) ORDER BY id LIMIT 3
+        SELECT id FROM stalls JOIN shops USING (id) ORDER BY stalls.id LIMIT 3
+        SELECT stalls.id, sales FROM stalls NATURAL JOIN prices ORDER BY sales, stalls.id
+        SELECT stalls.id FROM stalls JOIN shops ON shops.id = stalls.id ORDER BY stalls.id DESC LIMIT 3
+    """,
     "merged in their order": """
         SELECT * FROM sales ORDER BY id
         SELECT shop_id, id, amount FROM sales ORDER BY amount DESC, id
@@ -193,6 +212,16 @@ GROUPS = {
         SELECT max(make_interval(days => id::int, hours => 3)) FROM sales
         SELECT id FROM shops WHERE id BETWEEN SYMMETRIC 9 AND 5 ORDER BY id
         SELECT count(*) FROM shops WHERE id NOT BETWEEN SYMMETRIC 9 AND 5
+    """,
+    "functions that are told by their schema": """
+        SELECT replace(name, 'SHOP', 'x') FROM shops WHERE id < 20 ORDER BY id
+        SELECT year_of(day), count(*) FROM sales GROUP BY 1
+        SELECT count(*) FROM shops WHERE replace(name, 'shop ', '') = '7'
+    """,
+    "walks of a graph": """
+        WITH RECURSIVE t(id, next) AS (SELECT id, id + 50 FROM shops WHERE id < 4 UNION ALL SELECT s.id, s.id + 50 FROM t JOIN shops s ON s.id = t.next) SEARCH DEPTH FIRST BY id SET place SELECT id, next FROM t ORDER BY place
+        WITH RECURSIVE t(id) AS (SELECT 1::bigint UNION ALL SELECT s.id % 3 + 1 FROM t JOIN shops s ON s.id = t.id) CYCLE id SET round USING path SELECT id, round FROM t ORDER BY 1, 2
+        WITH RECURSIVE t(id) AS (SELECT id FROM shops WHERE id = 5 UNION ALL SELECT id + 1 FROM t WHERE id < 8) SEARCH BREADTH FIRST BY id SET place SELECT count(*), max(t.id) FROM t JOIN sales ON shop_id = t.id
     """,
     "COPY": """
         COPY (SELECT * FROM sales ORDER BY shop_id, id) TO STDOUT
@@ -227,7 +256,7 @@ def two_sides():
         whole.start(), parts.start()
         load(whole, parts, Path(__file__).with_name("shops.sql").read_text(), KEYS)
         topology = sharded_topology(parts)
-        with Braid(sharded_topology(parts, sharding=sharding_with(topology, KEYS))) as braid:
+        with Braid(sharded_topology(parts, sharding=sharding_with(topology, KEYS, ["prices"]))) as braid:
             one, many = Endpoint(whole.shards[0].primary.port).raw(), braid.raw()
             yield one, many
             one.close(), many.close()

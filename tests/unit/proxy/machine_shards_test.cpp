@@ -99,6 +99,16 @@ TEST_CASE("columns that differ between the shards are an error") {
   CHECK(t.told() == "T(name) E(XX000) Z(I)");
 }
 
+TEST_CASE("a batch whose columns differ ends all the same") {
+  machine_script t{two_shards()};
+  t.client("P(/SELECT name FROM customers) B(/) D(P ) E() S");
+  t.server("s0", "1 2 T(name) D(a)");
+  t.server("s1", "1 2 T(other) D(b) C(SELECT 1) Z(I)");
+  t.server("s0", "C(SELECT 1) Z(I)");
+  CHECK(t.told() == "1 2 T(name) D(a) E(XX000) Z(I)");
+  CHECK(t.leases() == "+s0 +s1 -s0 -s1");
+}
+
 TEST_CASE("a batch over two shards has each answer once") {
   machine_script t{two_shards()};
   t.client("P(/SELECT name FROM customers) B(/) D(P ) E() S");

@@ -89,6 +89,9 @@ TEST_CASE("the first rows of all are among the first rows of each", "[gather]") 
         "SELECT id FROM orders ORDER BY amount LIMIT $1", "SELECT id FROM orders ORDER BY amount LIMIT 5 OFFSET $1",
         "SELECT max(id) FROM orders LIMIT 1", "SELECT DISTINCT item FROM orders LIMIT 5",
         "SELECT item, rank() OVER (ORDER BY item) FROM orders LIMIT 5", "SELECT id FROM orders OFFSET 5",
+        // What gives several rows for one, or none.
+        "SELECT unnest(ARRAY[item]) FROM orders ORDER BY amount LIMIT 5",
+        "SELECT id FROM orders ORDER BY amount, generate_series(1, 2) LIMIT 5",
         "SELECT (SELECT count(*) FROM orders) FROM orders LIMIT 5"}) {
     CHECK(rows(sql).empty());
   }
