@@ -545,6 +545,7 @@ class session_machine {
   int pinned_ = -1;
   std::unique_ptr<const std::string> pin_reason_;  ///< null: not pinned, or for no reason of its own
   bool asks_sequences_ = false;        ///< it has asked for currval() or lastval()
+  bool drew_elsewhere_ = false;        ///< its last number may be of an unsharded table's sequence on another shard
   bool indelible_ = false;             ///< the pinned backend has state that DISCARD ALL leaves
   targets targets_;                    ///< of the statement being placed
   bool placed_ = false;

@@ -143,6 +143,13 @@ bool session_machine::find_place(step& s, const router::plan& plan, const router
     refusal = refused->error();
     return false;
   }
+  if (plan.draws_elsewhere) drew_elsewhere_ = true;
+  if (plan.last_drawn && drew_elsewhere_) {
+    refusal = p::with_hint(p::make_error(error_id::session_feature, "lastval()",
+                                         "the last number may have been drawn for an unsharded table on another shard"),
+                           "Use RETURNING, or currval() with the sequence's name.");
+    return false;
+  }
   const bool remembers = plan.sequence_memory && plan.statement_count == 1 && !keeps_sequences();
   if (plan.sequence_memory) env_.sequences_asked = asks_sequences_ = true;
   if (remembers && (!holds_nothing() || drawn_pid_ == 0)) {

@@ -55,6 +55,7 @@ bool session_machine::begin_drawing(std::string_view text) {
   if (!made) return false;
   question_ = std::make_unique<question_state>();
   question_->drawing = std::move(made);
+  drew_elsewhere_ = false;
   return true;
 }
 

@@ -13,6 +13,7 @@
 #include "router/plan/merge.hpp"
 #include "router/plan/planner.hpp"
 #include "router/plan/refusals.hpp"
+#include "router/plan/sequences.hpp"
 #include "router/plan/staged_source.hpp"
 #include "router/plan/statements.hpp"
 #include "router/plan/steps.hpp"
@@ -148,6 +149,8 @@ class statement_planner {
     out.user_code = leaves_state;
     out.pins = a.functions.pins;
     out.sequence_memory = a.functions.sequence_memory;
+    out.last_drawn = a.functions.last_drawn;
+    out.draws_elsewhere = draws_elsewhere(a, context_);
     out.listening_channels = a.functions.listening_channels;
     if (leaves_state && out.effect == session_effect::none) out.effect = session_effect::user_code;
     if (a.functions.notifies && out.effect == session_effect::none) out.effect = session_effect::notify;

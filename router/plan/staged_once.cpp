@@ -153,6 +153,7 @@ bool defaults_to_moment(const sql::statement& s, const analysis& a) {
   const auto written =
       std::find_if(a.uses.begin(), a.uses.end(), [](const table_use& use) { return use.role != table_role::read; });
   if (written == a.uses.end() || written->table.described == nullptr || s.delete_ != nullptr) return false;
+  if (s.update != nullptr) return !a.moment_defaults.empty();
   const std::vector<column>& columns = written->table.described->columns;
   return std::any_of(columns.begin(), columns.end(), [&](const column& c) {
     const auto named = [&](const sql::target& t) { return t.name == c.name; };

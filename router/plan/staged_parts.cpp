@@ -66,6 +66,38 @@ std::optional<text_span> inside_parentheses(std::string_view text, std::int32_t 
   return past ? std::optional{text_span{at + 1, *past - 1}} : std::nullopt;
 }
 
+/// What stands in the innermost parentheses around a place.
+std::optional<text_span> around(std::string_view text, std::int32_t location) {
+  if (location < 0) return std::nullopt;
+  std::vector<std::size_t> open;
+  for (std::size_t at = 0; at < static_cast<std::size_t>(location);) {
+    if (text[at] == '(') open.push_back(at);
+    if (text[at] == ')' && !open.empty()) open.pop_back();
+    const std::size_t past = skip_quoted(text, at);
+    at = past == at ? at + 1 : past;
+  }
+  return open.empty() ? std::nullopt : inside_parentheses(text, static_cast<std::int32_t>(open.back()));
+}
+
+/// The subqueries that stand for themselves in FROM or USING.
+void subqueries_of(const std::vector<sql::from_item>& items, std::vector<const sql::select_query*>& out);
+
+void subqueries_of(const sql::from_item& item, std::vector<const sql::select_query*>& out) {
+  if (item.kind == sql::from_kind::subquery && !item.lateral && item.query != nullptr) out.push_back(item.query.get());
+  if (item.left != nullptr) subqueries_of(*item.left, out);
+  if (item.right != nullptr) subqueries_of(*item.right, out);
+}
+
+void subqueries_of(const std::vector<sql::from_item>& items, std::vector<const sql::select_query*>& out) {
+  for (const sql::from_item& item : items) subqueries_of(item, out);
+}
+
+/// Where a query's first column stands.
+std::int32_t first_place(const sql::select_query& q) {
+  if (q.set_op != sql::set_operation::none) return q.left == nullptr ? -1 : first_place(*q.left);
+  return q.targets.empty() ? -1 : q.targets.front().location;
+}
+
 std::string names_of(const sql::select_query& q) {
   constexpr std::string_view any = "NULL";
   if (q.set_op != sql::set_operation::none || !q.values.empty()) return std::string{any};
@@ -102,6 +134,10 @@ class part_list {
     subqueries_of(s, found);
     for (const sql::expr* each : found)
       add_subquery(*each, found, a.mirrored && each->sublink == sql::sublink_kind::array);
+    std::vector<const sql::select_query*> joined;
+    if (s.update != nullptr) subqueries_of(s.update->from, joined);
+    if (s.delete_ != nullptr) subqueries_of(s.delete_->using_, joined);
+    for (const sql::select_query* each : joined) add_joined(*each);
   }
 
   std::vector<once_part> parts;
@@ -130,6 +166,17 @@ class part_list {
       query.insert(0, text_up_to(bodies_->size() - 1));
     }
     parts.push_back({*place, std::move(query), "NULL", false, first});
+  }
+
+  void add_joined(const sql::select_query& q) {
+    const auto place = around(text_, first_place(q));
+    if (!place) return;
+    std::string query{place->of(text_)};
+    if (names_entry(query)) {
+      if (!q.with.tables.empty()) return;
+      query.insert(0, text_up_to(bodies_->size() - 1));
+    }
+    parts.push_back({*place, std::move(query), names_of(q), false, false});
   }
 
   // INSERT ... SELECT into a reference table: constants among its columns would take those columns' types.

@@ -16,7 +16,7 @@ struct named_type {
   std::string_view name;
 };
 
-constexpr std::array<named_type, 58> plain_types{{
+constexpr std::array<named_type, 73> plain_types{{
     {16, "bool"},
     {17, "bytea"},
     {18, "\"char\""},
@@ -40,6 +40,7 @@ constexpr std::array<named_type, 58> plain_types{{
     {718, "circle"},
     {774, "macaddr8"},
     {829, "macaddr"},
+    {790, "money"},
     {869, "inet"},
     {1042, "bpchar"},
     {1043, "\"varchar\""},
@@ -62,6 +63,13 @@ constexpr std::array<named_type, 58> plain_types{{
     {3910, "tstzrange"},
     {3912, "daterange"},
     {3926, "int8range"},
+    {4072, "jsonpath"},
+    {4451, "int4multirange"},
+    {4532, "nummultirange"},
+    {4533, "tsmultirange"},
+    {4534, "tstzmultirange"},
+    {4535, "datemultirange"},
+    {4536, "int8multirange"},
     {1000, "_bool"},
     {1005, "_int2"},
     {1007, "_int4"},
@@ -75,6 +83,13 @@ constexpr std::array<named_type, 58> plain_types{{
     {1185, "_timestamptz"},
     {1231, "_numeric"},
     {2951, "_uuid"},
+    {199, "_json"},
+    {3807, "_jsonb"},
+    {1001, "_bytea"},
+    {1014, "_bpchar"},
+    {1041, "_inet"},
+    {1183, "_time"},
+    {1187, "_interval"},
 }};
 
 std::string json_literal(std::string_view value) {

@@ -9,6 +9,7 @@
 #include "router/plan/keys.hpp"
 #include "router/plan/refusals.hpp"
 #include "router/plan/scatter.hpp"
+#include "router/plan/sequences.hpp"
 
 namespace pgbraid::router {
 
@@ -60,10 +61,21 @@ std::optional<protocol::error_report> judge_functions(const analysis& a, const p
     if (context.schema->functions.empty()) return catalog_not_read();
     return make_error(error_id::user_code, f.spread_user_code);
   }
-  // The designated shard's sequences are the ones that count.
-  if (!f.sequence.empty() && any_table) {
-    return protocol::with_hint(refuse_session(f.sequence, "sequences count on the first shard, and this reads tables of others"),
-                               "Call it in a statement of its own, or leave the column to its default.");
+  if (!f.sequence.empty()) {
+    const auto home = home_of_sequences(a, context);
+    if (!home) {
+      return protocol::with_hint(
+          refuse_session(f.sequence, "sequences of unsharded tables count on their shards, others on the first one"),
+          "Name one sequence, as a constant.");
+    }
+    const bool beside = std::all_of(a.uses.begin(), a.uses.end(), [&](const table_use& use) {
+      return use.table.where == placement::unsharded && use.table.shard == *home;
+    });
+    if (!beside) {
+      return protocol::with_hint(
+          refuse_session(f.sequence, "sequences count on one shard, and this reads tables of others"),
+          "Call it in a statement of its own, or leave the column to its default.");
+    }
   }
   if (f.other_state.empty()) return std::nullopt;
   const bool lock = f.other_state.find("advisory") != std::string::npos;
@@ -74,7 +86,7 @@ std::optional<protocol::error_report> judge_functions(const analysis& a, const p
                                              : "it changes the state of one server's session");
 }
 
-chosen_target without_sharded(const analysis& a, const other_tables& others) {
+chosen_target without_sharded(const analysis& a, const other_tables& others, const plan_context& context) {
   if (others.shards_differ || (others.system && others.shard && *others.shard != designated_shard)) {
     return refused(refuse_read("tables of different shards in one statement",
                                "Read the tables one by one, or move them to one shard."));
@@ -82,13 +94,16 @@ chosen_target without_sharded(const analysis& a, const other_tables& others) {
   if (others.shard) {
     return {fixed_target{to_shard{*others.shard}}, "table \"" + others.name + "\" stands on one shard"};
   }
+  if (!a.functions.sequence.empty()) {
+    const shard_index home = home_of_sequences(a, context).value_or(designated_shard);
+    return {fixed_target{to_shard{home}}, home == designated_shard
+                                              ? "the designated shard's sequences are the ones that count"
+                                              : "the sequence of an unsharded table counts on its shard"};
+  }
   if (others.system || a.functions.designated) {
     return {fixed_target{to_shard{designated_shard}}, "the designated shard answers for the catalog"};
   }
   if (a.functions.notifies) return {fixed_target{to_shard{designated_shard}}, "notified by the designated shard"};
-  if (!a.functions.sequence.empty()) {
-    return {fixed_target{to_shard{designated_shard}}, "the designated shard's sequences are the ones that count"};
-  }
   if (!a.functions.session_state.empty() || a.locking) {
     return {fixed_target{to_shard{designated_shard}}, "locks are taken on the designated shard"};
   }
@@ -200,7 +215,7 @@ chosen_target choose_target(const analysis& a, const plan_context& context, bool
   }
   const bool sharded = std::any_of(a.uses.begin(), a.uses.end(),
                                    [](const table_use& use) { return use.table.where == placement::sharded; });
-  if (!sharded) return without_sharded(a, others);
+  if (!sharded) return without_sharded(a, others, context);
   if (others.shard || others.system) {
     return refused(refuse_read("table \"" + others.name + "\" stands on one shard and sharded tables on all",
                                "Read them in separate statements, or make the table a reference table."));

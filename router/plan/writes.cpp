@@ -104,6 +104,8 @@ void analyzer::read_key_of_rows(const sql::insert_query& q, key_place place) {
     return out_.refuse(make_error(error_id::key_not_provable, key.name, use.table.full_name));
   key_tie tie{place, {}, true};
   for (const std::vector<sql::expr_ptr>& row : q.source->values) {
+    // Rows of different lengths are an error, which the server of the first one tells.
+    if (row.size() != q.source->values.front().size()) break;
     if (position >= row.size() || row[position] == nullptr) return miss_key(place);
     const sql::expr& value = *row[position];
     if (value.kind == sql::expr_kind::default_) return miss_key(place);
@@ -238,8 +240,11 @@ std::vector<const column*> analyzer::left_to_default(const sql::insert_query& q,
 // RETURNING each row gives one, so that they can be put back in order. Notes the defaults that are one value.
 bool analyzer::rows_stand_alone(const sql::insert_query& q, const table_use& use) {
   if (use.table.described == nullptr || q.source == nullptr) return false;
-  bool alone =
-      !q.source->values.empty() && out_.uses.size() == 1 && !out_.common_tables && out_.functions.differs.empty();
+  // A subquery over reference tables is the same wherever its row is.
+  const bool beside = std::all_of(out_.uses.begin(), out_.uses.end(), [&](const table_use& each) {
+    return &each == &use || (each.role == table_role::read && each.table.where == placement::reference);
+  });
+  bool alone = !q.source->values.empty() && beside && !out_.common_tables && out_.functions.differs.empty();
   for (const query_level& level : out_.levels) {
     const bool own = level.query == q.source.get() || level.target != nowhere;
     alone = alone && (own || level.by_row.empty());
@@ -267,8 +272,13 @@ void analyzer::read_update(const sql::update_query& q, std::size_t parent) {
   out_.levels[level].from = &q.from;
   judge_write(use);
   read_from(q.from, level);
-  for (const sql::target& set : q.set) {
-    if (several() && out_.uses[use].key_part(set.name) != nowhere) read_new_key(set, use);
+  for (std::size_t i = 0; i < q.set.size(); ++i) {
+    const sql::target& set = q.set[i];
+    const bool shares = i + 1 < q.set.size() && q.set[i + 1].value == nullptr;  // one subquery for several columns
+    if (several() && out_.uses[use].key_part(set.name) != nowhere) {
+      if (shares) return out_.refuse(make_error(error_id::key_change, set.name, out_.uses[use].table.full_name));
+      read_new_key(set, use);
+    }
     if (set.value != nullptr && set.value->kind == sql::expr_kind::default_) set_to_default(set.name, use);
     read_expr(set.value, level, literal::free);
   }

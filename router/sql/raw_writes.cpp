@@ -15,8 +15,8 @@ std::string alias_of(const RangeVar& relation) {
 
 }  // namespace
 
-/// SET (a, b) = (1, 2) comes as two targets that share one row: each gets its own element. With any other source (a
-/// subquery) the first target gets the whole source and the rest are not understood.
+/// SET (a, b) = (1, 2) comes as two targets that share one row: each gets its own element. With a subquery the first
+/// one gets the whole of it, and the others have no value.
 void reader::read_assignments(const List* nodes, std::vector<target>& out, bool& multi_assign) {
   for (const ResTarget* node : list_view<ResTarget>(nodes)) {
     if (too_deep_) return;
@@ -36,10 +36,8 @@ void reader::read_assignments(const List* nodes, std::vector<target>& out, bool&
     if (row != nullptr && list_view<>(row->args).size() == static_cast<std::size_t>(part->ncolumns)) {
       entry.value = read_expr(list_view<>(row->args)[index]);
     } else if (index == 0) {
-      unparsable_ = true;
+      unparsable_ = unparsable_ || as<SubLink>(part->source, T_SubLink) == nullptr;
       entry.value = read_expr(part->source);
-    } else {
-      entry.value = not_understood(-1);
     }
   }
 }

@@ -224,7 +224,7 @@ WRITES = {
     "UPDATE, DELETE not tied": """
         UPDATE accounts SET balance = balance + r.rate FROM rates r WHERE r.code = 'r' || accounts.id RETURNING id, balance
         DELETE FROM entries WHERE amount < 20
-        0A000 UPDATE accounts SET balance = r.r FROM (SELECT random() AS r) r
+        runs UPDATE accounts SET balance = r.r FROM (SELECT random() AS r) r
     """,
     "with subqueries that are tied to the written row": """
         UPDATE accounts SET balance = (SELECT sum(amount) FROM entries e WHERE e.account_id = accounts.id)
@@ -242,7 +242,8 @@ WRITES = {
     "with WITH entries, also recursive ones": """
         DELETE FROM entries WHERE (account_id, id) IN (SELECT account_id, id FROM entries ORDER BY amount DESC, id LIMIT 10) RETURNING id
         WITH top AS (SELECT id, owner FROM accounts ORDER BY balance DESC, id LIMIT 4) UPDATE entries SET note = owner FROM top WHERE top.id = entries.account_id
-        0A000 UPDATE accounts SET owner = 'x' FROM (SELECT id FROM accounts ORDER BY id LIMIT 4) f WHERE f.id = accounts.id
+        UPDATE accounts SET owner = 'x' FROM (SELECT id FROM accounts ORDER BY id LIMIT 4) f WHERE f.id = accounts.id
+        0A000 UPDATE accounts SET owner = 'x' FROM rates, LATERAL (SELECT id FROM accounts WHERE owner <> rates.code ORDER BY id LIMIT 4) f WHERE f.id = accounts.id
     """,
     "with subqueries that name columns of the row": """
         UPDATE accounts SET owner = coalesce((SELECT e.note FROM entries e WHERE e.amount > accounts.balance ORDER BY e.amount, e.id, e.account_id LIMIT 1), owner)

@@ -29,6 +29,7 @@ STATE = (
     "SELECT id, name, code, twice, price FROM numbered ORDER BY id",
     "SELECT numbered_id, n, what FROM owned ORDER BY 1, 2, 3",
     "SELECT id, name FROM kinds ORDER BY id",
+    "SELECT id, word FROM signs ORDER BY id",
 )
 # A transaction that is rolled back does not give back what it has drawn.
 SEQUENCES = ("tickets_id_seq", "codes", "numbered_id_seq", "owned_n_seq", "kinds_id_seq")
@@ -62,7 +63,7 @@ GROUPS = {
         DELETE FROM entries WHERE random() < 0
         UPDATE entries SET note = left(random()::text, 0), day = NULL WHERE id % 50 = 0
         UPDATE accounts SET balance = (SELECT floor(random())) WHERE id < 50
-        UPDATE accounts SET balance = r.r FROM (SELECT random() AS r) r
+        UPDATE accounts SET balance = r.r * 0 FROM (SELECT random() AS r) r
     """,
     "subqueries on the row's own shard": """
         UPDATE accounts SET balance = (SELECT sum(amount) FROM entries e WHERE e.account_id = accounts.id)
@@ -327,6 +328,46 @@ GROUPS = {
         SELECT nextval(pg_get_serial_sequence('tickets', 'id'))
         SELECT nextval('no_such_sequence')
     """,
+    "several columns from one subquery": """
+        UPDATE accounts SET (owner, balance) = (SELECT 'z', 7) WHERE id = 3 RETURNING id, owner, balance
+        UPDATE accounts SET (owner, balance) = (SELECT 'z', 7.5) WHERE id < 30
+        UPDATE accounts SET (owner, balance) = (SELECT max(note), coalesce(sum(amount), 0) FROM entries e WHERE e.account_id = accounts.id) WHERE id IN (SELECT account_id FROM entries WHERE note IS NOT NULL) AND id < 30
+        UPDATE accounts SET state = 'x', (owner, balance) = (SELECT name, n FROM events WHERE id = 9), info = NULL WHERE id < 9
+        UPDATE rates SET (rate, token) = (SELECT max(balance), NULL::uuid FROM accounts) WHERE code < 'r4'
+        UPDATE picks SET (id, title) = (SELECT 1000 + max(id), 'x' FROM accounts) WHERE id = 7
+        INSERT INTO accounts (id, owner) VALUES (3, 'x'), (4, 'y') ON CONFLICT (id) DO UPDATE SET (owner, balance) = (SELECT excluded.owner, 5)
+        UPDATE accounts SET (owner, balance) = (SELECT 'z', 7, 8) WHERE id < 9
+        UPDATE accounts SET (owner, balance) = (SELECT owner, balance FROM accounts) WHERE id < 9
+    """,
+    "joined with a subquery that chooses": """
+        UPDATE accounts SET balance = s.place FROM (SELECT id, row_number() OVER (ORDER BY balance DESC, id) AS place FROM accounts) s WHERE s.id = accounts.id RETURNING accounts.id, balance
+        UPDATE accounts a SET owner = s.note FROM rates, (SELECT DISTINCT ON (account_id) account_id, note FROM entries WHERE note IS NOT NULL ORDER BY account_id, id) s WHERE s.account_id = a.id AND rates.code = 'r1'
+        DELETE FROM entries e USING (SELECT account_id, id, row_number() OVER (PARTITION BY note ORDER BY id) AS copy FROM entries) d WHERE d.copy > 20 AND d.account_id = e.account_id AND d.id = e.id RETURNING e.account_id, e.id
+        DELETE FROM entries USING (SELECT id AS account FROM accounts ORDER BY balance, id LIMIT 5) a JOIN events ON events.account_id = a.account WHERE entries.account_id = a.account AND events.n < 200
+        WITH best AS (SELECT id FROM accounts WHERE balance > 200) UPDATE accounts SET state = 'best' FROM (SELECT id FROM best ORDER BY id DESC LIMIT 4) b WHERE b.id = accounts.id RETURNING accounts.id
+        UPDATE accounts SET owner = title FROM (SELECT id, title FROM picks ORDER BY id LIMIT 3) p WHERE p.id = accounts.id
+    """,
+    "rows of VALUES with subqueries": """
+        INSERT INTO events (id, name, n) VALUES (9001, 'a', (SELECT count(*) FROM rates)), (9002, 'b', (SELECT length(code) FROM rates WHERE code = 'r2')), (9003, 'c', 4)
+        INSERT INTO events (id, name) VALUES (9001, (SELECT code FROM rates WHERE rate = 1)), (9002, (SELECT max(code) FROM rates)) RETURNING id, name
+    """,
+    "rows of different lengths": """
+        INSERT INTO events VALUES (9001), (9002, 'x')
+        INSERT INTO events VALUES (9001, 'x', 1), (9002, 'x', 1, 2), (9003, 'y', 2)
+        INSERT INTO events (id, name) VALUES (9001, 'x'), (9002)
+    """,
+    "objects as rows": """
+        INSERT INTO events (id, name) SELECT id, name FROM json_to_recordset('[{"id": 9001, "name": "a"}, {"id": 9002, "name": "b"}]') AS x(id bigint, name text)
+        INSERT INTO events SELECT * FROM jsonb_populate_recordset(NULL::events, '[{"id": 9001, "name": "a"}, {"id": 9002, "n": 5}]')
+        INSERT INTO picks SELECT id, title FROM jsonb_to_recordset('[{"id": 9001, "title": "a"}]') AS x(id bigint, title text)
+        UPDATE events SET n = x.n FROM jsonb_to_recordset('[{"id": 1, "n": 77}, {"id": 2, "n": 78}]') AS x(id bigint, n int) WHERE x.id = events.id
+    """,
+    "a table of one shard with a default of the moment": """
+        UPDATE signs SET word = 'x' WHERE id IN (SELECT id FROM accounts WHERE balance > 100)
+        UPDATE signs SET word = (SELECT max(owner) FROM accounts)
+        UPDATE signs SET word = owner FROM accounts WHERE accounts.id = signs.id RETURNING signs.id, word
+        DELETE FROM signs WHERE id IN (SELECT id FROM accounts)
+    """,
     "errors of the server's own": """
         SELEC 1
         UPDATE accounts SET WHERE id = 1
@@ -429,7 +470,8 @@ REFUSED = {
     # Every shard would lock that many rows, and who else looks for some would find too few.
     "SELECT id, owner FROM accounts WHERE state = 'new' ORDER BY id DESC LIMIT 3 FOR UPDATE SKIP LOCKED",
 
-    "UPDATE accounts SET balance = r.r FROM (SELECT random() AS r) r",
+    # A time in words would be another one on each shard.
+    """UPDATE events SET n = x.n FROM jsonb_to_recordset('[{"id": 1, "n": 77}, {"id": 2, "n": 78}]') AS x(id bigint, n int) WHERE x.id = events.id""",
 
     # Names that do not stand as they are meant; entries that name later ones; WITH beside rows with DEFAULT.
     "WITH a AS (SELECT id FROM accounts ORDER BY id LIMIT 3) DELETE FROM entries WHERE account_id IN (SELECT id FROM U&\"\\0061\")",
@@ -439,7 +481,6 @@ REFUSED = {
     "SELECT id, owner FROM accounts WHERE balance > (SELECT avg(balance) FROM accounts) ORDER BY id LIMIT 5 FOR UPDATE",
     # The time of the server that has the rows, beside that of the others; a subquery in FROM.
     "WITH now_ones AS (SELECT id, now() AS t FROM accounts ORDER BY id LIMIT 3) UPDATE accounts SET changed = t FROM now_ones WHERE now_ones.id = accounts.id",
-    "UPDATE accounts SET owner = title FROM (SELECT id, title FROM picks ORDER BY id LIMIT 3) p WHERE p.id = accounts.id",
     "INSERT INTO rates (code, rate) SELECT 'a' || id, balance FROM accounts WHERE id < 12"}
 
 
@@ -453,9 +494,9 @@ def two_sides():
         topology = sharded_topology(parts)
         sharding = sharding_with(topology, KEYS, ["rates", "kinds"])
         home, *others = parts.shards[2:] + parts.shards[:2]
-        sharding["unsharded"] = sharding.get("unsharded", {}) | {"picks": home.name}
+        sharding["unsharded"] = sharding.get("unsharded", {}) | {"picks": home.name, "signs": home.name}
         for shard in others:
-            shard.primary.query("DROP TABLE picks", dbname="shop")
+            shard.primary.query("DROP TABLE picks, signs", dbname="shop")
         with Braid(sharded_topology(parts, sharding=sharding)) as braid:
             one, many = Endpoint(whole.shards[0].primary.port).raw(), braid.raw()
             yield one, many
@@ -524,6 +565,21 @@ def test_prepared_and_carried_out_twice(two_sides, sql):
         client.query("ROLLBACK")
         client.query("DEALLOCATE twice")
     assert told[0] == told[1] and not told[0][0][0]
+
+
+def test_numbers_of_a_table_on_another_shard(two_sides):
+    """Its sequence counts where it is, and lastval() is not told by the first shard then."""
+    _, many = two_sides
+    told = [[ask(client, Statement(sql))[:3] for sql in (
+        "SELECT setval('signs_id_seq', 700)", "INSERT INTO signs (word) VALUES ('a') RETURNING id", "SELECT nextval('public.signs_id_seq')",
+        "SELECT setval(pg_get_serial_sequence('signs', 'id'), (SELECT max(id) + 50 FROM signs))", "INSERT INTO signs VALUES (nextval('signs_id_seq'), 'b') RETURNING id",
+        "DELETE FROM signs WHERE id > 600")] for client in two_sides]
+    assert told[0] == told[1] and all(answer[0] is None for answer in told[0])
+    assert ask(many, Statement("SELECT lastval()"))[0] == "0A000"
+    many.query("INSERT INTO tickets (account_id, title) VALUES (17, 'a')")
+    assert ask(many, Statement("SELECT lastval() = max(id) FROM tickets WHERE account_id = 17"))[0] == "0A000", "with a table, as ever"
+    assert ask(many, Statement("SELECT lastval()"))[0] is None
+    many.query("DELETE FROM tickets WHERE account_id = 17 AND title = 'a'")
 
 
 def test_what_a_session_has_drawn(two_sides):

@@ -53,6 +53,8 @@ INSERT INTO kinds (name) SELECT 'k' || n FROM generate_series(1, 5) AS n;
 -- Stands on one shard only.
 CREATE TABLE picks (id bigint PRIMARY KEY, title text);
 INSERT INTO picks SELECT n * 7, CASE WHEN n % 4 > 0 THEN 'title ' || n ELSE 'no' END FROM generate_series(1, 20) AS n;
-GRANT ALL ON picks TO app;
+CREATE TABLE signs (id serial PRIMARY KEY, word text, made timestamptz DEFAULT now());
+INSERT INTO signs (word, made) SELECT 'sign ' || n, NULL FROM generate_series(1, 12) AS n;
+GRANT ALL ON picks, signs TO app;
 GRANT ALL ON accounts, entries, archive, events, rates, tickets, numbered, owned, kinds TO app;
 GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO app;

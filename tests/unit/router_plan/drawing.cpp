@@ -70,6 +70,23 @@ TEST_CASE("an identity that is always generated is overridden", "[drawing]") {
         one + " -> INSERT INTO notes (id, customer_id) OVERRIDING SYSTEM VALUE VALUES ('1', 5), (3, 6)");
 }
 
+TEST_CASE("sequences of unsharded tables count on their shards", "[drawing]") {
+  world w(4);
+  w.schema.relations.find("public.reports")->second.columns.front().draws = "nextval('public.report_ids'::regclass)";
+  check(w, {{"SELECT nextval('report_ids')", "shard s1 (primary)"},
+            {"SELECT setval('public.report_ids'::regclass, 5), currval('REPORT_IDS')", "shard s1 (primary)"},
+            {"SELECT nextval('order_ids')", "shard s0 (primary)"},
+            {"SELECT nextval('order_ids'), nextval('report_ids')", "refused:..."},
+            {"SELECT lastval()", "shard s0 (primary)"},
+            {"SELECT setval(pg_get_serial_sequence('\"reports\"', 'id'), 7)", "shard s1 (primary)"},
+            {"SELECT nextval(pg_get_serial_sequence('customers', 'id'))", "shard s0 (primary)"},
+            {"SELECT nextval(pg_get_serial_sequence(lower('reports'), 'id'))", "refused:..."},
+            {"SELECT nextval('order' || '_ids')", "refused:..."},
+            {"INSERT INTO reports VALUES (nextval('report_ids'), 'x')", "shard s1 (primary)"},
+            {"INSERT INTO reports VALUES (nextval('order_ids'), 'x')", "refused:..."},
+            {"SELECT setval('report_ids', (SELECT max(id) FROM reports))", "shard s1 (primary)"}});
+}
+
 TEST_CASE("statements with sequences and where they go", "[drawing]") {
   const drawing_world w;
   CHECK(w.make("INSERT INTO customers (name) VALUES ('a')").plan->draws);

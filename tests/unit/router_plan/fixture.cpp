@@ -57,6 +57,7 @@ void add_functions(catalog& c) {
              "txid_current_snapshot",
              "pg_get_viewdef",
              "to_regclass",
+             "pg_get_serial_sequence",
              "has_table_privilege",
              "transaction_timestamp",
              "pg_backend_pid",

@@ -45,6 +45,23 @@ TEST_CASE("WITH entries that choose come first, one after the other", "[staged]"
                "amount = $1") == nullptr);
 }
 
+TEST_CASE("subqueries in FROM and USING that choose come first", "[staged]") {
+  const writing_world w;
+  using parts = std::pair<std::string, std::string>;
+  CHECK(first_of(w,
+                 "UPDATE orders o SET amount = s.n FROM (SELECT id, row_number() OVER (ORDER BY name) AS n FROM "
+                 "customers) AS s WHERE s.id = o.customer_id") ==
+        parts{"gathered", "UPDATE orders o SET amount = s.n FROM (?) AS s WHERE s.id = o.customer_id"});
+  CHECK(first_of(w,
+                 "DELETE FROM orders USING countries, (SELECT DISTINCT ON (name) (id), 'a)(' AS a FROM customers ORDER "
+                 "BY name, id) s (id, a) WHERE s.id = customer_id")
+            .second == "DELETE FROM orders USING countries, (?) s (id, a) WHERE s.id = customer_id");
+  // What each shard answers for itself stays where it is; what names its neighbours is no statement of its own.
+  CHECK(first_of(w, "DELETE FROM orders USING (SELECT id FROM customers) s WHERE s.id = customer_id").second.empty());
+  CHECK(w.staged("DELETE FROM orders USING customers c, LATERAL (SELECT id FROM customers ORDER BY c.name LIMIT 1) s "
+                 "WHERE s.id = customer_id") == nullptr);
+}
+
 TEST_CASE("WITH entries that nobody names are left out", "[staged]") {
   const writing_world w;
   const std::string text = "WITH a AS (SELECT id FROM customers ORDER BY id LIMIT 3) DELETE FROM notes";

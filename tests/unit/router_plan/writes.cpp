@@ -33,6 +33,14 @@ TEST_CASE("writes tied to one key", "[writes]") {
            "= 5",
            at5},
           {"UPDATE orders SET (item, amount) = ('x', 3) WHERE customer_id = 5", at5},
+          {"UPDATE orders SET (item, amount) = (SELECT name, 3 FROM customers c WHERE c.id = orders.customer_id) WHERE "
+           "customer_id = 5",
+           at5},
+          {"INSERT INTO orders (customer_id, item) VALUES (5, 'x') ON CONFLICT (customer_id) DO UPDATE SET (item, "
+           "amount) = (SELECT excluded.item, 5)",
+           at5},
+          // An error, and one server's: nothing of it is carried out on another.
+          {"INSERT INTO orders (customer_id, item) VALUES (5, 'x'), (6), (7)", at5},
           {"DELETE FROM orders WHERE customer_id = 5", at5},
           {"DELETE FROM orders USING customers c WHERE c.id = customer_id AND c.id = 5", at5},
           {"WITH x AS (SELECT * FROM customers WHERE id = 5) DELETE FROM orders WHERE customer_id = 5", at5},

@@ -300,6 +300,10 @@ TEST_CASE("UPDATE that changes the key", "[wrong_answers]") {
                {"UPDATE orders SET customer_id = customer_id WHERE customer_id = 5", "shard {5} (primary)"},
                {"UPDATE orders SET (item, customer_id) = ('x', 6) WHERE customer_id = 5",
                 "refused: UPDATE of the sharding key..."},
+               {"UPDATE orders SET (customer_id, item) = (SELECT 6, 'x') WHERE customer_id = 5",
+                "refused: UPDATE of the sharding key..."},
+               {"UPDATE orders SET (item, customer_id) = (SELECT 'x', 6) WHERE customer_id = 5",
+                "refused: UPDATE of the sharding key..."},
                {"INSERT INTO customers (id) VALUES (5) ON CONFLICT (id) DO UPDATE SET id = 6",
                 "refused: UPDATE of the sharding key..."},
            });
