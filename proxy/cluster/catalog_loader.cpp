@@ -49,6 +49,11 @@ std::vector<std::string> named_tables(const router::topology& map, const catalog
   }
   for (const auto& [name, table] : map.tables) names.insert(name);
   for (const auto& [name, shard] : map.unsharded) names.insert(name);
+  if (!map.schemas.empty()) {
+    for (const auto& [name, relation] : read_catalog(answers).content.relations) {
+      if (map.schemas.contains(relation.schema) && (relation.kind == 'r' || relation.kind == 'p')) names.insert(name);
+    }
+  }
   return {names.begin(), names.end()};
 }
 

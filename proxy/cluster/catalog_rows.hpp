@@ -36,8 +36,8 @@ struct code_facts {
   std::string table;
   std::string what;                     ///< `trigger "x"`
   std::optional<std::string> function;  ///< "schema.name"; none: a rule, or a policy that reads another relation
-  bool policy = false;
-  std::string reads;  ///< a policy's: "schema.name" of that relation, pg_catalog for any of the server's own
+  bool policy = false;                  ///< one that decides what is read
+  std::string reads;  ///< a policy's: "schema.name" of that relation, pg_catalog for any of the server's own; else ""
 };
 
 struct view_function {

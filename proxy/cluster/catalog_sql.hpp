@@ -229,7 +229,8 @@ inline constexpr const char* user_code = PGBRAID_TABLE_TREE R"(, parts AS (
     FROM tree t JOIN pg_trigger g ON g.tgrelid = t.oid AND NOT g.tgisinternal AND g.tgenabled <> 'D'
   UNION ALL SELECT t.root, 'pg_policy'::regclass, p.oid, 'policy "' || p.polname || '"'
     FROM tree t JOIN pg_policy p ON p.polrelid = t.oid JOIN pg_class c ON c.oid = t.oid AND c.relrowsecurity)
-SELECT DISTINCT x.root, x.what, n.nspname || '.' || p.proname, x.class = 'pg_policy'::regclass, NULL
+SELECT DISTINCT x.root, x.what, n.nspname || '.' || p.proname,
+       x.class = 'pg_policy'::regclass AND EXISTS (SELECT FROM pg_policy y WHERE y.oid = x.oid AND y.polcmd IN ('*', 'r')), NULL
   FROM parts x JOIN pg_depend d ON d.classid = x.class AND d.objid = x.oid
   LEFT JOIN pg_operator o ON d.refclassid = 'pg_operator'::regclass AND o.oid = d.refobjid
   JOIN pg_proc p ON p.oid = CASE WHEN d.refclassid = 'pg_proc'::regclass THEN d.refobjid ELSE o.oprcode END
@@ -237,12 +238,12 @@ SELECT DISTINCT x.root, x.what, n.nspname || '.' || p.proname, x.class = 'pg_pol
  WHERE p.oid >= 16384 AND l.lanname NOT IN ('c', 'internal')
 UNION ALL SELECT t.root, 'rule "' || r.rulename || '"', NULL, false, NULL
   FROM tree t JOIN pg_rewrite r ON r.ev_class = t.oid AND r.rulename <> '_RETURN' AND r.ev_enabled <> 'D'
-UNION SELECT x.root, x.what, NULL, true, n.nspname || '.' || c.relname
+UNION SELECT x.root, x.what, NULL, p.polcmd IN ('*', 'r'), n.nspname || '.' || c.relname
   FROM parts x JOIN pg_policy p ON p.oid = x.oid
   JOIN pg_depend d ON d.classid = x.class AND d.objid = x.oid AND d.refclassid = 'pg_class'::regclass AND d.refobjid <> p.polrelid
   JOIN pg_class c ON c.oid = d.refobjid JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE x.class = 'pg_policy'::regclass
-UNION ALL SELECT x.root, x.what, NULL, true, 'pg_catalog'
+UNION ALL SELECT x.root, x.what, NULL, p.polcmd IN ('*', 'r'), 'pg_catalog'
   FROM parts x JOIN pg_policy p ON p.oid = x.oid
  WHERE x.class = 'pg_policy'::regclass
    AND EXISTS (SELECT FROM regexp_matches(concat(p.polqual, p.polwithcheck), ':relid (\d+)', 'g') AS m

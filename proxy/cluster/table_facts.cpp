@@ -1,5 +1,7 @@
 #include "proxy/cluster/table_facts.hpp"
 
+#include "router/unsharded.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -103,8 +105,9 @@ findings_by_table unenforced(const shard_catalog& shard, const router::topology&
       continue;
     }
     if (constraint.kind != 'f' || map.reference_tables.contains(constraint.foreign_table)) continue;
-    const auto own = map.unsharded.find(constraint.table), other = map.unsharded.find(constraint.foreign_table);
-    if (own != map.unsharded.end() && other != map.unsharded.end() && own->second == other->second) continue;
+    const auto own = router::home_of_unsharded(map, constraint.table),
+               other = router::home_of_unsharded(map, constraint.foreign_table);
+    if (own && other && *own == *other) continue;
     found[constraint.table].push_back(fmt::format("{} refers to {}, which does not stand whole beside it",
                                                   describe(constraint), constraint.foreign_table));
     if (map.tables.contains(constraint.foreign_table)) {
@@ -113,7 +116,7 @@ findings_by_table unenforced(const shard_catalog& shard, const router::topology&
     }
   }
   for (const sequence_facts& sequence : shard.sequences) {
-    if (map.unsharded.contains(sequence.table)) continue;
+    if (router::home_of_unsharded(map, sequence.table)) continue;
     // Numbers are drawn on the first shard for all of them.
     const router::column* c = find_column(shard.content, sequence.table, sequence.column);
     if (c != nullptr && !c->draws.empty() && !c->default_of_moment) continue;
@@ -147,18 +150,18 @@ bool stands_whole_beside(const std::string& table, const std::string& read, cons
   if (relation == content.relations.end() || relation->second.row_security || relation->second.kind == 'v')
     return false;
   if (map.reference_tables.contains(read)) return true;
-  const auto own = map.unsharded.find(table), other = map.unsharded.find(read);
-  return own != map.unsharded.end() && other != map.unsharded.end() && own->second == other->second;
+  const auto own = router::home_of_unsharded(map, table), other = router::home_of_unsharded(map, read);
+  return own && other && *own == *other;
 }
 
 findings_by_table code_behind(const shard_catalog& shard, const router::topology& map, bool policies_alone) {
   findings_by_table found;
   for (const code_facts& code : shard.code) {
-    if (policies_alone && !code.policy) continue;
+    if ((policies_alone && !code.policy) || listed_shard_local(map, code.table)) continue;
     if (code.function) {
       if (!listed_shard_local(map, *code.function) && !proved_harmless(shard.content, *code.function))
         found[code.table].push_back(*code.function);
-    } else if (!code.policy || !stands_whole_beside(code.table, code.reads, shard.content, map)) {
+    } else if (code.reads.empty() || !stands_whole_beside(code.table, code.reads, shard.content, map)) {
       found[code.table].push_back(code.what);
     }
   }

@@ -55,7 +55,6 @@ bool session_machine::begin_drawing(std::string_view text) {
   if (!made) return false;
   question_ = std::make_unique<question_state>();
   question_->drawing = std::move(made);
-  drew_elsewhere_ = false;
   return true;
 }
 
@@ -103,6 +102,7 @@ bool session_machine::question_answered(step& s, std::string_view text, std::spa
       return false;
     }
     q.text = router::with_moments(q.drawing->text, q.values);
+    if (!q.drawing->keys) drew_elsewhere_ = false;
   }
   q.done = true;
   placed_ = false;

@@ -48,7 +48,11 @@ std::string_view settings::value_of(std::string_view name, std::string_view fall
 
 bool is_true(std::string_view value) noexcept {
   constexpr std::array<std::string_view, 6> words{"on", "true", "yes", "1", "t", "y"};
-  return std::find(words.begin(), words.end(), value) != words.end();
+  return std::any_of(words.begin(), words.end(), [&](std::string_view word) {
+    return std::equal(word.begin(), word.end(), value.begin(), value.end(), [](char a, char b) {
+      return a == (b >= 'A' && b <= 'Z' ? static_cast<char>(b - 'A' + 'a') : b);
+    });
+  });
 }
 
 settings_registry::settings_registry() : none_(std::make_shared<const settings>()) {}

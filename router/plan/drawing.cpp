@@ -13,6 +13,7 @@
 #include "router/plan/insert_select.hpp"
 #include "router/plan/moments.hpp"
 #include "router/plan/rows.hpp"
+#include "router/plan/sequences.hpp"
 #include "router/plan/words.hpp"
 #include "router/sql/parser.hpp"
 
@@ -341,6 +342,9 @@ class draw_writer {
 
 std::optional<drawing> make_drawing(const sql::insert_query& q, std::string_view text, const analysis& a,
                                     const plan_context& context) {
+  // Numbers are drawn on the designated shard.
+  const bool here = home_of_sequences(a, context) == designated_shard;
+  if (!a.draws.empty() && (!here || (a.functions.last_drawn && sequences_elsewhere(context)))) return std::nullopt;
   const auto written =
       std::find_if(a.uses.begin(), a.uses.end(), [](const table_use& use) { return use.role == table_role::insert; });
   const auto writes =

@@ -313,7 +313,8 @@ bool is_sequence_function(const sql::qualified_name& name) {
 
 bool arguments_may_vary(const sql::qualified_name& name) {
   if (name.empty()) return false;
-  return name.back() != "set_config" && name.back() != "current_setting" && !listed(sequence_functions, name.back());
+  return name.back() != "set_config" && name.back() != "current_setting" && name.back() != "pg_get_serial_sequence" &&
+         !listed(sequence_functions, name.back());
 }
 
 }  // namespace pgbraid::router

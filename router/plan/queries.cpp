@@ -311,6 +311,8 @@ void analyzer::judge_code(const resolved_table& table, table_role role) {
   if (view || (written && !whole && table.where != placement::system))
     refuse_each(described.user_code, table.full_name);
   if (!written) refuse_each(described.policy_code, table.full_name);
+  // Rows are locked by what UPDATE may do, too.
+  if (!written && out_.locking && described.row_security) refuse_each(described.user_code, table.full_name);
   if (!view) return;
   for (const std::string& below : described.view_relations) {
     const auto inner = context_.schema->relations.find(below);

@@ -222,6 +222,9 @@ std::shared_ptr<const staged_write> make_behind_writes(const sql::statement& s, 
 std::shared_ptr<const staged_write> make_staged(const sql::statement& s, std::string_view text, const analysis& a,
                                                 const plan_context& context, replanning* again) {
   if (text.find(moment_mark) != std::string_view::npos || !context.schema->single_writer.empty()) return nullptr;
+  // SEARCH and CYCLE stand behind the bodies of WITH, and would be left behind.
+  const sql::with_clause* with = own_with(s);
+  if (with != nullptr && with->recursive && (has_word(text, "search") || has_word(text, "cycle"))) return nullptr;
   if (writes_in_with(s)) {
     const auto out = make_behind_writes(s, text, a, context);
     return out == nullptr ? make_once(s, text, a, context, again) : out;

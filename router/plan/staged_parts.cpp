@@ -168,14 +168,23 @@ class part_list {
     parts.push_back({*place, std::move(query), "NULL", false, first});
   }
 
+  /// Whether an opening parenthesis is the first thing of an item.
+  bool stands_in_from(std::size_t parenthesis) const {
+    std::size_t end = parenthesis;
+    while (end > 0 && is_blank(text_[end - 1])) --end;
+    if (end > 0 && text_[end - 1] == ',') return true;
+    std::size_t begin = end;
+    while (begin > 0 && is_word_start(text_[begin - 1])) --begin;
+    const std::string before = lower_word(text_.substr(begin, end - begin));
+    return before == "from" || before == "using" || before == "join";
+  }
+
   void add_joined(const sql::select_query& q) {
     const auto place = around(text_, first_place(q));
-    if (!place) return;
+    // With a WITH of its own, or parentheses around a part of it, that is not all of it.
+    if (!place || !q.with.tables.empty() || !stands_in_from(place->begin - 1)) return;
     std::string query{place->of(text_)};
-    if (names_entry(query)) {
-      if (!q.with.tables.empty()) return;
-      query.insert(0, text_up_to(bodies_->size() - 1));
-    }
+    if (names_entry(query)) query.insert(0, text_up_to(bodies_->size() - 1));
     parts.push_back({*place, std::move(query), names_of(q), false, false});
   }
 

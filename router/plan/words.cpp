@@ -201,4 +201,33 @@ std::size_t with_position(std::string_view text) {
   return end;
 }
 
+std::vector<std::string> names_in(std::string_view text) {
+  std::vector<std::string> out;
+  for (std::size_t at = skip_blanks(text, 0);;) {
+    if (at >= text.size()) return {};
+    if (text[at] == '"') {
+      std::string name;
+      for (++at;; ++at) {
+        if (at >= text.size()) return {};
+        if (text[at] == '"' && (at + 1 >= text.size() || text[at + 1] != '"')) break;
+        if (text[at] == '"') ++at;
+        name += text[at];
+      }
+      ++at;
+      if (name.empty()) return {};
+      out.push_back(std::move(name));
+    } else if (is_word_start(text[at])) {
+      const std::size_t end = end_of_word(text, at);
+      out.push_back(lower_word(text.substr(at, end - at)));
+      at = end;
+    } else {
+      return {};
+    }
+    at = skip_blanks(text, at);
+    if (at >= text.size()) return out;
+    if (text[at] != '.') return {};
+    at = skip_blanks(text, at + 1);
+  }
+}
+
 }  // namespace pgbraid::router

@@ -33,6 +33,9 @@ namespace pgbraid::router {
 /// The words of a text outside of quotes and comments, in lower case.
 [[nodiscard]] std::vector<std::string> words_of(std::string_view text);
 
+/// The parts of a name as regclass reads it ("Orders", public . orders), folded; empty where it is no such name.
+[[nodiscard]] std::vector<std::string> names_in(std::string_view text);
+
 /// Every name that a column could be called by in a text, and whether some column may go unnamed (*, NATURAL).
 struct named_words {
   std::set<std::string, std::less<>> names;

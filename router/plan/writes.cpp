@@ -5,6 +5,7 @@
 #include "router/plan/insert_select.hpp"
 #include "router/plan/moments.hpp"
 #include "router/plan/refusals.hpp"
+#include "router/plan/scatter.hpp"
 
 namespace pgbraid::router {
 
@@ -52,8 +53,9 @@ void analyzer::judge_constraints(const table_use& use) {
   const bool sharded = use.table.where == placement::sharded;
   for (const std::string& what : use.table.described->unenforced) {
     // A DELETE can only break what points at the table; all rows of other tables are in one place, or in each.
-    const bool refers = what.find("foreign key") != std::string::npos;
-    if (!refers && (use.role == table_role::delete_ || !sharded)) continue;
+    const bool own = what.find("foreign key") == std::string::npos;
+    if (own && !sharded) continue;
+    if (use.role == table_role::delete_ && what.find(" refers to it ") == std::string::npos) continue;
     return out_.refuse(make_error(error_id::unenforced_constraint, name, what));
   }
 }
@@ -103,9 +105,12 @@ void analyzer::read_key_of_rows(const sql::insert_query& q, key_place place) {
   if (q.overriding_user || (!q.columns.empty() && q.columns[position].indirection))
     return out_.refuse(make_error(error_id::key_not_provable, key.name, use.table.full_name));
   key_tie tie{place, {}, true};
-  for (const std::vector<sql::expr_ptr>& row : q.source->values) {
-    // Rows of different lengths are an error, which the server of the first one tells.
-    if (row.size() != q.source->values.front().size()) break;
+  const std::vector<std::vector<sql::expr_ptr>>& rows = q.source->values;
+  // Rows of different lengths are an error, which the server of the first one tells.
+  const bool ragged =
+      std::any_of(rows.begin(), rows.end(), [&](const auto& row) { return row.size() != rows.front().size(); });
+  for (const std::vector<sql::expr_ptr>& row : rows) {
+    if (ragged && !tie.sources.empty()) break;
     if (position >= row.size() || row[position] == nullptr) return miss_key(place);
     const sql::expr& value = *row[position];
     if (value.kind == sql::expr_kind::default_) return miss_key(place);
@@ -244,10 +249,13 @@ bool analyzer::rows_stand_alone(const sql::insert_query& q, const table_use& use
   const bool beside = std::all_of(out_.uses.begin(), out_.uses.end(), [&](const table_use& each) {
     return &each == &use || (each.role == table_role::read && each.table.where == placement::reference);
   });
-  bool alone = !q.source->values.empty() && beside && !out_.common_tables && out_.functions.differs.empty();
+  bool alone =
+      !q.source->values.empty() && beside && !out_.common_tables && !out_.locking && out_.functions.differs.empty();
   for (const query_level& level : out_.levels) {
     const bool own = level.query == q.source.get() || level.target != nowhere;
-    alone = alone && (own || level.by_row.empty());
+    const bool same =
+        chooses_none(level) && level.exact && !level.array && !level.tablesample && level.system_column.empty();
+    alone = alone && (own || same);
   }
   for (const column* c : left_to_default(q, use)) {
     if (!c->default_of_moment) continue;

@@ -340,6 +340,7 @@ GROUPS = {
         UPDATE accounts SET (owner, balance) = (SELECT owner, balance FROM accounts) WHERE id < 9
     """,
     "joined with a subquery that chooses": """
+        UPDATE accounts SET owner = s.note FROM (WITH entries AS (SELECT * FROM entries WHERE amount > 50) (SELECT account_id, note FROM entries ORDER BY amount, id LIMIT 1)) s WHERE s.account_id = accounts.id
         UPDATE accounts SET balance = s.place FROM (SELECT id, row_number() OVER (ORDER BY balance DESC, id) AS place FROM accounts) s WHERE s.id = accounts.id RETURNING accounts.id, balance
         UPDATE accounts a SET owner = s.note FROM rates, (SELECT DISTINCT ON (account_id) account_id, note FROM entries WHERE note IS NOT NULL ORDER BY account_id, id) s WHERE s.account_id = a.id AND rates.code = 'r1'
         DELETE FROM entries e USING (SELECT account_id, id, row_number() OVER (PARTITION BY note ORDER BY id) AS copy FROM entries) d WHERE d.copy > 20 AND d.account_id = e.account_id AND d.id = e.id RETURNING e.account_id, e.id
@@ -350,11 +351,13 @@ GROUPS = {
     "rows of VALUES with subqueries": """
         INSERT INTO events (id, name, n) VALUES (9001, 'a', (SELECT count(*) FROM rates)), (9002, 'b', (SELECT length(code) FROM rates WHERE code = 'r2')), (9003, 'c', 4)
         INSERT INTO events (id, name) VALUES (9001, (SELECT code FROM rates WHERE rate = 1)), (9002, (SELECT max(code) FROM rates)) RETURNING id, name
+        INSERT INTO events (id, name) VALUES (9001, 'a'), (9002, 'b'), (9003, 'c') RETURNING id, (SELECT code FROM rates ORDER BY code LIMIT 1)
     """,
     "rows of different lengths": """
         INSERT INTO events VALUES (9001), (9002, 'x')
         INSERT INTO events VALUES (9001, 'x', 1), (9002, 'x', 1, 2), (9003, 'y', 2)
         INSERT INTO events (id, name) VALUES (9001, 'x'), (9002)
+        INSERT INTO events VALUES (9001, 'x'), (9002, 'x'), (9003, 'x'), (9004, 'x'), (9005)
     """,
     "objects as rows": """
         INSERT INTO events (id, name) SELECT id, name FROM json_to_recordset('[{"id": 9001, "name": "a"}, {"id": 9002, "name": "b"}]') AS x(id bigint, name text)
@@ -470,6 +473,8 @@ REFUSED = {
     # Every shard would lock that many rows, and who else looks for some would find too few.
     "SELECT id, owner FROM accounts WHERE state = 'new' ORDER BY id DESC LIMIT 3 FOR UPDATE SKIP LOCKED",
 
+    # Parentheses around a part of it.
+    "UPDATE accounts SET owner = s.note FROM (WITH entries AS (SELECT * FROM entries WHERE amount > 50) (SELECT account_id, note FROM entries ORDER BY amount, id LIMIT 1)) s WHERE s.account_id = accounts.id",
     # A time in words would be another one on each shard.
     """UPDATE events SET n = x.n FROM jsonb_to_recordset('[{"id": 1, "n": 77}, {"id": 2, "n": 78}]') AS x(id bigint, n int) WHERE x.id = events.id""",
 

@@ -74,12 +74,17 @@ TEST_CASE("sequences of unsharded tables count on their shards", "[drawing]") {
   world w(4);
   w.schema.relations.find("public.reports")->second.columns.front().draws = "nextval('public.report_ids'::regclass)";
   check(w, {{"SELECT nextval('report_ids')", "shard s1 (primary)"},
-            {"SELECT setval('public.report_ids'::regclass, 5), currval('REPORT_IDS')", "shard s1 (primary)"},
+            {"SELECT setval('public . report_ids'::regclass, 5), nextval('\"report_ids\"')", "shard s1 (primary)"},
+            // A connection there may have drawn for others.
+            {"SELECT currval('REPORT_IDS')", "refused:..."},
+            {"SELECT currval('order_ids')", "shard s0 (primary)"},
             {"SELECT nextval('order_ids')", "shard s0 (primary)"},
             {"SELECT nextval('order_ids'), nextval('report_ids')", "refused:..."},
             {"SELECT lastval()", "shard s0 (primary)"},
             {"SELECT setval(pg_get_serial_sequence('\"reports\"', 'id'), 7)", "shard s1 (primary)"},
-            {"SELECT nextval(pg_get_serial_sequence('customers', 'id'))", "shard s0 (primary)"},
+            {"SELECT nextval(pg_get_serial_sequence('customers', 'id')::regclass)", "shard s0 (primary)"},
+            {"INSERT INTO customers (id, name) VALUES (nextval('report_ids'), 'x')", "refused:..."},
+            {"INSERT INTO customers (id, name) VALUES (lastval(), 'x')", "refused:..."},
             {"SELECT nextval(pg_get_serial_sequence(lower('reports'), 'id'))", "refused:..."},
             {"SELECT nextval('order' || '_ids')", "refused:..."},
             {"INSERT INTO reports VALUES (nextval('report_ids'), 'x')", "shard s1 (primary)"},

@@ -56,6 +56,15 @@ TEST_CASE("subqueries in FROM and USING that choose come first", "[staged]") {
                  "DELETE FROM orders USING countries, (SELECT DISTINCT ON (name) (id), 'a)(' AS a FROM customers ORDER "
                  "BY name, id) s (id, a) WHERE s.id = customer_id")
             .second == "DELETE FROM orders USING countries, (?) s (id, a) WHERE s.id = customer_id");
+  // What is not all of a subquery.
+  for (const char* text :
+       {"UPDATE customers SET name = s.item FROM (WITH orders AS (SELECT * FROM orders WHERE amount > 10) (SELECT "
+        "customer_id, item FROM orders ORDER BY amount LIMIT 1)) s WHERE s.customer_id = id",
+        "DELETE FROM orders USING ((SELECT id FROM customers ORDER BY name LIMIT 1) UNION SELECT 5) s WHERE s.id = "
+        "customer_id"}) {
+    INFO(text);
+    CHECK(w.staged(text) == nullptr);
+  }
   // What each shard answers for itself stays where it is; what names its neighbours is no statement of its own.
   CHECK(first_of(w, "DELETE FROM orders USING (SELECT id FROM customers) s WHERE s.id = customer_id").second.empty());
   CHECK(w.staged("DELETE FROM orders USING customers c, LATERAL (SELECT id FROM customers ORDER BY c.name LIMIT 1) s "

@@ -41,6 +41,7 @@ TEST_CASE("writes tied to one key", "[writes]") {
            at5},
           // An error, and one server's: nothing of it is carried out on another.
           {"INSERT INTO orders (customer_id, item) VALUES (5, 'x'), (6), (7)", at5},
+          {"INSERT INTO orders (customer_id, item) VALUES (5, 'x'), (6, 'y'), (7)", at5},
           {"DELETE FROM orders WHERE customer_id = 5", at5},
           {"DELETE FROM orders USING customers c WHERE c.id = customer_id AND c.id = 5", at5},
           {"WITH x AS (SELECT * FROM customers WHERE id = 5) DELETE FROM orders WHERE customer_id = 5", at5},
@@ -106,8 +107,13 @@ TEST_CASE("what may not be written", "[writes]") {
            });
   w.map.accept_unenforced.clear();
   w.schema.relations["public.loose"].unenforced = {
-      "foreign key \"x\" of \"public.other\" does not contain the sharding key"};
+      "foreign key \"x\" of public.other refers to it from rows that may stand on other shards"};
   CHECK(w.told("DELETE FROM loose WHERE id = 5").starts_with("refused: a write to table \"public.loose\""));
+  // A row that is taken away refers to nothing.
+  w.schema.relations["public.loose"].unenforced = {
+      "foreign key \"x\" refers to public.other, which is neither a reference table nor sharded"};
+  CHECK(w.told("DELETE FROM loose WHERE id = 5") == w.told("DELETE FROM customers WHERE id = 5"));
+  CHECK(w.told("INSERT INTO loose (id) VALUES (5)").starts_with("refused: a write to table \"public.loose\""));
 }
 
 TEST_CASE("a stored value is cut as its column does it, a compared one is not", "[writes]") {
