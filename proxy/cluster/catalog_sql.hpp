@@ -80,10 +80,10 @@ SELECT a.attrelid, a.attname, a.atttypid, a.atttypmod, coalesce(k.collisdetermin
          WITH RECURSIVE base AS (SELECT t.typbasetype AS oid UNION ALL
                                  SELECT b.typbasetype FROM base JOIN pg_type b USING (oid) WHERE b.typtype = 'd')
          SELECT base.oid FROM base JOIN pg_type b USING (oid) WHERE b.typtype <> 'd') END,
-       a.attidentity <> '' OR coalesce(a.attgenerated = '' AND pg_get_expr(d.adbin, d.adrelid) ~* '\(|\m(current_|local|session_|user)', false),
-       coalesce(a.attgenerated = '' AND pg_get_expr(d.adbin, d.adrelid) ~* '\m(now|transaction_timestamp|statement_timestamp|timeofday|age|current_\w+|localtime\w*)\M', false),
+       a.attidentity <> '' OR coalesce(a.attgenerated = '' AND coalesce(pg_get_expr(d.adbin, d.adrelid), t.typdefault) ~* '\(|\m(current_|local|session_|user)', false),
+       coalesce(a.attgenerated = '' AND coalesce(pg_get_expr(d.adbin, d.adrelid), t.typdefault) ~* '\m(now|transaction_timestamp|statement_timestamp|timeofday|age|current_\w+|localtime\w*)\M', false),
        a.attcollation IN (0, 100), o.utf8 AND (a.attcollation IN (950, 951) OR a.attcollation = 100 AND o.bytes),
-       CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END, a.attidentity <> '',
+       CASE WHEN a.attgenerated = '' THEN coalesce(pg_get_expr(d.adbin, d.adrelid), t.typdefault) END, a.attidentity <> '',
        CASE WHEN a.attidentity <> '' THEN (
               SELECT 'nextval(' || quote_literal(quote_ident(sn.nspname) || '.' || quote_ident(s.relname)) || '::regclass)'
                 FROM pg_depend x JOIN pg_class s ON s.oid = x.objid AND s.relkind = 'S' JOIN pg_namespace sn ON sn.oid = s.relnamespace

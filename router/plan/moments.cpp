@@ -2,6 +2,7 @@
 #include "router/plan/moments.hpp"
 
 #include <algorithm>
+#include <array>
 #include <variant>
 
 #include "router/plan/words.hpp"
@@ -114,7 +115,13 @@ default_facts facts_of_default(const column& c, const plan_context& context) {
     return out;
   }
   const function_facts& f = found.found.functions;
-  out.differs = !f.differs.empty() || !f.user_code.empty() || !f.sequence.empty() || !f.session_state.empty();
+  // 'now'::text and its like are the time too, in no form that can be replaced.
+  constexpr std::array<std::string_view, 4> words{"'now", "'today", "'tomorrow", "'yesterday"};
+  const bool in_words = std::any_of(words.begin(), words.end(), [&](std::string_view word) {
+    return lower_word(c.default_text).find(word) != std::string::npos;
+  });
+  out.differs =
+      in_words || !f.differs.empty() || !f.user_code.empty() || !f.sequence.empty() || !f.session_state.empty();
   out.by_moment = !found.found.moments.empty();
   out.by_row = std::any_of(found.found.levels.begin(), found.found.levels.end(),
                            [](const query_level& level) { return !level.by_row.empty(); });

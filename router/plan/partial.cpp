@@ -122,6 +122,9 @@ class splitter {
       const sql::expr* item = select_.group_by[i].get();
       if (item == nullptr) return false;
       std::optional<text_span> span = clauses_.group_by[i];
+      // A column of what is no table comes before a name of the SELECT list too, and is not known here.
+      const bool name = item->kind == kind::column && item->name.size() == 1;
+      if (name && !column_of(a_, level_, *item) && !tables_alone(select_.from)) return false;
       if (const auto target = named_target(*item, true)) {
         item = select_.targets[*target].value.get();
         span = value_of(*target);
@@ -136,6 +139,16 @@ class splitter {
       columns_.emplace_back(span->of(text_));
     }
     return true;
+  }
+
+  [[nodiscard]] bool tables_alone(const std::vector<sql::from_item>& items) const {
+    return std::all_of(items.begin(), items.end(), [&](const sql::from_item& item) { return tables_alone(item); });
+  }
+
+  [[nodiscard]] bool tables_alone(const sql::from_item& item) const {
+    if (item.kind != sql::from_kind::join) return a_.use_of.contains(&item);
+    return item.column_aliases.empty() && item.left != nullptr && item.right != nullptr && tables_alone(*item.left) &&
+           tables_alone(*item.right);
   }
 
   /// The SELECT item that an item of GROUP BY or ORDER BY stands for, by its number or its name.

@@ -20,12 +20,33 @@ using protocol::make_error;
 
 namespace {
 
+char small(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
+
+/// Of letters there are no others than those of these words: 'now()', '[today,)', '{now}'.
+bool says_nothing_else(std::string_view value, std::span<const std::string_view> words) {
+  bool any = false;
+  for (std::size_t at = 0; at < value.size();) {
+    if (small(value[at]) < 'a' || small(value[at]) > 'z') {
+      ++at;
+      continue;
+    }
+    std::string word;
+    for (; at < value.size() && small(value[at]) >= 'a' && small(value[at]) <= 'z'; ++at) word += small(value[at]);
+    any = std::find(words.begin(), words.end(), word) != words.end();
+    if (!any) return false;
+  }
+  return any;
+}
+
 /// 'now', 'today' and their like: as timestamps they mean another moment on each shard.
 bool is_word_of_time(std::string_view value) {
   constexpr std::array<std::string_view, 4> words{"now", "today", "tomorrow", "yesterday"};
   const auto blank = [](char c) { return c == ' ' || (c >= '\t' && c <= '\r'); };
   while (!value.empty() && blank(value.front())) value.remove_prefix(1);
   while (!value.empty() && blank(value.back())) value.remove_suffix(1);
+  if (says_nothing_else(value, words)) return true;
   return std::any_of(words.begin(), words.end(), [&](std::string_view word) {
     // The word may have a time behind it: 'today 12:00'.
     if (value.size() < word.size() || (value.size() > word.size() && !blank(value[word.size()]))) return false;

@@ -97,6 +97,8 @@ std::optional<column_reference> column_of(const analysis& a, std::size_t level, 
 
 bool same_expression(const analysis& a, std::size_t level, const sql::expr& left, const sql::expr& right) {
   if (left.kind != right.kind || opaque(left) || opaque(right)) return false;
+  // Of subscripts it is not known which are bounds of slices.
+  if (left.kind == kind::indirection && left.children.size() > 1) return false;
   if (left.kind == kind::column) {
     const auto x = column_of(a, level, left), y = column_of(a, level, right);
     if (x && y) return x->use == y->use && x->described == y->described;

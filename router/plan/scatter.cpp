@@ -76,6 +76,13 @@ std::optional<std::string> problem_of_level(const query_level& level) {
   return problem_of_rows(level, true);
 }
 
+/// ARRAY(SELECT ...) of a table's rows shows in which order they came.
+bool in_any_order_shown(const query_level& level) {
+  const auto function = [](const sql::from_item& item) { return item.kind == sql::from_kind::function; };
+  return level.array && !level.ordered && level.from != nullptr &&
+         !std::all_of(level.from->begin(), level.from->end(), function);
+}
+
 /// Subqueries may only read what every shard has, and must come to the same everywhere.
 std::optional<std::string> problem_below(const query_level& level) {
   if (!level.window.empty()) return "a window function (" + level.window + ") in a subquery over several shards";
@@ -83,6 +90,9 @@ std::optional<std::string> problem_below(const query_level& level) {
     return "an aggregate (" + level.aggregate + ") in a subquery over several shards";
   }
   if (level.limited) return "LIMIT or OFFSET in a subquery over several shards";
+  if (level.query != nullptr && !level.query->distinct_on.empty())
+    return "DISTINCT ON in a subquery over several shards";
+  if (in_any_order_shown(level)) return "an array of rows in no order over several shards";
   if (level.distinct && level.ordered) return "DISTINCT in a subquery over several shards";
   if (level.grouped || level.having) return "GROUP BY in a subquery over several shards";
   return problem_of_rows(level);
@@ -100,7 +110,8 @@ std::optional<std::string> problem_below_write(const query_level& level) {
   if (!level.exact || level.limited || !level.window.empty()) return problem_below(level);
   if (level.query != nullptr && !level.query->distinct_on.empty())
     return "DISTINCT ON in a subquery over several shards";
-  if (level.tablesample || !level.system_column.empty() || level.whole_row) return problem_below(level);
+  const bool chosen = level.tablesample || !level.system_column.empty() || level.whole_row;
+  if (chosen || in_any_order_shown(level)) return problem_below(level);
   return std::nullopt;
 }
 
@@ -243,6 +254,9 @@ std::optional<protocol::error_report> judge_mirror(const analysis& a, bool by_it
     if (a.merge != nullptr && level.target != nowhere) {
       if (const auto why = problem_of_rows(level)) return refuse(*why + ".");
     }
+    // Which rows these name is another matter in each copy.
+    if (level.target != nowhere && (level.tablesample || !level.system_column.empty()))
+      return refuse(problem_of_rows(level).value_or("") + ".");
     if (level.target != nowhere) continue;
     // Of values that are equal and written otherwise (1.0 and 1.00) each copy might give another one.
     if (const auto why = problem_below(level)) return refuse(*why + ".");

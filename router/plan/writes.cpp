@@ -255,7 +255,7 @@ bool analyzer::rows_stand_alone(const sql::insert_query& q, const table_use& use
     const bool own = level.query == q.source.get() || level.target != nowhere;
     const bool same =
         chooses_none(level) && level.exact && !level.array && !level.tablesample && level.system_column.empty();
-    alone = alone && (own || same);
+    alone = alone && (own ? level.system_column.empty() : same);
   }
   for (const column* c : left_to_default(q, use)) {
     if (!c->default_of_moment) continue;

@@ -205,6 +205,7 @@ expr_ptr reader::read_operator(const A_Expr& node, expr_ptr left) {
       // Its bounds may stand in either order: no range that a planner may read as low to high.
       expr_ptr out = build(expr_kind::op);
       out->name = {"<="};
+      out->negated = node.kind == AEXPR_NOT_BETWEEN_SYM;
       read_exprs(reinterpret_cast<const List*>(node.rexpr), out->children);
       return out;
     }
@@ -218,7 +219,10 @@ expr_ptr reader::read_call(const FuncCall& call) {
   // Its arguments are looked at by their places.
   const bool by_place = !out->name.empty() && out->name.back() == "set_config";
   for (const Node* argument : list_view<>(call.args)) {
-    if (by_place && argument->type == T_NamedArgExpr) unparsable_ = true;
+    const auto* named = as<NamedArgExpr>(argument, T_NamedArgExpr);
+    if (named == nullptr) continue;
+    if (by_place) unparsable_ = true;
+    out->text += text_of(named->name) + ",";
   }
   read_exprs(call.args, out->children);
   read_sort_keys(call.agg_order, out->order);

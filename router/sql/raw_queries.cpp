@@ -243,6 +243,9 @@ from_item reader::read_one_from(const Node* node) {
   if (const auto* sample = as<RangeTableSample>(node, T_RangeTableSample)) {
     out = read_from(sample->relation);
     out.tablesample = true;
+    // Others (of extensions) may take so many rows, from each shard.
+    const std::string method = name_of(sample->method).empty() ? std::string{} : name_of(sample->method).back();
+    unparsable_ = unparsable_ || (method != "system" && method != "bernoulli");
     read_exprs(sample->args, out.functions);
     if (sample->repeatable != nullptr) out.functions.push_back(read_expr(sample->repeatable));
     return out;

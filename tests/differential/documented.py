@@ -305,6 +305,11 @@ WRITES = {
         INSERT INTO rates (code, rate, changed, token) SELECT 'a' || id, balance, NULL::timestamptz, NULL::uuid FROM accounts WHERE id < 12
         DELETE FROM rates WHERE code NOT IN (SELECT 'r' || n FROM events WHERE n < 4)
         0A000 INSERT INTO rates (code, rate, token) SELECT 'n', random(), NULL
+        INSERT INTO marked VALUES ('a', NULL, '2024-01-01')
+        0A000 INSERT INTO marked (code, at) VALUES ('a', NULL)
+        0A000 INSERT INTO marked (code, u) VALUES ('a', NULL)
+        0A000 DELETE FROM rates WHERE ctid = '(0,1)'
+        0A000 UPDATE rates SET changed = 'now()'
     """,
     "COPY FROM STDIN into a reference table": """
         see integration/test_copy.py::test_a_reference_table

@@ -48,7 +48,7 @@ def two_sides():
         load(whole, parts, (FOLDER / "writes.sql").read_text() + (FOLDER / "documented.sql").read_text(), KEYS)
         topology = sharded_topology(parts)
         names = [shard["name"] for shard in topology["databases"]["shop"]["shards"]]
-        sharding = sharding_with(topology, KEYS, ["rates", "kinds"])
+        sharding = sharding_with(topology, KEYS, ["rates", "kinds", "marked"])
         sharding["unsharded"] = sharding.get("unsharded", {}) | {"notes": names[1], "drafts": names[2], "remarks": names[1], "noted": names[1]}
         with Braid(sharded_topology(parts, sharding=sharding)) as braid:
             one, many = Endpoint(whole.shards[0].primary.port).raw(), braid.raw()

@@ -175,6 +175,15 @@ GROUPS = {
         SELECT id, regexp_matches(name, '^stall [34]') FROM stalls ORDER BY id + 0 LIMIT 4
         COPY (SELECT unnest(marks) FROM stalls ORDER BY id LIMIT 3) TO STDOUT
     """,
+    "expressions that look alike": """
+        SELECT make_interval(days => id::int), make_interval(hours => id::int), count(*) FROM stalls GROUP BY 1, 2
+        SELECT array_to_string(marks[:2], '/'), array_to_string(marks[2:], '/'), count(*) FROM stalls GROUP BY 1, 2
+        SELECT sales BETWEEN SYMMETRIC 5 AND 1, sales NOT BETWEEN SYMMETRIC 5 AND 1, count(*) FROM stalls GROUP BY 1, 2
+        SELECT name AS g, count(*) FROM stalls, generate_series(1, 3) AS g GROUP BY name, g
+        SELECT stalls.name AS g, count(*) FROM stalls JOIN (VALUES ('stall 1', 'p'), ('stall 1', 'q')) AS v (code, g) ON v.code = stalls.name GROUP BY stalls.name, g
+        SELECT id, p.fee FROM stalls JOIN (SELECT DISTINCT ON (name) name, fee FROM prices) p ON p.name = stalls.name
+        SELECT id, (ARRAY(SELECT fee FROM prices ORDER BY fee DESC))[1] FROM stalls
+    """,
     "columns merged of two types": """
         SELECT id FROM stalls JOIN shops USING (id) ORDER BY id
         SELECT id FROM shops JOIN stalls USING (id) ORDER BY id LIMIT 7
