@@ -285,7 +285,7 @@ class Round:
     def determined(self, statement, seeds=range(2 * len(PLANS))):
         """Whether servers that have the rows in other orders agree on the answer."""
         partners = several_partners(inlined(statement))
-        if partners and answer(self.one, Statement(partners))[2]:
+        if partners and ask(self.one, Statement(partners))[2]:
             return False
         for seed in seeds:
             self.refresh_twin(seed)
@@ -535,6 +535,8 @@ def keep(running, statement, drawn):
         running.rows = before
         text = "\n".join(f"{s.sql}: {only(a, b)} and {only(b, a)}" for s, a, b in zip(running.state, left, right) if a != b)
         running.load(before)
+        if not running.determined(statement):
+            return None
         return f"after {'COMMIT' if block else 'a statement by itself'}: {statement.sql} {statement.values}\n{text}\n{described(running.schema, before)}"
     if any(len(table) > 80 for table in left):
         running.load(before)
