@@ -73,6 +73,7 @@ enum class severity : std::uint8_t { error, fatal };
   row(duplicate_statement, "42P05", error, "prepared statement \"{}\" already exists", "")                              \
   row(parameter_count, "08P01", error,                                                                                  \
       "bind message supplies {} parameters, but prepared statement \"{}\" requires {}", "")                             \
+  row(parameter_formats, "08P01", error, "bind message has {} parameter formats but {} parameters", "")                 \
   row(no_such_portal, "34000", error, "portal \"{}\" does not exist", "")                                               \
   row(sequence_memory, "55000", error, "currval() and lastval() tell what one server connection remembers",             \
       "Call them in the transaction that called nextval(), or use INSERT ... RETURNING.")                               \

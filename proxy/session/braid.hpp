@@ -22,11 +22,13 @@ struct braid_state {
   std::uint32_t next_sequence = 1, heard = 0;
   int bulk_owner = -1;                 ///< the branch in the middle of a row that is passed on in pieces
   std::uint32_t executing = 0;         ///< branches whose rows are not all here yet
+  std::string behind;                  ///< types of empty messages of ours that come when these have completed
   std::uint64_t rows = 0;
   std::string tag;                     ///< of CommandComplete, without the number of rows
   std::string row_description;         ///< the first branch's, without table OIDs, to hold the others against
   std::vector<branch_index> held;      ///< branches with bytes that wait for bulk_owner
   int speaker = -1;                    ///< mirrored: the branch that goes ahead and answers for all
+  bool reads_copies = false;           ///< mirrored: a read, of copies that may be of different moments
   bool ahead = false;                  ///< mirrored: the speaker has been asked, the others wait for it
   targets order;                       ///< the branch of each row that RETURNING gives; empty: rows come as they come
   std::vector<std::string> rows_of;    ///< with `order`: DataRow messages, by branch

@@ -48,6 +48,19 @@ void add_source_row(std::string& json, const std::vector<std::optional<std::stri
   json.push_back('}');
 }
 
+void add_listed_row(std::string& list, const std::vector<std::optional<std::string_view>>& values) {
+  list.append(list.empty() ? "" : ", ").append(values.size() > 1 ? "(" : "");
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (i > 0) list.append(", ");
+    if (values[i]) {
+      router::append_literal(list, *values[i]);
+    } else {
+      list.append("NULL");
+    }
+  }
+  if (values.size() > 1) list.push_back(')');
+}
+
 bound_values::bound_values(const p::bind_view& m, std::span<const router::oid> declared, const std::vector<bool>& used) {
   types.assign(declared.begin(), declared.end());
   types.resize(used.size(), 0);
@@ -107,6 +120,7 @@ bool gather_state::add_row(std::string_view body) {
   }
   out.push_back('}');
   bytes += out.size() - before;
+  ++rows;
   return true;
 }
 
@@ -147,12 +161,7 @@ std::string combining_text(const gather_state& g) {
       out.append(g.types[gap.index]);
       continue;
     }
-    out.append("E'");
-    for (const char c : g.json[gap.index]) {
-      if (c == '\'' || c == '\\') out.push_back(c);
-      out.push_back(c);
-    }
-    out.push_back('\'');
+    router::append_literal(out, g.json[gap.index]);
   }
   return out.append(text.substr(from));
 }

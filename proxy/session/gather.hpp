@@ -48,6 +48,7 @@ struct gather_state {
   branch_index combiner = 0;
   std::vector<std::string> json;  ///< of each fragment: its rows so far
   std::size_t bytes = 0;          ///< of all of them
+  std::uint64_t rows = 0;         ///< how many
   gather_share share;             ///< covers them
   std::string row_description;    ///< simple protocol: the statement's own, before anything is fetched
   std::vector<std::string> asked;  ///< of each target: its fragments' statement; empty: the plan's, for all

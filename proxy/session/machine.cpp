@@ -204,6 +204,7 @@ void session_machine::protocol_violation(step& s, std::string_view what) {
 // The cycle is over and its ReadyForQuery has been told.
 void session_machine::finish_cycle(step& s) {
   if (pending_prepare_) prepare_over();
+  if (config_) config_over();
   s.consumed += cycle_bytes_;
   cycle_bytes_ = 0;
   cycle_ = cycle_kind::none;

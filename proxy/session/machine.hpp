@@ -12,6 +12,7 @@
 #include "proxy/cluster/deadlock.hpp"
 #include "proxy/session/braid.hpp"
 #include "proxy/session/branch.hpp"
+#include "proxy/session/config_change.hpp"
 #include "proxy/session/control.hpp"
 #include "proxy/session/copy.hpp"
 #include "proxy/session/gather.hpp"
@@ -149,6 +150,9 @@ class session_machine {
   [[nodiscard]] bool place(step& s, const router::plan& p, const router::route& r, targets& out, protocol::error_report& refusal);
   [[nodiscard]] bool may_use_replica(const router::plan& p, const router::route& r);
   [[nodiscard]] router::shard_index any_shard(bool write) const;
+  [[nodiscard]] bool takes_snapshot_anywhere() const;
+  void see_everywhere(const router::plan& p, router::route& r) const;
+  void tie_transaction(const router::plan& p, const router::route& r, const targets& used);
   [[nodiscard]] bool more_to_bind() const noexcept;
   [[nodiscard]] branch_index branch_for(step& s, router::shard_index shard, bool replica, steady_time floor = steady_time::min(), bool same = false);
   [[nodiscard]] branch_index lease_branch(step& s, router::shard_index shard, bool replica);
@@ -186,12 +190,12 @@ class session_machine {
 
   // machine_control.cpp, machine_settings.cpp: transactions and settings
   [[nodiscard]] static bool is_control(const router::plan& p) noexcept;
-  /// The grammar did not take the text.
-  [[nodiscard]] static bool unreadable(const router::plan& p) noexcept { return p.opaque && p.user_code; }
+  /// The grammar did not take the text: no statement of control that it did take reaches user code.
+  [[nodiscard]] static bool unreadable(const router::plan& p) noexcept;
   /// BEGIN, where no server connection is kept for longer than a statement.
   [[nodiscard]] bool begins_block(const router::plan& p) const noexcept {
     return env_.pool_mode == config::pool_mode::statement && p.effect == router::session_effect::begin &&
-           p.statement_count == 1;
+           p.statement_count == 1 && !p.user_code;
   }
   /// Allowed in a failed transaction, which it ends or from which it goes back.
   [[nodiscard]] static bool leaves_failed_transaction(const router::plan& p) noexcept;
@@ -205,6 +209,7 @@ class session_machine {
   [[nodiscard]] bool control_begin(std::string_view sql, const router::plan& p);
   [[nodiscard]] bool control_end(step& s);
   [[nodiscard]] bool control_savepoint(step& s);
+  void warn_of_no_block(std::string_view text);
   [[nodiscard]] bool control_settings(step& s);
   [[nodiscard]] bool control_discard(step& s);
   [[nodiscard]] bool control_deallocate(step& s);
@@ -237,6 +242,16 @@ class session_machine {
   // machine_hints.cpp: pgbraid.shard, pgbraid.key, pgbraid.target
   [[nodiscard]] bool control_hint();
   void apply_hint(const router::plan& p, const std::string& sql);
+
+  // machine_config.cpp: set_config()
+  [[nodiscard]] std::optional<protocol::error_report> read_configs(const router::plan& p, const protocol::bind_view* m,
+                                                                   std::vector<config_change>& out) const;
+  void place_config(step& s, targets& out);
+  void mirror_config(const router::plan& p);
+  void take_config_row(std::string_view row);
+  [[nodiscard]] bool config_executed(step& s);
+  void config_over();
+  void change_config(const config_change& change, const std::string& value);
 
   // machine_listen.cpp: LISTEN, by a server connection that sessions share
   [[nodiscard]] bool can_share(const router::plan& p) const noexcept;
@@ -328,7 +343,8 @@ class session_machine {
   void make_room(step& s, branch_index b);
   [[nodiscard]] router::route resolve_bind(const statement& st, const protocol::bind_view& bind);
   [[nodiscard]] portal* find_portal(std::string_view name);
-  void open_portal(std::string_view name, const statement_ptr& st, const targets& home, merge_ptr merge = nullptr);
+  void open_portal(std::string_view name, const statement_ptr& st, const targets& home, merge_ptr merge = nullptr,
+                   std::vector<config_change> configures = {});
   [[nodiscard]] std::uint64_t next_unnamed_serial() noexcept { return ++unnamed_count_ | serial_ << 32; }
 
   // machine_gather.cpp: reads over gathered rows
@@ -347,12 +363,16 @@ class session_machine {
   [[nodiscard]] bool stages(const router::plan& p) const;
   [[nodiscard]] std::optional<protocol::error_report> begin_stage(step& s, const router::plan& p, std::string_view text,
                                                                   const protocol::bind_view* m, const statement* st,
-                                                                  bool again = false);
+                                                                  std::optional<router::replanning> again = {});
   [[nodiscard]] std::optional<protocol::error_report> share_out_inserts(const protocol::bind_view* m,
                                                                         const statement* st);
   [[nodiscard]] std::optional<protocol::error_report> fetch_staged(step& s, std::string_view text,
                                                                    const protocol::bind_view* m, const statement* st);
   [[nodiscard]] bool stage_over(step& s, const protocol::bind_view* m, const statement* st);
+  [[nodiscard]] bool stage_again(step& s, const protocol::bind_view* m, const statement* st);
+  [[nodiscard]] bool lacks_rows(const protocol::bind_view* m, const statement* st) const;
+  [[nodiscard]] bool picks_again(step& s, const protocol::bind_view* m, const statement* st);
+  void fail_stage(step& s, const protocol::error_report& error);
   // machine_source.cpp: the rows that it needs first
   [[nodiscard]] bool ask_source(step& s, const protocol::bind_view* m, const statement* st);
   [[nodiscard]] bool must_ask_collations() const;
@@ -372,9 +392,12 @@ class session_machine {
   [[nodiscard]] bool order_matters() const;
   void end_of_move();
   // machine_question.cpp: what is asked before a statement goes where it belongs
+  [[nodiscard]] bool refuse_parsed(step& s, const router::plan& p, const protocol::error_report& refusal,
+                                   const protocol::parse_view& m, std::span<const router::oid> types);
   [[nodiscard]] static bool worth_asking(const router::plan& p, const protocol::error_report& refusal);
   [[nodiscard]] bool begin_drawing(std::string_view text);
   void begin_asking(const protocol::error_report& refusal);
+  [[nodiscard]] router::shard_index shard_to_ask() const noexcept;
   [[nodiscard]] bool question_answered(step& s, std::string_view text, std::span<const router::oid> types);
   void ask_question(step& s, std::string_view text, std::span<const router::oid> types);
   void send_question(step& s, branch_index i, std::size_t from, std::uint32_t mark);
@@ -448,6 +471,7 @@ class session_machine {
   [[nodiscard]] bool row_descriptions_agree(std::string_view body);
   [[nodiscard]] verdict braid_complete(step& s, branch_index b, std::string_view body);
   [[nodiscard]] verdict mirror_complete(step& s, branch_index b, std::string_view body);
+  void tell_completion(step& s, std::string_view tag);
   [[nodiscard]] std::span<const router::shard_index> rows_of_insert() const;
   [[nodiscard]] bool splits_rows() const { return !rows_of_insert().empty(); }
   [[nodiscard]] targets order_of_rows() const;
@@ -458,7 +482,9 @@ class session_machine {
   void merge_instead(const router::plan& plan);
   [[nodiscard]] std::optional<protocol::error_report> order_is_unknown(const router::plan& plan,
                                                                        bool limit_known) const;
-  [[nodiscard]] std::optional<std::uint64_t> rows_asked_for(const statement& st, const protocol::bind_view& m) const;
+  [[nodiscard]] static protocol::error_report limit_unknown();
+  [[nodiscard]] std::optional<std::uint64_t> rows_asked_for(const router::row_limit& limit, const statement& st,
+                                                            const protocol::bind_view& m) const;
   [[nodiscard]] bool fetches_all(std::string_view portal) const;
   [[nodiscard]] bool fetches_in_parts(std::string_view portal) const;
   void gather_instead(const statement& st);
@@ -552,6 +578,7 @@ class session_machine {
   router::route route_;
   router::plan_ptr plan_;
   std::unique_ptr<control_state> control_;
+  std::unique_ptr<config_state> config_;        ///< null: no set_config() is under way
   std::unique_ptr<hold_state> hold_;            ///< null: nothing keeps commits over several shards away
   std::unique_ptr<listening_state> listening_;  ///< null: the session listens to nothing by way of a shared backend
   std::unique_ptr<gather_state> gather_;

@@ -212,6 +212,11 @@ session_machine::verdict session_machine::forward_answer(step& s, branch_index i
       if (braid_.active) return braid_.heard == 0 && !braid_.failed ? (braid_.heard = 1, verdict::keep) : verdict::drop;
       return verdict::keep;
     case from_server::data_row:
+      if (config_) {
+        if (echoes(i)) return verdict::drop;
+        take_config_row(frame.body);
+        return verdict::keep;
+      }
       if (braid_.merge) {
         keep_sorted_row(s, i, frame.bytes);
       } else {

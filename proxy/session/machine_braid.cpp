@@ -58,17 +58,21 @@ session_machine::verdict session_machine::braid_complete(step& s, branch_index i
   }
   tell_ordered_rows(s);
   if (braid_.moves) braid_.tag = "UPDATE";
-  const std::size_t from = s.client_bytes.size();
-  const std::string tag = counted ? fmt::format("{} {}", braid_.tag, braid_.rows) : braid_.tag;
+  tell_completion(s, counted ? fmt::format("{} {}", braid_.tag, braid_.rows) : braid_.tag);
+  return verdict::drop;
+}
+
+// All of them have done what they were asked.
+void session_machine::tell_completion(step& s, std::string_view tag) {
   if (txn_.own && cycle_ == cycle_kind::simple) {
     // As a server does: told when the transaction has been committed.
-    p::encode_command_complete(held_complete_, tag);
-    return verdict::drop;
+    return p::encode_command_complete(held_complete_, tag);
   }
+  const std::size_t from = s.client_bytes.size();
   p::encode_command_complete(s.client_bytes, tag);
   s.own_to_client(from);
   told_ = true;
-  return verdict::drop;
+  local_answers_.append(std::exchange(braid_.behind, {}));
 }
 
 // Mirrored: they must all have done the same.
@@ -83,7 +87,7 @@ session_machine::verdict session_machine::mirror_complete(step& s, branch_index 
   }
   if (!echoes(i)) {
     braid_.tag = body;
-  } else if (braid_.tag != body) {
+  } else if (braid_.tag != body && !braid_.reads_copies) {
     fail_statement(s, p::make_error(error_id::server_results_differ, "the copies of a reference table are not the same"));
     return verdict::drop;
   }
@@ -94,14 +98,7 @@ session_machine::verdict session_machine::mirror_complete(step& s, branch_index 
   const std::string tag = std::exchange(braid_.tag, {});
   p::command_complete_view complete;
   (void)p::decode(std::string_view{tag}, complete);
-  if (txn_.own && cycle_ == cycle_kind::simple) {
-    p::encode_command_complete(held_complete_, complete.tag);
-    return verdict::drop;
-  }
-  const std::size_t from = s.client_bytes.size();
-  p::encode_command_complete(s.client_bytes, complete.tag);
-  s.own_to_client(from);
-  told_ = true;
+  tell_completion(s, complete.tag);
   return verdict::drop;
 }
 
@@ -141,7 +138,8 @@ bool session_machine::is_kept(step& s, branch_index i, std::size_t bytes) {
   const disposition what = branches_[i].expected[branches_[i].next].what;
   const bool gathered = what == disposition::gather;
   if (!gathered && (what != disposition::forward || (braid_.order.empty() && !braid_.merge))) {
-    return what == disposition::round || (what == disposition::control && control_ && control_->token);
+    return what == disposition::round || (what == disposition::control && control_ && control_->token) ||
+           (what == disposition::forward && config_ && bytes <= env_.max_gather);
   }
   const bool over = gathered ? cycle_failed_ : braid_.failed;
   // A row of that size is not waited for either.

@@ -35,6 +35,17 @@ std::string upper_first_word(std::string_view sql) {
 
 }  // namespace
 
+bool session_machine::unreadable(const router::plan& plan) noexcept {
+  if (!plan.user_code || plan.statement_count != 1) return false;
+  if (plan.opaque) return true;
+  const auto* const fixed = std::get_if<router::fixed_target>(&plan.where);
+  const auto* const refused = fixed == nullptr ? nullptr : std::get_if<router::to_refusal>(&fixed->target);
+  if (refused == nullptr) return false;
+  const error_id why = refused->error().id;
+  return why == error_id::syntax_not_understood || why == error_id::statement_too_long ||
+         why == error_id::statement_too_complex;
+}
+
 bool session_machine::is_control(const router::plan& plan) noexcept {
   if (plan.statement_count != 1) return false;
   // What could not be read may not even be a statement: the server says what it is, and its answers what has become of it.
@@ -139,8 +150,15 @@ void session_machine::merge_modes(const router::sql::transaction_modes& modes) {
   if (modes.snapshot) txn_.primary_only = txn_.imported = true;
 }
 
+// The client has begun no transaction block: what is pgbraid's own is an implicit one to it.
+void session_machine::warn_of_no_block(std::string_view text) {
+  const p::error_field fields[] = {{'S', "WARNING"}, {'V', "WARNING"}, {'C', "25P01"}, {'M', text}};
+  p::encode_notice_response(control_->reply, fields);
+}
+
 bool session_machine::control_end(step& s) {
   if (!txn_.active) return false;
+  if (txn_.own) warn_of_no_block("there is no transaction in progress");
   const bool failed = client_status() == 'E';
   if (!failed && control_->plan->effect == session_effect::commit && awaits_channels(s)) {
     control_->running = true;
@@ -166,8 +184,7 @@ bool session_machine::control_end(step& s) {
 bool session_machine::control_savepoint(step& s) {
   if (!txn_.active) return false;
   if (txn_.broken) {
-    p::encode_error(control_->reply, p::make_error(error_id::transaction_aborted));
-    control_->failed = control_->done = true;
+    control_refused(p::make_error(error_id::transaction_aborted));
     return true;
   }
   const bool open = std::any_of(branches_.begin(), branches_.end(), [](const branch& b) { return b.in_block; });
@@ -178,8 +195,7 @@ bool session_machine::control_savepoint(step& s) {
   }
   const session_effect effect = control_->plan->effect;
   if (effect != session_effect::savepoint && txn_.find_savepoint(control_->plan->name) < 0) {
-    p::encode_error(control_->reply, p::make_error(error_id::no_such_savepoint, control_->plan->name));
-    control_->failed = control_->done = true;
+    control_refused(p::make_error(error_id::no_such_savepoint, control_->plan->name));
     return true;
   }
   control_local(effect == session_effect::savepoint ? "SAVEPOINT" : effect == session_effect::release ? "RELEASE" : "ROLLBACK");
@@ -190,6 +206,13 @@ bool session_machine::control_settings(step& s) {
   const session_effect effect = control_->plan->effect;
   if (!txn_.active && (effect == session_effect::set_local || effect == session_effect::set_transaction || effect == session_effect::set_constraints)) {
     return false;  // the server warns that this has no effect
+  }
+  if (txn_.own) {
+    if (effect == session_effect::set_local) warn_of_no_block("SET LOCAL can only be used in transaction blocks");
+    if (effect == session_effect::set_transaction)
+      warn_of_no_block("SET TRANSACTION can only be used in transaction blocks");
+    if (effect == session_effect::set_constraints)
+      warn_of_no_block("SET CONSTRAINTS can only be used in transaction blocks");
   }
   const bool open = std::any_of(branches_.begin(), branches_.end(), [](const branch& b) { return b.in_block; });
   if (effect == session_effect::set_transaction && !open) {

@@ -140,13 +140,17 @@ bool session_machine::settle(step& s, const targets& wanted) {
   if (on_its_only_branch(wanted)) return true;
   if (awaits_lease(wanted)) return false;
   const bool several = wanted.size() > 1;
+  // Who owes nothing must not be heard before those who still owe what comes first.
+  const bool joins =
+      braid_.active && braid_.heard + 1 < braid_.next_sequence &&
+      std::any_of(wanted.begin(), wanted.end(), [this](branch_index i) { return !branches_[i].outstanding(); });
   for (std::size_t i = 0; i < branches_.size(); ++i) {
     const branch& b = branches_[i];
     if (b.state != branch_state::ready || !b.outstanding() || b.expected[b.next].what == disposition::probe) continue;
     const bool mine = std::find(wanted.begin(), wanted.end(), static_cast<branch_index>(i)) != wanted.end();
     const bool preparing = b.preparing > 0;
     if (preparing) return false;
-    if (!mine || several != braid_.active || braid_.executing > 0) return drained(s);
+    if (!mine || joins || several != braid_.active || braid_.executing > 0) return drained(s);
   }
   if (several != braid_.active || braid_.executing > 0) {
     braid_ = braid_state{};
@@ -182,8 +186,16 @@ bool session_machine::op_error(step& s, const p::error_report& error) {
 
 // An empty message of ours, at its place among the answers.
 void session_machine::answer_locally(step& s, char type) {
+  if (braid_.active && braid_.executing > 0) {
+    // The first branch that is through with its rows does not speak for the others.
+    braid_.behind.push_back(type);
+    again_ = false;
+    return;
+  }
+  const bool unheard = !braid_.active || braid_.heard + 1 < braid_.next_sequence;
   for (branch& b : branches_) {
-    if (b.state != branch_state::ready || !b.outstanding() || b.expected[b.next].what == disposition::probe) continue;
+    if (!unheard || b.state != branch_state::ready || !b.outstanding() || b.expected[b.next].what == disposition::probe)
+      continue;
     expectation e{answer::local, disposition::forward};
     e.local_type = type;
     if (braid_.active) e.sequence = braid_.next_sequence;
@@ -191,7 +203,7 @@ void session_machine::answer_locally(step& s, char type) {
     again_ = false;  // what it did for the client is done
     if (!braid_.active) return;
   }
-  if (anything_outstanding()) {
+  if (unheard && anything_outstanding()) {
     ++braid_.next_sequence;
     return;
   }

@@ -338,6 +338,10 @@ session_machine::verdict session_machine::gather_answer(step& s, branch_index i,
         told_ = true;
       } else {
         fail_statement(s, p::make_error(error_id::server_results_differ, "the gathered result has other columns"));
+        // Its rows are on their way: nobody is told of them.
+        for (std::size_t k = b.next; k < b.expected.size(); ++k) {
+          if (b.expected[k].kind == answer::execute) b.expected[k].what = disposition::gather;
+        }
       }
       return completes(answer::describe_portal);
     case from_server::error_response: {

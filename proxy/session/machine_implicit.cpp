@@ -30,6 +30,28 @@ router::plan_ptr session_machine::effective(const router::plan_ptr& plan) const 
   return rollback;
 }
 
+namespace {
+
+// What must stand in a transaction block of the client's; "": it need not.
+std::string_view needs_block(const router::plan& plan) {
+  switch (plan.effect) {
+    case session_effect::savepoint:
+      return "SAVEPOINT";
+    case session_effect::release:
+      return "RELEASE SAVEPOINT";
+    case session_effect::rollback_to:
+      return "ROLLBACK TO SAVEPOINT";
+    case session_effect::commit:
+      return plan.modes.chain ? "COMMIT AND CHAIN" : "";
+    case session_effect::rollback:
+      return plan.modes.chain ? "ROLLBACK AND CHAIN" : "";
+    default:
+      return "";
+  }
+}
+
+}  // namespace
+
 // False: to be called again when its answer is here.
 bool session_machine::execute_control(step& s, const statement_ptr& st) {
   const router::plan_ptr plan = effective(st->plan);
@@ -40,6 +62,9 @@ bool session_machine::execute_control(step& s, const statement_ptr& st) {
                      (effect == session_effect::reset && !begun && !startup_->entries.empty()) || names_token(*plan) ||
                      is_hint_setting(plan->variable.name);
   if (!txn_.active && !local) return control_in_batch(s, st);
+  if (const std::string_view what = txn_.own ? needs_block(*plan) : ""; !what.empty()) {
+    return op_error(s, p::make_error(protocol::error_id::not_in_transaction, what));
+  }
   if (!drained(s)) return false;
   sent_ = placed_ = false;
   if (client_status() == 'E' && !leaves_failed_transaction(*plan)) return op_error(s, p::make_error(protocol::error_id::transaction_aborted));

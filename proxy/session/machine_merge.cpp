@@ -34,10 +34,10 @@ std::uint64_t big_endian(std::string_view bytes) {
 }  // namespace
 
 // Nothing where the value of LIMIT $n is not certain: what a server makes of bytes depends on the parameter's type.
-std::optional<std::uint64_t> session_machine::rows_asked_for(const statement& st, const p::bind_view& m) const {
-  const router::merge_order& order = *st.plan->merge;
-  if (order.limit_parameter == 0) return order.limit;
-  const auto at = static_cast<std::size_t>(order.limit_parameter) - 1;
+std::optional<std::uint64_t> session_machine::rows_asked_for(const router::row_limit& limit, const statement& st,
+                                                             const p::bind_view& m) const {
+  if (limit.parameter == 0) return limit.rows;
+  const auto at = static_cast<std::size_t>(limit.parameter) - 1;
   p::wire_value value;
   if (!m.parameter(at, value)) return std::nullopt;
   if (value.null) return std::numeric_limits<std::uint64_t>::max();
@@ -60,6 +60,12 @@ std::optional<std::uint64_t> session_machine::rows_asked_for(const statement& st
   }
 }
 
+p::error_report session_machine::limit_unknown() {
+  return p::with_hint(
+      p::make_error(error_id::cross_shard_write, "the LIMIT of the rows to be locked is no integer that is known here"),
+      "Give the parameter of LIMIT one of the types smallint, integer and bigint, or write a constant.");
+}
+
 // A statement that would be gathered is asked of all shards instead, where the order of its rows can be told from what the
 // client is sent.
 void session_machine::merge_instead(const router::plan& plan) {
@@ -73,12 +79,7 @@ void session_machine::merge_instead(const router::plan& plan) {
 // Rows that are locked cannot be gathered instead.
 std::optional<p::error_report> session_machine::order_is_unknown(const router::plan& plan, bool limit_known) const {
   if (plan.merge == nullptr || !std::holds_alternative<router::to_many>(route_.target)) return std::nullopt;
-  if (!limit_known) {
-    return p::with_hint(
-        p::make_error(error_id::cross_shard_write,
-                      "the LIMIT of the rows to be locked is no integer that is known here"),
-        "Give the parameter of LIMIT one of the types smallint, integer and bigint, or write a constant.");
-  }
+  if (!limit_known) return limit_unknown();
   const bool known =
       (!plan.merge->of_settings || text_is_exact()) && (!plan.merge->of_characters || context_->literals.utf8);
   if (known) return std::nullopt;
@@ -121,7 +122,8 @@ void session_machine::gather_instead(const statement& st) {
 merge_ptr session_machine::merge_of(const statement& st, const p::bind_view& m) const {
   const router::plan& plan = *st.plan;
   if (plan.merge == nullptr || targets_.size() < 2) return nullptr;
-  auto made = std::make_shared<merge_request>(merge_request{plan.merge, {}, rows_asked_for(st, m).value_or(0)});
+  auto made = std::make_shared<merge_request>(
+      merge_request{plan.merge, {}, rows_asked_for(plan.merge->limit, st, m).value_or(0)});
   for (const router::merge_key& key : plan.merge->keys) made->binary.push_back(m.result_formats.of(key.column) == p::binary_format);
   return made;
 }

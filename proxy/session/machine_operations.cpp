@@ -82,7 +82,9 @@ bool session_machine::home_of_statement(step& s, const statement& st, targets& o
     // Its tables and the types that clients know of need not be everywhere.
     if (const auto* gathered = std::get_if<router::to_gather>(&r.target)) r.target = router::to_shard{gathered->described_on};
   }
-  return place(s, *st.plan, r, out, refusal);
+  if (!place(s, *st.plan, r, out, refusal)) return false;
+  if (!st.plan->configures.empty()) out.resize(1);
+  return true;
 }
 
 void session_machine::ensure_prepared(step& s, branch_index i, statement& st, std::uint64_t unnamed_serial) {
@@ -115,6 +117,18 @@ void session_machine::make_room(step& s, branch_index i) {
   e.statement = old;
   b.expect(e);
   b.unsynced = true;
+}
+
+// An error of ours, unless the server has one for a text that may be no statement at all.
+bool session_machine::refuse_parsed(step& s, const router::plan& plan, const p::error_report& refusal,
+                                    const p::parse_view& m, std::span<const router::oid> types) {
+  if (!question_ && worth_asking(plan, refusal)) {
+    if (!drained(s)) return false;
+    begin_asking(refusal);
+  }
+  if (question_ && !question_answered(s, m.text, types)) return cycle_failed_;
+  question_.reset();
+  return op_error(s, refusal);
 }
 
 bool session_machine::op_parse(step& s, std::string_view frame) {
@@ -153,7 +167,9 @@ bool session_machine::op_parse(step& s, std::string_view frame) {
     if (st->plan->effect == session_effect::commit) end_transaction(false);
     return op_error(s, error);
   }
-  if (client_status() == 'E' && !leaves_failed_transaction(*effective(st->plan))) return op_error(s, p::make_error(error_id::transaction_aborted));
+  if (client_status() == 'E' && !leaves_failed_transaction(*effective(st->plan))) {
+    return refuse_parsed(s, *st->plan, p::make_error(error_id::transaction_aborted), m, st->parameter_types);
+  }
   if (begins_block(*st->plan)) return op_error(s, p::make_error(error_id::transaction_block));
   if (const auto refused = judge_definitions(*st->plan)) return op_error(s, *refused);
   if (!st->plan->declares.empty()) return op_error(s, declares_by_hint());
@@ -169,13 +185,7 @@ bool session_machine::op_parse(step& s, std::string_view frame) {
   }
   if (const auto* fixed = std::get_if<router::fixed_target>(&st->plan->where)) {
     if (const auto* refused = std::get_if<router::to_refusal>(&fixed->target)) {
-      if (!question_ && worth_asking(*st->plan, refused->error())) {
-        if (!drained(s)) return false;
-        begin_asking(refused->error());
-      }
-      if (question_ && !question_answered(s, m.text, st->parameter_types)) return cycle_failed_;
-      question_.reset();
-      return op_error(s, refused->error());
+      return refuse_parsed(s, *st->plan, refused->error(), m, st->parameter_types);
     }
   }
   if (!name.empty() && parsed_before(*st)) {
@@ -193,7 +203,8 @@ bool session_machine::op_parse(step& s, std::string_view frame) {
     if (o.type != p::frontend::bind) continue;
     p::bind_view bind;
     if (!p::decode(body_of(input_.substr(o.offset, o.length)), bind) || bind.statement != m.name) continue;
-    const router::route r = resolve_bind(*st, bind);
+    router::route r = resolve_bind(*st, bind);
+    if (!fetches_in_parts(bind.portal)) see_everywhere(*st->plan, r);
     if ((lookup_ && !lookup_->wanted().empty()) || wrong_block(*st->plan)) break;
     if (st->plan->described_on && std::holds_alternative<router::to_many>(r.target)) break;
     if (std::holds_alternative<router::to_refusal>(r.target) || std::holds_alternative<router::to_gather>(r.target)) break;
@@ -208,7 +219,7 @@ bool session_machine::op_parse(step& s, std::string_view frame) {
 
   if (name.empty()) unnamed_serial_ = next_unnamed_serial();
   const std::uint32_t sequence = braid_.active ? braid_.next_sequence++ : 0;
-  bool asked = false;
+  bool known = false;
   for (const branch_index i : targets_) {
     branch& b = branches_[i];
     expectation e{answer::parse, disposition::forward};
@@ -219,7 +230,8 @@ bool session_machine::op_parse(step& s, std::string_view frame) {
       e.local_type = p::backend::parse_complete;
       if (b.outstanding()) {
         b.expect(e);
-        asked = true;
+      } else {
+        known = true;
       }
       continue;
     }
@@ -244,15 +256,16 @@ bool session_machine::op_parse(step& s, std::string_view frame) {
     }
     b.unsynced = true;
     b.expect(e);
-    asked = true;
   }
+  // A branch that has it and owes nothing is the first to answer.
+  if (known && braid_.active) braid_.heard = sequence;
   if (name.empty()) {
     unnamed_ = std::move(st);
   } else {
     statements_.set(name, std::move(st));
-    if (asked) unconfirmed_.push_back(name);
+    if (!known) unconfirmed_.push_back(name);
   }
-  if (!asked) {
+  if (known) {
     local_answers_.push_back(p::backend::parse_complete);
     tell_local_answers(s);
   }
@@ -267,6 +280,9 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
     last.session = serial_;
     last.frame = frame;
     if (!p::decode(body_of(frame), last.message)) {
+      const std::size_t formats = m.formats.size(), values = m.parameters.size();
+      if (formats > 1 && formats != values)
+        return op_error(s, p::make_error(error_id::parameter_formats, formats, values));
       protocol_violation(s, "invalid Bind message");
       return false;
     }
@@ -315,15 +331,20 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
   if (stage_) return bind_staged(s, m, shared);
   if (gather_) return bind_gather(s, m, *st);
   // Called again when the lease that it waited for is there: the place is the one that was asked for.
+  std::vector<config_change> configures;
+  if (!st->plan->configures.empty()) {
+    if (const auto refused = read_configs(*st->plan, &m, configures)) return op_error(s, *refused);
+  }
   if (!std::exchange(placed_, false)) {
     route_ = resolve_bind(*st, m);
+    if (!fetches_in_parts(m.portal)) see_everywhere(*st->plan, route_);
     if (must_look_up(*st->plan)) {
       if (!drained(s)) return false;
       begin_lookup();
       return question_answered(s, {}, {}) || cycle_failed_;
     }
     if (st->plan->merge) {
-      const bool limit_known = rows_asked_for(*st, m).has_value();
+      const bool limit_known = rows_asked_for(st->plan->merge->limit, *st, m).has_value();
       if (limit_known && fetches_all(m.portal)) merge_instead(*st->plan);
       if (const auto refused = order_is_unknown(*st->plan, limit_known)) return op_error(s, *refused);
     }
@@ -338,6 +359,7 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
     if (std::holds_alternative<router::to_gather>(route_.target)) return bind_gather(s, m, *st);
     p::error_report refusal;
     if (!place(s, *st->plan, route_, targets_, refusal)) return op_error(s, refusal);
+    mirror_config(*st->plan);
   }
   if (mirrors() && st->plan->effect == session_effect::copy_in) {
     return op_error(s, p::with_hint(p::make_error(error_id::session_feature, "COPY FROM into a reference table by the extended protocol",
@@ -391,7 +413,7 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
     e.statement = st->id;
     b.expect(e);
   }
-  open_portal(m.portal, shared, targets_, merge_of(*st, m));
+  open_portal(m.portal, shared, targets_, merge_of(*st, m), std::move(configures));
   question_.reset();
   return true;
 }

@@ -29,6 +29,11 @@ bool changes_defaults(const router::plan& plan) {
   return plan.tag.starts_with("ALTER") && (plan.tag == "ALTER ROLE" || plan.tag == "ALTER DATABASE" || plan.tag == "ALTER SYSTEM");
 }
 
+bool mirrored_read(const router::route& r) {
+  const auto* const many = std::get_if<router::to_many>(&r.target);
+  return many != nullptr && many->mirrored && r.mode == router::access::read;
+}
+
 }  // namespace
 
 bool session_machine::may_use_replica(const router::plan& plan, const router::route& r) {
@@ -60,6 +65,42 @@ router::shard_index session_machine::any_shard(bool write) const {
   }
   if (write) return 0;
   return static_cast<router::shard_index>(serial_ % context_->context.map->shards.size());
+}
+
+// Of a transaction with one snapshot: no server has been asked for it, and which one will be nobody knows.
+bool session_machine::takes_snapshot_anywhere() const {
+  const router::topology& map = *context_->context.map;
+  return txn_.active && txn_.one_snapshot() && !txn_.home && !txn_.snapshot_anywhere && !txn_.snapshots &&
+         !txn_.foreign && !txn_.imported && !map.consistent && !map.one_shard();
+}
+
+// What any shard could answer begins the snapshot of a transaction. It is asked of all of them: the statement that
+// decides which one the transaction is about is yet to come, and must see what it would have seen by then.
+void session_machine::see_everywhere(const router::plan& plan, router::route& r) const {
+  if (!std::holds_alternative<router::to_any>(r.target) || r.mode != router::access::read || !takes_snapshot_anywhere())
+    return;
+  if (plan.effect != router::session_effect::none || plan.statement_count != 1 || plan.transaction_dependent ||
+      plan.sequence_memory || plan.no_binary)
+    return;
+  router::to_many all;
+  all.mirrored = true;
+  for (std::size_t i = 0; i < context_->context.map->shards.size(); ++i)
+    all.shards.push_back(static_cast<router::shard_index>(i));
+  r.target = std::move(all);
+}
+
+// The statement goes to `used`. From here on a transaction with one snapshot stays there, unless any shard would have
+// done.
+void session_machine::tie_transaction(const router::plan& plan, const router::route& r, const targets& used) {
+  if (!txn_.active || !txn_.one_snapshot() || txn_.home || used.empty()) return;
+  if (plan.effect == router::session_effect::show) return;  // takes no snapshot
+  if (mirrored_read(r)) {
+    txn_.snapshot_anywhere = true;
+    return;
+  }
+  const bool any =
+      std::holds_alternative<router::to_any>(r.target) && r.mode == router::access::read && !plan.transaction_dependent;
+  if (used.size() == 1 && !(any && txn_.snapshot_anywhere)) txn_.home = used.front();
 }
 
 // The backend that a call of nextval() went to, if there was one, is still this session's.
@@ -143,6 +184,10 @@ bool session_machine::find_place(step& s, const router::plan& plan, const router
     refusal = refused->error();
     return false;
   }
+  if (!plan.configures.empty()) {
+    place_config(s, out);
+    return true;
+  }
   if (plan.draws_elsewhere) drew_elsewhere_ = true;
   if (plan.last_drawn && drew_elsewhere_) {
     refusal = p::with_hint(p::make_error(error_id::session_feature, "lastval()",
@@ -177,13 +222,27 @@ bool session_machine::find_place(step& s, const router::plan& plan, const router
     // Where that is one of REPEATABLE READ, by the session's own default.
     if (map.consistent && !arrange_hold(plan, r, refusal)) return false;
   }
+  // Seen by all, so that any of them may be asked next.
+  const bool snapshots = many != nullptr && std::holds_alternative<router::to_many>(r.target) &&
+                         takes_snapshot_anywhere() && mirrored_read(r);
   const bool one_server = txn_.one_snapshot() && !txn_.snapshots && !(hold_ && hold_->snapshot);
   if (txn_.active && (one_server || txn_.foreign)) {
-    const auto open = std::find_if(branches_.begin(), branches_.end(), [](const branch& b) { return b.in_block; });
+    const auto open_on = [&](auto&& condition) {
+      return std::find_if(branches_.begin(), branches_.end(),
+                          [&](const branch& b) { return b.in_block && condition(b); });
+    };
+    auto open = branches_.end();
+    if (txn_.foreign) {
+      open = open_on([](const branch&) { return true; });
+    } else if (txn_.home) {
+      open = branches_.begin() + *txn_.home;
+    } else if (many == nullptr) {
+      open = open_on([shard](const branch& b) { return b.shard == shard; });
+    }
     const char* level = txn_.foreign                                               ? "multi-statement"
                         : txn_.isolation == isolation_level::serializable ? "SERIALIZABLE"
                                                                                    : "REPEATABLE READ";
-    if (many != nullptr) {
+    if (many != nullptr && !snapshots) {
       const router::shard_index began = open == branches_.end() ? many->front() : open->shard;
       const router::shard_index other = many->front() == began ? (*many)[1] : many->front();
       refusal = p::make_error(error_id::transaction_second_shard, level, map.shards[began], map.shards[other]);
@@ -279,6 +338,7 @@ void session_machine::mark_use(const router::plan& plan, const router::route& r,
     if (pinned_ == i && may_unpin(plan)) b.dirty = true;
     if (!plan.writes.empty() && plan.writes.front() == "pg_catalog.pg_settings") b.dirty = true;
   }
+  tie_transaction(plan, r, used);
   if (r.mode != router::access::write) return;
   if (hold_) hold_->wrote = true;
   if (env_.marks != nullptr) note_changes(plan, used);
@@ -305,6 +365,7 @@ void session_machine::drop_branch(branch_index b) {
     pin_reason_.reset();
   }
   branches_[b] = branch{};
+  if (txn_.home == b) txn_.home.reset();
   if (hold_) std::erase(hold_->over, b);
   // A statement that was to go there and waits for others is placed anew.
   if (!sent_) placed_ = false;

@@ -14,11 +14,17 @@ namespace p = protocol;
 using protocol::error_id;
 using router::session_effect;
 
-void session_machine::open_portal(std::string_view name, const statement_ptr& st, const targets& home, merge_ptr merge) {
+void session_machine::open_portal(std::string_view name, const statement_ptr& st, const targets& home, merge_ptr merge,
+                                  std::vector<config_change> configures) {
   std::shared_ptr<const portal_spread> spread;
   if (home.size() > 1 && st != nullptr) {
     spread = std::make_shared<portal_spread>(portal_spread{mirrors(), order_of_rows(), st->plan->copy, std::move(merge),
-                                                           braid_.explain, stage_ && stage_->plan->moves});
+                                                           braid_.explain, stage_ && stage_->plan->moves,
+                                                           route_.mode == router::access::read, std::move(configures)});
+  } else if (!configures.empty()) {
+    portal_spread alone;
+    alone.configures = std::move(configures);
+    spread = std::make_shared<portal_spread>(std::move(alone));
   }
   if (!name.empty()) return portals_.set(name, {st, home, std::move(spread)});
   unnamed_portal_.branches.assign(home.begin(), home.end());
@@ -138,6 +144,7 @@ bool session_machine::op_execute(step& s, std::string_view frame) {
     if (st->plan->blocks != router::block_rule::any) return op_error(s, tables_changed());
     return execute_control(s, st);
   }
+  if (config_ && config_->sent) return config_executed(s);
   static const portal_spread one_branch;
   const std::shared_ptr<const portal_spread> kept = found->spread;
   const portal_spread& spread = kept ? *kept : one_branch;
@@ -155,11 +162,15 @@ bool session_machine::op_execute(step& s, std::string_view frame) {
     braid_.executing = static_cast<std::uint32_t>(found->branches.size());
     braid_.rows = 0;
     braid_.moves = spread.moves;
+    braid_.reads_copies = spread.mirrored && spread.reads_copies;
     braid_.merge = spread.merge ? std::make_unique<sorted_merge>(*spread.merge, found->branches) : nullptr;
   }
+  if (!spread.configures.empty() && !config_)
+    config_ = std::make_unique<config_state>(config_state{spread.configures, {}});
   if (mirrored && !braid_.ahead) {
     braid_.speaker = found->branches.front();
     braid_.ahead = true;
+    braid_.tag.clear();
     const auto i = static_cast<branch_index>(braid_.speaker);
     branches_[i].expect({answer::execute, disposition::forward});
     branches_[i].unsynced = true;
@@ -179,7 +190,10 @@ bool session_machine::op_execute(step& s, std::string_view frame) {
     branches_[i].unsynced = true;
     s.to_backend(i, frame);
   }
-  return true;
+  if (!config_) return true;
+  config_->sent = true;
+  again_ = false;
+  return config_executed(s);
 }
 
 bool session_machine::op_close(step& s, std::string_view frame) {

@@ -34,6 +34,8 @@ const router::plan& plan_of(const question_state& q) {
 bool session_machine::worth_asking(const router::plan& plan, const p::error_report& refusal) {
   if (plan.statement_count != 1 || plan.effect == router::session_effect::other) return false;
   switch (refusal.id) {
+    case error_id::transaction_aborted:
+      return unreadable(plan);
     case error_id::syntax_not_understood:
     case error_id::cross_shard_read:
     case error_id::cross_shard_write:
@@ -63,13 +65,21 @@ void session_machine::begin_asking(const p::error_report& refusal) {
   question_->refusal = refusal;
 }
 
+// A failed transaction asks a server that it is open on.
+router::shard_index session_machine::shard_to_ask() const noexcept {
+  if (client_status() != 'E') return router::designated_shard;
+  const auto open =
+      std::find_if(branches_.begin(), branches_.end(), [](const branch& b) { return b.in_block && !b.replica; });
+  return open == branches_.end() ? router::designated_shard : open->shard;
+}
+
 // True: the answer is there. False: it is still to come, or the statement has failed.
 bool session_machine::question_answered(step& s, std::string_view text, std::span<const router::oid> types) {
   question_state& q = *question_;
   if (q.done) return true;
   if (!q.asked) {
     p::error_report refusal;
-    const router::route where{router::to_shard{q.is_lookup ? shard_with_directory() : router::designated_shard},
+    const router::route where{router::to_shard{q.is_lookup ? shard_with_directory() : shard_to_ask()},
                               router::access::read, true};
     if (!placed_ && !place(s, plan_of(q), where, targets_, refusal)) {
       if (q.refusal) refusal = *q.refusal;
@@ -118,6 +128,8 @@ void session_machine::ask_question(step& s, std::string_view text, std::span<con
   const std::size_t from = s.backend_bytes.size();
   const auto ask = [&](answer kind) { b.expect({kind, disposition::gather, 0, asking_numbers}); };
   if (q.is_lookup) {
+    // Keys and rows are of one snapshot.
+    if (txn_.active && txn_.one_snapshot() && !txn_.home) txn_.home = i;
     ask_directory(s, i);
   } else if (q.drawing) {
     if (q.drawing->keys && cycle_ == cycle_kind::simple) {

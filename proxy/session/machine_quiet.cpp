@@ -21,7 +21,9 @@ session_machine::verdict session_machine::asynchronous(step& s, branch_index i, 
                       (what == disposition::round && round_ && round_->at != round_state::phase::run);
   if (unseen && !notified) return verdict::drop;
   // What the one that speaks for all says too.
-  if (braid_.active && echoes(i) && frame.type == from_server::notice_response) return verdict::drop;
+  if (braid_.active && echoes(i) &&
+      (frame.type == from_server::notice_response || frame.type == from_server::parameter_status))
+    return verdict::drop;
   if (copy_ && copy_->of(i) != nullptr && frame.type == from_server::notice_response && what == disposition::forward) {
     flush_run(s);
     const std::size_t from = s.client_bytes.size();

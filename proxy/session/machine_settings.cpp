@@ -39,6 +39,8 @@ void session_machine::end_transaction(bool committed) {
   begin.local_before = local_;
   txn_.prologue.assign(1, std::move(begin));
   txn_.failed = txn_.primary_only = txn_.chained = txn_.imported = txn_.snapshots = false;
+  txn_.snapshot_anywhere = false;
+  txn_.home.reset();
   txn_.writer.reset();
   txn_.base = current_;
 }

@@ -58,7 +58,12 @@ void session_machine::start_simple(step& s, const p::frame_view& frame) {
       placed_ = true;
       return run_simple(s);
     }
-    if (!leaves_failed_transaction(*plan_)) return refuse_simple(s, p::make_error(error_id::transaction_aborted));
+    if (!leaves_failed_transaction(*plan_)) {
+      const auto aborted = p::make_error(error_id::transaction_aborted);
+      if (txn_.broken || !worth_asking(*plan_, aborted)) return refuse_simple(s, aborted);
+      begin_asking(aborted);
+      return run_simple(s);
+    }
   }
   if (begins_block(*plan_)) return refuse_simple(s, p::make_error(error_id::transaction_block));
   if (const auto refused = judge_definitions(*plan_)) return refuse_simple(s, *refused);
@@ -82,6 +87,12 @@ void session_machine::start_simple(step& s, const p::frame_view& frame) {
 std::optional<p::error_report> session_machine::route_simple(
     std::string_view text, std::span<const router::sql::constant_position> constants) {
   route_ = resolve(*plan_, text, constants, {});
+  if (!plan_->configures.empty()) {
+    auto config = std::make_unique<config_state>();
+    if (auto refused = read_configs(*plan_, nullptr, config->changes)) return refused;
+    config_ = std::move(config);
+  }
+  see_everywhere(*plan_, route_);
   if (must_look_up(*plan_)) {
     begin_lookup();
     return std::nullopt;
@@ -124,6 +135,7 @@ void session_machine::run_simple(step& s) {
       begin_asking(refusal);
       return run_simple(s);
     }
+    mirror_config(*plan_);
     placed_ = true;
   }
   if (!ready(s, targets_)) return;
@@ -194,9 +206,10 @@ void session_machine::begin_braid() {
   braid_.active = true;
   braid_.executing = static_cast<std::uint32_t>(targets_.size());
   braid_.moves = stage_ && stage_->plan->moves;
+  braid_.reads_copies = mirrors() && route_.mode == router::access::read;
   braid_.explain = plan_->explain;
   if (plan_->merge)
-    braid_.merge = std::make_unique<sorted_merge>(merge_request{plan_->merge, {}, plan_->merge->limit}, targets_);
+    braid_.merge = std::make_unique<sorted_merge>(merge_request{plan_->merge, {}, plan_->merge->limit.rows}, targets_);
 }
 
 void session_machine::refuse_simple(step& s, const p::error_report& error) {

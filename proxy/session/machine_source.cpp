@@ -207,15 +207,23 @@ void session_machine::take_source_row(step& s, std::string_view body) {
   auto given = row.columns.values();
   p::wire_value value;
   while (given.next(value)) values.push_back(value.null ? std::nullopt : std::optional{value.bytes});
+  const bool picked = stage_->plan->pick == router::picking::finds;
   const auto keep = [&](std::size_t at) {
-    const std::size_t before = rows.json[at].size();
-    add_source_row(rows.json[at], values);
-    rows.bytes += rows.json[at].size() - before;
+    std::string& out = picked ? stage_->list : rows.json[at];
+    const std::size_t before = out.size();
+    if (picked) {
+      add_listed_row(out, values);
+      ++stage_->listed;
+    } else {
+      add_source_row(out, values);
+    }
+    rows.bytes += out.size() - before;
     const bool by_itself = rows.bytes > env_.max_gather;
     if (!by_itself && rows.share.cover(env_.gathered, rows.bytes)) return;
     const std::string_view table = stage_->plan->source ? stage_->plan->source->table : "of a subquery";
     fail_statement(s, by_itself ? p::make_error(error_id::gather_too_large, env_.max_gather, table) : no_room_left());
     rows.json.assign(targets_.size(), {});
+    stage_->list.clear();
     rows.share.give_back();
   };
   if (!stage_->plan->source) return keep(0);

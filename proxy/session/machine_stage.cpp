@@ -25,9 +25,9 @@ bool session_machine::stages(const router::plan& plan) const {
 // Asks the placed branches, which are ready, for what must be known. In the extended protocol `m` and `st` are the Bind
 // and its statement.
 std::optional<p::error_report> session_machine::begin_stage(step& s, const router::plan& plan, std::string_view text,
-                                                            const p::bind_view* m, const statement* st, bool again) {
-  router::replanning budget;
-  auto made = router::plan_staged(text, context_->context, again ? &budget : nullptr);
+                                                            const p::bind_view* m, const statement* st,
+                                                            std::optional<router::replanning> again) {
+  auto made = router::plan_staged(text, context_->context, again ? &*again : nullptr);
   if (made == nullptr) {
     return tables_changed();
   }
@@ -43,13 +43,16 @@ std::optional<p::error_report> session_machine::begin_stage(step& s, const route
   if (made->rows || made->query || made->source) {
     if (auto error = cannot_gather()) return error;
   }
+  if (made->pick != router::picking::none && st != nullptr && !rows_asked_for(made->limit, *st, *m)) {
+    return limit_unknown();
+  }
   if (made->rows) {
     gather_ = std::make_unique<gather_state>(made->rows);
   }
   mark_use(plan, route_, targets_);
   stage_ = std::make_unique<stage_state>(std::move(made));
-  stage_->shown = again;
-  if (stage_->plan->source) stage_->said = text;
+  if (again) stage_->passed_over = again->passed_over;
+  if (stage_->plan->source || stage_->plan->pick == router::picking::finds) stage_->said = text;
   if (!stage_->plan->moments_sql.empty()) ask_moments(s);
   // Writes among the fragments may need the time.
   const bool waits = gather_ && !gather_->plan->inserts.empty() && !stage_->plan->moments_sql.empty();
@@ -138,11 +141,7 @@ bool session_machine::stage_over(step& s, const p::bind_view* m, const statement
   if (anything_outstanding() || cycle_failed_) return false;
   const bool moved = stage_->plan->moves;
   const auto refuse = [&](const p::error_report& error) {
-    if (cycle_ == cycle_kind::simple) {
-      refuse_simple(s, error);
-    } else {
-      (void)op_error(s, error);
-    }
+    fail_stage(s, error);
     return false;
   };
   const auto fail = [&](std::string_view why) {
@@ -157,6 +156,7 @@ bool session_machine::stage_over(step& s, const p::bind_view* m, const statement
       return error ? refuse(*error) : false;
     }
     if (gather_->lacks_types()) return fail("a column of RETURNING has a type that is not known to all shards alike");
+    if (stage_->plan->pick == router::picking::locks && lacks_rows(m, st)) return picks_again(s, m, st);
   }
   if (moved) {
     if (!stage_->asked) return take_out(s, m, st) ? false : fail("its parameters cannot be said again");
@@ -177,7 +177,13 @@ bool session_machine::stage_over(step& s, const p::bind_view* m, const statement
     return true;
   }
   stage_->text = stage_->plan->text;
-  if (stage_->plan->query) {
+  if (stage_->plan->pick == router::picking::finds) {
+    const std::size_t width = stage_->source.types.size();
+    std::string nothing = "NULL";
+    for (std::size_t i = 1; i < width; ++i) nothing += ", NULL";
+    if (stage_->listed == 0) stage_->list = width > 1 ? "(" + nothing + ")" : nothing;
+    stage_->moments.push_back(std::move(stage_->list));
+  } else if (stage_->plan->query) {
     std::string& json = stage_->source.json.front();
     json.append(json.empty() ? "[]" : "]");
     if (stage_->source.lacks_collation) return fail("a column of a subquery may have a collation of its own");
@@ -203,19 +209,58 @@ bool session_machine::stage_over(step& s, const p::bind_view* m, const statement
     targets_ = targets{*home};
   }
   stage_->text = router::with_moments(stage_->text, stage_->moments);
-  if (stage_->plan->again) {
-    const std::string next = std::move(stage_->text);
-    std::vector<gather_share> held = std::move(stage_->source.held);
-    held.push_back(std::move(stage_->source.share));
-    stage_.reset();
-    if (next.size() > env_.max_gather)
-      return refuse(p::make_error(error_id::gather_too_large, env_.max_gather, "of a subquery"));
-    const auto error = begin_stage(s, st == nullptr ? *plan_ : *st->plan, next, m, st, true);
-    if (stage_) stage_->source.held = std::move(held);
-    return error ? refuse(*error) : stage_over(s, m, st);
-  }
+  if (stage_->plan->again) return stage_again(s, m, st);
   stage_->done = true;
   return true;
+}
+
+void session_machine::fail_stage(step& s, const p::error_report& error) {
+  if (cycle_ == cycle_kind::simple) {
+    refuse_simple(s, error);
+  } else {
+    (void)op_error(s, error);
+  }
+}
+
+// The statement is planned anew with what has become known.
+bool session_machine::stage_again(step& s, const p::bind_view* m, const statement* st) {
+  const std::unique_ptr<stage_state> before = std::move(stage_);
+  before->source.held.push_back(std::move(before->source.share));
+  router::replanning known;
+  known.picked = before->plan->pick == router::picking::finds;
+  known.passed_over = before->passed_over;
+  const bool too_long = before->text.size() > env_.max_gather;
+  const auto error = too_long ? p::make_error(error_id::gather_too_large, env_.max_gather, "of a subquery")
+                              : begin_stage(s, st == nullptr ? *plan_ : *st->plan, before->text, m, st, known);
+  if (stage_) {
+    stage_->source.held = std::move(before->source.held);
+    stage_->shown = before->shown || before->plan->query || before->plan->rows;
+    if (known.picked) stage_->picked = rows_to_lock{std::move(before->said), before->listed};
+  }
+  if (error) fail_stage(s, *error);
+  return !error && stage_over(s, m, st);
+}
+
+// Fewer rows are locked than were asked for, though there were more: others have them.
+bool session_machine::lacks_rows(const p::bind_view* m, const statement* st) const {
+  const router::row_limit& limit = stage_->plan->limit;
+  const std::uint64_t wanted = st == nullptr ? limit.rows : rows_asked_for(limit, *st, *m).value_or(0);
+  return gather_->rows < wanted && stage_->picked && stage_->picked->found >= wanted &&
+         stage_->picked->found - wanted >= stage_->passed_over;
+}
+
+bool session_machine::picks_again(step& s, const p::bind_view* m, const statement* st) {
+  const std::unique_ptr<stage_state> before = std::move(stage_);
+  router::replanning known;
+  known.passed_over = before->picked->found - gather_->rows;
+  gather_.reset();
+  const auto error = begin_stage(s, st == nullptr ? *plan_ : *st->plan, before->picked->text, m, st, known);
+  if (stage_) {
+    stage_->source.held = std::move(before->source.held);
+    stage_->shown = true;
+  }
+  if (error) fail_stage(s, *error);
+  return !error && stage_over(s, m, st);
 }
 
 // Bind of such a statement. True: it is done; false: it waits.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "proxy/session/branch.hpp"
+#include "proxy/session/config_change.hpp"
 #include "proxy/session/merge.hpp"
 #include "proxy/session/statement.hpp"
 #include "router/plan/route.hpp"
@@ -29,6 +30,8 @@ struct portal_spread {
   merge_ptr merge;         ///< its rows are merged in their order
   std::shared_ptr<const router::explain_layout> explain;  ///< see router::plan
   bool moves = false;      ///< see braid_state::moves
+  bool reads_copies = false;              ///< see braid_state::reads_copies
+  std::vector<config_change> configures;  ///< what its execution changes of the session's settings
 };
 
 struct portal {

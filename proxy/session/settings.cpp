@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "router/plan/words.hpp"
+
 namespace pgbraid::proxy {
 namespace {
 
@@ -186,23 +188,16 @@ setting date_style_setting(const setting* before, std::string_view value, std::s
   return made;
 }
 
-namespace {
-
-void append_literal(std::string& out, std::string_view text) {
-  if (text.find('\\') != std::string_view::npos) out.push_back('E');
-  out.push_back('\'');
-  for (const char c : text) out.append(c == '\'' || c == '\\' ? 2 : 1, c);
-  out.push_back('\'');
-}
-
-}  // namespace
-
-std::string set_config_statement(std::string_view name, std::string_view value) {
+std::string set_config_statement(std::string_view name, std::optional<std::string_view> value, bool local) {
   std::string sql = "SELECT pg_catalog.set_config(";
-  append_literal(sql, name);
+  router::append_literal(sql, name);
   sql.append(", ");
-  append_literal(sql, value);
-  sql.append(", false)");
+  if (value) {
+    router::append_literal(sql, *value);
+  } else {
+    sql.append("NULL");
+  }
+  sql.append(local ? ", true)" : ", false)");
   return sql;
 }
 
@@ -212,7 +207,7 @@ std::string set_statement(std::string_view name, std::string_view value) {
   std::string sql = "SET ";
   append_identifier(sql, name);
   sql.append(" TO ");
-  append_literal(sql, value);
+  router::append_literal(sql, value);
   return sql;
 }
 

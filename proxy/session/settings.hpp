@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -69,7 +70,9 @@ class settings_registry {
 [[nodiscard]] std::string set_statement(std::string_view name, std::string_view value);
 
 /// The same by set_config(), which takes a list as the one text that SHOW gives.
-[[nodiscard]] std::string set_config_statement(std::string_view name, std::string_view value);
+/// Nothing: back to the default. `local`: for the transaction.
+[[nodiscard]] std::string set_config_statement(std::string_view name, std::optional<std::string_view> value,
+                                               bool local = false);
 
 /// Splits the startup parameter `options` ("-c a=b --c=d") into name/value pairs. False if it holds anything else.
 [[nodiscard]] bool parse_startup_options(std::string_view options, std::vector<std::pair<std::string, std::string>>& out);

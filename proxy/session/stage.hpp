@@ -8,6 +8,7 @@
 #include "router/plan/staged.hpp"
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -35,6 +36,12 @@ struct source_rows {
   bool parsed = false;  ///< the statement itself has been taken: it is the query that has not
 };
 
+/// Rows that are picked to be locked, and what was asked for them: where others have locked some, it begins again.
+struct rows_to_lock {
+  std::string text;         ///< the statement for which they were looked for
+  std::uint64_t found = 0;  ///< how many there are
+};
+
 struct stage_state {
   std::shared_ptr<const router::staged_write> plan;
   std::vector<std::string> moments;  ///< their values, as they have come
@@ -43,6 +50,10 @@ struct stage_state {
   bool collations_asked = false;
   bool planned = false;   ///< see plan_without_rows()
   std::string said;       ///< with a source: the statement
+  std::string list;       ///< the keys of rows that are to be locked, as a list of constants
+  std::uint64_t listed = 0;       ///< how many
+  std::uint64_t passed_over = 0;  ///< as many of them as could not be had before
+  std::optional<rows_to_lock> picked;
   bool shown = false;     ///< a server has seen the statement as the client wrote it
   std::string asked_sql;  ///< that query, where its collations may have to be asked for
   branch_index home = 0;  ///< the branch that has the rows, or has been asked for them
@@ -62,5 +73,7 @@ struct own_parameters {
 
 /// Adds a row's values as an object with keys c0, c1... to an array of them.
 void add_source_row(std::string& json, const std::vector<std::optional<std::string_view>>& values);
+/// Adds a row's values as constants to a list of them, those of several columns in parentheses.
+void add_listed_row(std::string& list, const std::vector<std::optional<std::string_view>>& values);
 
 }  // namespace pgbraid::proxy

@@ -7,6 +7,8 @@ using router::sql::isolation_level;
 void transaction::clear() {
   active = own = failed = primary_only = foreign = broken = chained = imported = snapshots = read_only = false;
   isolation = isolation_level::read_committed;
+  snapshot_anywhere = false;
+  home.reset();
   writer.reset();
   untold.reset();
   prologue.clear();

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "protocol/errors.hpp"
+#include "proxy/session/branch.hpp"
 #include "proxy/session/settings.hpp"
 #include "router/sql/ast.hpp"
 #include "router/topology.hpp"
@@ -39,6 +40,10 @@ struct transaction {
   bool snapshots = false;       ///< of one_snapshot(): one of each shard has been taken, all of one state
   router::sql::isolation_level isolation = router::sql::isolation_level::read_committed;
   bool read_only = false;
+  bool snapshot_anywhere =
+      false;  ///< of one_snapshot(): every shard has taken one for a statement that any could answer
+  std::optional<branch_index>
+      home;  ///< of one_snapshot(): the branch that its statements are tied to; none yet: any shard will do
   std::optional<router::shard_index> writer;  ///< the shard that was written, or may have been
   std::vector<prologue_entry> prologue;
   settings_ptr base;            ///< settings before BEGIN

@@ -56,6 +56,7 @@ class analyzer {
   void judge_readable(const resolved_table& table);
 
   // expressions.cpp
+  [[nodiscard]] bool inserts_at(std::size_t level) const;
   void read_children(const sql::expr& e, std::size_t level, literal constants);
   void read_call(const sql::expr& e, std::size_t level);
   void read_column(const sql::expr& e, std::size_t level);

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <array>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "router/plan/clauses.hpp"
@@ -12,10 +11,10 @@
 #include "router/plan/gather_text.hpp"
 #include "router/plan/insert_select.hpp"
 #include "router/plan/moments.hpp"
+#include "router/plan/read_text.hpp"
 #include "router/plan/rows.hpp"
 #include "router/plan/sequences.hpp"
 #include "router/plan/words.hpp"
-#include "router/sql/parser.hpp"
 
 namespace pgbraid::router {
 namespace {
@@ -59,13 +58,9 @@ constexpr std::array<key_form, 12> key_forms{{
 /// A key that gives the same wherever it is evaluated, by itself and without a trace.
 bool stands_alone(std::string_view expression, const plan_context& context) {
   const std::string text = "SELECT " + std::string{expression};
-  const sql::parse_result parsed = sql::parse(text);
-  const auto* statements = std::get_if<std::vector<sql::statement>>(&parsed);
-  if (statements == nullptr || statements->size() != 1 || statements->front().select == nullptr) return false;
-  analysis found;
-  const sql::token_scan none;
-  constant_marks unused{{}, none};
-  analyze(statements->front(), context, unused, found);
+  const read_text read{text, context};
+  if (read.select() == nullptr) return false;
+  const analysis& found = read.found;
   const function_facts& f = found.functions;
   for (const std::string* trace :
        {&f.user_code, &f.spread_user_code, &f.differs, &f.other_state, &f.session_state, &f.sequence, &f.pins}) {
@@ -343,8 +338,10 @@ class draw_writer {
 std::optional<drawing> make_drawing(const sql::insert_query& q, std::string_view text, const analysis& a,
                                     const plan_context& context) {
   // Numbers are drawn on the designated shard.
-  const bool here = home_of_sequences(a, context) == designated_shard;
-  if (!a.draws.empty() && (!here || (a.functions.last_drawn && sequences_elsewhere(context)))) return std::nullopt;
+  if (!a.draws.empty()) {
+    const bool here = home_of_sequences(a, context) == designated_shard;
+    if (!here || (a.functions.last_drawn && sequences_elsewhere(context))) return std::nullopt;
+  }
   const auto written =
       std::find_if(a.uses.begin(), a.uses.end(), [](const table_use& use) { return use.role == table_role::insert; });
   const auto writes =
@@ -359,14 +356,9 @@ std::optional<drawing> make_drawing(const sql::insert_query& q, std::string_view
 
 std::optional<drawing> plan_drawing(std::string_view text, const plan_context& context) {
   if (context.schema == nullptr) return std::nullopt;
-  const sql::parse_result parsed = sql::parse(text);
-  const auto* statements = std::get_if<std::vector<sql::statement>>(&parsed);
-  if (statements == nullptr || statements->size() != 1 || statements->front().insert == nullptr) return std::nullopt;
-  analysis found;
-  const sql::token_scan none;
-  constant_marks unused{{}, none};
-  analyze(statements->front(), context, unused, found);
-  return make_drawing(*statements->front().insert, text, found, context);
+  const read_text read{text, context};
+  if (read.statement() == nullptr || read.statement()->insert == nullptr) return std::nullopt;
+  return make_drawing(*read.statement()->insert, text, read.found, context);
 }
 
 std::string with_any_values(const drawing& d) {

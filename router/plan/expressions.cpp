@@ -56,7 +56,24 @@ bool in_any_order(const analysis& a, std::size_t level, const sql::expr& call) {
          c->type == type_oid::numeric;
 }
 
+/// xmax = 0: whether nothing has changed or locked the row, which is so on whatever shard it is; in RETURNING of INSERT
+/// ... ON CONFLICT, whether it is a new one.
+bool asks_for_deleter(const sql::expr& e) {
+  if (e.kind != sql::expr_kind::op || e.children.size() != 2 || e.name.empty() || !e.children[0] || !e.children[1])
+    return false;
+  const sql::expr& column = *e.children[0];
+  const sql::expr& none = *e.children[1];
+  return (e.name.back() == "=" || e.name.back() == "<>") && column.kind == sql::expr_kind::column && !column.star &&
+         !column.name.empty() && column.name.back() == "xmax" && none.kind == sql::expr_kind::constant &&
+         none.constant == sql::constant_kind::integer && none.text == "0";
+}
+
 }  // namespace
+
+bool analyzer::inserts_at(std::size_t level) const {
+  const std::size_t target = out_.levels[level].target;
+  return target != nowhere && out_.uses[target].role == table_role::insert;
+}
 
 void analyzer::read_children(const sql::expr& e, std::size_t level, literal constants) {
   const bool reads = reads_row(e);
@@ -90,9 +107,13 @@ void analyzer::read_expr(const sql::expr& e, std::size_t level, literal constant
     case kind::op_any:
     case kind::op_all:
     case kind::in_list:
-    case kind::like:
+    case kind::like: {
       functions_.note_operator(e.name);
-      return read_children(e, level, literal::free);
+      std::string other_column = out_.levels[level].system_column;
+      read_children(e, level, literal::free);
+      if (inserts_at(level) && asks_for_deleter(e)) out_.levels[level].system_column = std::move(other_column);
+      return;
+    }
     case kind::between:
       functions_.note_operator({"<="});
       functions_.note_operator({">="});

@@ -53,6 +53,10 @@ constexpr std::array<std::string_view, 4> sequence_functions{"nextval", "setval"
 constexpr std::array<std::string_view, 3> session_functions{"set_config", "setseed", "pg_export_snapshot"};
 constexpr std::array<std::string_view, 4> session_prefixes{"pg_advisory_", "pg_try_advisory_", "lo_", "dblink"};
 
+/// Stable only since a time in JSON may be written as "now".
+constexpr std::array<std::string_view, 4> record_functions{"json_to_record", "json_to_recordset", "jsonb_to_record",
+                                                           "jsonb_to_recordset"};
+
 /// Stable only because of settings, which are the same on every shard of one session.
 constexpr std::array<std::string_view, 51> stable_by_settings{"to_char",
                                                               "json_agg",
@@ -201,6 +205,18 @@ varies function_reader::how_it_varies(const sql::expr& call, const function_trai
   return traits->any_volatile && !of_server ? varies::by_row : varies::no;
 }
 
+// "now" is a time only where a time is read.
+void function_reader::expect_columns(std::span<const sql::type_name> types) {
+  constexpr std::array<std::string_view, 17> plain{"bool",    "int2",  "int4",    "int8",   "float4",  "float8",
+                                                   "numeric", "text",  "varchar", "bpchar", "uuid",    "json",
+                                                   "jsonb",   "bytea", "inet",    "cidr",   "interval"};
+  plain_columns_ = !types.empty() && std::all_of(types.begin(), types.end(), [&](const sql::type_name& type) {
+    const bool written = type.name.size() == 1 && !context_.schema->user_types.contains(type.name.back());
+    const bool built_in = type.name.size() == 2 && type.name.front() == "pg_catalog";
+    return (written || built_in) && listed(plain, type.name.back());
+  });
+}
+
 bool told_by_settings(std::string_view name) {
   return name != "age" && listed(stable_by_settings, name);
 }
@@ -239,8 +255,8 @@ varies function_reader::note_call(const sql::expr& call) {
   facts_.gives_sets = facts_.gives_sets || traits == nullptr || traits->any_set_returning;
   const varies when = how_it_varies(call, traits);
   // age(x) is reckoned from today.
-  const bool by_settings =
-      (listed(stable_by_settings, name) && (name != "age" || call.children.size() > 1)) || reads_one_column(call);
+  const bool by_settings = (listed(stable_by_settings, name) && (name != "age" || call.children.size() > 1)) ||
+                           reads_one_column(call) || (plain_columns_ && listed(record_functions, name));
   if (traits == nullptr || traits->any_volatile || (traits->any_stable && !by_settings)) {
     set_once(facts_.not_replicable, quoted(name));
     if (when == varies::no) differs(quoted(name));

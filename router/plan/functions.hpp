@@ -51,6 +51,8 @@ class function_reader {
   function_reader(const plan_context& context, function_facts& facts) : context_(context), facts_(facts) {}
 
   varies note_call(const sql::expr& call);
+  /// The calls that follow are those of FROM, with a column definition list of these types; empty: with none.
+  void expect_columns(std::span<const sql::type_name> types);
   void note_operator(const sql::qualified_name& symbol);
   varies note_sql_value(std::string_view word);
   void note_cast(const sql::type_name& type);
@@ -65,6 +67,7 @@ class function_reader {
 
   const plan_context& context_;
   function_facts& facts_;
+  bool plain_columns_ = false;  ///< values of the columns that are expected are read the same at any time
 };
 
 /// nextval(), currval(), lastval(), setval().

@@ -121,17 +121,6 @@ std::optional<std::uint64_t> count_in(const sql::expr_ptr& e) {
   return read.ec == std::errc{} ? std::optional{value} : std::nullopt;
 }
 
-/// Whether an item of ORDER BY is, or may be, the name of a SELECT item that is something else than the column of that
-/// name.
-bool names_result(const sql::expr& item, const sql::select_query& q, const analysis& a) {
-  if (item.kind != sql::expr_kind::column || item.name.size() != 1) return false;
-  return !column_of(a, 0, item) || std::any_of(q.targets.begin(), q.targets.end(), [&](const sql::target& t) {
-    if (t.value == nullptr || (t.value->kind == sql::expr_kind::column && t.value->star)) return false;
-    const auto name = t.name.empty() ? result_name(*t.value) : std::optional{t.name};
-    return !name || (*name == item.name[0] && !same_expression(a, 0, *t.value, item));
-  });
-}
-
 /// An item of ORDER BY that is a number, with the SELECT item that it means in the number's place; nothing where that
 /// is no column.
 std::optional<std::string> numbered_item(const gather_query& query, const select_clauses& clauses,

@@ -14,6 +14,7 @@
 #include "router/plan/planner.hpp"
 #include "router/plan/refusals.hpp"
 #include "router/plan/sequences.hpp"
+#include "router/plan/set_config.hpp"
 #include "router/plan/staged_source.hpp"
 #include "router/plan/statements.hpp"
 #include "router/plan/steps.hpp"
@@ -71,6 +72,7 @@ class statement_planner {
       case kind::delete_:
       case kind::merge:
         query(s, true, false, tag_of(s), out);
+        if (alone_ && !one_shard() && s.kind == kind::select) configure(s, out);
         break;
       case kind::copy:
         copy(s, out);
@@ -170,6 +172,26 @@ class statement_planner {
     }
     out.reason += why.empty() ? "; a read" : "; a write: " + why;
     if (out.mode == access::read && out.needs_primary) out.reason += " that only a primary can answer";
+  }
+
+  /// set_config() is the session's business, as SET is. What is told of settings of pgbraid's own stands.
+  void configure(const sql::statement& s, plan& out) {
+    auto calls = config_calls(s, context_, marks_);
+    if (!calls || calls_own_setting(*calls)) return;
+    out.configures = std::move(*calls);
+    out.effect = session_effect::set_config;
+    out.mode = access::read;
+    out.needs_primary = true;
+    out.transaction_dependent = out.user_code = out.reads_more = out.writes_more = false;
+    out.pins.clear();
+    out.where = fixed_target{to_any{}};
+    out.reason = "carried out by the session: set_config()";
+    why_write_.clear();
+  }
+
+  static bool calls_own_setting(const std::vector<config_call>& calls) {
+    return std::any_of(calls.begin(), calls.end(),
+                       [](const config_call& c) { return c.name.text.starts_with("pgbraid."); });
   }
 
   void copy(const sql::statement& s, plan& out) {

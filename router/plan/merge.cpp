@@ -70,18 +70,6 @@ bool depends_on_settings(oid type) {
   return type == type_oid::date || type == type_oid::timestamp || type == type_oid::timestamptz || type == type_oid::float4 || type == type_oid::float8;
 }
 
-bool read_limit(const sql::expr_ptr& limit, merge_order& out) {
-  if (limit == nullptr) return true;
-  if (limit->kind == sql::expr_kind::parameter) {
-    out.limit_parameter = limit->number;
-    return limit->number > 0;
-  }
-  if (limit->kind != sql::expr_kind::constant || limit->constant != sql::constant_kind::integer) return false;
-  const char* const end = limit->text.data() + limit->text.size();
-  const auto read = std::from_chars(limit->text.data(), end, out.limit);
-  return read.ec == std::errc{} && read.ptr == end;
-}
-
 }  // namespace
 
 std::shared_ptr<const merge_order> make_merge(const sql::statement& statement, const analysis& a, const plan_context& context) {
@@ -103,7 +91,9 @@ std::shared_ptr<const merge_order> make_merge(const sql::statement& statement, c
   const auto level = static_cast<std::size_t>(top - a.levels.begin());
   const auto columns = result_columns(q, a, level);
   auto out = std::make_shared<merge_order>();
-  if (!known || !columns || !read_limit(q.limit, *out)) return nullptr;
+  const auto limit = limit_of(q.limit);
+  if (!known || !columns || !limit) return nullptr;
+  out->limit = *limit;
   for (const sql::sort_key& key : q.order_by) {
     if (key.value == nullptr || key.using_operator) return nullptr;
     const auto at = column_of_key(*key.value, *columns, a, level);

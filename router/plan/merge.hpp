@@ -4,9 +4,9 @@
 
 #include "router/plan/analysis.hpp"
 #include "router/plan/gather.hpp"
+#include "router/plan/row_limit.hpp"
 
 #include <cstdint>
-#include <limits>
 #include <memory>
 #include <vector>
 
@@ -23,8 +23,7 @@ struct merge_key {
 
 struct merge_order {
   std::vector<merge_key> keys;
-  std::uint64_t limit = std::numeric_limits<std::uint64_t>::max();  ///< rows of the result; each shard sends no more than that
-  std::int32_t limit_parameter = 0;                                 ///< n of LIMIT $n: as many as its value; 0: none
+  row_limit limit;             ///< rows of the result; each shard sends no more than that
   bool of_settings = false;    ///< some key's text depends on DateStyle or extra_float_digits
   bool of_characters = false;  ///< some key is compared by its bytes in the servers' encoding
 

@@ -4,14 +4,13 @@
 #include <algorithm>
 #include <optional>
 #include <utility>
-#include <variant>
 
 #include "router/plan/gather_text.hpp"
 #include "router/plan/merge_into.hpp"
+#include "router/plan/read_text.hpp"
 #include "router/plan/staged_source.hpp"
 #include "router/plan/words.hpp"
 #include "router/shard/hash.hpp"
-#include "router/sql/parser.hpp"
 
 namespace pgbraid::router {
 namespace {
@@ -311,13 +310,9 @@ std::shared_ptr<const staged_source> make_merge_source(const sql::merge_query& q
   rest += "SELECT NULL) AS " + quote_identifier(alias) + " ";
   const std::size_t end = rest.size();
   rest += text.substr(parts->end);
-  const sql::parse_result parsed = sql::parse(rest);
-  const auto* statements = std::get_if<std::vector<sql::statement>>(&parsed);
-  if (statements == nullptr || statements->size() != 1 || statements->front().merge == nullptr) return nullptr;
-  analysis found;
-  const sql::token_scan none;
-  constant_marks unused{{}, none};
-  analyze(statements->front(), context, unused, found);
+  const read_text read{rest, context};
+  if (read.statement() == nullptr || read.statement()->merge == nullptr) return nullptr;
+  const analysis& found = read.found;
   if (!stands_alone(found)) return nullptr;
   const table_use& target = found.uses[merge_target(found)];
   const relation& table = *target.table.described;
@@ -330,7 +325,7 @@ std::shared_ptr<const staged_source> make_merge_source(const sql::merge_query& q
   moment_list moments;
   std::vector<text_edit> edits, front, behind;
   if (!moments.replace(rest, found, edits)) return nullptr;
-  if (!write_merge_defaults(*statements->front().merge, rest, found, context, moments, edits)) return nullptr;
+  if (!write_merge_defaults(*read.statement()->merge, rest, found, context, moments, edits)) return nullptr;
   for (text_edit& edit : edits) (edit.at < begin ? front : behind).push_back(std::move(edit));
 
   auto merge = std::make_shared<merge_source>();

@@ -3,10 +3,9 @@
 
 #include <algorithm>
 #include <array>
-#include <variant>
 
+#include "router/plan/read_text.hpp"
 #include "router/plan/words.hpp"
-#include "router/sql/parser.hpp"
 
 namespace pgbraid::router {
 namespace {
@@ -47,21 +46,9 @@ std::string type_of(const sql::expr& call) {
   return type;
 }
 
-struct parsed_default {
-  sql::parse_result parsed;
-  analysis found;
-};
-
-/// A default, read as the only column of a query.
-bool read_default(const std::string& text, const plan_context& context, parsed_default& out) {
-  out.parsed = sql::parse(text);
-  const auto* statements = std::get_if<std::vector<sql::statement>>(&out.parsed);
-  if (statements == nullptr || statements->size() != 1 || statements->front().kind != sql::statement_kind::select)
-    return false;
-  const sql::token_scan none;
-  constant_marks unused{{}, none};
-  analyze(statements->front(), context, unused, out.found);
-  return !out.found.not_understood && !out.found.refusal && out.found.uses.empty();
+/// Of a default, read as the only column of a query.
+bool is_understood(const read_text& read) {
+  return read.select() != nullptr && !read.found.not_understood && !read.found.refusal && read.found.uses.empty();
 }
 
 std::string as_query(std::string_view expression) {
@@ -71,7 +58,7 @@ std::string as_query(std::string_view expression) {
 }  // namespace
 
 bool moment_list::replace(std::string_view text, const analysis& found, std::vector<text_edit>& edits, std::size_t from,
-                          std::size_t to) {
+                          std::size_t to, text_span bare) {
   for (const sql::expr* call : found.moments) {
     const auto end = end_of_call(text, *call);
     if (!end) return false;
@@ -80,22 +67,35 @@ bool moment_list::replace(std::string_view text, const analysis& found, std::vec
     const std::string written{text.substr(begin, *end - begin)};
     const auto known = std::find(calls_.begin(), calls_.end(), written);
     const auto index = static_cast<std::size_t>(known - calls_.begin());
-    if (known == calls_.end()) calls_.push_back(written);
+    if (known == calls_.end()) {
+      calls_.push_back(written);
+      types_.push_back(type_of(*call));
+    }
+    const std::string mark(1, moment_mark);
+    const std::string value = "'" + mark + std::to_string(index) + mark + "'::pg_catalog." + type_of(*call);
+    const bool alone = begin >= bare.begin && begin < bare.end;
     // A subquery, since its column gives the name that the call would give to a column of the result.
-    edits.push_back({begin, *end - begin,
-                     "(SELECT '" + std::string(1, moment_mark) + std::to_string(index) + std::string(1, moment_mark) +
-                         "'::pg_catalog." + type_of(*call) + " AS " + call->name.back() + ")"});
+    edits.push_back({begin, *end - begin, alone ? value : "(SELECT " + value + " AS " + call->name.back() + ")"});
   }
   return true;
 }
 
 std::optional<std::string> moment_list::replace_in_default(std::string_view expression, const plan_context& context) {
   const std::string text = as_query(expression);
-  parsed_default found;
-  if (!read_default(text, context, found)) return std::nullopt;
+  const read_text read{text, context};
+  if (!is_understood(read)) return std::nullopt;
   std::vector<text_edit> edits;
-  if (!replace(text, found.found, edits)) return std::nullopt;
+  if (!replace(text, read.found, edits)) return std::nullopt;
   return edited(text, std::string_view{"SELECT "}.size(), text.size(), std::move(edits));
+}
+
+std::vector<std::string> moment_list::samples() const {
+  std::vector<std::string> out;
+  for (const std::string& type : types_) {
+    const bool of_day = type.starts_with("timetz") || type == "time" || type.starts_with("time(");
+    out.emplace_back(of_day ? "00:00:00+00:00" : "2000-01-01T00:00:00+00:00");
+  }
+  return out;
 }
 
 std::string moment_list::sql() const {
@@ -109,12 +109,12 @@ std::string moment_list::sql() const {
 default_facts facts_of_default(const column& c, const plan_context& context) {
   default_facts out;
   if (!c.default_varies && !c.default_of_moment) return out;
-  parsed_default found;
-  if (c.default_text.empty() || !read_default(as_query(c.default_text), context, found)) {
+  const read_text read{as_query(c.default_text), context};
+  if (c.default_text.empty() || !is_understood(read)) {
     out.differs = true;
     return out;
   }
-  const function_facts& f = found.found.functions;
+  const function_facts& f = read.found.functions;
   // 'now'::text and its like are the time too, in no form that can be replaced.
   constexpr std::array<std::string_view, 4> words{"'now", "'today", "'tomorrow", "'yesterday"};
   const bool in_words = std::any_of(words.begin(), words.end(), [&](std::string_view word) {
@@ -122,8 +122,8 @@ default_facts facts_of_default(const column& c, const plan_context& context) {
   });
   out.differs =
       in_words || !f.differs.empty() || !f.user_code.empty() || !f.sequence.empty() || !f.session_state.empty();
-  out.by_moment = !found.found.moments.empty();
-  out.by_row = std::any_of(found.found.levels.begin(), found.found.levels.end(),
+  out.by_moment = !read.found.moments.empty();
+  out.by_row = std::any_of(read.found.levels.begin(), read.found.levels.end(),
                            [](const query_level& level) { return !level.by_row.empty(); });
   return out;
 }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "router/plan/analysis.hpp"
+#include "router/plan/clauses.hpp"
 #include "router/plan/gather_text.hpp"
 
 namespace pgbraid::router {
@@ -19,19 +20,23 @@ namespace pgbraid::router {
 class moment_list {
  public:
   /// Adds the calls that `found` has noted in `text` to the edits. False: one of them cannot be found in the text.
-  /// Those between `from` and `to` are left as they are.
+  /// Those between `from` and `to` are left as they are. Those in `bare` become constants, which give a column of a
+  /// result another name than the calls would.
   [[nodiscard]] bool replace(std::string_view text, const analysis& found, std::vector<text_edit>& edits,
-                             std::size_t from = 0, std::size_t to = 0);
+                             std::size_t from = 0, std::size_t to = 0, text_span bare = {});
   /// An expression of the catalog (a column's default) with its calls replaced; nothing where it does not come to the
   /// same on each shard of a statement.
   [[nodiscard]] std::optional<std::string> replace_in_default(std::string_view expression, const plan_context& context);
 
   /// The query that evaluates them: one row of texts. "" if there are none.
   [[nodiscard]] std::string sql() const;
+  /// Values of their types, to plan with.
+  [[nodiscard]] std::vector<std::string> samples() const;
   [[nodiscard]] std::size_t size() const noexcept { return calls_.size(); }
 
  private:
   std::vector<std::string> calls_;  ///< as they are written
+  std::vector<std::string> types_;  ///< of each
 };
 
 /// What a column's default comes to.

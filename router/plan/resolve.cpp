@@ -24,18 +24,29 @@ char small(char c) {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
 }
 
+bool is_letter(char c) {
+  return small(c) >= 'a' && small(c) <= 'z';
+}
+
+bool same_word(std::string_view written, std::string_view word) {
+  return std::equal(written.begin(), written.end(), word.begin(), word.end(),
+                    [](char a, char b) { return small(a) == b; });
+}
+
 /// Of letters there are no others than those of these words: 'now()', '[today,)', '{now}'.
 bool says_nothing_else(std::string_view value, std::span<const std::string_view> words) {
   bool any = false;
   for (std::size_t at = 0; at < value.size();) {
-    if (small(value[at]) < 'a' || small(value[at]) > 'z') {
+    if (!is_letter(value[at])) {
       ++at;
       continue;
     }
-    std::string word;
-    for (; at < value.size() && small(value[at]) >= 'a' && small(value[at]) <= 'z'; ++at) word += small(value[at]);
-    any = std::find(words.begin(), words.end(), word) != words.end();
+    std::size_t end = at;
+    while (end < value.size() && is_letter(value[end])) ++end;
+    any = std::any_of(words.begin(), words.end(),
+                      [&](std::string_view word) { return same_word(value.substr(at, end - at), word); });
     if (!any) return false;
+    at = end;
   }
   return any;
 }
@@ -50,8 +61,7 @@ bool is_word_of_time(std::string_view value) {
   return std::any_of(words.begin(), words.end(), [&](std::string_view word) {
     // The word may have a time behind it: 'today 12:00'.
     if (value.size() < word.size() || (value.size() > word.size() && !blank(value[word.size()]))) return false;
-    return std::equal(word.begin(), word.end(), value.begin(),
-                      [](char a, char b) { return a == (b >= 'A' && b <= 'Z' ? b - 'A' + 'a' : b); });
+    return same_word(value.substr(0, word.size()), word);
   });
 }
 

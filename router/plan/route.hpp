@@ -87,6 +87,7 @@ enum class session_effect : std::uint8_t {
   set,
   set_local,
   reset,
+  set_config,  ///< over several shards: SELECT of set_config() and of nothing else, see plan::configures
   show,
   discard,
   set_session_characteristics,
@@ -173,6 +174,20 @@ struct keyed_target {
   friend bool operator==(const keyed_target&, const keyed_target&) = default;
 };
 
+/// An argument of set_config().
+struct config_argument {
+  std::int32_t parameter = 0;  ///< n of $n; 0: a constant
+  bool null = false;           ///< the constant is NULL
+  std::string text;            ///< the constant otherwise; not kept of a value
+  friend bool operator==(const config_argument&, const config_argument&) = default;
+};
+
+/// A call of set_config() that every server of the session must make.
+struct config_call {
+  config_argument name, value, local;
+  friend bool operator==(const config_call&, const config_call&) = default;
+};
+
 struct copy_layout;  // copy_splitter.hpp
 struct merge_order;  // merge.hpp
 struct explain_layout;  // explain.hpp
@@ -197,6 +212,7 @@ struct plan {
   // Statement-level details that the session needs; empty for most.
   sql::transaction_modes modes;
   sql::variable_statement variable;
+  std::vector<config_call> configures;     ///< set_config: one for each column of its row
   std::string name;                        ///< savepoint, prepared statement, cursor, channel
   std::string tag;                         ///< for messages: "CREATE TABLE"
   block_rule blocks = block_rule::any;     ///< where it goes to several shards

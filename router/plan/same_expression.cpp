@@ -116,4 +116,13 @@ std::optional<std::string> result_name(const sql::expr& e) {
   return found->strength == 0 ? "?column?" : std::move(found->name);
 }
 
+bool names_result(const sql::expr& item, const sql::select_query& q, const analysis& a) {
+  if (item.kind != sql::expr_kind::column || item.name.size() != 1) return false;
+  return !column_of(a, 0, item) || std::any_of(q.targets.begin(), q.targets.end(), [&](const sql::target& t) {
+    if (t.value == nullptr || (t.value->kind == sql::expr_kind::column && t.value->star)) return false;
+    const auto name = t.name.empty() ? result_name(*t.value) : std::optional{t.name};
+    return !name || (*name == item.name[0] && !same_expression(a, 0, *t.value, item));
+  });
+}
+
 }  // namespace pgbraid::router

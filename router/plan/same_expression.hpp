@@ -22,4 +22,8 @@ struct column_reference {
 /// The name of a result column without AS: equal to FigureColname() of parse_target.c. Nothing where it is not certain.
 [[nodiscard]] std::optional<std::string> result_name(const sql::expr& e);
 
+/// Whether an item of ORDER BY is, or may be, the name of a SELECT item that is something else than the column of that
+/// name.
+[[nodiscard]] bool names_result(const sql::expr& item, const sql::select_query& q, const analysis& a);
+
 }  // namespace pgbraid::router

@@ -98,6 +98,39 @@ std::optional<std::string> problem_below(const query_level& level) {
   return problem_of_rows(level);
 }
 
+bool reads_no_table(const std::vector<sql::from_item>& items);
+
+bool reads_no_table(const sql::select_query& q) {
+  if (!q.with.tables.empty()) return false;
+  if (q.set_op == sql::set_operation::none) return reads_no_table(q.from);
+  return q.left != nullptr && q.right != nullptr && reads_no_table(*q.left) && reads_no_table(*q.right);
+}
+
+bool reads_no_table(const sql::from_item& item) {
+  switch (item.kind) {
+    case sql::from_kind::function:
+      return true;
+    case sql::from_kind::subquery:
+      return item.query != nullptr && reads_no_table(*item.query);
+    case sql::from_kind::join:
+      return item.left != nullptr && item.right != nullptr && reads_no_table(*item.left) && reads_no_table(*item.right);
+    case sql::from_kind::relation:
+    case sql::from_kind::values_like_other:
+      break;
+  }
+  return false;
+}
+
+bool reads_no_table(const std::vector<sql::from_item>& items) {
+  return std::all_of(items.begin(), items.end(), [](const sql::from_item& item) { return reads_no_table(item); });
+}
+
+/// All that a subquery gives comes of the row for which it is asked, whatever it does with that:
+/// (SELECT array_agg(t) FROM unnest(tags) t).
+bool stands_alone(const query_level& level) {
+  return level.query != nullptr && level.by_row.empty() && reads_no_table(*level.query);
+}
+
 /// Nested levels of a write: what they read of sharded tables is on the shard of the row that is written.
 bool reads_own_shard(const analysis& a, std::size_t level) {
   return std::any_of(a.uses.begin(), a.uses.end(),
@@ -187,8 +220,11 @@ std::optional<scatter_problem> judge(const analysis& a, const plan_context& cont
       reason = problem_of_rows(level);
     } else {
       // What is asked anew for each row that is written, may choose anew for each.
-      const bool anew = level.of_written_row && level.query != nullptr;
-      reason = !a.writes ? problem_below(level) : anew ? problem_of_rows(level) : problem_below_write(level);
+      // The rows of an aggregate over columns of a query around it are those of that query. A write has none.
+      const bool of_row = a.writes && level.parent == top_index;
+      const bool alone = stands_alone(level) && (of_row || level.aggregate.empty());
+      const bool anew = (level.of_written_row && level.query != nullptr) || alone;
+      reason = anew ? problem_of_rows(level) : a.writes ? problem_below_write(level) : problem_below(level);
     }
     if (reason) return problem(std::move(*reason));
     // In the rows that are written it is another value anyway.
@@ -259,6 +295,11 @@ std::optional<protocol::error_report> judge_mirror(const analysis& a, bool by_it
       return refuse(problem_of_rows(level).value_or("") + ".");
     if (level.target != nowhere) continue;
     // Of values that are equal and written otherwise (1.0 and 1.00) each copy might give another one.
+    // Of rows that are the same everywhere, whatever their order.
+    if (stands_alone(level) && chooses_none(level) && level.exact && !level.distinct && !level.array) {
+      if (const auto why = problem_of_rows(level)) return refuse(*why + ".");
+      continue;
+    }
     if (const auto why = problem_below(level)) return refuse(*why + ".");
     if (level.distinct) return refuse("Which of equal values it gives may differ.");
     if (level.array && a.uses.size() > 1) return refuse("The order of the values in an array may differ.");

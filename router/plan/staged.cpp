@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <optional>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "router/plan/gather_text.hpp"
@@ -12,6 +11,7 @@
 #include "router/plan/merge_source.hpp"
 #include "router/plan/moments.hpp"
 #include "router/plan/planner.hpp"
+#include "router/plan/read_text.hpp"
 #include "router/plan/row_moves.hpp"
 #include "router/plan/rows.hpp"
 #include "router/plan/scatter.hpp"
@@ -19,7 +19,6 @@
 #include "router/plan/staged_source.hpp"
 #include "router/plan/words.hpp"
 #include "router/plan/writing_with.hpp"
-#include "router/sql/parser.hpp"
 
 namespace pgbraid::router {
 namespace {
@@ -188,14 +187,10 @@ std::shared_ptr<const staged_write> make_behind_writes(const sql::statement& s, 
                                                        const analysis& found, const plan_context& context) {
   const auto writing = take_writes_out(s, text, found, context);
   if (!writing) return nullptr;
-  const sql::parse_result parsed = sql::parse(writing->text);
-  const auto* statements = std::get_if<std::vector<sql::statement>>(&parsed);
-  if (statements == nullptr || statements->size() != 1) return nullptr;
-  const sql::statement& rest = statements->front();
-  analysis a;
-  const sql::token_scan none;
-  constant_marks unused{{}, none};
-  analyze(rest, context, unused, a);
+  const read_text read{writing->text, context};
+  if (read.statement() == nullptr) return nullptr;
+  const sql::statement& rest = *read.statement();
+  const analysis& a = read.found;
   if (a.refusal || a.mirrored || a.moves || !may_come_after(*writing, rest, a)) return nullptr;
   std::shared_ptr<staged_write> out;
   if (rest.kind == sql::statement_kind::insert) {
@@ -262,7 +257,7 @@ std::shared_ptr<const staged_write> make_staged(const sql::statement& s, std::st
     return over;
   } else {
     if (views || !every_shard_may(s, a, context)) {
-      const auto locked = locks_rows_alone(s, a) ? make_locked_rows(text, context) : nullptr;
+      const auto locked = locks_rows_alone(s, a) ? make_locked_select(s, text, a, context, again) : nullptr;
       return locked == nullptr ? make_once(s, text, a, context, again) : locked;
     }
     out->text = edited(text, 0, text.size(), std::move(edits));
@@ -274,14 +269,8 @@ std::shared_ptr<const staged_write> plan_staged(std::string_view text, const pla
   static const catalog empty_catalog;
   plan_context context = given;
   if (context.schema == nullptr) context.schema = &empty_catalog;
-  const sql::parse_result parsed = sql::parse(text);
-  const auto* statements = std::get_if<std::vector<sql::statement>>(&parsed);
-  if (statements == nullptr || statements->size() != 1) return nullptr;
-  analysis found;
-  const sql::token_scan none;
-  constant_marks unused{{}, none};
-  analyze(statements->front(), context, unused, found);
-  return make_staged(statements->front(), text, found, context, again);
+  const read_text read{text, context};
+  return read.statement() == nullptr ? nullptr : make_staged(*read.statement(), text, read.found, context, again);
 }
 
 }  // namespace pgbraid::router

@@ -11,6 +11,7 @@
 
 #include "router/plan/analysis.hpp"
 #include "router/plan/gather.hpp"
+#include "router/plan/row_limit.hpp"
 
 namespace pgbraid::router {
 
@@ -21,6 +22,15 @@ class moment_list;
 /// out: what stands in the way may do so however many of them are there.
 struct replanning {
   std::size_t left = 64;
+  bool picked = false;            ///< the text lists the rows that are to be locked: see picked_rows
+  std::uint64_t passed_over = 0;  ///< how many of these could not be had: as many more are looked for
+};
+
+/// Rows of a LIMIT that are locked without waiting for those that others have locked: see staged_locks.hpp.
+enum class picking : std::uint8_t {
+  none,
+  finds,  ///< the query gives the rows' keys, which stand in `text` as a list
+  locks   ///< the fragments have locked them: where they are too few, it begins again
 };
 
 /// A query that is asked of one server, for its rows.
@@ -43,6 +53,8 @@ struct staged_write {
   bool again = false;  ///< `text`, with the query's rows in the place of its mark, is planned anew
   std::optional<shard_index> only;  ///< `text` is for this shard alone, which has the table that it writes
   bool answered_once = false;  ///< `text` is for the server that has the rows alone: a SELECT whose WITH writes
+  picking pick = picking::none;
+  row_limit limit;    ///< how many rows are picked
   std::string shown;  ///< the statement itself, for a server's own errors, where `text` was made of another; else ""
 };
 

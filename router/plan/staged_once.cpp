@@ -4,21 +4,21 @@
 #include <algorithm>
 #include <iterator>
 #include <utility>
-#include <variant>
 
 #include "router/plan/clauses.hpp"
 #include "router/plan/columns.hpp"
 #include "router/plan/gather_text.hpp"
 #include "router/plan/insert_select.hpp"
 #include "router/plan/moments.hpp"
+#include "router/plan/read_text.hpp"
 #include "router/plan/same_expression.hpp"
 #include "router/plan/scatter.hpp"
+#include "router/plan/staged_locks.hpp"
 #include "router/plan/staged_parts.hpp"
 #include "router/plan/staged_source.hpp"
 #include "router/plan/staged_tables.hpp"
 #include "router/plan/words.hpp"
 #include "router/plan/writing_with.hpp"
-#include "router/sql/parser.hpp"
 
 namespace pgbraid::router {
 
@@ -46,37 +46,85 @@ bool has_own_collation(const analysis& found) {
   });
 }
 
+std::string mark() {
+  return std::string(1, moment_mark) + "0" + std::string(1, moment_mark);
+}
+
 enum class verdict : std::uint8_t {
   may_stay,    ///< where it stands: each shard answers it for itself, or it is a part of what does not
+  needs_time,  ///< it must come first, and asks for the time, which comes before it
   impossible,  ///< it must come first, and cannot
   comes_first
 };
 
-/// The query as a statement of its own, if it is one that must be answered first.
-verdict judge_part(const once_part& part, const analysis& a, const carrier& by, const plan_context& context,
-                   staged_query& query, staged_write& out) {
-  const sql::parse_result parsed = sql::parse(part.query);
-  const auto* statements = std::get_if<std::vector<sql::statement>>(&parsed);
-  if (statements == nullptr || statements->size() != 1 || statements->front().kind != kind::select)
-    return verdict::impossible;
-  analysis found;
-  const sql::token_scan none;
-  constant_marks unused{{}, none};
-  analyze(statements->front(), context, unused, found);
-  const bool first = part.first && !found.uses.empty();
-  if (!first && !must_come_first(found, by)) return verdict::may_stay;
-  // A subquery stands for itself only without columns of the queries around it.
-  if (found.unresolved || gives_no_column(*statements->front().select)) return verdict::impossible;
-  // Another server would tell another time.
-  if (!found.moments.empty() || !has_parameters_alone(part.query, a)) return verdict::impossible;
-  if (!plan_query(part.query, context, query, out)) return verdict::impossible;
-  query.collated =
-      has_own_collation(found) || names_own_type(part.query, *context.schema) || has_word(part.query, "collate");
-  return verdict::comes_first;
+/// What stands in the place of a part.
+struct part_answer {
+  verdict told = verdict::impossible;
+  std::string instead;  ///< with a mark where its rows belong
+  text_span bare;       ///< where the time may be a constant: see moment_list::replace()
+};
+
+/// A part that locks rows of a table.
+part_answer judge_locking(const sql::statement& s, std::string_view body, std::size_t at, const analysis& a,
+                          const plan_context& context, const replanning& budget, staged_query& query,
+                          staged_write& out) {
+  part_answer answer;
+  const sql::with_clause* with = own_with(s);
+  const bool of_entry = with != nullptr && std::any_of(with->tables.begin(), with->tables.end(), [&](const auto& each) {
+                          return occurrences(body, each.name) > 0;
+                        });
+  const read_text read{body, context};
+  if (of_entry || read.select() == nullptr) return answer;
+  const sql::select_query& q = *read.select();
+  const analysis& found = read.found;
+  if (found.unresolved || gives_no_column(q) || !locks_rows_alone(*read.statement(), found)) return answer;
+  if (!found.moments.empty()) {
+    const auto behind = place_behind_targets(body);
+    if (behind) answer = {verdict::needs_time, {}, {at + *behind, at + body.size()}};
+    return answer;
+  }
+  if (!has_parameters_alone(body, a)) return answer;
+  if (q.limit != nullptr && !q.lock_waits) {
+    const auto rows = pick_rows(body, context, budget.passed_over);
+    if (!rows) return answer;
+    out.limit = rows->limit;
+    out.pick = budget.picked ? picking::locks : picking::finds;
+    if (out.pick == picking::finds) {
+      const bool follows = make_locked_rows(with_moments(rows->locking, std::vector<std::string>{rows->nothing}),
+                                            context, true) != nullptr;
+      if (!follows || !plan_query(rows->candidates, context, query, out)) return answer;
+      return {verdict::comes_first, rows->locking, {}};
+    }
+  }
+  const auto locked = make_locked_rows(body, context, out.pick == picking::locks);
+  if (locked == nullptr) return answer;
+  out.rows = locked->rows;
+  query.only = out.rows->combiner;
+  query.collated = has_own_collation(found) || names_own_type(body, *context.schema) || has_word(body, "collate");
+  return {verdict::comes_first, mark(), {}};
 }
 
-std::string mark() {
-  return std::string(1, moment_mark) + "0" + std::string(1, moment_mark);
+/// The query as a statement of its own, if it is one that must be answered first.
+part_answer judge_part(const once_part& part, const sql::statement& s, std::string_view text, const analysis& a,
+                       const carrier& by, const plan_context& context, const replanning& budget, staged_query& query,
+                       staged_write& out) {
+  constexpr auto told = [](verdict v) {
+    return part_answer{v, v == verdict::comes_first ? mark() : std::string{}, {}};
+  };
+  const read_text read{part.query, context};
+  if (read.select() == nullptr) return told(verdict::impossible);
+  const analysis& found = read.found;
+  if (found.locking) return judge_locking(s, part.place.of(text), part.place.begin, a, context, budget, query, out);
+  const bool first = part.first && !found.uses.empty();
+  if (!first && !must_come_first(found, by)) return told(verdict::may_stay);
+  // A subquery stands for itself only without columns of the queries around it.
+  if (found.unresolved || gives_no_column(*read.select())) return told(verdict::impossible);
+  if (!has_parameters_alone(part.query, a)) return told(verdict::impossible);
+  if (!found.moments.empty()) return told(verdict::needs_time);
+  if (!plan_query(part.query, context, query, out)) return told(verdict::impossible);
+  query.collated =
+      has_own_collation(found) || names_own_type(part.query, *context.schema) || has_word(part.query, "collate");
+  return told(verdict::comes_first);
 }
 
 std::string with_part(std::string_view text, const text_span& place, std::string_view instead) {
@@ -148,6 +196,21 @@ std::shared_ptr<const staged_write> asked_first(std::shared_ptr<staged_write> ou
   return out;
 }
 
+/// The time is asked for, and the rest planned anew with it in the text.
+std::shared_ptr<const staged_write> make_timed(std::string_view text, const analysis& a, const plan_context& context,
+                                               text_span bare, replanning& budget) {
+  moment_list moments;
+  std::vector<text_edit> edits;
+  if (!moments.replace(text, a, edits, 0, 0, bare)) return nullptr;
+  auto out = std::make_shared<staged_write>();
+  out->text = edited(text, 0, text.size(), std::move(edits));
+  if (!may_go_on(with_moments(out->text, moments.samples()), context, budget)) return nullptr;
+  out->moments_sql = moments.sql();
+  out->again = true;
+  out->shown = text;
+  return out;
+}
+
 /// Whether a column may be left to a default of the moment.
 bool defaults_to_moment(const sql::statement& s, const analysis& a) {
   const auto written =
@@ -175,6 +238,28 @@ std::shared_ptr<const staged_write> for_one(const sql::statement& s, std::string
 }
 
 }  // namespace
+
+std::shared_ptr<const staged_write> make_locked_select(const sql::statement& s, std::string_view text,
+                                                       const analysis& a, const plan_context& context,
+                                                       replanning* again) {
+  replanning own;
+  replanning& budget = again == nullptr ? own : *again;
+  if (a.moments.empty() && (s.select->limit == nullptr || s.select->lock_waits))
+    return make_locked_rows(text, context, false);
+  auto out = std::make_shared<staged_write>();
+  const auto query = std::make_shared<staged_query>();
+  const part_answer answer = judge_locking(s, text, 0, a, context, budget, *query, *out);
+  if (answer.told == verdict::needs_time) return make_timed(text, a, context, answer.bare, budget);
+  if (answer.told != verdict::comes_first) return nullptr;
+  if (out->pick == picking::finds) {
+    out->text = answer.instead;
+    return asked_first(std::move(out), query, text, a, context);
+  }
+  auto locked = std::make_shared<staged_write>(*make_locked_rows(text, context, true));
+  locked->pick = out->pick;
+  locked->limit = out->limit;
+  return locked;
+}
 
 bool names_own_type(std::string_view text, const catalog& schema) {
   const std::vector<std::string> named = names_of_types(text);
@@ -214,7 +299,8 @@ std::shared_ptr<const staged_write> make_once(const sql::statement& s, std::stri
   for (const once_part& part : parts) {
     auto out = std::make_shared<staged_write>();
     const auto query = std::make_shared<staged_query>();
-    const verdict told = judge_part(part, a, by, context, *query, *out);
+    const auto [told, instead, bare] = judge_part(part, s, text, a, by, context, budget, *query, *out);
+    if (told == verdict::needs_time && !part.unnamed) return make_timed(text, a, context, bare, budget);
     if (told == verdict::impossible && part.entry) break;
     // One server would not evaluate it.
     if (told == verdict::comes_first && part.unnamed) return nullptr;
@@ -224,7 +310,7 @@ std::shared_ptr<const staged_write> make_once(const sql::statement& s, std::stri
       if (part.entry) break;  // later ones would ask for it again
       continue;
     }
-    out->text = with_part(text, part.place, mark());
+    out->text = with_part(text, part.place, instead);
     return asked_first(std::move(out), query, text, a, context);
   }
   if (a.locking || a.not_understood || a.refusal || !a.functions.user_code.empty() || a.functions.measures_shard)

@@ -111,6 +111,43 @@ std::string names_of(const sql::select_query& q) {
   return out.empty() ? std::string{any} : out;
 }
 
+/// The column of its table in which an INSERT stores what stands at a place of its query's list.
+const column* stored_at(const sql::insert_query& q, const analysis& a, std::size_t at) {
+  const auto use =
+      std::find_if(a.uses.begin(), a.uses.end(), [](const table_use& u) { return u.role == table_role::insert; });
+  if (use == a.uses.end() || use->table.described == nullptr) return nullptr;
+  const std::vector<column>& columns = use->table.described->columns;
+  if (q.columns.empty()) return at < columns.size() ? &columns[at] : nullptr;
+  if (at >= q.columns.size() || q.columns[at].indirection) return nullptr;
+  const auto named =
+      std::find_if(columns.begin(), columns.end(), [&](const column& c) { return c.name == q.columns[at].name; });
+  return named == columns.end() ? nullptr : &*named;
+}
+
+/// The query of an INSERT, whose constants would take the types of the columns in which they are stored, with these
+/// types said; nothing where one cannot be.
+std::optional<std::string> with_types(const sql::insert_query& q, std::string_view query, const analysis& a) {
+  const std::vector<sql::target>& list = q.source->targets;
+  const auto takes = [&](std::size_t i) { return takes_column_type(*list[i].value) && !has_own_type(*q.source, i); };
+  std::vector<text_edit> edits;
+  std::optional<select_clauses> clauses;
+  bool star = false;
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    if (list[i].value == nullptr) return std::nullopt;
+    star = star || (list[i].value->kind == sql::expr_kind::column && list[i].value->star);
+    if (!takes(i)) continue;
+    if (!clauses) clauses = clauses_of(query, 0, query.size());
+    const column* stored = stored_at(q, a, i);
+    const std::string_view type = stored == nullptr ? std::string_view{} : plain_type_name(stored->type);
+    if (star || !clauses || i >= clauses->targets.size() || type.empty()) return std::nullopt;
+    const auto value = without_name(query, clauses->targets[i], list[i].name);
+    if (!value) return std::nullopt;
+    edits.push_back({value->begin, 0, "CAST("});
+    edits.push_back({value->end, 0, " AS pg_catalog." + std::string{type} + ")"});
+  }
+  return edited(query, 0, query.size(), std::move(edits));
+}
+
 /// The parts of one statement, in the order in which they are answered.
 class part_list {
  public:
@@ -125,12 +162,19 @@ class part_list {
       if (entry.query->kind != kind::select) continue;  // its subqueries are parts
       const std::size_t last = with_->recursive ? bodies_->size() - 1 : i;
       parts.push_back({(*bodies_)[i], text_up_to(last) + "SELECT * FROM " + quote_identifier(entry.name),
-                       entry.query->select == nullptr ? "NULL" : names_of(*entry.query->select), true, false,
+                       entry.query->select == nullptr ? "NULL" : names_of(*entry.query->select), true, feeds_write(i),
                        occurrences(text, entry.name) == 1});
     }
     // Behind the entries: what is asked once is not asked again.
-    if (s.insert != nullptr && (a.mirrored || by.one)) add_source(*s.insert, a.mirrored && a.conflict_source);
+    if (s.insert != nullptr && (a.mirrored || by.one)) add_source(*s.insert, a, a.mirrored && a.conflict_source);
     std::vector<const sql::expr*> found;
+    if (s.insert != nullptr && s.insert->source != nullptr && (a.mirrored || by.one)) {
+      for (const std::vector<sql::expr_ptr>& row : s.insert->source->values) {
+        for (const sql::expr_ptr& value : row) {
+          if (value != nullptr) subqueries_of(*value, found);
+        }
+      }
+    }
     subqueries_of(s, found);
     for (const sql::expr* each : found)
       add_subquery(*each, found, a.mirrored && each->sublink == sql::sublink_kind::array);
@@ -146,6 +190,15 @@ class part_list {
   /// The WITH to the end of an entry.
   std::string text_up_to(std::size_t entry) const {
     return std::string{text_.substr(0, (*bodies_)[entry].end + 1)} + " ";
+  }
+
+  /// Whether a write in the WITH names an entry: its rows stand in front of that on every shard.
+  bool feeds_write(std::size_t entry) const {
+    for (std::size_t i = entry + 1; i < bodies_->size(); ++i) {
+      const bool is_write = with_->tables[i].query->kind != kind::select;
+      if (is_write && occurrences((*bodies_)[i].of(text_), with_->tables[entry].name) > 0) return true;
+    }
+    return false;
   }
 
   bool names_entry(std::string_view part) const {
@@ -188,15 +241,14 @@ class part_list {
     parts.push_back({*place, std::move(query), names_of(q), false, false});
   }
 
-  // INSERT ... SELECT into a reference table: constants among its columns would take those columns' types.
-  void add_source(const sql::insert_query& q, bool first) {
+  // INSERT ... SELECT into a reference table.
+  void add_source(const sql::insert_query& q, const analysis& a, bool first) {
     const auto at = parts_of_text(text_);
     if (!at || q.source == nullptr || !q.source->values.empty()) return;
-    for (const sql::target& t : q.source->targets) {
-      if (t.value == nullptr || takes_column_type(*t.value)) return;
-    }
     if (q.source->set_op != sql::set_operation::none && q.source->targets.empty()) return;
-    std::string query{text_.substr(at->source, at->end - at->source)};
+    auto typed = with_types(q, text_.substr(at->source, at->end - at->source), a);
+    if (!typed) return;
+    std::string query = std::move(*typed);
     if (names_entry(query)) {
       if (!q.source->with.tables.empty()) return;
       query.insert(0, text_up_to(bodies_->size() - 1));

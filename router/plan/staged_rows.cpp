@@ -5,6 +5,7 @@
 
 #include "router/plan/gather_text.hpp"
 #include "router/plan/staged_source.hpp"
+#include "router/plan/words.hpp"
 #include "router/plan/written_type.hpp"
 
 namespace pgbraid::router {
@@ -92,15 +93,6 @@ constexpr std::array<named_type, 73> plain_types{{
     {1187, "_interval"},
 }};
 
-std::string json_literal(std::string_view value) {
-  std::string out{"E'"};
-  for (const char c : value) {
-    if (c == '\'' || c == '\\') out.push_back(c);
-    out.push_back(c);
-  }
-  return out + "'";
-}
-
 /// A text as a value of a type that users made, said by a column of some table that every shard has; "" without one.
 std::string as_column_of_type(const plan_context& known, oid type, const std::string& value) {
   constexpr oid first_user_oid = 16384;
@@ -114,7 +106,7 @@ std::string as_column_of_type(const plan_context& known, oid type, const std::st
                                 [&](const column& each) { return each.type == type && each.modifier < 0; });
     if (!fills || c == table.columns.end()) continue;
     return "(pg_catalog.json_populate_record(NULL::" + quote_identifier(table.schema) + "." +
-           quote_identifier(table.name) + ", pg_catalog.json_build_object(" + json_literal(c->name) + ", " + value +
+           quote_identifier(table.name) + ", pg_catalog.json_build_object(" + string_literal(c->name) + ", " + value +
            ")))." + quote_identifier(c->name);
   }
   return {};
@@ -156,7 +148,7 @@ std::string rows_select(const std::vector<source_column>& columns, std::string_v
     if (c.type == name_type) list += " COLLATE pg_catalog.\"C\"";  // as it has: said for those who read the text again
     list += " AS " + quote_identifier(c.name);
   }
-  return "SELECT " + list + " FROM pg_catalog.json_array_elements(" + json_literal(json) +
+  return "SELECT " + list + " FROM pg_catalog.json_array_elements(" + string_literal(json) +
          "::pg_catalog.json) AS f(value)";
 }
 
@@ -184,18 +176,18 @@ std::string source_select(const staged_source& source, const std::vector<oid>& t
     const source_column& c = source.columns[i];
     const oid type = c.of_rows ? c.type : types[i];
     if (c.untyped && !c.of_rows) {
-      list += i < constants.size() && constants[i] ? json_literal(*constants[i]) : "NULL";
+      list += i < constants.size() && constants[i] ? string_literal(*constants[i]) : "NULL";
     } else if (const std::string_view plain = plain_type_name(type); !plain.empty()) {
       list.append("f." + name + "::pg_catalog.").append(plain);
     } else if (type >= first_user_oid && type == c.type) {
       list += "(pg_catalog.json_populate_record(NULL::" + source.relation + ", pg_catalog.json_build_object(" +
-              json_literal(c.name) + ", f." + name + "))).";
+              string_literal(c.name) + ", f." + name + "))).";
       list += quote_identifier(c.name);
     } else {
       return {};
     }
   }
-  return "SELECT " + list + source.more_columns + " FROM pg_catalog.json_to_recordset(" + json_literal(json) +
+  return "SELECT " + list + source.more_columns + " FROM pg_catalog.json_to_recordset(" + string_literal(json) +
          "::pg_catalog.json) AS f(" + names + ") ";
 }
 

@@ -4,17 +4,16 @@
 #include <algorithm>
 #include <array>
 #include <utility>
-#include <variant>
 
 #include "router/plan/drawing.hpp"
 #include "router/plan/gather_text.hpp"
 #include "router/plan/moments.hpp"
+#include "router/plan/read_text.hpp"
 #include "router/plan/rows.hpp"
 #include "router/plan/targets.hpp"
 #include "router/plan/value_rows.hpp"
 #include "router/plan/words.hpp"
 #include "router/plan/written_type.hpp"
-#include "router/sql/parser.hpp"
 
 namespace pgbraid::router {
 namespace {
@@ -58,14 +57,13 @@ bool describe_columns(const sql::insert_query& q, const relation& table, staged_
     for (const column& c : table.columns) out.columns.push_back({c.name, c.type, false});
   }
   if (q.source->values.size() > 1) return describe_rows(q.source->values, out);
-  // Grouped or made distinct, a constant gets a type before it is stored.
-  const bool typed = q.source->distinct || !q.source->group_by.empty();
   bool star = false;
   std::size_t at = 0;
   for (const sql::expr* value : values_of(*q.source)) {
     if (value == nullptr || value->kind == sql::expr_kind::default_) return false;
     star = star || is_star(*value);
-    if (!star && at < out.columns.size()) out.columns[at].untyped = !typed && takes_column_type(*value);
+    if (!star && at < out.columns.size())
+      out.columns[at].untyped = takes_column_type(*value) && !has_own_type(*q.source, at);
     if (star && takes_column_type(*value)) return false;
     ++at;
   }
@@ -92,6 +90,14 @@ bool draw_with_rows(const analysis& a, const relation& table, staged_query& quer
   if (!query.sql.empty()) query.sql = around.prefix + query.sql + around.suffix;
   if (staged.rows != nullptr) staged.rows = wrapped(*staged.rows, around.prefix, around.suffix, designated_shard);
   return staged.rows != nullptr || !query.sql.empty();
+}
+
+/// Whether ON CONFLICT or RETURNING of an INSERT calls what may give another value on each shard.
+bool differs_behind(std::string_view text, const insert_text& parts, const plan_context& context) {
+  if (skip_blanks(text, parts.end) >= text.size()) return false;
+  const read_text rest{
+      std::string{text.substr(0, parts.source)} + "VALUES (NULL)" + std::string{text.substr(parts.end)}, context};
+  return rest.statement() == nullptr || !rest.found.functions.differs.empty();
 }
 
 }  // namespace
@@ -121,14 +127,9 @@ bool gives_no_column(const sql::select_query& q) {
 
 bool plan_query(const std::string& sql, const plan_context& context, staged_query& source, staged_write& out,
                 const writing_with* writing) {
-  const sql::parse_result parsed = sql::parse(sql);
-  const auto* statements = std::get_if<std::vector<sql::statement>>(&parsed);
-  if (statements == nullptr || statements->size() != 1 || statements->front().kind != sql::statement_kind::select)
-    return false;
-  analysis found;
-  const sql::token_scan none;
-  constant_marks unused{{}, none};
-  analyze(statements->front(), context, unused, found);
+  const read_text read{sql, context};
+  if (read.statement() == nullptr || read.statement()->kind != sql::statement_kind::select) return false;
+  const analysis& found = read.found;
   if (found.writes || found.locking || found.into || found.not_understood || found.refusal ||
       !found.functions.user_code.empty() || found.functions.measures_shard)
     return false;
@@ -137,7 +138,7 @@ bool plan_query(const std::string& sql, const plan_context& context, staged_quer
   };
   if (writing != nullptr || std::any_of(found.uses.begin(), found.uses.end(), spreads)) {
     gather_query query;
-    query.statement = &statements->front();
+    query.statement = read.statement();
     query.text = sql;
     query.end = sql.size();
     query.literals = true;
@@ -215,6 +216,19 @@ bool takes_column_type(const sql::expr& e) {
          (e.constant == sql::constant_kind::string || e.constant == sql::constant_kind::null);
 }
 
+bool has_own_type(const sql::select_query& q, std::size_t at) {
+  if (q.distinct && q.distinct_on.empty()) return true;
+  if (at >= q.targets.size()) return false;
+  const auto means = [&](const sql::expr_ptr& e) {
+    if (e == nullptr) return false;
+    if (e->kind == sql::expr_kind::constant) return e->text == std::to_string(at + 1);
+    return e->kind == sql::expr_kind::column && e->name.size() == 1 && e->name[0] == q.targets[at].name;
+  };
+  return std::any_of(q.group_by.begin(), q.group_by.end(), means) ||
+         std::any_of(q.distinct_on.begin(), q.distinct_on.end(), means) ||
+         std::any_of(q.order_by.begin(), q.order_by.end(), [&](const sql::sort_key& key) { return means(key.value); });
+}
+
 std::shared_ptr<const staged_source> make_source(const sql::insert_query& q, std::string_view text, const analysis& a,
                                                  const plan_context& context, const writing_with* writing,
                                                  staged_write& staged) {
@@ -240,7 +254,7 @@ std::shared_ptr<const staged_source> make_source(const sql::insert_query& q, std
     return &level != &a.levels[written->level] && !level.by_row.empty();
   });
   if (queries && (!reads_none || draws)) return nullptr;
-  if (!a.functions.differs.empty() && skip_blanks(after, 0) < after.size()) return nullptr;
+  if (!a.functions.differs.empty() && differs_behind(text, *parts, context)) return nullptr;
   const relation& table = *written->table.described;
   if (!describe_columns(q, table, *out)) return nullptr;
   std::string sql{text.substr(parts->source, parts->end - parts->source)};

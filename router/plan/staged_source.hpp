@@ -45,8 +45,17 @@ namespace pgbraid::router {
                                                             const analysis& found, const plan_context& context,
                                                             replanning* again);
 
+/// A SELECT that locks rows of one table and does nothing else (locks_rows_alone); null where it cannot be followed.
+[[nodiscard]] std::shared_ptr<const staged_write> make_locked_select(const sql::statement& s, std::string_view text,
+                                                                     const analysis& found, const plan_context& context,
+                                                                     replanning* again);
+
 /// A constant or a parameter that takes the type of the column in which it is stored.
 [[nodiscard]] bool takes_column_type(const sql::expr& e);
+
+/// Whether such a one in a SELECT list gets a type of its own before it is stored: what rows are made distinct, grouped
+/// or sorted by does. Source: addTargetToSortList() and addTargetToGroupList() in parse_clause.c.
+[[nodiscard]] bool has_own_type(const sql::select_query& q, std::size_t at);
 
 /// The name of one of pg_catalog's types whose text says all of a value, as SQL; "" for any other.
 [[nodiscard]] std::string_view plain_type_name(oid type) noexcept;

@@ -46,13 +46,6 @@ std::optional<block_rule> rule_of(const sql::statement& s, const std::vector<std
   return std::nullopt;
 }
 
-std::string literal(std::string_view text) {
-  std::string out = text.find('\\') == std::string_view::npos ? "'" : "E'";
-  for (const char c : text) out.append(c == '\'' || c == '\\' ? 2 : 1, c);
-  out.push_back('\'');
-  return out;
-}
-
 std::string quoted(const sql::qualified_name& name) {
   std::string out;
   for (const std::string& part : name) out += (out.empty() ? "" : ".") + quote_identifier(part);
@@ -60,7 +53,7 @@ std::string quoted(const sql::qualified_name& name) {
 }
 
 std::string relation_named(const std::string& name) {
-  return "pg_catalog.to_regclass(" + literal(name) + ")";
+  return "pg_catalog.to_regclass(" + string_literal(name) + ")";
 }
 
 /// Whether it is an index and usable; whether somebody is building one on its table; that table; its own schema and
@@ -147,7 +140,7 @@ upkeep plan_upkeep(std::string_view text) {
   if (tag == "CREATE INDEX") {
     out.what = upkeep::kind::create_index;
     out.state_sql =
-        state_question("c.relname OPERATOR(pg_catalog.=) " + literal(s.name) +
+        state_question("c.relname OPERATOR(pg_catalog.=) " + string_literal(s.name) +
                            " AND c.relnamespace OPERATOR(pg_catalog.=)"
                            " (SELECT o.relnamespace FROM pg_catalog.pg_class o WHERE o.oid OPERATOR(pg_catalog.=) " +
                            relation_named(name) + ")",
@@ -189,7 +182,7 @@ std::string compare_question(const upkeep& how, const index_state& found) {
          " JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) t.relnamespace"
          " WHERE t.oid OPERATOR(pg_catalog.=) " +
          relation_named(copy) + " OR (t.oid OPERATOR(pg_catalog.=) " + relation_named(how.table) +
-         " AND c.relname OPERATOR(pg_catalog.=) " + literal(how.index) + ")) d;\nROLLBACK";
+         " AND c.relname OPERATOR(pg_catalog.=) " + string_literal(how.index) + ")) d;\nROLLBACK";
 }
 
 index_state read_index_state(const std::vector<std::optional<std::string>>& row) {

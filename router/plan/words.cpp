@@ -191,6 +191,19 @@ std::vector<std::string> words_of(std::string_view text) {
   return out;
 }
 
+void append_literal(std::string& out, std::string_view text) {
+  if (text.find('\\') != std::string_view::npos) out.push_back('E');
+  out.push_back('\'');
+  for (const char c : text) out.append(c == '\'' || c == '\\' ? 2 : 1, c);
+  out.push_back('\'');
+}
+
+std::string string_literal(std::string_view text) {
+  std::string out;
+  append_literal(out, text);
+  return out;
+}
+
 std::size_t with_position(std::string_view text) {
   const std::size_t at = skip_blanks(text, 0);
   std::size_t end = end_of_word(text, at);

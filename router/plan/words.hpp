@@ -50,6 +50,10 @@ void add_names(std::string_view text, named_words& out);
 /// Past blanks and comments that begin at `at`.
 [[nodiscard]] std::size_t skip_blanks(std::string_view text, std::size_t at);
 
+/// Appends a text as a string constant, whatever standard_conforming_strings is.
+void append_literal(std::string& out, std::string_view text);
+[[nodiscard]] std::string string_literal(std::string_view text);
+
 /// Where WITH entries may be put into a query's text: behind its WITH [RECURSIVE], or before its first word.
 [[nodiscard]] std::size_t with_position(std::string_view text);
 

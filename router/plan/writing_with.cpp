@@ -3,20 +3,20 @@
 
 #include <algorithm>
 #include <utility>
-#include <variant>
 
 #include "router/plan/clauses.hpp"
 #include "router/plan/columns.hpp"
 #include "router/plan/gather_text.hpp"
 #include "router/plan/insert_select.hpp"
+#include "router/plan/read_text.hpp"
 #include "router/plan/same_expression.hpp"
 #include "router/plan/scatter.hpp"
 #include "router/plan/staged.hpp"
+#include "router/plan/staged_parts.hpp"
 #include "router/plan/staged_source.hpp"
 #include "router/plan/words.hpp"
 #include "router/shard/value_map.hpp"
 #include "router/sql/merge_query.hpp"
-#include "router/sql/parser.hpp"
 
 namespace pgbraid::router {
 namespace {
@@ -114,18 +114,46 @@ bool share_out(const sql::insert_query& q, std::string_view body, const analysis
   return true;
 }
 
+/// The entries before this one that its body names, as a WITH in front of it; nothing where one of them is more than
+/// constants, which are the same wherever they are said again.
+std::optional<std::string> constants_for(std::string_view body, std::size_t entry, std::string_view text,
+                                         const std::vector<text_span>& bodies, const sql::with_clause& with,
+                                         const plan_context& context) {
+  std::vector<std::size_t> named;
+  std::string wanted{body};
+  for (std::size_t i = entry; i > 0; --i) {
+    const sql::common_table& other = with.tables[i - 1];
+    if (occurrences(wanted, other.name) == 0) continue;
+    const std::string_view query = bodies[i - 1].of(text);
+    const read_text read{query, context};
+    const analysis& a = read.found;
+    const bool constant = read.select() != nullptr && a.uses.empty() && a.moments.empty() && !a.refusal &&
+                          !a.not_understood && !a.into && a.parameter_uses.empty() && a.functions.differs.empty() &&
+                          a.functions.user_code.empty() &&
+                          std::all_of(a.levels.begin(), a.levels.end(), [](const auto& l) { return l.by_row.empty(); });
+    if (writes(other) || !constant) return std::nullopt;
+    wanted.append(" ").append(query);
+    named.push_back(i - 1);
+  }
+  std::string out;
+  for (auto i = named.rbegin(); i != named.rend(); ++i) {
+    out.append(out.empty() ? "WITH " : ", ").append(quote_identifier(with.tables[*i].name));
+    std::string columns;
+    for (const std::string& name : with.tables[*i].columns)
+      columns.append(columns.empty() ? "(" : ", ").append(quote_identifier(name));
+    out.append(columns).append(columns.empty() ? " AS (" : ") AS (").append(bodies[*i].of(text)).append(") ");
+  }
+  return out;
+}
+
 /// A write that each shard does its part of by itself.
 bool read_body(std::string_view body, const sql::with_clause& with, const plan_context& context, moment_list& moments,
                writing_entry& out) {
-  const sql::parse_result parsed = sql::parse(body);
-  const auto* statements = std::get_if<std::vector<sql::statement>>(&parsed);
-  if (statements == nullptr || statements->size() != 1) return false;
-  const sql::statement& s = statements->front();
+  const read_text read{body, context};
+  if (read.statement() == nullptr) return false;
+  const sql::statement& s = *read.statement();
   if (s.kind != kind::insert && s.kind != kind::update && s.kind != kind::delete_) return false;
-  analysis found;
-  const sql::token_scan none;
-  constant_marks unused{{}, none};
-  analyze(s, context, unused, found);
+  const analysis& found = read.found;
   if (found.refusal || found.not_understood || found.into || found.locking || found.moves || found.mirrored ||
       found.types_differ || !found.functions.user_code.empty() || !found.drawn.empty() || !found.draws.empty() ||
       found.default_differs || names_entry(found, with) || only_home(found))
@@ -224,7 +252,11 @@ std::optional<writing_with> take_writes_out(const sql::statement& s, std::string
   std::size_t from = 0;
   for (std::size_t i = 0; i < bodies->size(); ++i) {
     if (!writes(with->tables[i])) continue;
-    const std::string_view body = (*bodies)[i].of(text);
+    const std::string_view own = (*bodies)[i].of(text);
+    const auto constants = constants_for(own, i, text, *bodies, *with, context);
+    // An entry's own WITH may mean other things by those names.
+    if (!constants || (!constants->empty() && word_at(own, skip_blanks(own, 0)) == "with")) return std::nullopt;
+    const std::string body = *constants + std::string{own};
     writing_entry entry;
     if (!has_parameters_alone(body, a) || !read_body(body, *with, context, out.moments, entry)) return std::nullopt;
     const auto again = [&](const writing_entry& other) { return other.written == entry.written; };

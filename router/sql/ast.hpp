@@ -115,6 +115,7 @@ struct from_item {
   bool lateral = false;
   select_ptr query;                 ///< subquery
   std::vector<expr_ptr> functions;  ///< function; with `tablesample`: its arguments
+  std::vector<type_name> column_types;  ///< function: of a column definition list, AS x(id bigint, ...)
   bool ordinality = false;          ///< WITH ORDINALITY
   join_kind join = join_kind::cross;
   bool natural = false;

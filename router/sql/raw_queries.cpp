@@ -150,8 +150,10 @@ void reader::read_alias(const Alias* alias, from_item& out) {
 
 /// AS f(a int, b text): the definitions name the columns of a function that returns records.
 void reader::read_function_columns(const List* definitions, from_item& out) {
-  for (const ColumnDef* column : list_view<ColumnDef>(definitions))
+  for (const ColumnDef* column : list_view<ColumnDef>(definitions)) {
     out.column_aliases.push_back(text_of(column->colname));
+    out.column_types.push_back(column->typeName == nullptr ? type_name{} : read_type(*column->typeName));
+  }
 }
 
 void reader::read_from_list(const List* nodes, std::vector<from_item>& out) {

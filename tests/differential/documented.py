@@ -28,6 +28,8 @@ READS = {
         UPDATE allowed SET code = 'r' || (id + 1) WHERE id < 3
         INSERT INTO allowed VALUES (5, 'r1') ON CONFLICT (id) DO NOTHING
         42501 INSERT INTO allowed VALUES (100, 'none')
+        SELECT id FROM entered
+        0A000 INSERT INTO entered VALUES (20)
         0A000 SELECT id FROM guarded
         0A000 SELECT id FROM guarded WHERE id = 1
         0A000 SELECT id FROM shown
@@ -96,12 +98,21 @@ READS = {
     """,
     "the same with ORDER BY": """
         SELECT id FROM accounts WHERE state = 'new' ORDER BY id LIMIT 3 FOR UPDATE
-        0A000 SELECT id FROM accounts WHERE state = 'new' ORDER BY id LIMIT 3 FOR UPDATE SKIP LOCKED
+        SELECT id FROM accounts WHERE state = 'new' ORDER BY id DESC LIMIT 3 FOR UPDATE
     """,
     "row locks with ORDER BY otherwise": """
         SELECT id FROM accounts WHERE state = 'new' ORDER BY abs(id) LIMIT 3 FOR UPDATE
         SELECT id, owner FROM accounts ORDER BY owner, 1 LIMIT 4 OFFSET 2 FOR SHARE
         0A000 SELECT id FROM accounts WHERE id IN (SELECT account_id FROM events) ORDER BY owner LIMIT 3 FOR UPDATE
+    """,
+    "LIMIT with SKIP LOCKED or NOWAIT": """
+        SELECT id FROM accounts WHERE state = 'new' ORDER BY id LIMIT 3 FOR UPDATE SKIP LOCKED
+        SELECT id FROM accounts a WHERE state = 'new' AND opened <= now() ORDER BY owner, id FOR NO KEY UPDATE OF a NOWAIT LIMIT 3
+        UPDATE accounts SET state = 'taken' WHERE id = (SELECT id FROM accounts WHERE state = 'new' ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED)
+        DELETE FROM events WHERE id IN (SELECT id FROM accounts WHERE opened <= now() ORDER BY owner, id LIMIT 3 FOR UPDATE SKIP LOCKED)
+        WITH next AS (SELECT id FROM accounts WHERE state = 'new' ORDER BY id LIMIT 2 FOR UPDATE SKIP LOCKED), taken AS (UPDATE accounts SET state = 'taken' FROM next WHERE next.id = accounts.id RETURNING accounts.id) SELECT count(*) FROM taken
+        0A000 SELECT id FROM accounts ORDER BY 1 LIMIT 3 FOR UPDATE SKIP LOCKED
+        0A000 SELECT id FROM accounts WHERE id IN (SELECT account_id FROM events) ORDER BY id LIMIT 3 FOR UPDATE SKIP LOCKED
     """,
     "`now()`, `random()`": """
         SELECT count(DISTINCT now()) FROM accounts
@@ -231,7 +242,8 @@ WRITES = {
     """,
     "with FROM, USING, WITH and subqueries": """
         UPDATE accounts SET owner = e.name FROM events e WHERE e.account_id = accounts.id AND e.n > 150
-        0A000 DELETE FROM accounts WHERE id IN (SELECT account_id FROM events WHERE n < 9 FOR UPDATE)
+        DELETE FROM accounts WHERE id IN (SELECT account_id FROM events WHERE n < 9 FOR UPDATE)
+        0A000 DELETE FROM accounts WHERE id IN (SELECT account_id FROM events, rates WHERE n < 9 FOR UPDATE)
     """,
     "WITH that writes": """
         WITH gone AS (DELETE FROM entries WHERE amount > 200 RETURNING *) SELECT count(*), (SELECT count(*) FROM entries) FROM gone
@@ -291,13 +303,14 @@ WRITES = {
     "MERGE into a reference table": """
         MERGE INTO rates r USING (VALUES ('r1', 10), ('n1', 11)) v(code, rate) ON r.code = v.code WHEN MATCHED THEN UPDATE SET rate = v.rate WHEN NOT MATCHED THEN INSERT (code, rate, token) VALUES (v.code, v.rate, NULL)
         MERGE INTO rates r USING accounts a ON r.code = 'r' || a.id WHEN MATCHED THEN UPDATE SET rate = a.balance
-        0A000 MERGE INTO rates r USING (SELECT 'r' || account_id AS code, max(n) AS n FROM events GROUP BY 1) e ON r.code = e.code WHEN MATCHED THEN UPDATE SET rate = e.n
+        MERGE INTO rates r USING (SELECT 'r' || account_id AS code, max(n) AS n FROM events GROUP BY 1) e ON r.code = e.code WHEN MATCHED THEN UPDATE SET rate = e.n
+        0A000 MERGE INTO rates r USING (SELECT 'r' || account_id AS code, (array_agg(n))[1] AS n FROM events GROUP BY 1) e ON r.code = e.code WHEN MATCHED THEN UPDATE SET rate = e.n
     """,
     "unsharded tables, COPY FROM included": """
         INSERT INTO notes (id, title) VALUES (50, 'x') RETURNING id
         INSERT INTO notes (id, title) SELECT id + 10000, owner FROM accounts
         UPDATE notes SET title = (SELECT max(owner) FROM accounts) WHERE id IN (SELECT account_id FROM entries WHERE amount > 60)
-        0A000 INSERT INTO notes (id, title) SELECT id + 10000, now()::text FROM accounts
+        runs INSERT INTO notes (id, title) SELECT id + 10000, now()::text FROM accounts
     """,
     "reference tables: INSERT": """
         INSERT INTO rates (code, rate, token) VALUES ('n', 1, NULL) ON CONFLICT (code) DO UPDATE SET rate = 2 RETURNING code, rate
@@ -379,7 +392,16 @@ SESSIONS = {
         see integration/test_listen.py::test_what_is_refused_over_several_shards
     """,
     "`set_config()`": """
-        0A000 SELECT set_config('work_mem', '1MB', false)
+        SELECT set_config('work_mem', '1024kB', true), pg_catalog.set_config('app.tenant', '5'::text, true) AS tenant
+        SELECT set_config('search_path', '', true)
+        22023 SELECT set_config('work_mem', 'much', false)
+        0A000 SELECT set_config('work_mem', owner, false) FROM accounts
+        0A000 SELECT set_config('pgbraid.shard', 's0', false)
+        0A000 SELECT 1, set_config('work_mem', '1MB', false)
+        see integration/test_transactions.py::test_set_config_holds_on_every_server
+    """,
+    "`setseed()`": """
+        0A000 SELECT setseed(0.5)
     """,
     "advisory locks": """
         SELECT pg_advisory_xact_lock(5)

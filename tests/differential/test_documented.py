@@ -14,7 +14,7 @@ from test_writes import KEYS as WRITTEN
 
 FOLDER = Path(__file__).parent
 TESTS = FOLDER.parent
-KEYS = WRITTEN | {"unique_owners": "id", "watched": "id", "allowed": "id", "guarded": "id"}
+KEYS = WRITTEN | {"unique_owners": "id", "watched": "id", "allowed": "id", "guarded": "id", "entered": "id"}
 
 
 def documented_rows(section):

@@ -106,6 +106,10 @@ GROUPS = {
         SELECT count(*), n.name FROM customers c JOIN countries n ON n.code = c.country GROUP BY n.code ORDER BY 2
     """,
     "aggregates in two steps": """
+        SELECT (SELECT max(s.amount)) FROM sales s
+        SELECT (SELECT count(*) FROM unnest(array_agg(s.seller)) x) FROM sales s
+        SELECT (SELECT count(s.amount) FROM (SELECT 1) q) FROM sales s
+        SELECT s.seller, (SELECT string_agg(x, ',' ORDER BY x) FROM unnest(ARRAY[s.seller, 'm']) x) FROM sales s
         SELECT count(*) FROM sales
         SELECT count(*), count(seller), sum(amount), avg(amount), min(amount), max(amount), min(seller), max(day) FROM sales
         SELECT count(*), sum(amount), avg(amount), min(seller), bool_and(amount > 1) FROM sales WHERE day > '2030-01-01'

@@ -187,6 +187,21 @@ GROUPS = {
         INSERT INTO rates (code, rate) SELECT 'a' || id, balance FROM accounts WHERE id < 12
         INSERT INTO rates (code, rate, changed, token) SELECT owner, 1, NULL, NULL FROM accounts WHERE id < 5
     """,
+    "rows of JSON": """
+        UPDATE events SET n = x.n FROM jsonb_to_recordset('[{"id": 1, "n": 77}, {"id": 2, "n": 78}]') AS x(id bigint, n int) WHERE x.id = events.id
+        DELETE FROM events USING json_to_recordset('[{"id": 1}, {"id": 9}]') AS x(id bigint) WHERE x.id = events.id
+        UPDATE accounts SET owner = (SELECT string_agg(x, ',' ORDER BY x DESC) FROM unnest(ARRAY[owner, state]) x) WHERE id < 9
+        UPDATE accounts SET owner = (SELECT jsonb_object_agg(key, value) FROM jsonb_each_text('{"a": 1, "b": 2}') WHERE key <> owner)::text
+        INSERT INTO accounts (id, owner) SELECT id, owner FROM jsonb_to_recordset('[{"id": 1, "owner": "x", "at": "2020-01-01"}, {"id": 7001, "owner": "y"}]') AS j(id bigint, owner text, at date) ON CONFLICT (id) DO UPDATE SET owner = excluded.owner RETURNING id, owner, (xmax = 0)
+        INSERT INTO accounts (id, owner) VALUES (1, 'a'), (2, 'b'), (7003, 'c') ON CONFLICT (id) DO UPDATE SET owner = excluded.owner RETURNING id, (xmax = 0) AS inserted
+    """,
+    "constants beside GROUP BY": """
+        INSERT INTO accounts (id, owner, balance) SELECT 8000 + max(id), 'x', NULL FROM accounts GROUP BY owner
+        INSERT INTO accounts (id, balance, opened) SELECT 8000 + max(id), '5', '2020-01-01' FROM accounts GROUP BY owner RETURNING id, balance, opened
+        INSERT INTO accounts (id, balance) SELECT 8000 + max(id), '5' AS b FROM accounts GROUP BY owner, b
+        INSERT INTO rates (code, rate, changed, token) SELECT 'zz', max(rate), NULL, NULL FROM rates
+        INSERT INTO rates (code, rate, changed, token) VALUES ((SELECT max(code) || 'z' FROM rates), 7, NULL, NULL)
+    """,
     "row locks": """
         SELECT id, owner FROM accounts WHERE state = 'new' FOR UPDATE
         SELECT id, owner, opened < now() FROM accounts WHERE id IN (1, 2, 3, 4) AND opened < now() FOR NO KEY UPDATE SKIP LOCKED
@@ -470,13 +485,10 @@ REFUSED = {
     "WITH a AS (INSERT INTO archive (account_id, id) SELECT account_id, id FROM entries WHERE amount > 200 RETURNING *) SELECT count(*), max(id), bool_and(moved = now()) FROM a",
     # A whole row.
     "WITH a AS (UPDATE accounts SET owner = upper(owner) WHERE id < 3 RETURNING accounts) SELECT * FROM a",
-    # Every shard would lock that many rows, and who else looks for some would find too few.
-    "SELECT id, owner FROM accounts WHERE state = 'new' ORDER BY id DESC LIMIT 3 FOR UPDATE SKIP LOCKED",
-
     # Parentheses around a part of it.
     "UPDATE accounts SET owner = s.note FROM (WITH entries AS (SELECT * FROM entries WHERE amount > 50) (SELECT account_id, note FROM entries ORDER BY amount, id LIMIT 1)) s WHERE s.account_id = accounts.id",
     # A time in words would be another one on each shard.
-    """UPDATE events SET n = x.n FROM jsonb_to_recordset('[{"id": 1, "n": 77}, {"id": 2, "n": 78}]') AS x(id bigint, n int) WHERE x.id = events.id""",
+    """UPDATE events SET n = x.n FROM jsonb_to_recordset('[{"id": 1, "n": 77}, {"id": 2, "n": 78}]') AS x(id bigint, n int, at date) WHERE x.id = events.id""",
 
     # Names that do not stand as they are meant; entries that name later ones; WITH beside rows with DEFAULT.
     "WITH a AS (SELECT id FROM accounts ORDER BY id LIMIT 3) DELETE FROM entries WHERE account_id IN (SELECT id FROM U&\"\\0061\")",
@@ -484,8 +496,7 @@ REFUSED = {
     "WITH picks AS (SELECT 7001 AS id) INSERT INTO accounts (id, owner, balance) VALUES ((SELECT id FROM picks), 'a', DEFAULT)",
     # How its rows are merged is known before the subquery is answered.
     "SELECT id, owner FROM accounts WHERE balance > (SELECT avg(balance) FROM accounts) ORDER BY id LIMIT 5 FOR UPDATE",
-    # The time of the server that has the rows, beside that of the others; a subquery in FROM.
-    "WITH now_ones AS (SELECT id, now() AS t FROM accounts ORDER BY id LIMIT 3) UPDATE accounts SET changed = t FROM now_ones WHERE now_ones.id = accounts.id",
+    # A default that is the time, and one that is another value each time: copies would differ.
     "INSERT INTO rates (code, rate) SELECT 'a' || id, balance FROM accounts WHERE id < 12"}
 
 

@@ -116,6 +116,15 @@ def test_settings_that_hide_the_order(client):
         client.query("SELECT score FROM big ORDER BY score")
     assert failed.value.sqlstate == "0A000"
     assert len(client.query("SELECT id FROM big ORDER BY id")) == ROWS
+    client.query("RESET extra_float_digits")
+    for setting in ("array_nulls = 'OFF'", "xmloption = document"):
+        client.query(f"SET {setting}")
+        with pytest.raises(ServerError) as failed:
+            client.query("SELECT count(DISTINCT score) FROM big WHERE id < 9")
+        assert failed.value.sqlstate == "0A000" and "array_nulls" in failed.value.fields["H"]
+        client.query(f"RESET {setting.split()[0]}")
+    client.query("SET array_nulls = 'ON'")
+    assert client.value("SELECT count(DISTINCT id) FROM big WHERE id < 9") is not None
 
 
 # --- rows that are locked ----------------------------------------------------------------------------------------------

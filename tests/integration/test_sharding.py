@@ -1,5 +1,6 @@
 """Where rows live: keys of every spelling find their shard, and what cannot be answered right is refused."""
 
+import re
 import struct
 import uuid
 
@@ -10,7 +11,8 @@ import pytest
 from braid import sharded_topology
 from cluster import bucket_sql
 from waiting import wait_until
-from wire import ServerError, bind, describe_portal, errors, execute, parse, refusal, rows, sync
+from wire import (ServerError, bind, close_portal, close_statement, describe_portal, errors, execute, kinds, parse, refusal,
+                  rows, sync, tags)
 
 FIRST = 1_000_001
 COUNT = 10_000
@@ -307,7 +309,7 @@ REFUSED = [
     ("WITH d AS (DELETE FROM orders RETURNING *) DELETE FROM orders USING d WHERE d.id = orders.id", "0A000"),
     ("WITH d AS (UPDATE customers SET id = id + 1 WHERE id IN ({a}, {b}) RETURNING *) SELECT * FROM d", "0A000"),
     ("MERGE INTO customers c USING (VALUES ({a}, {b})) s(i, j) ON c.id = s.i WHEN MATCHED THEN UPDATE SET id = s.j", "0A000"),
-    ("SELECT * FROM customers WHERE id <= 1000 ORDER BY name FOR UPDATE OF customers", "0A000"),
+    ("SELECT * FROM customers WHERE id <= 1000 ORDER BY 1 LIMIT 2 FOR UPDATE SKIP LOCKED", "0A000"),
     ("SELECT * INTO copied FROM customers", "0A000"),
     ("CREATE TABLE copied AS SELECT * FROM customers", "0A000"),
     ("DECLARE c CURSOR WITH HOLD FOR SELECT * FROM customers", "0A000"),
@@ -405,3 +407,34 @@ def test_misplaced_rows_are_not_served(fresh_cluster, start_braid):
     wait_until(refused, 15, "the database is refused")
     wait_until(lambda: "customers" in braid.log() and str(key) in braid.log() and "s1" in braid.log(), 5,
                "the log names the table, the key and the shard it belongs on")
+
+
+@pytest.mark.parametrize("control", ["BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT a", "SET work_mem = '1MB'", "DEALLOCATE ALL",
+                                     "LISTEN a", None])
+@pytest.mark.parametrize("sql", ["SELECT id FROM customers WHERE country = 'DE'",
+                                 "SELECT id FROM customers WHERE country = 'DE' ORDER BY id",
+                                 "UPDATE customers SET name = name WHERE id < 50"])
+def test_answers_stand_in_the_order_of_the_messages(client, sql, control):
+    """What pgbraid answers by itself comes behind the rows of all shards, as it would on one server."""
+    client.send(parse(sql), bind(), execute(), *([close_statement("x")] if control is None else
+                                                 [parse(control, "c"), bind((), "c"), describe_portal(), close_portal()]), sync())
+    messages = client.until_ready()
+    assert "D" in kinds(messages) or sql.startswith("UPDATE")
+    assert re.fullmatch("12D*C" + ("3Z" if control is None else "12n3Z"), kinds(messages))
+    client.query("ROLLBACK")
+    client.query("DEALLOCATE ALL")
+
+
+def test_a_statement_and_its_commit_in_one_pipeline(client):
+    client.send(parse("UPDATE customers SET name = name WHERE id < 50"), bind(), execute(), parse("COMMIT"), bind(), execute(), sync())
+    messages = client.until_ready()
+    assert kinds(messages) == "12C12CZ" and tags(messages)[1] == "COMMIT"
+
+
+def test_a_statement_that_one_shard_has_prepared_is_told_of_once(client, keys):
+    sql = "SELECT id FROM customers WHERE id IN ($1, $2) /* prepared on one */"
+    client.send(parse(sql, "a"), bind([keys[0][0], keys[0][1]], "a"), execute(), sync())
+    assert kinds(client.until_ready()) == "12DDCZ"
+    for name in "bc":
+        client.send(parse(sql, name), bind([keys[0][0], keys[1][0]], name), execute(), sync())
+        assert kinds(client.until_ready()) == "12DDCZ"

@@ -6,7 +6,8 @@ import pytest
 
 from braid import plain_topology, sharded_topology
 from waiting import wait_until
-from wire import ServerError, query, tags
+from wire import (ServerError, bind, describe_portal, describe_statement, error_fields, execute, kinds, parse, query, rows, sync,
+                  tags)
 
 WHO = "SELECT current_setting('cluster_name') FROM customers WHERE id = {}"
 
@@ -102,6 +103,27 @@ def test_repeatable_read_stays_on_one_shard(client, keys):
         assert client.status == "I"
 
 
+@pytest.mark.parametrize("first", ["SHOW server_version", "SELECT 1", "SELECT count(*) FROM countries", "SET LOCAL work_mem = '1MB'",
+                                   "SELECT set_config('app.tenant', '1', true)", "SAVEPOINT a"])
+@pytest.mark.parametrize("shard", range(2))
+def test_what_any_shard_could_answer_does_not_tie_a_transaction(braid, client, keys, first, shard):
+    """Whichever of its servers was asked. And what was committed since is not seen, as on one server."""
+    key = keys[shard][1]
+    client.query("BEGIN ISOLATION LEVEL REPEATABLE READ")
+    answers = [client.query(first) for _ in range(2)]
+    assert answers[0] == answers[1]
+    with braid.raw() as other:
+        other.query(f"UPDATE customers SET balance = balance + 1 WHERE id = {key}")
+        after = other.value(f"SELECT balance FROM customers WHERE id = {key} FOR SHARE")
+    seen = client.value(f"SELECT balance FROM customers WHERE id = {key}")
+    assert (seen != after) == first.startswith("SELECT")
+    assert client.value(f"SELECT balance FROM customers WHERE id = {key}") == seen
+    with pytest.raises(ServerError) as refused:
+        who(client, keys[1 - shard][0])
+    assert refused.value.sqlstate == "0A000"
+    client.query("ROLLBACK")
+
+
 def test_a_statement_that_depends_on_the_transaction_start(client, keys):
     client.query("BEGIN")
     who(client, keys[0][0])
@@ -188,6 +210,53 @@ def test_warnings_of_transaction_commands(client):
     client.query("BEGIN")
     assert client.status == "T"
     client.query("ROLLBACK")
+
+
+BROKEN = ["BEGIN foo", "BEGIN ISOLATION LEVEL nonsense", "BEGIN ISOLATION LEVEL", "START TRANSACTION foo", "SAVEPOINT", "SAVEPOINT a b"]
+
+
+@pytest.mark.parametrize("sql", BROKEN)
+def test_transaction_control_that_is_no_statement(client, sql):
+    for block in (False, True):
+        if block:
+            client.query("BEGIN")
+        for send in (client.query, client.extended):
+            with pytest.raises(ServerError) as wrong:
+                send(sql)
+            assert wrong.value.sqlstate == "42601" and client.status == ("E" if block else "I")
+    client.query("ROLLBACK")
+    assert client.query("SELECT 1") == [["1"]]
+
+
+@pytest.mark.parametrize("first", ["SELECT 1 / 0", "SELECT 1 / 0 FROM customers", "CREATE TEMP TABLE refused (n int)"])
+def test_what_is_no_statement_in_a_failed_transaction(client, first):
+    client.query("BEGIN")
+    with pytest.raises(ServerError):
+        client.query(first)
+    for send in (client.query, client.extended):
+        for sql, sqlstate in (("SELEC", "42601"), ("SELECT 1", "25P02")):
+            with pytest.raises(ServerError) as wrong:
+                send(sql)
+            assert wrong.value.sqlstate == sqlstate and client.status == "E"
+    client.query("ROLLBACK")
+
+
+@pytest.mark.parametrize("control, kind, sqlstate", [
+    ("COMMIT", "N", "25P01"), ("ROLLBACK", "N", "25P01"), ("RELEASE x", "E", "25P01"), ("ROLLBACK TO x", "E", "25P01"),
+    ("SAVEPOINT x", "E", "25P01")])
+def test_control_behind_a_write_of_a_pipeline_without_begin(client, control, kind, sqlstate):
+    client.send(parse("UPDATE customers SET name = name WHERE id < 50"), bind(), execute(), parse(control), bind(), execute(), sync())
+    told = [error_fields(body)["C"] for k, body in client.until_ready() if k == kind]
+    assert told == [sqlstate] and client.status == "I"
+
+
+def test_formats_of_another_number_of_parameters(client, keys):
+    client.send(parse("SELECT id FROM customers WHERE id IN ($1, $2, $3)"), bind([1, 2, 3], formats=[0, 0]), execute(), sync())
+    messages = client.until_ready()
+    assert kinds(messages) == "1EZ"
+    fields = error_fields(dict(messages)["E"])
+    assert (fields["C"], fields["M"]) == ("08P01", "bind message has 2 parameter formats but 3 parameters")
+    assert client.query("SELECT 1") == [["1"]]
 
 
 def test_commit_and_chain(client, keys):
@@ -281,6 +350,85 @@ def test_set_local(client, keys):
     assert client.value(sql) == "12s"
     client.query("COMMIT")
     assert client.value(sql) == "0" and client.value(sql + " FOR SHARE") == "0"
+
+
+SETTING = "SELECT current_setting('{}', true) FROM customers WHERE id = {}"
+
+
+@pytest.mark.parametrize("how", ["simple", "extended"])
+def test_set_config_holds_on_every_server(client, keys, how):
+    """As one server's: canonical values, is_local, NULL and roll back, whatever server is asked next."""
+    def change(name, value, local):
+        if how == "extended":
+            return client.extended("SELECT set_config($1, $2, $3)", [name, value, local])[0][0]
+        written = "NULL" if value is None else "'" + value.replace("'", "''") + "'"
+        return client.value(f"SELECT set_config('{name}', {written}, {local})")
+
+    def seen(name):
+        found = {client.value(SETTING.format(name, keys[shard][0]) + suffix) for shard in range(2) for suffix in ("", " FOR SHARE")}
+        assert len(found) == 1
+        return found.pop()
+
+    assert change("statement_timeout", "90000", "false") == "90s" and seen("statement_timeout") == "90s"
+    assert change("statement_timeout", "5s", "true") == "5s" and seen("statement_timeout") == "90s"
+    assert change("app.tenant", "it's", "false") == "it's" and seen("app.tenant") == "it's"
+    client.query("BEGIN")
+    client.value(WHO.format(keys[0][0]))
+    assert change("app.tenant", "local", "true") == "local" and seen("app.tenant") == "local"
+    client.query("SAVEPOINT a")
+    assert change("app.tenant", "later", "false") == "later" and seen("app.tenant") == "later"
+    client.query("ROLLBACK TO a")
+    assert seen("app.tenant") == "local"
+    client.query("COMMIT")
+    assert seen("app.tenant") == "it's"
+    client.query("BEGIN")
+    assert change("app.tenant", "gone", "false") == "gone" and seen("app.tenant") == "gone"
+    client.query("ROLLBACK")
+    assert seen("app.tenant") == "it's"
+    assert change("statement_timeout", None, "false") == "0" and seen("statement_timeout") == "0"
+    with pytest.raises(ServerError) as wrong:
+        change("statement_timeout", "nonsense", "false")
+    assert wrong.value.sqlstate == "22023" and client.status == "I"
+    with pytest.raises(ServerError) as unknown:
+        change("no_such_setting", "1", "false")
+    assert unknown.value.sqlstate == "42704" and seen("statement_timeout") == "0"
+    with pytest.raises(ServerError) as own:
+        change("pgbraid.shard", "s0", "false")
+    assert own.value.sqlstate == "0A000"
+
+
+def test_set_config_decides_what_names_mean(client, keys):
+    """As the first line of a dump does."""
+    assert client.value("SELECT pg_catalog.set_config('search_path', '', false)") == ""
+    with pytest.raises(ServerError) as gone:
+        client.query(f"SELECT name FROM customers WHERE id = {keys[0][0]}")
+    assert gone.value.sqlstate == "42P01"
+    assert client.value("SELECT set_config('search_path', 'public', false)") == "public"
+    assert client.query(f"SELECT id FROM customers WHERE id = {keys[1][0]}") == [[str(keys[1][0])]]
+    client.query("RESET search_path")
+
+
+def test_set_config_in_a_pipeline(client, keys):
+    """For the transaction: up to Sync."""
+    for _ in range(3):
+        client.send(parse("SELECT set_config('app.tenant', $1, true)"), bind(["7"]), describe_portal(), execute(),
+                    *(m for shard in range(2) for m in (parse(SETTING.format("app.tenant", keys[shard][0])), bind(), execute())), sync())
+        messages = client.until_ready()
+        assert kinds(messages) == "12TDC" + "12DC" * 2 + "Z" and rows(messages) == [[b"7"]] * 3
+        assert client.value(SETTING.format("app.tenant", keys[1][0])) in (None, "")
+    client.send(parse("SELECT set_config('app.tenant', $1, false)"), bind(["8"]), execute(), parse("SELECT 1 / 0"), bind(), execute(), sync())
+    assert kinds(client.until_ready()) == "12DC1EZ"
+    assert client.value(SETTING.format("app.tenant", keys[0][0])) in (None, "")
+
+
+def test_set_config_of_a_described_statement(client):
+    client.send(parse("SELECT set_config('app.tenant', $1, $2) AS tenant", "s"), describe_statement("s"), sync())
+    messages = client.until_ready()
+    assert kinds(messages) == "1tTZ" and b"tenant\0" in dict(messages)["T"]
+    for tenant in ("1", "2"):
+        client.send(bind([tenant, b"\0"], "s", formats=[0, 1], result_formats=[1]), execute(), sync())
+        assert rows(client.until_ready()) == [[tenant.encode()]]
+        assert client.value("SHOW app.tenant") == tenant
 
 
 def test_wrong_setting_is_an_error(client):

@@ -178,12 +178,23 @@ TEST_CASE("what decides which rows of a table are read") {
   CHECK_FALSE(reads("public.orders", "public.countries"));
   CHECK_FALSE(reads("public.settings", "public.countries"));
   CHECK_FALSE(reads("public.settings", "public.flags"));
+  SECTION("a schema that is one shard's is as good as a list of its tables") {
+    map.schemas = {{"tenants", 1}};
+    for (const char* name : {"tenants.docs", "tenants.people"}) shard.content.relations[name].name = name;
+    CHECK_FALSE(reads("tenants.docs", "tenants.people"));
+    CHECK_FALSE(reads("tenants.docs", "public.far"));
+    CHECK(reads("tenants.docs", "public.settings"));
+    CHECK(reads("tenants.docs", "public.orders"));
+    shard.constraints = {of('f', "tenants.docs", {{"a", "b", {}}}, "tenants.people")};
+    CHECK(unenforced(shard, map).empty());
+    shard.constraints = {of('f', "tenants.docs", {{"a", "b", {}}}, "public.orders")};
+    CHECK(unenforced(shard, map).contains("tenants.docs"));
+  }
   SECTION("a table that shows some of its rows is not whole") {
     shard.content.relations["public.countries"].row_security = true;
     CHECK(reads("public.orders", "public.countries"));
   }
   SECTION("functions of policies, unless they are listed or proved to read nothing; triggers run for writes alone") {
-    map.schemas = {{"tenants", 1}};
     shard.code = {{"public.orders", "policy \"p\"", "public.tenant", true, {}},
                   {"public.orders", "policy \"p\"", "public.sees", true, {}},
                   {"public.orders", "policy \"p\"", "public.promised", true, {}},

@@ -32,3 +32,23 @@ TEST_CASE("a server is lost that was to put gathered rows together", "[gather]")
   CHECK(t.leases().find("@" + combiner) != std::string::npos);
   CHECK(t.asked(combiner).find("count(DISTINCT name)") != std::string::npos);
 }
+
+TEST_CASE("gathered rows come out with other columns than the statement has", "[gather]") {
+  machine_script t{two_shards()};
+  const bool in_transaction = GENERATE(false, true);
+  if (in_transaction) {
+    t.client("Q(BEGIN) Q(SELECT name FROM customers)");
+    for (const char* server : {"s0", "s1"}) t.server(server, "C(BEGIN) Z(T) T(name) C(SELECT 0) Z(T)");
+    (void)t.asked("s0");
+    (void)t.asked("s1");
+    (void)t.told();
+  }
+  t.client("Q(SELECT count(DISTINCT name) FROM customers)");
+  const bool first = t.asked("s0").size() > t.asked("s1").size();
+  const std::string combiner = first ? "s0" : "s1", other = first ? "s1" : "s0";
+  const std::string ready = in_transaction ? " Z(T)" : " Z(I)";
+  t.server(combiner, "1 T(count) 1 2 C(SELECT 0)" + ready);
+  t.server(other, "1 2 C(SELECT 0)" + ready);
+  t.server(combiner, "1 2 T(another) D(1) D(2) C(SELECT 2)" + ready);
+  CHECK(t.told() == (in_transaction ? "E(XX000) Z(E)" : "E(XX000) Z(I)"));
+}

@@ -45,7 +45,7 @@ std::string taken(sorted_merge& merge) {
 sorted_merge merge_of(bool descending, bool nulls_first, std::uint64_t limit = ~std::uint64_t{0}) {
   auto order = std::make_shared<router::merge_order>();
   order->keys = {{0, router::type_oid::int4, descending, nulls_first}};
-  order->limit = limit;
+  order->limit.rows = limit;
   const std::vector<branch_index> branches{0, 2};
   return sorted_merge{{order, {}, limit}, branches};
 }

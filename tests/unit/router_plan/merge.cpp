@@ -22,13 +22,13 @@ TEST_CASE("sort keys that the result shows", "[merge]") {
   REQUIRE(order != nullptr);
   using namespace type_oid;
   CHECK(order->keys == std::vector<merge_key>{{1, numeric, true, true}, {3, uuid, false, false}, {2, timestamptz, false, true}});
-  CHECK(order->limit == 7);
+  CHECK(order->limit.rows == 7);
   CHECK(order->of_settings);
   CHECK_FALSE(order->of_characters);
   const auto star = merged(w, "SELECT * FROM orders WHERE item = 'x' ORDER BY customer_id");
   REQUIRE(star != nullptr);
   CHECK(star->keys == std::vector<merge_key>{{0, int8, false, false}});
-  CHECK(star->limit == std::numeric_limits<std::uint64_t>::max());
+  CHECK(star->limit.rows == std::numeric_limits<std::uint64_t>::max());
   CHECK_FALSE(star->of_settings);
   const auto joined = merged(w, "SELECT c.name, o.id FROM customers c JOIN orders o ON o.customer_id = c.id LEFT JOIN countries n ON n.code = c.country ORDER BY o.id DESC NULLS LAST");
   REQUIRE(joined != nullptr);
@@ -39,7 +39,7 @@ TEST_CASE("sort keys that the result shows", "[merge]") {
 TEST_CASE("a LIMIT that is a parameter", "[merge]") {
   const auto order = merged(world(2), "SELECT id FROM orders ORDER BY id LIMIT $2");
   REQUIRE(order != nullptr);
-  CHECK(order->limit_parameter == 2);
+  CHECK(order->limit.parameter == 2);
 }
 
 TEST_CASE("rows that are locked", "[merge]") {
@@ -47,7 +47,7 @@ TEST_CASE("rows that are locked", "[merge]") {
   w.schema.single_writer.clear();
   const auto order = merged(w, "SELECT id FROM orders WHERE placed < now() ORDER BY id LIMIT 4 FOR UPDATE");
   REQUIRE(order != nullptr);
-  CHECK(order->limit == 4);
+  CHECK(order->limit.rows == 4);
   const auto some = merged(w, "SELECT id FROM orders LIMIT 3 FOR SHARE");
   REQUIRE(some != nullptr);
   CHECK(some->keys.empty());

@@ -111,7 +111,7 @@ TEST_CASE("MERGE whose source's rows are fetched first", "[merge_into]") {
         ") AS \"v\"(\"a b\", \"m\") ON (v.\"a b\", 1) = (o.customer_id, v.m) WHEN MATCHED THEN UPDATE SET placed = "
         "(SELECT 'then'::pg_catalog.timestamptz AS now) WHEN NOT MATCHED THEN INSERT (customer_id) VALUES (\"a b\")");
   CHECK(source_select(*source, {type_oid::int4, type_oid::int4}, {}, "[]") ==
-        "SELECT f.c0::pg_catalog.int4, f.c1::pg_catalog.int4 FROM pg_catalog.json_to_recordset(E'[]'::pg_catalog.json) "
+        "SELECT f.c0::pg_catalog.int4, f.c1::pg_catalog.int4 FROM pg_catalog.json_to_recordset('[]'::pg_catalog.json) "
         "AS "
         "f(c0 pg_catalog.text, c1 pg_catalog.text) ");
   CHECK_FALSE(with_columns(*staged->source, {"a", "m"}, {type_oid::int4, type_oid::int4}));

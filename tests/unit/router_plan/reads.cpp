@@ -134,15 +134,28 @@ TEST_CASE("user code that may read sharded tables", "[reads]") {
 
 TEST_CASE("session functions over several shards", "[reads]") {
   const world w(2);
-  check(w, {
-               {"SELECT set_config('a.b', 'c', false)", "refused: function \"set_config\" is not supported here..."},
-               {"SELECT pg_notify('a', 'b')", "shard s0 (primary)"},
-               {"SELECT lo_create(0)", "refused: function \"lo_create\"..."},
-               {"SELECT setseed(0.5)", "refused: function \"setseed\"..."},
-               {"SELECT nextval('order_ids')", "shard s0 (primary)"},
-               {"SELECT lastval()", "shard s0 (primary)"},
-               {"SELECT pg_advisory_xact_lock(id) FROM customers WHERE id = 5", "refused: function \"pg_advisory..."},
-           });
+  check(
+      w,
+      {
+          {"SELECT set_config('a.b', 'c', false)", "any shard (primary, a read)"},
+          {"SELECT pg_catalog.set_config('a.b', $1::text, true) AS x, set_config($2, NULL, $3)",
+           "any shard (primary, a read)"},
+          {"SELECT set_config('a.b', 'c' || 'd', false)", "refused: function \"set_config\" is not supported here..."},
+          {"SELECT set_config('a.b', 'c', false), 1", "refused: function \"set_config\" is not supported here..."},
+          {"SELECT set_config('a.b', name, false) FROM customers WHERE id = 5",
+           "refused: function \"set_config\" is not..."},
+          {"SELECT set_config('a.b', 'c', false) WHERE false",
+           "refused: function \"set_config\" is not supported here..."},
+          {"SELECT set_config(new_value => 'c', setting_name => 'a.b', is_local => false)", "refused:..."},
+          {"SELECT 1; SELECT set_config('a.b', 'c', false)", "refused:..."},
+          {"EXPLAIN SELECT set_config('a.b', 'c', false)", "refused: function \"set_config\" is not supported here..."},
+          {"SELECT pg_notify('a', 'b')", "shard s0 (primary)"},
+          {"SELECT lo_create(0)", "refused: function \"lo_create\"..."},
+          {"SELECT setseed(0.5)", "refused: function \"setseed\"..."},
+          {"SELECT nextval('order_ids')", "shard s0 (primary)"},
+          {"SELECT lastval()", "shard s0 (primary)"},
+          {"SELECT pg_advisory_xact_lock(id) FROM customers WHERE id = 5", "refused: function \"pg_advisory..."},
+      });
 }
 
 TEST_CASE("what the grammar or the planner does not know is refused over several shards", "[reads]") {

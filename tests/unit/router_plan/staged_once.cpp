@@ -36,10 +36,17 @@ TEST_CASE("WITH entries that choose come first, one after the other", "[staged]"
       "UPDATE orders SET amount = b.n FROM a, b WHERE a.id = orders.customer_id";
   CHECK(first_of(w, then).first ==
         "WITH a AS (SELECT 1 AS id), b AS MATERIALIZED (SELECT count(*) OVER () AS n FROM a) SELECT * FROM \"b\"");
-  // The time of another server; a part that is named, and cannot come first.
-  CHECK(
-      w.staged("WITH a AS (SELECT id, now() AS t FROM customers ORDER BY id LIMIT 3) DELETE FROM orders USING a WHERE "
-               "a.id = customer_id") == nullptr);
+  // The time comes before what asks for it.
+  const auto timed = w.staged(
+      "WITH a AS (SELECT id, now() AS t FROM customers ORDER BY id LIMIT 3) DELETE FROM orders USING a WHERE "
+      "a.id = customer_id AND amount < 5");
+  REQUIRE(timed != nullptr);
+  CHECK(timed->again);
+  CHECK(timed->query == nullptr);
+  CHECK(timed->moments_sql == "SELECT pg_catalog.to_json(now()) OPERATOR(pg_catalog.#>>) '{}'");
+  CHECK(timed->text.find("(SELECT '\1"
+                         "0\1'::pg_catalog.timestamptz AS now) AS t FROM customers") != std::string::npos);
+  // A part that is named, and cannot come first.
   CHECK(
       w.staged("WITH a AS (SELECT id FROM customers LIMIT $1) DELETE FROM orders USING a WHERE a.id = customer_id AND "
                "amount = $1") == nullptr);
@@ -109,7 +116,7 @@ TEST_CASE("reference tables get the same rows on every shard", "[staged]") {
   // A constant takes the type of its column, and a subquery may name a row of the table itself: what comes first is all
   // rows of the other table.
   CHECK(first_of(w, "INSERT INTO countries (code, name) SELECT name, NULL FROM customers").second ==
-        "INSERT INTO countries (code, name) SELECT name, NULL FROM (?) AS \"customers\"");
+        "INSERT INTO countries (code, name) ?");
   CHECK(first_of(w, "DELETE FROM countries WHERE EXISTS (SELECT FROM customers WHERE customers.name = countries.name)")
             .second ==
         "DELETE FROM countries WHERE EXISTS (SELECT FROM (?) AS \"customers\" WHERE customers.name = countries.name)");
@@ -152,6 +159,11 @@ TEST_CASE("rows of fetched tables keep what may be seen of them", "[staged]") {
   }
   CHECK(first_of(w, "DELETE FROM notes n WHERE EXISTS (SELECT FROM reports r WHERE r.id = n.id)").first ==
         "SELECT \"id\" FROM \"public\".\"reports\"");
+  // All copies get the rows in one order.
+  CHECK(first_of(w,
+                 "INSERT INTO countries (code, name) SELECT c.name, NULL FROM customers c JOIN orders o ON "
+                 "o.customer_id = c.id ON CONFLICT DO NOTHING")
+            .second == "INSERT INTO countries (code, name) ?ON CONFLICT DO NOTHING");
   for (const char* text :
        {// Other names in its row; a key that is not known to be one; code that would read another shard.
         "DELETE FROM notes n WHERE EXISTS (SELECT FROM reports r (x) WHERE x = n.id AND to_jsonb(r) IS NOT NULL)",
@@ -159,10 +171,7 @@ TEST_CASE("rows of fetched tables keep what may be seen of them", "[staged]") {
         "INSERT INTO reports SELECT id, audit(name) FROM customers",
         // One value, drawn on each shard.
         "INSERT INTO customers (id, name) SELECT g, 'x' FROM generate_series(1, 9) g ON CONFLICT (id) DO UPDATE SET "
-        "name = (SELECT random()::text)",
-        // Which row comes first shows.
-        "INSERT INTO countries (code, name) SELECT c.name, NULL FROM customers c JOIN orders o ON o.customer_id = c.id "
-        "ON CONFLICT DO NOTHING"}) {
+        "name = (SELECT random()::text)"}) {
     INFO(text);
     CHECK(w.staged(text) == nullptr);
   }
@@ -194,18 +203,18 @@ TEST_CASE("a table of one shard is written from rows of all", "[staged]") {
   const auto then = plan_staged("INSERT INTO reports SELECT 1, 'x'", w.context, &budget);
   REQUIRE(then);
   CHECK(then->only == shard_index{1});
-  CHECK(first_of(w, "INSERT INTO reports SELECT id, NULL FROM customers").second ==
-        "INSERT INTO reports SELECT id, NULL FROM (?) AS \"customers\"");
+  CHECK(first_of(w, "INSERT INTO reports SELECT id, NULL FROM customers").second == "INSERT INTO reports ?");
   CHECK(first_of(w, "WITH c AS (SELECT max(id) AS top FROM customers) DELETE FROM reports USING c WHERE id > top")
             .second == "WITH c AS (?) DELETE FROM reports USING c WHERE id > top");
   const auto defaults = plan_staged("INSERT INTO reports (id) SELECT 1", w.context, &budget);
   CHECK(defaults->only == shard_index{1});
-  writing_world timed;
-  timed.schema.relations["public.reports"].columns[1].default_of_moment = true;
-  CHECK_FALSE(plan_staged("INSERT INTO reports (id) SELECT 1", timed.context, &budget));
-  CHECK(plan_staged("INSERT INTO reports (id, body) SELECT 1, 'x'", timed.context, &budget));
+  writing_world timed_world;
+  timed_world.schema.relations["public.reports"].columns[1].default_of_moment = true;
+  CHECK_FALSE(plan_staged("INSERT INTO reports (id) SELECT 1", timed_world.context, &budget));
+  CHECK(plan_staged("INSERT INTO reports (id, body) SELECT 1, 'x'", timed_world.context, &budget));
   // The time of a transaction is not that of a branch that has just begun.
-  CHECK(w.staged("INSERT INTO reports SELECT id, now()::text FROM customers") == nullptr);
+  CHECK(w.staged("INSERT INTO reports SELECT id, now()::text FROM customers")->again);
+  CHECK(timed_world.staged("INSERT INTO reports (id) SELECT length(now()::text) FROM customers") == nullptr);
 }
 
 TEST_CASE("writes in WITH whose conditions read other shards", "[staged]") {
@@ -254,10 +263,66 @@ TEST_CASE("what copies would each tell in their own way comes first", "[staged]"
 TEST_CASE("so many parts are not planned", "[staged]") {
   const writing_world w;
   std::string text = "DELETE FROM orders WHERE false";
-  for (int i = 0; i < 16; ++i) text += " OR amount = (SELECT 1 LIMIT 1)";
+  for (int i = 0; i < 16; ++i) text += " OR item = (SELECT code FROM countries LIMIT 1)";
   CHECK(w.staged(text) != nullptr);
-  text += " OR amount = (SELECT 1 LIMIT 1)";
+  text += " OR item = (SELECT code FROM countries LIMIT 1)";
   CHECK(w.staged(text) == nullptr);
+}
+
+TEST_CASE("rows of a queue are found, then locked", "[staged]") {
+  const writing_world w;
+  const std::string queue =
+      "SELECT id FROM customers WHERE name = 'a' ORDER BY name, id LIMIT 2 FOR UPDATE SKIP LOCKED";
+  const auto found = w.staged("UPDATE customers SET name = 'b' WHERE id IN (" + queue + ")");
+  REQUIRE(found != nullptr);
+  CHECK(found->pick == pgbraid::router::picking::finds);
+  CHECK(found->again);
+  CHECK(found->limit.rows == 2);
+  CHECK(found->rows->combine_sql.find(
+            "SELECT \"customers\".\"id\" FROM customers WHERE name = 'a' ORDER BY name, id LIMIT 2") !=
+        std::string::npos);
+  const std::string locking =
+      "UPDATE customers SET name = 'b' WHERE id IN (SELECT id FROM customers WHERE (name = 'a') AND "
+      "\"customers\".\"id\" IN (\1"
+      "0\1) ORDER BY name, id LIMIT 2 FOR UPDATE SKIP LOCKED)";
+  CHECK(found->text == locking);
+
+  pgbraid::router::replanning known;
+  known.picked = true;
+  const std::vector<std::string> keys{"'3', '4'"};
+  const auto locked = plan_staged(pgbraid::router::with_moments(locking, keys), w.context, &known);
+  REQUIRE(locked != nullptr);
+  CHECK(locked->pick == pgbraid::router::picking::locks);
+  CHECK(locked->rows->fragment_sql.ends_with(" FOR UPDATE SKIP LOCKED"));
+  CHECK(locked->rows->fragment_sql.find("IN ('3', '4')") != std::string::npos);
+
+  // As many more as could not be had, also of a LIMIT that only the client knows.
+  known = {};
+  known.passed_over = 3;
+  CHECK(plan_staged(queue, w.context, &known)->rows->combine_sql.find(" LIMIT 5") != std::string::npos);
+  const auto more = plan_staged("SELECT id FROM customers LIMIT $1 FOR UPDATE NOWAIT", w.context, &known);
+  REQUIRE(more != nullptr);
+  CHECK(more->limit.parameter == 1);
+  CHECK(more->rows->combine_sql.find("LIMIT $1::pg_catalog.int8 + 3") != std::string::npos);
+
+  for (const char* text : {"SELECT id FROM customers ORDER BY 1 LIMIT 2 FOR UPDATE SKIP LOCKED",
+                           "SELECT id AS name FROM customers ORDER BY name LIMIT 2 FOR UPDATE SKIP LOCKED",
+                           "SELECT id FROM customers ORDER BY id LIMIT 2 OFFSET 1 FOR UPDATE SKIP LOCKED",
+                           "SELECT id FROM customers ORDER BY id LIMIT 1 + 1 FOR UPDATE SKIP LOCKED",
+                           "SELECT id FROM customers AS c ORDER BY id LIMIT 2 FOR UPDATE OF customers SKIP LOCKED",
+                           "SELECT id FROM customers c ORDER BY id LIMIT 2 FOR UPDATE OF c SKIP LOCKED FOR SHARE OF c",
+                           "SELECT now() FROM customers ORDER BY id LIMIT 2 FOR UPDATE SKIP LOCKED"}) {
+    INFO(text);
+    CHECK(w.staged(text) == nullptr);
+  }
+  // The clause may stand in front of LIMIT, and the time in its conditions.
+  CHECK(w.staged("SELECT id FROM customers AS c ORDER BY id FOR NO KEY UPDATE OF \"c\" SKIP LOCKED LIMIT 2"));
+  const auto timed =
+      w.staged("SELECT id FROM customers WHERE name < now()::text ORDER BY id LIMIT 2 FOR UPDATE SKIP LOCKED");
+  REQUIRE(timed != nullptr);
+  CHECK(timed->text ==
+        "SELECT id FROM customers WHERE name < '\1"
+        "0\1'::pg_catalog.timestamptz::text ORDER BY id LIMIT 2 FOR UPDATE SKIP LOCKED");
 }
 
 TEST_CASE("rows in the place of a part have its columns' names and modifiers", "[staged]") {
@@ -265,14 +330,14 @@ TEST_CASE("rows in the place of a part have its columns' names and modifiers", "
   CHECK(rows_select(columns, "[]") ==
         "SELECT (f.value OPERATOR(pg_catalog.->>) 'c0')::pg_catalog.int4 AS \"a b\", "
         "(f.value OPERATOR(pg_catalog.->>) 'c1')::pg_catalog.varchar(8) AS \"c\" FROM "
-        "pg_catalog.json_array_elements(E'[]'::pg_catalog.json) AS f(value)");
+        "pg_catalog.json_array_elements('[]'::pg_catalog.json) AS f(value)");
   columns[1].type = 16390;
   CHECK(rows_select(columns, "[]").empty());
   columns = {{"a", 25, false, false, -1, "\"en-x-icu\""}, {"b", 19, false, false, -1}};
   CHECK(rows_select(columns, "[]") ==
         "SELECT (f.value OPERATOR(pg_catalog.->>) 'c0')::pg_catalog.text COLLATE \"en-x-icu\" AS \"a\", "
         "(f.value OPERATOR(pg_catalog.->>) 'c1')::pg_catalog.name COLLATE pg_catalog.\"C\" AS \"b\" FROM "
-        "pg_catalog.json_array_elements(E'[]'::pg_catalog.json) AS f(value)");
+        "pg_catalog.json_array_elements('[]'::pg_catalog.json) AS f(value)");
 }
 
 TEST_CASE("values of types that users made are columns of a table that every shard has", "[staged]") {
@@ -281,9 +346,9 @@ TEST_CASE("values of types that users made are columns of a table that every sha
   w.schema.relations["public.reports"].columns[1].type = 16390;
   w.schema.relations["public.typed"].types_differ = false;
   CHECK(rows_select({{"m", mood, false, false, -1}}, "[]", &w.context) ==
-        "SELECT (pg_catalog.json_populate_record(NULL::\"public\".\"typed\", pg_catalog.json_build_object(E'mood', "
+        "SELECT (pg_catalog.json_populate_record(NULL::\"public\".\"typed\", pg_catalog.json_build_object('mood', "
         "(f.value OPERATOR(pg_catalog.->>) 'c0')))).\"mood\" AS \"m\" FROM "
-        "pg_catalog.json_array_elements(E'[]'::pg_catalog.json) AS f(value)");
+        "pg_catalog.json_array_elements('[]'::pg_catalog.json) AS f(value)");
   CHECK(rows_select({{"m", mood, false, false, -1}}, "[]").empty());
   // Only one shard has that table.
   CHECK(rows_select({{"m", 16390, false, false, -1}}, "[]", &w.context).empty());
