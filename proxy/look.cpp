@@ -18,6 +18,10 @@ namespace {
 
 constexpr std::chrono::seconds tell_every{5};
 
+void tell_waiting() {
+  fmt::print(stderr, "pgbraid: still looking at the servers, their catalogs and rows\n");
+}
+
 }  // namespace
 
 std::map<std::string, database_state_ptr> look_at_servers(const std::shared_ptr<const config::topology>& topology,
@@ -38,9 +42,7 @@ std::map<std::string, database_state_ptr> look_at_servers(const std::shared_ptr<
   if (!further.empty()) watching.ensure_database(further);
   {
     std::unique_lock lock{mutex};
-    while (!changed.wait_for(lock, tell_every, [&] { return settled; })) {
-      fmt::print(stderr, "pgbraid: still looking at the servers, their catalogs and rows\n");
-    }
+    while (!changed.wait_for(lock, tell_every, [&] { return settled; })) tell_waiting();
   }
   watching.stop();
   return states;
@@ -96,7 +98,10 @@ drift_report compare_definitions(const config::topology& topology, const databas
     pg_login login = primary_login(state, i, topology.monitor.user, topology.monitor.password);
     boost::asio::co_spawn(context, read_one(context, *state.map, std::move(login), readings[i]), boost::asio::detached);
   }
-  context.run();
+  while (!context.stopped()) {
+    context.run_for(tell_every);
+    if (!context.stopped()) tell_waiting();
+  }
   std::vector<definition_map> found;
   for (std::size_t i = 0; i < readings.size(); ++i) {
     if (!readings[i].error.empty()) return {{}, fmt::format("shard {}: {}", state.map->shards[i], readings[i].error)};

@@ -36,7 +36,7 @@ struct drift_report {
   std::vector<std::string> differences;  ///< see differences()
   std::string error;                     ///< why they could not be compared
 };
-/// Compares the definitions on all shards' primaries, as monitor.user.
+/// Compares the definitions on all shards' primaries, as monitor.user. Blocks; tells of long waits as the above does.
 [[nodiscard]] drift_report compare_definitions(const config::topology& topology, const database_state& state);
 
 }  // namespace pgbraid::proxy
