@@ -1,4 +1,5 @@
-"""Writes that join: which of several partners a row is joined with is left open by SQL."""
+"""Writes of which SQL leaves open what they do: with which of several partners a row is joined, which of several rows of
+one key is inserted."""
 
 from shrinking import TOKEN, joined
 
@@ -28,3 +29,17 @@ def several_partners(sql):
     partners, rest = cut(rest[1:], ("WHERE", "RETURNING"))
     condition = cut(rest, ("RETURNING",))[0]
     return joined([*entries, "SELECT", "FROM", *target, ",", *partners, *condition, "GROUP", "BY", target[-1], ".", "ctid", "HAVING", "count", "(", "*", ")", ">", "1"])
+
+
+def rows_of_one_key(sql, keys):
+    """A query that gives rows if INSERT ... SELECT ... ON CONFLICT DO NOTHING finds several rows of one key; None for all else.
+    `keys`: the columns of the primary key of each table."""
+    entries, write = cut(TOKEN.findall(sql), ("INSERT",))
+    if write[:2] != ["INSERT", "INTO"] or write[3:4] != ["("] or not keys.get(write[2]) or {"INSERT", "UPDATE", "DELETE", "MERGE"} & set(entries):
+        return None
+    columns = write[4:write.index(")")]
+    source, conflict = cut(write[5 + len(columns):], ("CONFLICT",))
+    if source[:1] != ["SELECT"] or "NOTHING" not in conflict:
+        return None
+    return joined([*entries, "SELECT", "FROM", "(", *source[:-1], ")", "AS", "source", "(", *columns, ")",
+                   "GROUP", "BY", *" , ".join(keys[write[2]]).split(), "HAVING", "count", "(", "*", ")", ">", "1"])

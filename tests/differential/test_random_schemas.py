@@ -19,7 +19,7 @@ import pytest
 from braid import Braid, Endpoint, sharded_topology
 from cluster import BUCKETS, Cluster
 from drawing import SEED, SECONDS
-from partners import several_partners
+from partners import rows_of_one_key, several_partners
 from random_queries import QueryGenerator
 from random_schemas import SchemaGenerator, copied
 from shrinking import shrunk_rows, shrunk_text
@@ -284,9 +284,10 @@ class Round:
 
     def determined(self, statement, seeds=range(2 * len(PLANS))):
         """Whether servers that have the rows in other orders agree on the answer."""
-        partners = several_partners(inlined(statement))
-        if partners and ask(self.one, Statement(partners))[2]:
-            return False
+        sql = inlined(statement)
+        for several in (several_partners(sql), rows_of_one_key(sql, {name: table.unique for name, table in self.named.items()})):
+            if several and ask(self.one, Statement(several))[2]:
+                return False
         for seed in seeds:
             self.refresh_twin(seed)
             if self.verdict(statement, (self.one, self.twin))[0] is not True:
