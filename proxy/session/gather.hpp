@@ -51,6 +51,8 @@ struct gather_state {
   std::uint64_t rows = 0;         ///< how many
   gather_share share;             ///< covers them
   std::string row_description;    ///< simple protocol: the statement's own, before anything is fetched
+  bool taken = false;             ///< simple protocol: the combiner finds nothing wrong with the statement itself
+  std::string early;              ///< another server's error before that is known, as it came
   std::vector<std::string> asked;  ///< of each target: its fragments' statement; empty: the plan's, for all
   std::vector<std::string> types;  ///< of the fragments' columns as they are written, where the plan asks for them
 

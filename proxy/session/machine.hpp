@@ -439,6 +439,8 @@ class session_machine {
   [[nodiscard]] verdict control_answer(branch_index b, const protocol::frame_view& frame);
   [[nodiscard]] verdict commit_answer(branch_index b, const protocol::frame_view& frame);
   [[nodiscard]] verdict gather_answer(step& s, branch_index b, const protocol::frame_view& frame);
+  [[nodiscard]] bool comes_early(branch_index b, const protocol::error_fields_view& error) const;
+  void tell_early_error(step& s);
   [[nodiscard]] verdict hold_error(step& s, branch_index b, const protocol::frame_view& frame);
   [[nodiscard]] verdict quiet_answer(step& s, branch_index b, const protocol::frame_view& frame);
   [[nodiscard]] verdict error_answer(step& s, branch_index b, const protocol::frame_view& frame);

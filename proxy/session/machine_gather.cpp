@@ -285,6 +285,23 @@ std::string session_machine::gathered_columns(std::string_view body) const {
 }
 
 // Answers to the fragments' statements, and to the first messages of the combining one.
+// What is wrong with the statement itself is told before what its rows come upon: one server reads it first.
+bool session_machine::comes_early(branch_index i, const p::error_fields_view& error) const {
+  if (cycle_ != cycle_kind::simple || cycle_failed_ || !gather_ || !gather_->fetching || gather_->taken) return false;
+  const std::string_view kind = error.sqlstate().substr(0, 2);
+  return i != gather_->combiner && (kind == "21" || kind == "22" || kind == "23");
+}
+
+void session_machine::tell_early_error(step& s) {
+  gather_->taken = true;
+  if (gather_->early.empty() || cycle_failed_) return;
+  flush_run(s);
+  const std::size_t from = s.client_bytes.size();
+  s.client_bytes.append(gather_->early);
+  s.own_to_client(from);
+  told_ = cycle_failed_ = true;
+}
+
 session_machine::verdict session_machine::gather_answer(step& s, branch_index i, const p::frame_view& frame) {
   branch& b = branches_[i];
   const expectation e = b.expected[b.next];
@@ -307,6 +324,7 @@ session_machine::verdict session_machine::gather_answer(step& s, branch_index i,
       return verdict::drop;
     case from_server::parse_complete:
       if (e.sequence == asking_source && stage_) stage_->source.parsed = true;
+      if (gather_ && gather_->fetching && i == gather_->combiner) tell_early_error(s);
       return completes(answer::parse);
     case from_server::bind_complete:
       return completes(answer::bind);
@@ -366,6 +384,11 @@ session_machine::verdict session_machine::gather_answer(step& s, branch_index i,
       if (e.sequence == asking_numbers && question_ && question_->refusal && stands_elsewhere(fields.sqlstate())) {
         fail_statement(s, *question_->refusal);
         (void)error_answer(s, i, frame);
+        return verdict::drop;
+      }
+      if (comes_early(i, fields)) {
+        if (gather_->early.empty()) gather_->early.assign(frame.bytes);
+        pass_to_sync(i);
         return verdict::drop;
       }
       if (e.sequence != combining && !subquery) return error_answer(s, i, frame);

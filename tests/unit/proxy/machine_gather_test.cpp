@@ -52,3 +52,24 @@ TEST_CASE("gathered rows come out with other columns than the statement has", "[
   t.server(combiner, "1 2 T(another) D(1) D(2) C(SELECT 2)" + ready);
   CHECK(t.told() == (in_transaction ? "E(XX000) Z(E)" : "E(XX000) Z(I)"));
 }
+
+TEST_CASE("what is wrong with a statement is told before what another server's rows come upon", "[gather]") {
+  machine_script t{two_shards()};
+  t.client("Q(SELECT count(DISTINCT name) FROM customers)");
+  const bool first = t.asked("s0").size() > t.asked("s1").size();
+  const std::string combiner = first ? "s0" : "s1", other = first ? "s1" : "s0";
+  t.server(other, "1 2 E(22012) Z(I)");
+  CHECK(t.told().empty());
+  SECTION("it is wrong") {
+    t.server(combiner, "E(42702) Z(I)");
+    CHECK(t.told() == "E(42702) Z(I)");
+  }
+  SECTION("it is right") {
+    t.server(combiner, "1 T(count)");
+    CHECK(t.told() == "E(22012)");
+    t.server(combiner, "1 2 D(1) C(SELECT 1) Z(I)");
+    CHECK(t.told() == "Z(I)");
+  }
+  t.client("Q(SELECT 1)");
+  CHECK((t.asked("s0") + t.asked("s1")).find("SELECT 1") != std::string::npos);
+}
