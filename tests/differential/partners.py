@@ -1,7 +1,7 @@
-"""Writes of which SQL leaves open what they do: with which of several partners a row is joined, which of several rows of
-one key is inserted."""
+"""Statements of which SQL leaves open what they do: with which of several partners a row is joined, which of several rows of one
+key is inserted, and whether a subquery that nobody needs is carried out."""
 
-from shrinking import TOKEN, joined
+from shrinking import TOKEN, joined, pairs
 
 
 def cut(tokens, words):
@@ -43,3 +43,18 @@ def rows_of_one_key(sql, keys):
         return None
     return joined([*entries, "SELECT", "FROM", "(", *source[:-1], ")", "AS", "source", "(", *columns, ")",
                    "GROUP", "BY", *" , ".join(keys[write[2]]).split(), "HAVING", "count", "(", "*", ")", ">", "1"])
+
+
+def parts_alone(sql):
+    """The subqueries, each with the WITH entries of SELECTs of the whole before it: what it comes upon when it is carried out, which a
+    server may leave out."""
+    tokens = TOKEN.findall(sql)
+    entries = cut(tokens, ("UPDATE", "DELETE", "INSERT", "MERGE", "SELECT"))[0]
+    if {"INSERT", "UPDATE", "DELETE", "MERGE"} & set(entries):
+        entries = []
+    for first, last in pairs(tokens):
+        part = tokens[first + 1:last]
+        if part[:1] == ["SELECT"]:
+            yield joined(part)
+            if entries and first > len(entries):
+                yield joined(entries + part)
