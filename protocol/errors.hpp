@@ -113,9 +113,9 @@ enum class severity : std::uint8_t { error, fatal };
       "List it under sharding.tables, sharding.reference_tables or sharding.unsharded.")                                \
   row(unfit_table, "0A000", error, "table \"{}\" is meant to be sharded and cannot be: {}",                                    \
       "Make it alike on every shard, or list it in the topology.")                                                      \
-  row(table_remade, "0A000", error, "table \"{}\" was created, renamed or dropped in this transaction",                  \
+  row(table_remade, "0A000", error, "{} has been redefined in this transaction",                                         \
       "COMMIT first: pgbraid learns of definitions when they are committed.")                                           \
-  row(definition_unknown, "55000", error, "table \"{}\" has been redefined, and its definition could not be read yet",   \
+  row(definition_unknown, "55000", error, "{} has been redefined, and its definition could not be read yet",              \
       "A shard without a primary keeps it from being read: run the statement again.")                                   \
   row(unknown_table, "42P01", error, "relation \"{}\" does not exist", "pgbraid looks its catalog up again every few seconds.") \
   row(cross_shard_read, "0A000", error, "this query over several shards is not supported: {}", "{}")                    \

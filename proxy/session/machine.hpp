@@ -38,10 +38,10 @@
 
 namespace pgbraid::proxy {
 
-/// What a transaction has defined so far: bare names.
+/// What a transaction has defined so far: bare names, of functions "name()".
 struct definitions_made {
   std::vector<std::string> names;
-  std::vector<std::string> remade;  ///< of them: made, renamed or dropped
+  std::vector<std::string> remade;  ///< of them: nothing that the catalog knows of them may hold
 };
 
 /// runs on: its worker. Between on_client and the end of the cycle that it began, the bytes passed to it stay where they are.

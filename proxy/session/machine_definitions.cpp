@@ -2,6 +2,7 @@
 #include "proxy/session/machine.hpp"
 
 #include <algorithm>
+#include <array>
 
 namespace pgbraid::proxy {
 
@@ -20,12 +21,27 @@ bool is_refused(const router::plan& plan) {
   return fixed != nullptr && std::holds_alternative<router::to_refusal>(fixed->target);
 }
 
+// What a plan goes by: tables, and functions as "name()".
+std::array<const std::vector<std::string>*, 3> goes_by(const router::plan& plan) {
+  return {&plan.reads, &plan.writes, &plan.calls};
+}
+
 steady_time newest_of(const router::plan& plan, const recent_definitions& known) {
   steady_time newest = steady_time::min();
-  for (const auto* list : {&plan.reads, &plan.writes}) {
-    for (const std::string& table : *list) newest = std::max(newest, known.latest(table));
+  for (const auto* list : goes_by(plan)) {
+    for (const std::string& name : *list) newest = std::max(newest, known.latest(name));
   }
   return newest;
+}
+
+bool contains(const std::vector<std::string>& list, std::string_view name) {
+  return std::find(list.begin(), list.end(), name) != list.end();
+}
+
+// For messages.
+std::string described(const std::string& name) {
+  return name.ends_with("()") ? fmt::format("function \"{}\"", name.substr(0, name.size() - 2))
+                              : fmt::format("table \"{}\"", name);
 }
 
 }  // namespace
@@ -38,11 +54,13 @@ void session_machine::note_definitions(const router::plan& plan) {
   if (!env_.state->definitions) return;
   if (!made_) made_ = std::make_unique<definitions_made>();
   const auto add = [](std::vector<std::string>& list, const std::string& name) {
-    if (std::find(list.begin(), list.end(), name) == list.end()) list.push_back(name);
+    if (!contains(list, name)) list.push_back(name);
   };
-  for (const std::string& name : plan.defines) {
-    add(made_->names, name);
-    if (plan.remakes) add(made_->remade, name);
+  for (const auto* list : {&plan.defines, &plan.alters}) {
+    for (const std::string& name : *list) {
+      add(made_->names, name);
+      if (plan.alters_all || (plan.remakes && list == &plan.defines)) add(made_->remade, name);
+    }
   }
 }
 
@@ -57,7 +75,7 @@ bool session_machine::waits_for_definition(const router::plan& plan) {
   const database_state& state = *env_.state;
   const bool behind = state.definitions && state.definitions->latest() != steady_time::min() &&
                       state.schema_as_of <= state.definitions->latest();
-  if (!behind || !plan.defines.empty() || (plan.reads.empty() && plan.writes.empty())) return false;
+  if (!behind || !plan.defines.empty()) return false;
   const steady_time newest =
       is_refused(plan) ? state.definitions->latest() : newest_of(plan, *state.definitions);
   if (state.schema_as_of > newest || env_.now() > newest + longest_wait) return false;
@@ -68,21 +86,20 @@ bool session_machine::waits_for_definition(const router::plan& plan) {
 std::optional<p::error_report> session_machine::judge_definitions(const router::plan& plan) const {
   if (!env_.state->definitions || !plan.defines.empty()) return std::nullopt;
   if (made_ && txn_.active) {
-    for (const auto* list : {&plan.reads, &plan.writes}) {
-      for (const std::string& table : *list) {
-        const auto& remade = made_->remade;
-        if (std::find(remade.begin(), remade.end(), bare_name(table)) != remade.end())
-          return p::make_error(error_id::table_remade, table);
+    for (const auto* list : goes_by(plan)) {
+      const auto& stale = plan.by_columns || list == &plan.calls ? made_->names : made_->remade;
+      for (const std::string& name : *list) {
+        if (contains(stale, bare_name(name))) return p::make_error(error_id::table_remade, described(name));
       }
     }
   }
   const recent_definitions& known = *env_.state->definitions;
   if (known.latest() == steady_time::min() || env_.state->schema_as_of > known.latest()) return std::nullopt;
-  for (const auto* list : {&plan.reads, &plan.writes}) {
-    for (const std::string& table : *list) {
-      const steady_time when = known.latest(table);
+  for (const auto* list : goes_by(plan)) {
+    for (const std::string& name : *list) {
+      const steady_time when = known.latest(name);
       if (when != steady_time::min() && env_.state->schema_as_of <= when)
-        return p::make_error(error_id::definition_unknown, table);
+        return p::make_error(error_id::definition_unknown, described(name));
     }
   }
   return std::nullopt;

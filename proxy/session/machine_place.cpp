@@ -299,7 +299,7 @@ void session_machine::mark_use(const router::plan& plan, const router::route& r,
       if (context_->context.map->one_shard() || b.shard == router::designated_shard) note_drawn(i);
       b.defaults = b.defaults || changes_defaults(plan);
       b.ddl = b.ddl || changes_schema(plan);
-      if (!plan.defines.empty()) note_definitions(plan);
+      if (!plan.defines.empty() || !plan.alters.empty()) note_definitions(plan);
     }
     switch (plan.effect) {
       case router::session_effect::user_code:

@@ -50,6 +50,7 @@ fixed_target alone_target(const sql::statement& s, const plan_context& context) 
   const std::string tag = tag_of(s);
   const bool same = s.kind == kind::vacuum || s.kind == kind::analyze || is_upkeep(tag) || listed(indexes, tag);
   if (!same) return refusal(protocol::make_error(protocol::error_id::ddl_over_shards, tag));
+  if (auto error = unique_over_shards(s, context)) return refusal(std::move(*error));
   if (auto home = home_of(s.relations, context)) return *home;
   return refusal(protocol::with_hint(
       protocol::make_error(protocol::error_id::ddl_over_shards, tag + " of tables that stand apart"),

@@ -125,6 +125,7 @@ struct analysis {
   bool moves = false;                     ///< UPDATE that gives the key another value: rows may leave their shard
   std::optional<key_source> new_key;      ///< and that value, where it is known beforehand
   bool rows_may_split = false;  ///< INSERT ... VALUES whose rows mean the same in statements of their own
+  bool bare_names = false;      ///< a column is named without its table, or by NATURAL, USING or the star of a subquery
   bool not_understood = false;
   bool unresolved = false;  ///< several shards: a column that no table here can have: of a query outside, or a mistake
   std::string relation_write;  ///< why a relation keeps the statement from being a read, "" if none does

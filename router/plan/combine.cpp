@@ -124,7 +124,7 @@ plan combine(std::vector<plan> plans, const plan_context& context) {
   plan out;
   combine_effects(plans, out);
   out.mode = access::read;
-  out.reads_more = out.writes_more = false;
+  out.reads_more = out.writes_more = out.by_columns = false;
   for (const plan& p : plans) {
     out.reads_more = out.reads_more || p.reads_more;
     out.writes_more = out.writes_more || p.writes_more;
@@ -147,6 +147,10 @@ plan combine(std::vector<plan> plans, const plan_context& context) {
     append_new(out.writes, p.writes);
     append_new(out.defines, p.defines);
     out.remakes = out.remakes || p.remakes;
+    append_new(out.alters, p.alters);
+    append_new(out.calls, p.calls);
+    out.alters_all = out.alters_all || p.alters_all;
+    out.by_columns = out.by_columns || p.by_columns;
   }
   out.statement_count = static_cast<std::uint32_t>(plans.size());
   out.reason = std::to_string(plans.size()) + " statements in one text";

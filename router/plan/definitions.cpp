@@ -252,9 +252,56 @@ std::optional<fixed_target> home_of(const std::vector<sql::qualified_name>& rela
   return fixed_target{mirror_target(*context.map)};
 }
 
+std::optional<protocol::error_report> unique_over_shards(const sql::statement& s, const plan_context& context) {
+  if (s.uniques.empty() || s.relations.empty() || context.map->one_shard()) return std::nullopt;
+  const resolved_table table = name_resolver{context}.resolve(s.relations.front());
+  // One that is not known has been made in this transaction: what is written to it is judged when it is.
+  if (table.sharding == nullptr || table.described == nullptr) return std::nullopt;
+  if (context.map->accept_unenforced.contains(table.full_name)) return std::nullopt;
+  const std::vector<std::string>& key = table.sharding->key;
+  const auto holds_key = [&](const sql::unique_columns& columns) {
+    return std::all_of(key.begin(), key.end(), [&](const std::string& part) {
+      return std::find(columns.begin(), columns.end(), part) != columns.end();
+    });
+  };
+  if (std::all_of(s.uniques.begin(), s.uniques.end(), holds_key)) return std::nullopt;
+  std::string listed;
+  for (const std::string& part : key) listed.append(listed.empty() ? "\"" : ", \"").append(part).append("\"");
+  auto error = protocol::with_hint(
+      protocol::make_error(protocol::error_id::ddl_over_shards,
+                           tag_of(s) + " for uniqueness without the sharding key of \"" + table.full_name + "\""),
+      "Add " + listed +
+          " to its columns, or list the table under sharding.accept_unenforced if your application sees to it.");
+  error.detail = "Each shard would look at its own rows only.";
+  return error;
+}
+
+namespace {
+
+/// Whether ALTER TABLE leaves alone what is stored by default and what runs behind a write. A domain has defaults.
+bool of_columns_alone(const sql::statement& s, const catalog& schema) {
+  const auto own = [&](const std::string& type) { return schema.user_types.contains(type); };
+  return s.columns_alone && std::none_of(s.new_types.begin(), s.new_types.end(), own);
+}
+
+/// What the catalog knows of functions, and of what hangs on a table.
+void note_altered(const sql::statement& s, const name_resolver& names, plan& out) {
+  for (const sql::qualified_name& routine : s.routines) {
+    if (!routine.empty()) out.alters.push_back(routine.back() + "()");
+  }
+  const bool unique = out.tag == "CREATE INDEX" && s.unique;
+  const bool behind = out.tag.ends_with(" TRIGGER") || out.tag.ends_with(" RULE") || out.tag.ends_with(" POLICY");
+  if ((!unique && !behind) || s.relations.empty()) return;
+  if (names.resolve(s.relations.front()).described != nullptr) out.alters.push_back(s.relations.front().back());
+  out.alters_all = behind;
+}
+
+}  // namespace
+
 void note_defined(const sql::statement& s, std::string_view text, const plan_context& context, plan& out) {
   if (s.kind != kind::ddl || s.temporary || context.map->one_shard()) return;
   const name_resolver names{context};
+  note_altered(s, names, out);
   // Where these live, the topology's file alone says.
   const auto settled = [&](const sql::qualified_name& name) {
     const resolved_table table = names.resolve(name);
@@ -267,12 +314,19 @@ void note_defined(const sql::statement& s, std::string_view text, const plan_con
   const bool makes = std::find(made.begin(), made.end(), out.tag) != made.end();
   const bool alters = out.tag == "ALTER TABLE" || out.tag == "ALTER VIEW";
   if (!makes && !alters && !declared) return;
-  const bool drops = out.tag.starts_with("DROP");
+  const bool drops = out.tag.starts_with("DROP"), columns_alone = alters && of_columns_alone(s, *context.schema);
   // Behind the first come those that it refers to.
   const std::size_t count = drops ? s.relations.size() : std::min<std::size_t>(s.relations.size(), 1);
   for (std::size_t i = 0; i < count; ++i) {
-    if (!s.relations[i].empty() && !settled(s.relations[i])) out.defines.push_back(s.relations[i].back());
+    const sql::qualified_name& name = s.relations[i];
+    if (name.empty()) continue;
+    if (!settled(name)) {
+      out.defines.push_back(name.back());
+    } else if (!declared && !s.if_not_exists && names.resolve(name).described != nullptr) {
+      out.alters.push_back(name.back());
+    }
   }
+  out.alters_all = out.alters_all || (!declared && !columns_alone);
   if (out.defines.empty()) return;
   const bool renames = !s.name.empty();
   if (renames) out.defines.push_back(s.name);

@@ -19,7 +19,12 @@ namespace pgbraid::router {
 [[nodiscard]] std::optional<fixed_target> home_of(const std::vector<sql::qualified_name>& relations,
                                                   const plan_context& context);
 
-/// Which relations a command defines: plan::defines and plan::remakes.
+/// Why what is to be unique from now on cannot be: each shard sees its own rows only, and rows of several may have the
+/// same values. Nothing, if the sharding key is among the columns.
+[[nodiscard]] std::optional<protocol::error_report> unique_over_shards(const sql::statement& s,
+                                                                       const plan_context& context);
+
+/// What a command defines: plan::defines, remakes, alters and alters_all.
 void note_defined(const sql::statement& s, std::string_view text, const plan_context& context, plan& out);
 
 }  // namespace pgbraid::router

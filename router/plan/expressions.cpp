@@ -204,6 +204,7 @@ void analyzer::read_column(const sql::expr& e, std::size_t level) {
     return;
   }
   if (e.name.empty()) return;
+  out_.bare_names = out_.bare_names || e.name.size() == 1;
   if (here.system_column.empty() &&
       std::find(system_columns.begin(), system_columns.end(), e.name.back()) != system_columns.end()) {
     here.system_column = e.name.back();

@@ -42,6 +42,20 @@ std::string write_reason(const analysis& a) {
   return a.functions.write;
 }
 
+/// Another text than the statement's own is sent, or may be.
+bool goes_in_parts(const plan& p) {
+  if (p.staged || p.draws || p.merge != nullptr || p.copy != nullptr || p.explain != nullptr) return true;
+  if (const auto* keyed = std::get_if<keyed_target>(&p.where)) return !keyed->gather.empty();
+  return std::holds_alternative<to_gather>(std::get<fixed_target>(p.where).target);
+}
+
+/// What the statement's names mean, as far as it matters to where it goes, may be another thing with other columns.
+bool goes_by_columns(const sql::statement& s, const analysis& a) {
+  if (a.not_understood || a.merge != nullptr) return true;
+  if (s.insert != nullptr && (s.insert->columns.empty() || s.insert->on_conflict)) return true;
+  return a.uses.size() > 1 && a.bare_names;
+}
+
 bool refused_for(const plan& p, error_id why) {
   const auto* fixed = std::get_if<fixed_target>(&p.where);
   const auto* refused = fixed == nullptr ? nullptr : std::get_if<to_refusal>(&fixed->target);
@@ -88,6 +102,7 @@ class statement_planner {
         break;
     }
     hints_.choose_server(s, why_write_, unlogged_, out);
+    out.by_columns = out.by_columns || goes_in_parts(out);
     return out;
   }
 
@@ -100,6 +115,7 @@ class statement_planner {
     analyze(s, context_, marks_, a);
     if (may_be_binary && !a.types_differ) a.types_differ = a.types_renumbered;
     finish(a, concatenate, what, out);
+    out.by_columns = goes_by_columns(s, a);
     if (a.types_renumbered && !gives_columns_alone(s, a, *context_.schema))
       out.no_binary = std::make_shared<const protocol::error_report>(*a.types_renumbered);
     if (one_shard()) return;
@@ -157,6 +173,7 @@ class statement_planner {
     if (leaves_state && out.effect == session_effect::none) out.effect = session_effect::user_code;
     if (a.functions.notifies && out.effect == session_effect::none) out.effect = session_effect::notify;
     list_tables(a, out);
+    list_calls(a, out);
     mark_tables(a, context_, out);
     if (one_shard()) {
       out.where = fixed_target{to_shard{0}};
@@ -321,6 +338,7 @@ class statement_planner {
     out.mode = harmless(s.kind) ? access::read : access::write;
     out.reads_more = out.writes_more = !changes_no_table(s.kind);
     out.needs_primary = s.kind == kind::show || s.kind == kind::deallocate;
+    out.by_columns = false;
     out.user_code = s.kind == kind::do_ || s.kind == kind::call || s.kind == kind::execute;
     // What was not understood of it cannot be said again on another server.
     out.opaque = s.unparsable_parts;
@@ -337,6 +355,8 @@ class statement_planner {
       out.reason = "prepared on the designated shard";
     } else if (s.kind == kind::declare_cursor) {
       out.where = refusal(refuse_session(out.tag, "its query is not understood"));
+    } else if (auto shared = unique_over_shards(s, context_)) {
+      out.where = refusal(std::move(*shared));
     } else if (auto upkeep = upkeep_of(s, text_, context_)) {
       out.where = std::move(upkeep->where);
       out.blocks = upkeep->blocks;

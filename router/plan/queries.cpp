@@ -153,7 +153,10 @@ void analyzer::read_targets(const std::vector<sql::target>& targets, std::size_t
   for (const sql::target& t : targets) {
     if (t.value == nullptr) continue;
     // A star by itself is all columns; anywhere else it is a row.
-    if (t.value->kind == sql::expr_kind::column && t.value->star) continue;
+    if (t.value->kind == sql::expr_kind::column && t.value->star) {
+      out_.bare_names = out_.bare_names || !out_.levels[level].top;
+      continue;
+    }
     read_expr(*t.value, level, literal::free);
   }
 }
@@ -214,6 +217,7 @@ void analyzer::read_join(const sql::from_item& item, std::size_t level) {
   if (item.join == sql::join_kind::left) which = confines::right;
   if (item.join == sql::join_kind::right) which = confines::left;
   if (item.join == sql::join_kind::full) which = confines::none;
+  if (item.natural || !item.using_columns.empty()) out_.bare_names = true;
   if (item.natural || !item.using_columns.empty()) add_merged_columns(item, which, context_, out_);
   if (item.condition == nullptr) return;
   const std::size_t outer_level = std::exchange(on_level_, level);

@@ -221,6 +221,13 @@ struct plan {
   std::vector<std::string> reads, writes;  ///< tables, "schema.name"
   std::vector<std::string> defines;        ///< bare names of relations that a definition is of, new ones included
   bool remakes = false;                    ///< it makes, renames or drops them
+  /// Bare names of what the catalog knows and a definition changes: relations that stay where they are, functions as
+  /// "name()".
+  std::vector<std::string> alters;
+  bool alters_all = false;  ///< what columns get by default, and what runs behind reads and writes, changes as well
+  bool by_columns =
+      true;  ///< what is sent, or where, goes by the columns that the catalog knows of its tables, beside their keys
+  std::vector<std::string> calls;  ///< functions of users that it calls, or that run behind its tables: "name()"
   std::string declares;  ///< CREATE TABLE with a key in a hint: what keeps it, sent behind the statement
   bool draws = false;                      ///< numbers of sequences must be drawn first, where it goes: see drawing.hpp
   bool whole_directory = false;            ///< all rows of the lookup table must be known first

@@ -258,4 +258,18 @@ void list_tables(const analysis& a, plan& out) {
   }
 }
 
+void list_calls(const analysis& a, plan& out) {
+  const auto add = [&](std::string_view function) {
+    std::string called{function.substr(function.rfind('.') + 1)};
+    called += "()";
+    if (std::find(out.calls.begin(), out.calls.end(), called) == out.calls.end())
+      out.calls.push_back(std::move(called));
+  };
+  for (const std::string& function : a.functions.calls) add(function);
+  for (const table_use& use : a.uses) {
+    if (use.table.described == nullptr) continue;
+    for (const std::string& function : use.table.described->user_code) add(function);
+  }
+}
+
 }  // namespace pgbraid::router

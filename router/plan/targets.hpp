@@ -31,4 +31,7 @@ struct chosen_target {
 /// Adds the tables to a plan's lists.
 void list_tables(const analysis& a, plan& out);
 
+/// Fills plan::calls.
+void list_calls(const analysis& a, plan& out);
+
 }  // namespace pgbraid::router

@@ -304,6 +304,9 @@ struct changed_column {
   std::string type;  ///< the new one's bare name; "" for any other change
 };
 
+/// Columns of which no two rows may have the same values; "": an expression, or a column by a collation of its own.
+using unique_columns = std::vector<std::string>;
+
 struct statement {
   statement_kind kind = statement_kind::empty;
   std::string tag;            ///< ddl, other: the command as a user would name it ("CREATE TABLE")
@@ -328,6 +331,13 @@ struct statement {
   bool unparsable_parts = false;           ///< something in the statement was folded into `other`
   std::vector<qualified_name> relations;   ///< ddl, lock, truncate, vacuum, analyze: the tables it names
   std::vector<changed_column> changed;     ///< ALTER TABLE
+  std::vector<std::string> new_types;      ///< ALTER TABLE: bare names of the types that columns get
+  bool columns_alone = false;  ///< ALTER TABLE: of columns and constraints: what the columns that stay get by default,
+                               ///< and what runs behind a write, is as before, unless it is by `new_types`
+  bool unique = false;  ///< CREATE INDEX
+  std::vector<unique_columns>
+      uniques;  ///< CREATE INDEX, ALTER TABLE: what is to be unique from now on among rows that are there
+  std::vector<qualified_name> routines;    ///< CREATE, ALTER, DROP of functions and procedures: those, under each name
   std::vector<expr_ptr> arguments;         ///< execute: its arguments; call: one, the call itself; copy: its WHERE
   std::vector<type_name> parameter_types;  ///< prepare: the types it declares
 };

@@ -33,22 +33,126 @@ void add_foreign_keys(const List* constraints, std::vector<qualified_name>& out)
     if (const auto* constraint = as<Constraint>(node, T_Constraint)) add_relation(constraint->pktable, out);
 }
 
+void add_routine(const Node* object, std::vector<qualified_name>& out) {
+  if (const auto* routine = as<ObjectWithArgs>(object, T_ObjectWithArgs)) out.push_back(name_of(routine->objname));
+}
+
 void add_relations(const List* relations, std::vector<qualified_name>& out) {
   for (const Node* node : list_view<>(relations)) add_relation(as<RangeVar>(node, T_RangeVar), out);
+}
+
+unique_columns columns_of(const List* elements) {
+  unique_columns out;
+  for (const IndexElem* element : list_view<IndexElem>(elements))
+    out.push_back(element->name != nullptr && element->collation == nullptr ? element->name : "");
+  return out;
+}
+
+/// Of an exclusion constraint those that are compared by "=".
+unique_columns excluded_columns(const List* exclusions) {
+  unique_columns out;
+  for (const List* pair : list_view<List>(exclusions)) {
+    const list_view<> parts{pair};
+    const auto* element = parts.size() == 2 ? as<IndexElem>(parts[0], T_IndexElem) : nullptr;
+    const auto* symbol = parts.size() == 2 ? as<List>(parts[1], T_List) : nullptr;
+    const bool equal = symbol != nullptr && name_of(symbol) == qualified_name{"="};
+    out.push_back(
+        equal && element != nullptr && element->name != nullptr && element->collation == nullptr ? element->name : "");
+  }
+  return out;
+}
+
+/// One that is made from an index is as unique as that one.
+void add_unique(const Constraint& constraint, std::vector<unique_columns>& out) {
+  if (constraint.indexname != nullptr) return;
+  if (constraint.contype == CONSTR_UNIQUE || constraint.contype == CONSTR_PRIMARY) {
+    out.push_back(strings_of(constraint.keys));
+  } else if (constraint.contype == CONSTR_EXCLUSION) {
+    out.push_back(excluded_columns(constraint.exclusions));
+  }
+}
+
+bool has_constraint(const ColumnDef& column, ConstrType type) {
+  for (const Node* node : list_view<>(column.constraints)) {
+    const auto* constraint = as<Constraint>(node, T_Constraint);
+    if (constraint != nullptr && constraint->contype == type) return true;
+  }
+  return false;
+}
+
+/// A new column that is NULL in all rows may well be unique.
+void add_unique_column(const ColumnDef& column, std::vector<unique_columns>& out) {
+  if (!has_constraint(column, CONSTR_DEFAULT)) return;
+  if (has_constraint(column, CONSTR_UNIQUE) || has_constraint(column, CONSTR_PRIMARY))
+    out.push_back({text_of(column.colname)});
+}
+
+bool is_constant(const Node* value) {
+  return value == nullptr || value->type == T_A_Const;
+}
+
+/// Each value of such a column is given, or one constant.
+bool plain_column(const ColumnDef& column) {
+  const TypeName* type = column.typeName;
+  if (type == nullptr || type->names == nullptr || type->setof) return false;
+  for (const Node* node : list_view<>(column.constraints)) {
+    const auto* constraint = as<Constraint>(node, T_Constraint);
+    if (constraint == nullptr || constraint->contype == CONSTR_IDENTITY || constraint->contype == CONSTR_GENERATED)
+      return false;
+    if (constraint->contype == CONSTR_DEFAULT && !is_constant(constraint->raw_expr)) return false;
+  }
+  return true;
+}
+
+/// See statement::columns_alone.
+bool changes_columns_alone(const AlterTableCmd& command) {
+  switch (command.subtype) {
+    case AT_AddColumn: {
+      const auto* column = as<ColumnDef>(command.def, T_ColumnDef);
+      return column != nullptr && plain_column(*column);
+    }
+    case AT_ColumnDefault:
+      return is_constant(command.def);
+    case AT_AlterColumnType:
+    case AT_DropColumn:
+    case AT_SetNotNull:
+    case AT_DropNotNull:
+    case AT_AddConstraint:
+    case AT_ValidateConstraint:
+    case AT_DropConstraint:
+    case AT_SetStatistics:
+    case AT_SetOptions:
+    case AT_ResetOptions:
+    case AT_SetStorage:
+    case AT_ClusterOn:
+    case AT_DropCluster:
+    case AT_SetRelOptions:
+    case AT_ResetRelOptions:
+    case AT_ReplicaIdentity:
+      return true;
+    default:
+      return false;
+  }
 }
 
 void read_alter_table(const AlterTableStmt& node, statement& out) {
   out.tag = tag_of("ALTER", node.objtype);
   add_relation(node.relation, out.relations);
+  out.columns_alone = true;
   for (const AlterTableCmd* command : list_view<AlterTableCmd>(node.cmds)) {
     const Node* definition = command->def;
+    out.columns_alone = out.columns_alone && changes_columns_alone(*command);
+    if (const auto* unique = as<Constraint>(definition, T_Constraint)) add_unique(*unique, out.uniques);
+    if (command->subtype == AT_AddColumn && as<ColumnDef>(definition, T_ColumnDef) != nullptr)
+      add_unique_column(*as<ColumnDef>(definition, T_ColumnDef), out.uniques);
     if (command->subtype == AT_DropColumn && command->name != nullptr) out.changed.push_back({command->name, {}});
     if (const auto* constraint = as<Constraint>(definition, T_Constraint)) {
       add_relation(constraint->pktable, out.relations);
     } else if (const auto* column = as<ColumnDef>(definition, T_ColumnDef)) {
       add_foreign_keys(column->constraints, out.relations);
+      const TypeName* type = column->typeName;
+      if (type != nullptr && type->names != nullptr) out.new_types.push_back(name_of(type->names).back());
       if (command->subtype == AT_AlterColumnType && command->name != nullptr) {
-        const TypeName* type = column->typeName;
         const bool plain = type != nullptr && type->names != nullptr && type->arrayBounds == nullptr && !type->setof;
         out.changed.push_back({command->name, plain ? name_of(type->names).back() : std::string{}});
       }
@@ -114,6 +218,11 @@ bool reader::read_ddl(const Node* node, statement& out) {
   }
   out.tag = plain_tag(node);
   if (out.tag.empty()) return false;
+  if (const auto* made = as<CreateFunctionStmt>(node, T_CreateFunctionStmt)) {
+    out.routines.push_back(name_of(made->funcname));
+  } else if (const auto* altered = as<AlterFunctionStmt>(node, T_AlterFunctionStmt)) {
+    if (altered->func != nullptr) out.routines.push_back(name_of(altered->func->objname));
+  }
   out.kind = statement_kind::ddl;
   return true;
 }
@@ -148,6 +257,8 @@ bool reader::read_ddl_on_relation(const Node* node, statement& out) {
       const auto& index = *reinterpret_cast<const IndexStmt*>(node);
       out.tag = "CREATE INDEX";
       out.name = text_of(index.idxname);
+      out.unique = index.unique;
+      if (index.unique) out.uniques.push_back(columns_of(index.indexParams));
       add_relation(index.relation, out.relations);
       return true;
     }
@@ -206,7 +317,10 @@ bool reader::read_ddl_on_relation(const Node* node, statement& out) {
     case T_DropStmt: {
       const auto& drop = *reinterpret_cast<const DropStmt*>(node);
       out.tag = tag_of("DROP", drop.removeType);
-      for (const Node* object : list_view<>(drop.objects)) add_named_object(drop.removeType, object, out.relations);
+      for (const Node* object : list_view<>(drop.objects)) {
+        add_named_object(drop.removeType, object, out.relations);
+        add_routine(object, out.routines);
+      }
       return true;
     }
     case T_RenameStmt: {
@@ -220,6 +334,8 @@ bool reader::read_ddl_on_relation(const Node* node, statement& out) {
       if ((rename.renameType == OBJECT_TABLE || rename.renameType == OBJECT_VIEW) && rename.newname != nullptr)
         out.name = rename.newname;
       if (rename.renameType == OBJECT_COLUMN && rename.subname != nullptr) out.changed.push_back({rename.subname, {}});
+      out.columns_alone = rename.renameType == OBJECT_COLUMN || rename.renameType == OBJECT_TABCONSTRAINT;
+      add_routine(rename.object, out.routines);
       add_relation(rename.relation, out.relations);
       return true;
     }
@@ -227,6 +343,7 @@ bool reader::read_ddl_on_relation(const Node* node, statement& out) {
       const auto& move = *reinterpret_cast<const AlterObjectSchemaStmt*>(node);
       out.tag = tag_of("ALTER", move.objectType);
       add_relation(move.relation, out.relations);
+      add_routine(move.object, out.routines);
       return true;
     }
     case T_AlterObjectDependsStmt: {

@@ -345,6 +345,7 @@ WRITES = {
         ALTER TABLE archive ADD COLUMN more int DEFAULT 5
         TRUNCATE archive
         0A000 ALTER TABLE archive DROP COLUMN account_id
+        0A000 CREATE UNIQUE INDEX ON archive (note)
         ALTER TABLE archive DROP COLUMN note
         see integration/test_upkeep.py::test_an_extension
         0A000 ALTER TABLE archive ADD COLUMN late timestamptz DEFAULT now()

@@ -122,7 +122,7 @@ def test_in_the_transaction_that_makes_it(cluster, braid):
     cursor = connection.cursor()
     cursor.execute("CREATE TABLE births.t (customer_id int, name text)")
     code, text = code_of(cursor, f"INSERT INTO births.t VALUES {ROWS}")
-    assert (code, text) == ("0A000", 'table "births.t" was created, renamed or dropped in this transaction')
+    assert (code, text) == ("0A000", 'table "births.t" has been redefined in this transaction')
     connection.rollback()
     assert code_of(cursor, "SELECT * FROM births.t")[0] == "42P01"
     connection.rollback()

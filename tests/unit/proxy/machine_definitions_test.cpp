@@ -117,3 +117,84 @@ TEST_CASE("the key of CREATE TABLE goes behind it") {
   t.server("s1", "C(COMMIT PREPARED) Z(I)");
   CHECK(t.told() == "C(CREATE TABLE) Z(I)");
 }
+
+namespace {
+
+/// A transaction on both shards in which this has been defined.
+void define(machine_script& t, const std::string& sql, const std::string& tag) {
+  t.client("Q(BEGIN) Q(" + sql + ")");
+  t.server("s0", "C(BEGIN) Z(T) C(" + tag + ") Z(T)");
+  t.server("s1", "C(BEGIN) Z(T) C(" + tag + ") Z(T)");
+  REQUIRE(t.told() == "C(BEGIN) Z(T) C(" + tag + ") Z(T)");
+}
+
+}  // namespace
+
+TEST_CASE("within the transaction that alters a table nothing goes by its columns") {
+  machine_script t{two_shards(true)};
+  know(t);
+  define(t, "ALTER TABLE customers ADD x int", "ALTER TABLE");
+  SECTION("what another column would not change goes on") {
+    t.client("Q(SELECT name FROM customers WHERE id = 1)");
+    CHECK(t.told().empty());
+  }
+  SECTION("what is put together from the answers of several shards does not") {
+    t.client("Q(SELECT count(*) FROM customers)");
+    CHECK(t.told() == "E(0A000) Z(E)");
+  }
+  SECTION("nor do rows whose columns are not named") {
+    t.client("Q(INSERT INTO customers VALUES (1, 'x'))");
+    CHECK(t.told() == "E(0A000) Z(E)");
+  }
+}
+
+TEST_CASE("within the transaction that puts code behind a table nothing is done to it") {
+  machine_script t{two_shards(true)};
+  know(t);
+  define(t, "CREATE TRIGGER x BEFORE UPDATE ON customers FOR EACH ROW EXECUTE FUNCTION x()", "CREATE TRIGGER");
+  t.client("Q(UPDATE customers SET name = 'x' WHERE id = 1)");
+  CHECK(t.told() == "E(0A000) Z(E)");
+}
+
+TEST_CASE("what the topology says the place of is altered as well") {
+  machine_script t{two_shards(true)};
+  know(t);
+  define(t, "ALTER TABLE countries ADD x int", "ALTER TABLE");
+  t.client("Q(INSERT INTO countries VALUES ('x'))");
+  CHECK(t.told() == "E(0A000) Z(E)");
+}
+
+TEST_CASE("an index that makes rows unique is a definition of its table; any other is none") {
+  for (const bool unique : {true, false}) {
+    machine_script t{two_shards(true)};
+    know(t);
+    define(t, std::string{"CREATE "} + (unique ? "UNIQUE " : "") + "INDEX x ON customers (id, name)", "CREATE INDEX");
+    t.client("Q(ROLLBACK)");
+    t.server("s0", "C(ROLLBACK) Z(I)");
+    t.server("s1", "C(ROLLBACK) Z(I)");
+    CHECK(t.told() == "C(ROLLBACK) Z(I)");
+    CHECK((t.state().definitions->latest("customers") != steady_time::min()) == unique);
+  }
+}
+
+TEST_CASE("what calls a function that has been replaced waits until the catalog is newer") {
+  machine_script t{two_shards(true)};
+  know(t);
+  t.state().definitions->note({"tax()"}, std::chrono::steady_clock::now());
+  SECTION("it does not") {
+    t.client(read_one);
+    CHECK_FALSE(t.leases().empty());
+  }
+  SECTION("it does") {
+    auto schema = std::make_shared<pgbraid::router::catalog>(*t.state().schema);
+    schema->functions["tax"].pg_catalog_only = false;
+    ++schema->version;
+    auto state = std::make_shared<database_state>(t.state());
+    state->schema = std::move(schema);
+    t.take_state(std::move(state));
+    t.client("Q(SELECT tax(1))");
+    CHECK(t.leases().empty());
+    CHECK(t.told().empty());
+    CHECK(t.machine().awaits_catalog());
+  }
+}

@@ -1,0 +1,159 @@
+"""Definitions that change tables while these are in use: what goes by the columns, indexes, triggers and functions that the catalog
+knows waits for the new ones, or is refused within the transaction itself; what no shard can see to alone is refused."""
+
+import psycopg2
+import pytest
+
+from braid import Braid, sharded_topology
+
+ROWS = ", ".join(f"({k}, 'note {k}')" for k in range(1, 41))
+
+
+def everywhere(cluster, sql):
+    for shard in cluster.shards:
+        shard.primary.query(sql)
+
+
+@pytest.fixture(scope="module")
+def braid(cluster):
+    """Its catalog is looked at when something has passed through it, and else once in a minute."""
+    topology = sharded_topology(cluster)
+    topology["monitor"]["catalog_interval"] = "1min"
+    topology["databases"]["shop"]["sharding"]["patterns"] = [{"tables": "defined.*", "key": "customer_id"}]
+    topology["databases"]["shop"]["sharding"]["reference_tables"].append("defined_alike")
+    everywhere(cluster, "CREATE SCHEMA defined AUTHORIZATION app; CREATE TABLE public.defined_alike (code text PRIMARY KEY, name text); "
+                        "ALTER TABLE public.defined_alike OWNER TO app; GRANT CREATE ON SCHEMA public TO app")
+    with Braid(topology) as process:
+        yield process
+    everywhere(cluster, "DROP SCHEMA defined CASCADE; DROP TABLE public.defined_alike; REVOKE CREATE ON SCHEMA public FROM app")
+
+
+@pytest.fixture
+def session(braid):
+    """Outside of transactions, with 40 rows in defined.t over both shards."""
+    connection = braid.connect(autocommit=True)
+    cursor = connection.cursor()
+    cursor.execute("DROP TABLE IF EXISTS defined.t, defined.u")
+    cursor.execute("CREATE TABLE defined.t (customer_id int, note text, PRIMARY KEY (customer_id))")
+    cursor.execute(f"INSERT INTO defined.t VALUES {ROWS}")
+    yield cursor
+    connection.close()
+
+
+@pytest.fixture
+def transaction(braid, session):
+    connection = braid.connect()
+    yield connection.cursor()
+    connection.rollback()
+    connection.close()
+
+
+def ask(cursor, sql):
+    cursor.execute(sql)
+    return cursor.fetchall()
+
+
+def refused(cursor, sql, code="0A000"):
+    with pytest.raises(psycopg2.Error) as caught:
+        cursor.execute(sql)
+    assert caught.value.pgcode == code, caught.value
+    return caught.value.diag.message_primary
+
+
+def refused_within(cursor, sql):
+    """The same in a transaction that goes on."""
+    cursor.execute("SAVEPOINT before")
+    message = refused(cursor, sql)
+    cursor.execute("ROLLBACK TO before")
+    return message
+
+
+def test_in_the_transaction_that_alters_it(transaction):
+    transaction.execute("ALTER TABLE defined.t ADD COLUMN more int DEFAULT 5")
+    assert ask(transaction, "SELECT * FROM defined.t WHERE customer_id = 7") == [(7, "note 7", 5)]
+    assert len(ask(transaction, "SELECT * FROM defined.t")) == 40
+    transaction.execute("UPDATE defined.t SET more = 6")
+    assert transaction.rowcount == 40
+    transaction.execute("INSERT INTO defined.t (customer_id, more) VALUES (101, 1), (102, 2), (103, 3)")
+    for sql in ("SELECT count(*), sum(more) FROM defined.t", "SELECT * FROM defined.t ORDER BY customer_id", "COPY defined.t TO STDOUT",
+                "SELECT row_to_json(t) FROM defined.t t ORDER BY t.customer_id", "INSERT INTO defined.t VALUES (104, 'x', 1)",
+                "SELECT * FROM defined.t NATURAL JOIN defined.t s WHERE customer_id = 7"):
+        assert refused_within(transaction, sql) == 'table "defined.t" has been redefined in this transaction'
+    # Other tables are what they were.
+    ask(transaction, "SELECT count(*) FROM customers")
+    transaction.connection.commit()
+    assert ask(transaction, "SELECT count(*), sum(more) FROM defined.t") == [(43, 246)]
+
+
+def test_a_name_that_has_become_a_column(transaction, session):
+    """It meant a column of the outer query, and with it the shard; now it means one of the inner one."""
+    session.execute("CREATE TABLE defined.u (customer_id int, other int)")
+    session.execute("INSERT INTO defined.u SELECT n, 41 - n FROM generate_series(1, 40) n")
+    question = "SELECT count(*) FROM defined.t t WHERE EXISTS (SELECT 1 FROM defined.u u WHERE u.customer_id = t.customer_id AND note = 'note 7')"
+    assert ask(transaction, question) == [(1,)]
+    transaction.execute("ALTER TABLE defined.u ADD COLUMN note text DEFAULT 'note 7'")
+    assert refused_within(transaction, question) == 'table "defined.u" has been redefined in this transaction'
+    transaction.connection.commit()
+    assert ask(transaction, question) == [(40,)]
+
+
+def test_columns_that_have_moved(transaction, session):
+    """The key's place among the values of a row without names is another one."""
+    session.execute("DROP TABLE defined.t")
+    session.execute("CREATE TABLE defined.t (gone int, customer_id int)")
+    transaction.execute("ALTER TABLE defined.t DROP COLUMN gone")
+    refused_within(transaction, "INSERT INTO defined.t VALUES (1), (2)")
+    transaction.connection.commit()
+    transaction.execute("INSERT INTO defined.t VALUES (1), (2), (3), (4)")
+    transaction.connection.commit()
+    assert all(ask(session, f"SELECT customer_id FROM defined.t WHERE customer_id = {k}") == [(k,)] for k in range(1, 5))
+
+
+def test_tables_that_every_shard_has(transaction, session, cluster):
+    session.execute("TRUNCATE defined_alike")
+    transaction.execute("ALTER TABLE defined_alike ALTER COLUMN name SET DEFAULT clock_timestamp()::text")
+    refused_within(transaction, "INSERT INTO defined_alike (code) VALUES ('a')")
+    transaction.connection.commit()
+    assert "reference table" in refused(session, "INSERT INTO defined_alike (code) VALUES ('a')")
+    session.execute("ALTER TABLE defined_alike ALTER COLUMN name DROP DEFAULT")
+    session.execute("INSERT INTO defined_alike (code) VALUES ('a')")
+    assert [shard.primary.query("SELECT code, name FROM defined_alike") for shard in cluster.shards] == [[("a", None)]] * 2
+
+
+def test_triggers(transaction, session):
+    """Code behind a table is judged from the statement on that puts it there."""
+    session.execute("CREATE OR REPLACE FUNCTION defined.stamp() RETURNS trigger LANGUAGE plpgsql AS "
+                    "$$ BEGIN NEW.note := (SELECT count(*) FROM defined.t); RETURN NEW; END $$")
+    trigger = "CREATE TRIGGER stamp BEFORE UPDATE ON defined.t FOR EACH ROW EXECUTE FUNCTION defined.stamp()"
+    transaction.execute(trigger)
+    refused_within(transaction, "UPDATE defined.t SET note = 'x' WHERE customer_id = 1")
+    transaction.connection.rollback()
+    session.execute(trigger)
+    assert "stamp" in refused(session, "UPDATE defined.t SET note = 'x' WHERE customer_id = 1")
+    session.execute("DROP TRIGGER stamp ON defined.t")
+    session.execute("UPDATE defined.t SET note = 'x' WHERE customer_id = 1")
+
+
+def test_functions_that_are_replaced(transaction, session):
+    """What is asked of each shard goes by what a function is now."""
+    make = "CREATE OR REPLACE FUNCTION defined.told() RETURNS bigint LANGUAGE sql {} AS '{}'"
+    session.execute(make.format("IMMUTABLE", "SELECT 5::bigint"))
+    assert ask(session, "SELECT defined.told()") == [(5,)]
+    transaction.execute(make.format("STABLE", "SELECT count(*) FROM defined.t"))
+    assert refused_within(transaction, "SELECT defined.told()") == 'function "told" has been redefined in this transaction'
+    transaction.connection.commit()
+    assert "told" in refused(session, "SELECT defined.told()")
+    session.execute("DROP FUNCTION defined.told()")
+
+
+@pytest.mark.parametrize("definition", [
+    "CREATE UNIQUE INDEX t_note ON defined.t (note)", "CREATE UNIQUE INDEX CONCURRENTLY t_note ON defined.t (note)",
+    "ALTER TABLE defined.t ADD UNIQUE (note)", "ALTER TABLE defined.t ADD COLUMN same int DEFAULT 1 UNIQUE",
+    "ALTER TABLE defined.t DROP CONSTRAINT t_pkey, ADD PRIMARY KEY (note)"])
+def test_what_no_shard_can_see_to_alone(session, definition):
+    """Two rows of one note on two shards: one server would refuse the index."""
+    session.execute("UPDATE defined.t SET note = 'same'")
+    message = refused(session, definition)
+    assert 'for uniqueness without the sharding key of "defined.t"' in message
+    session.execute("CREATE UNIQUE INDEX t_both ON defined.t (note, customer_id)")
+    session.execute("INSERT INTO defined.t VALUES (50, 'same')")
