@@ -15,6 +15,7 @@
 #include "proxy/session/config_change.hpp"
 #include "proxy/session/control.hpp"
 #include "proxy/session/copy.hpp"
+#include "proxy/session/definitions_made.hpp"
 #include "proxy/session/gather.hpp"
 #include "proxy/session/hold.hpp"
 #include "proxy/session/listening.hpp"
@@ -37,12 +38,6 @@
 #include <vector>
 
 namespace pgbraid::proxy {
-
-/// What a transaction has defined so far: bare names, of functions "name()".
-struct definitions_made {
-  std::vector<std::string> names;
-  std::vector<std::string> remade;  ///< of them: nothing that the catalog knows of them may hold
-};
 
 /// runs on: its worker. Between on_client and the end of the cycle that it began, the bytes passed to it stay where they are.
 class session_machine {

@@ -359,7 +359,9 @@ void session_machine::apply_control(const router::plan& plan, const std::string&
   if (names_token(plan)) return;
   if (is_hint_setting(plan.variable.name)) return apply_hint(plan, sql);
   const auto note = [&](prologue_entry::kind kind) {
-    txn_.prologue.push_back({kind, statement_text(sql), plan.name, current_, local_, listening_ ? listening_->changes.size() : 0});
+    txn_.prologue.push_back({kind, statement_text(sql), plan.name, current_, local_,
+                             listening_ ? listening_->changes.size() : 0,
+                             made_ ? made_->now() : definitions_made::mark{}});
   };
   switch (plan.effect) {
     case session_effect::commit:

@@ -2,7 +2,6 @@
 #include "proxy/session/machine.hpp"
 
 #include <algorithm>
-#include <array>
 
 namespace pgbraid::proxy {
 
@@ -21,27 +20,22 @@ bool is_refused(const router::plan& plan) {
   return fixed != nullptr && std::holds_alternative<router::to_refusal>(fixed->target);
 }
 
-// What a plan goes by: tables, and functions as "name()".
-std::array<const std::vector<std::string>*, 3> goes_by(const router::plan& plan) {
-  return {&plan.reads, &plan.writes, &plan.calls};
-}
-
-steady_time newest_of(const router::plan& plan, const recent_definitions& known) {
-  steady_time newest = steady_time::min();
+// The first name that a plan goes by with a definition from `since` on; null: none. What is to be unique goes by the
+// table itself.
+const std::string* defined_since(const router::plan& plan, const recent_definitions& known, steady_time since) {
+  const auto look = [&](const std::vector<std::string>& names) -> const std::string* {
+    const auto found = std::find_if(names.begin(), names.end(), [&](const std::string& name) {
+      const steady_time when = known.latest(name);
+      return when != steady_time::min() && when >= since;
+    });
+    return found == names.end() ? nullptr : &*found;
+  };
   for (const auto* list : goes_by(plan)) {
-    for (const std::string& name : *list) newest = std::max(newest, known.latest(name));
+    if (const auto* found = look(*list)) return found;
   }
-  return newest;
-}
-
-bool contains(const std::vector<std::string>& list, std::string_view name) {
-  return std::find(list.begin(), list.end(), name) != list.end();
-}
-
-// For messages.
-std::string described(const std::string& name) {
-  return name.ends_with("()") ? fmt::format("function \"{}\"", name.substr(0, name.size() - 2))
-                              : fmt::format("table \"{}\"", name);
+  if (!plan.makes_unique) return nullptr;
+  const auto* found = look(plan.alters);
+  return found != nullptr ? found : look(plan.defines);
 }
 
 }  // namespace
@@ -53,21 +47,13 @@ session_machine::~session_machine() {
 void session_machine::note_definitions(const router::plan& plan) {
   if (!env_.state->definitions) return;
   if (!made_) made_ = std::make_unique<definitions_made>();
-  const auto add = [](std::vector<std::string>& list, const std::string& name) {
-    if (!contains(list, name)) list.push_back(name);
-  };
-  for (const auto* list : {&plan.defines, &plan.alters}) {
-    for (const std::string& name : *list) {
-      add(made_->names, name);
-      if (plan.alters_all || (plan.remakes && list == &plan.defines)) add(made_->remade, name);
-    }
-  }
+  made_->add(plan);
 }
 
 // The transaction is over, and its client has not been told yet.
 void session_machine::publish_definitions() {
   const std::unique_ptr<definitions_made> made = std::move(made_);
-  if (env_.state->definitions) env_.state->definitions->note(made->names, env_.now());
+  if (env_.state->definitions) env_.state->definitions->note(made->names(), env_.now());
 }
 
 // True: what the statement is about has been redefined, and the catalog is older.
@@ -75,33 +61,26 @@ bool session_machine::waits_for_definition(const router::plan& plan) {
   const database_state& state = *env_.state;
   const bool behind = state.definitions && state.definitions->latest() != steady_time::min() &&
                       state.schema_as_of <= state.definitions->latest();
-  if (!behind || !plan.defines.empty()) return false;
-  const steady_time newest =
-      is_refused(plan) ? state.definitions->latest() : newest_of(plan, *state.definitions);
-  if (state.schema_as_of > newest || env_.now() > newest + longest_wait) return false;
+  if (!behind || (!plan.defines.empty() && !plan.makes_unique)) return false;
+  const auto& known = *state.definitions;
+  const bool refused_lately = is_refused(plan) && env_.now() <= known.latest() + longest_wait;
+  const steady_time since = std::max(state.schema_as_of, env_.now() - longest_wait);
+  if (!refused_lately && defined_since(plan, known, since) == nullptr) return false;
   if (!std::exchange(awaits_catalog_, true)) ++env_.awaiting_catalog;
   return true;
 }
 
 std::optional<p::error_report> session_machine::judge_definitions(const router::plan& plan) const {
-  if (!env_.state->definitions || !plan.defines.empty()) return std::nullopt;
+  if (!env_.state->definitions) return std::nullopt;
   if (made_ && txn_.active) {
-    for (const auto* list : goes_by(plan)) {
-      const auto& stale = plan.by_columns || list == &plan.calls ? made_->names : made_->remade;
-      for (const std::string& name : *list) {
-        if (contains(stale, bare_name(name))) return p::make_error(error_id::table_remade, described(name));
-      }
-    }
+    if (const std::string name = made_->outdated(plan); !name.empty())
+      return p::make_error(error_id::table_remade, described_name(name));
   }
+  if (!plan.defines.empty() && !plan.makes_unique) return std::nullopt;
   const recent_definitions& known = *env_.state->definitions;
   if (known.latest() == steady_time::min() || env_.state->schema_as_of > known.latest()) return std::nullopt;
-  for (const auto* list : goes_by(plan)) {
-    for (const std::string& name : *list) {
-      const steady_time when = known.latest(name);
-      if (when != steady_time::min() && env_.state->schema_as_of <= when)
-        return p::make_error(error_id::definition_unknown, described(name));
-    }
-  }
+  if (const std::string* name = defined_since(plan, known, env_.state->schema_as_of))
+    return p::make_error(error_id::definition_unknown, described_name(*name));
   return std::nullopt;
 }
 

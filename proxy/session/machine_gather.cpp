@@ -284,7 +284,6 @@ std::string session_machine::gathered_columns(std::string_view body) const {
   return told_columns(std::string_view{gather_->row_description}.substr(p::frame_header_size), body);
 }
 
-// Answers to the fragments' statements, and to the first messages of the combining one.
 // What is wrong with the statement itself is told before what its rows come upon: one server reads it first.
 bool session_machine::comes_early(branch_index i, const p::error_fields_view& error) const {
   if (cycle_ != cycle_kind::simple || cycle_failed_ || !gather_ || !gather_->fetching || gather_->taken) return false;
@@ -302,6 +301,7 @@ void session_machine::tell_early_error(step& s) {
   told_ = cycle_failed_ = true;
 }
 
+// Answers to the fragments' statements, and to the first messages of the combining one.
 session_machine::verdict session_machine::gather_answer(step& s, branch_index i, const p::frame_view& frame) {
   branch& b = branches_[i];
   const expectation e = b.expected[b.next];

@@ -50,6 +50,7 @@ void session_machine::roll_back_to(int savepoint) {
   if (savepoint < 0) return;
   const prologue_entry& entry = txn_.prologue[static_cast<std::size_t>(savepoint)];
   if (listening_ && listening_->changes.size() > entry.listens) listening_->changes.resize(entry.listens);
+  if (made_) made_->back_to(entry.made);
   for (branch& b : branches_) {
     if (b.in_block && b.facts != nullptr && b.facts->current == current_) b.facts->current = entry.settings_before;
   }

@@ -4,6 +4,7 @@
 
 #include "protocol/errors.hpp"
 #include "proxy/session/branch.hpp"
+#include "proxy/session/definitions_made.hpp"
 #include "proxy/session/settings.hpp"
 #include "router/sql/ast.hpp"
 #include "router/topology.hpp"
@@ -25,6 +26,7 @@ struct prologue_entry {
   settings_ptr settings_before; ///< savepoint: what ROLLBACK TO goes back to
   settings_ptr local_before;
   std::size_t listens = 0;      ///< savepoint: how many LISTENs and UNLISTENs were said before
+  definitions_made::mark made{};  ///< savepoint: what had been defined before
 };
 
 struct transaction {

@@ -150,6 +150,7 @@ plan combine(std::vector<plan> plans, const plan_context& context) {
     append_new(out.alters, p.alters);
     append_new(out.calls, p.calls);
     out.alters_all = out.alters_all || p.alters_all;
+    out.makes_unique = out.makes_unique || p.makes_unique;
     out.by_columns = out.by_columns || p.by_columns;
   }
   out.statement_count = static_cast<std::uint32_t>(plans.size());

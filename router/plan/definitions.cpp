@@ -255,7 +255,8 @@ std::optional<fixed_target> home_of(const std::vector<sql::qualified_name>& rela
 std::optional<protocol::error_report> unique_over_shards(const sql::statement& s, const plan_context& context) {
   if (s.uniques.empty() || s.relations.empty() || context.map->one_shard()) return std::nullopt;
   const resolved_table table = name_resolver{context}.resolve(s.relations.front());
-  // One that is not known has been made in this transaction: what is written to it is judged when it is.
+  // One that is not known is new, and what is written to it will be judged: see plan::makes_unique for what only its
+  // name is new of.
   if (table.sharding == nullptr || table.described == nullptr) return std::nullopt;
   if (context.map->accept_unenforced.contains(table.full_name)) return std::nullopt;
   const std::vector<std::string>& key = table.sharding->key;
@@ -284,15 +285,24 @@ bool of_columns_alone(const sql::statement& s, const catalog& schema) {
   return s.columns_alone && std::none_of(s.new_types.begin(), s.new_types.end(), own);
 }
 
+bool changes_key(const sql::statement& s, const resolved_table& table) {
+  if (table.sharding == nullptr) return false;
+  const auto& key = table.sharding->key;
+  return std::any_of(s.changed.begin(), s.changed.end(), [&](const sql::changed_column& each) {
+    return std::find(key.begin(), key.end(), each.name) != key.end();
+  });
+}
+
 /// What the catalog knows of functions, and of what hangs on a table.
-void note_altered(const sql::statement& s, const name_resolver& names, plan& out) {
+void note_altered(const sql::statement& s, plan& out) {
   for (const sql::qualified_name& routine : s.routines) {
     if (!routine.empty()) out.alters.push_back(routine.back() + "()");
   }
+  if (!s.routines.empty()) out.alters.emplace_back(any_function);
   const bool unique = out.tag == "CREATE INDEX" && s.unique;
   const bool behind = out.tag.ends_with(" TRIGGER") || out.tag.ends_with(" RULE") || out.tag.ends_with(" POLICY");
   if ((!unique && !behind) || s.relations.empty()) return;
-  if (names.resolve(s.relations.front()).described != nullptr) out.alters.push_back(s.relations.front().back());
+  if (!s.relations.front().empty()) out.alters.push_back(s.relations.front().back());
   out.alters_all = behind;
 }
 
@@ -301,7 +311,8 @@ void note_altered(const sql::statement& s, const name_resolver& names, plan& out
 void note_defined(const sql::statement& s, std::string_view text, const plan_context& context, plan& out) {
   if (s.kind != kind::ddl || s.temporary || context.map->one_shard()) return;
   const name_resolver names{context};
-  note_altered(s, names, out);
+  note_altered(s, out);
+  out.makes_unique = !s.uniques.empty();
   // Where these live, the topology's file alone says.
   const auto settled = [&](const sql::qualified_name& name) {
     const resolved_table table = names.resolve(name);
@@ -314,19 +325,22 @@ void note_defined(const sql::statement& s, std::string_view text, const plan_con
   const bool makes = std::find(made.begin(), made.end(), out.tag) != made.end();
   const bool alters = out.tag == "ALTER TABLE" || out.tag == "ALTER VIEW";
   if (!makes && !alters && !declared) return;
-  const bool drops = out.tag.starts_with("DROP"), columns_alone = alters && of_columns_alone(s, *context.schema);
+  const bool drops = out.tag.starts_with("DROP");
+  const bool behind = !declared && !(alters && of_columns_alone(s, *context.schema));
   // Behind the first come those that it refers to.
   const std::size_t count = drops ? s.relations.size() : std::min<std::size_t>(s.relations.size(), 1);
   for (std::size_t i = 0; i < count; ++i) {
     const sql::qualified_name& name = s.relations[i];
     if (name.empty()) continue;
+    const resolved_table table = names.resolve(name);
+    // Rows may be placed by values as the key's new type has them.
+    out.alters_all = out.alters_all || (behind && table.where != placement::unsharded) || changes_key(s, table);
     if (!settled(name)) {
       out.defines.push_back(name.back());
-    } else if (!declared && !s.if_not_exists && names.resolve(name).described != nullptr) {
+    } else if (!declared && !s.if_not_exists && table.described != nullptr) {
       out.alters.push_back(name.back());
     }
   }
-  out.alters_all = out.alters_all || (!declared && !columns_alone);
   if (out.defines.empty()) return;
   const bool renames = !s.name.empty();
   if (renames) out.defines.push_back(s.name);

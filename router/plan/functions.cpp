@@ -240,7 +240,8 @@ varies function_reader::note_call(const sql::expr& call) {
       not_a_read(quoted(name) + " is volatile");
     }
   }
-  if (traits != nullptr && !traits->pg_catalog_only) facts_.calls.push_back(name);
+  const bool of_schema = call.name.size() > 1 && call.name[call.name.size() - 2] != "pg_catalog";
+  if (traits != nullptr && (of_schema || !traits->pg_catalog_only)) facts_.calls.push_back(name);
   const bool large_object = name.starts_with("lo_") || name == "lowrite" || name == "loread";
   const bool text_query = has_prefix(text_query_prefixes, name);
   if (traits == nullptr || traits->any_user_code || text_query || large_object) facts_.reads_more = true;

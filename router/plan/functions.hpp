@@ -22,7 +22,7 @@ struct function_facts {
   std::string session_state;   ///< a function that reads or leaves session state (advisory locks, set_config, currval)
   std::string sequence;        ///< nextval, setval, currval, lastval
   std::string pins;            ///< a function whose effect on the session nothing can show: the backend must be kept
-  std::vector<std::string> calls;  ///< functions outside pg_catalog that the catalog knows: bare names
+  std::vector<std::string> calls;  ///< functions that the catalog knows, or may be, outside pg_catalog: bare names
   bool sequence_memory = false;  ///< currval, lastval: what one backend remembers
   bool last_drawn = false;       ///< lastval
   bool notifies = false;       ///< pg_notify

@@ -44,15 +44,22 @@ std::string write_reason(const analysis& a) {
 
 /// Another text than the statement's own is sent, or may be.
 bool goes_in_parts(const plan& p) {
-  if (p.staged || p.draws || p.merge != nullptr || p.copy != nullptr || p.explain != nullptr) return true;
+  if (p.staged || p.draws || p.merge != nullptr || p.explain != nullptr) return true;
   if (const auto* keyed = std::get_if<keyed_target>(&p.where)) return !keyed->gather.empty();
   return std::holds_alternative<to_gather>(std::get<fixed_target>(p.where).target);
+}
+
+/// Which one it is goes by the tables alone.
+bool whole_on_one(const plan& p) {
+  const auto* fixed = std::get_if<fixed_target>(&p.where);
+  return fixed != nullptr &&
+         (std::holds_alternative<to_shard>(fixed->target) || std::holds_alternative<to_any>(fixed->target));
 }
 
 /// What the statement's names mean, as far as it matters to where it goes, may be another thing with other columns.
 bool goes_by_columns(const sql::statement& s, const analysis& a) {
   if (a.not_understood || a.merge != nullptr) return true;
-  if (s.insert != nullptr && (s.insert->columns.empty() || s.insert->on_conflict)) return true;
+  if (s.insert != nullptr && s.insert->columns.empty()) return true;
   return a.uses.size() > 1 && a.bare_names;
 }
 
@@ -102,7 +109,7 @@ class statement_planner {
         break;
     }
     hints_.choose_server(s, why_write_, unlogged_, out);
-    out.by_columns = out.by_columns || goes_in_parts(out);
+    out.by_columns = goes_in_parts(out) || (out.by_columns && !whole_on_one(out));
     return out;
   }
 
@@ -173,7 +180,7 @@ class statement_planner {
     if (leaves_state && out.effect == session_effect::none) out.effect = session_effect::user_code;
     if (a.functions.notifies && out.effect == session_effect::none) out.effect = session_effect::notify;
     list_tables(a, out);
-    list_calls(a, out);
+    list_calls(a, *context_.schema, out);
     mark_tables(a, context_, out);
     if (one_shard()) {
       out.where = fixed_target{to_shard{0}};
@@ -253,6 +260,7 @@ class statement_planner {
       a.refuse(refuse_session("COPY FROM ... WHERE", "its condition is not looked into over several shards"));
     }
     finish(a, false, "COPY", out);
+    out.by_columns = c.columns.empty();
     out.whole_directory = out.copy != nullptr && out.copy->values != nullptr && out.copy->values->looks_up();
     if (hints_.names_shard()) {
       const bool spreads = c.from && where == placement::sharded;

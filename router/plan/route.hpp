@@ -192,6 +192,9 @@ struct copy_layout;  // copy_splitter.hpp
 struct merge_order;  // merge.hpp
 struct explain_layout;  // explain.hpp
 
+/// In plan::calls and plan::alters: some function, whichever.
+inline constexpr std::string_view any_function = "()";
+
 /// What the planner works out once for a statement; immutable, shared by sessions of one worker through the cache.
 struct plan {
   session_effect effect = session_effect::none;
@@ -225,9 +228,12 @@ struct plan {
   /// "name()".
   std::vector<std::string> alters;
   bool alters_all = false;  ///< what columns get by default, and what runs behind reads and writes, changes as well
+  bool makes_unique = false;  ///< what it defines or alters must have no two rows alike, in some columns, from now on
   bool by_columns =
       true;  ///< what is sent, or where, goes by the columns that the catalog knows of its tables, beside their keys
-  std::vector<std::string> calls;  ///< functions of users that it calls, or that run behind its tables: "name()"
+  /// What is behind it: functions that it calls or that run behind its tables, as "name()", and then any_function,
+  /// which these may call; views in its views.
+  std::vector<std::string> calls;
   std::string declares;  ///< CREATE TABLE with a key in a hint: what keeps it, sent behind the statement
   bool draws = false;                      ///< numbers of sequences must be drawn first, where it goes: see drawing.hpp
   bool whole_directory = false;            ///< all rows of the lookup table must be known first

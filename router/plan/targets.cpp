@@ -258,17 +258,25 @@ void list_tables(const analysis& a, plan& out) {
   }
 }
 
-void list_calls(const analysis& a, plan& out) {
-  const auto add = [&](std::string_view function) {
-    std::string called{function.substr(function.rfind('.') + 1)};
-    called += "()";
-    if (std::find(out.calls.begin(), out.calls.end(), called) == out.calls.end())
-      out.calls.push_back(std::move(called));
+void list_calls(const analysis& a, const catalog& schema, plan& out) {
+  const auto add = [&](std::string name) {
+    if (std::find(out.calls.begin(), out.calls.end(), name) == out.calls.end()) out.calls.push_back(std::move(name));
   };
-  for (const std::string& function : a.functions.calls) add(function);
+  const auto add_function = [&](std::string_view name) {
+    add(std::string{name.substr(name.rfind('.') + 1)}.append(any_function));
+  };
+  for (const std::string& function : a.functions.calls) add_function(function);
   for (const table_use& use : a.uses) {
     if (use.table.described == nullptr) continue;
-    for (const std::string& function : use.table.described->user_code) add(function);
+    for (const std::string& function : use.table.described->user_code) add_function(function);
+  }
+  if (!out.calls.empty()) add(std::string{any_function});
+  for (const table_use& use : a.uses) {
+    if (use.table.described == nullptr) continue;
+    for (const std::string& below : use.table.described->view_relations) {
+      const auto found = schema.relations.find(below);
+      if (found != schema.relations.end() && found->second.kind == 'v') add(below);
+    }
   }
 }
 

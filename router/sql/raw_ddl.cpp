@@ -1,4 +1,6 @@
 // Commands that define: which one it is (`tag`, as PostgreSQL's command tags name them) and which relations it names.
+#include <algorithm>
+#include <array>
 #include <string>
 #include <utility>
 #include <vector>
@@ -88,7 +90,29 @@ void add_unique_column(const ColumnDef& column, std::vector<unique_columns>& out
 }
 
 bool is_constant(const Node* value) {
+  if (const auto* cast = as<TypeCast>(value, T_TypeCast)) value = cast->arg;
   return value == nullptr || value->type == T_A_Const;
+}
+
+/// Nothing that might call a function by its name.
+bool calls_nothing(const Node* e) {
+  if (e == nullptr || e->type == T_A_Const || e->type == T_ColumnRef) return true;
+  if (const auto* list = as<List>(e, T_List)) {
+    for (const Node* each : list_view<>(list)) {
+      if (!calls_nothing(each)) return false;
+    }
+    return true;
+  }
+  if (const auto* cast = as<TypeCast>(e, T_TypeCast)) return calls_nothing(cast->arg);
+  if (const auto* test = as<NullTest>(e, T_NullTest)) return calls_nothing(reinterpret_cast<const Node*>(test->arg));
+  if (const auto* op = as<A_Expr>(e, T_A_Expr)) return calls_nothing(op->lexpr) && calls_nothing(op->rexpr);
+  if (const auto* both = as<BoolExpr>(e, T_BoolExpr)) return calls_nothing(reinterpret_cast<const Node*>(both->args));
+  return false;
+}
+
+/// A condition is looked at for each row that is written.
+bool plain_constraint(const Constraint& constraint) {
+  return constraint.contype != CONSTR_CHECK || calls_nothing(constraint.raw_expr);
 }
 
 /// Each value of such a column is given, or one constant.
@@ -97,8 +121,10 @@ bool plain_column(const ColumnDef& column) {
   if (type == nullptr || type->names == nullptr || type->setof) return false;
   for (const Node* node : list_view<>(column.constraints)) {
     const auto* constraint = as<Constraint>(node, T_Constraint);
-    if (constraint == nullptr || constraint->contype == CONSTR_IDENTITY || constraint->contype == CONSTR_GENERATED)
-      return false;
+    if (constraint == nullptr || !plain_constraint(*constraint)) return false;
+    // What is unique may be without the sharding key.
+    constexpr std::array others{CONSTR_IDENTITY, CONSTR_GENERATED, CONSTR_UNIQUE, CONSTR_PRIMARY, CONSTR_EXCLUSION};
+    if (std::find(others.begin(), others.end(), constraint->contype) != others.end()) return false;
     if (constraint->contype == CONSTR_DEFAULT && !is_constant(constraint->raw_expr)) return false;
   }
   return true;
@@ -113,11 +139,18 @@ bool changes_columns_alone(const AlterTableCmd& command) {
     }
     case AT_ColumnDefault:
       return is_constant(command.def);
+    case AT_AddConstraint: {
+      const auto* constraint = as<Constraint>(command.def, T_Constraint);
+      return constraint != nullptr && plain_constraint(*constraint);
+    }
+    case AT_DisableTrig:
+    case AT_DisableTrigAll:
+    case AT_DisableTrigUser:
+    case AT_ChangeOwner:
     case AT_AlterColumnType:
     case AT_DropColumn:
     case AT_SetNotNull:
     case AT_DropNotNull:
-    case AT_AddConstraint:
     case AT_ValidateConstraint:
     case AT_DropConstraint:
     case AT_SetStatistics:

@@ -35,7 +35,7 @@ def rows_of_one_key(sql, keys):
     """A query that gives rows if INSERT ... SELECT ... ON CONFLICT DO NOTHING finds several rows of one key; None for all else.
     `keys`: the columns of the primary key of each table."""
     entries, write = cut(TOKEN.findall(sql), ("INSERT",))
-    if write[:2] != ["INSERT", "INTO"] or write[3:4] != ["("] or not keys.get(write[2]) or {"INSERT", "UPDATE", "DELETE", "MERGE"} & set(entries):
+    if write[:2] != ["INSERT", "INTO"] or write[3:4] != ["("] or not keys.get(write[2]):
         return None
     columns = write[4:write.index(")")]
     source, conflict = cut(write[5 + len(columns):], ("CONFLICT",))

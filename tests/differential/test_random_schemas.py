@@ -293,7 +293,7 @@ class Round:
         """Whether servers that have the rows in other orders agree on the answer."""
         sql = inlined(statement)
         for several in (several_partners(sql), rows_of_one_key(sql, {name: table.unique for name, table in self.named.items()})):
-            if several and ask(self.one, Statement(several))[2]:
+            if several and self.told(self.one, Statement(several, writes=True))[0][2]:
                 return False
         for seed in seeds:
             self.refresh_twin(seed)

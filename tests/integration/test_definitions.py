@@ -85,6 +85,17 @@ def test_in_the_transaction_that_alters_it(transaction):
     assert ask(transaction, "SELECT count(*), sum(more) FROM defined.t") == [(43, 246)]
 
 
+def test_what_is_taken_back(transaction):
+    transaction.execute("SAVEPOINT before")
+    transaction.execute("ALTER TABLE defined.t ADD COLUMN more int")
+    transaction.execute("ROLLBACK TO before")
+    assert ask(transaction, "SELECT count(*) FROM defined.t") == [(40,)]
+    transaction.execute("SAVEPOINT after")
+    transaction.execute("ALTER TABLE defined.t ADD COLUMN more int")
+    transaction.execute("RELEASE after")
+    refused_within(transaction, "SELECT count(*) FROM defined.t")
+
+
 def test_a_name_that_has_become_a_column(transaction, session):
     """It meant a column of the outer query, and with it the shard; now it means one of the inner one."""
     session.execute("CREATE TABLE defined.u (customer_id int, other int)")
@@ -144,6 +155,41 @@ def test_functions_that_are_replaced(transaction, session):
     transaction.connection.commit()
     assert "told" in refused(session, "SELECT defined.told()")
     session.execute("DROP FUNCTION defined.told()")
+
+
+def test_what_a_function_calls(session):
+    """What is behind a function that was proved to read no table is another one now."""
+    session.execute("CREATE OR REPLACE FUNCTION defined.inner_one() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT 5::bigint'")
+    session.execute("CREATE OR REPLACE FUNCTION defined.outer_one() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT defined.inner_one()'")
+    ask(session, "SELECT count(*) FROM defined.t")
+    session.execute("CREATE OR REPLACE FUNCTION defined.inner_one() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT count(*) FROM defined.t'")
+    refused(session, "SELECT defined.outer_one()")
+    session.execute("CREATE FUNCTION defined.version() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT count(*) FROM defined.t'")
+    refused(session, "SELECT defined.version()")
+    session.execute("DROP FUNCTION defined.outer_one(), defined.inner_one(), defined.version()")
+
+
+def test_views_below_views(session):
+    session.execute("CREATE VIEW defined.below AS SELECT code FROM defined_alike")
+    session.execute("CREATE VIEW defined.above AS SELECT code FROM defined.below")
+    session.execute("CREATE OR REPLACE VIEW defined.below AS SELECT note AS code FROM defined.t")
+    assert ask(session, "SELECT count(*) FROM defined.above") == [(40,)]
+    session.execute("DROP VIEW defined.below CASCADE")
+
+
+def test_a_table_that_is_full_under_another_name(session, transaction):
+    session.execute("UPDATE defined.t SET note = 'same'")
+    transaction.execute("ALTER TABLE defined.t RENAME TO u")
+    refused_within(transaction, "CREATE UNIQUE INDEX u_note ON defined.u (note)")
+    transaction.connection.commit()
+    assert "uniqueness" in refused(session, "CREATE UNIQUE INDEX u_note ON defined.u (note)")
+    session.execute("ALTER TABLE defined.u RENAME TO t")
+    assert "uniqueness" in refused(session, "ALTER TABLE defined.t ADD UNIQUE (note)")
+
+
+def test_a_new_column_that_is_unique(transaction):
+    transaction.execute("ALTER TABLE defined.t ADD COLUMN email text UNIQUE")
+    refused_within(transaction, "UPDATE defined.t SET email = 'same'")
 
 
 @pytest.mark.parametrize("definition", [

@@ -148,6 +148,41 @@ TEST_CASE("within the transaction that alters a table nothing goes by its column
   }
 }
 
+TEST_CASE("a comment alters no columns") {
+  machine_script t{two_shards(true)};
+  know(t);
+  define(t, "COMMENT ON TABLE customers IS 'all of them'", "COMMENT");
+  t.client("Q(SELECT count(*) FROM customers)");
+  CHECK(t.told().empty());
+}
+
+TEST_CASE("a table that is full under another name does not become unique in the same transaction") {
+  machine_script t{two_shards(true)};
+  know(t);
+  define(t, "ALTER TABLE customers RENAME TO buyers", "ALTER TABLE");
+  SECTION("by an index") {
+    t.client("Q(CREATE UNIQUE INDEX ON buyers (name))");
+  }
+  SECTION("by a constraint") {
+    t.client("Q(ALTER TABLE buyers ADD UNIQUE (name))");
+  }
+  CHECK(t.told() == "E(0A000) Z(E)");
+}
+
+TEST_CASE("nor before the catalog knows of it") {
+  machine_script t{two_shards(true)};
+  know(t);
+  t.state().definitions->note({"buyers"}, std::chrono::steady_clock::now());
+  SECTION("by an index") {
+    t.client("Q(CREATE UNIQUE INDEX ON buyers (name))");
+  }
+  SECTION("by a constraint") {
+    t.client("Q(ALTER TABLE buyers ADD UNIQUE (name))");
+  }
+  CHECK(t.told().empty());
+  CHECK(t.machine().awaits_catalog());
+}
+
 TEST_CASE("within the transaction that puts code behind a table nothing is done to it") {
   machine_script t{two_shards(true)};
   know(t);

@@ -36,25 +36,30 @@ TEST_CASE("definitions tell what of the catalog they change", "[definitions]") {
     CHECK(alters("DROP TRIGGER t ON orders") == list{"orders"});
   }
   SECTION("functions") {
-    CHECK(alters("CREATE FUNCTION tax(int) RETURNS int LANGUAGE sql AS 'SELECT 1'") == list{"tax()"});
-    CHECK(alters("CREATE OR REPLACE PROCEDURE x.tax() LANGUAGE sql AS 'SELECT 1'") == list{"tax()"});
-    CHECK(alters("ALTER FUNCTION tax(int) STABLE") == list{"tax()"});
-    CHECK(alters("ALTER FUNCTION tax(int) RENAME TO duty") == list{"tax()"});
-    CHECK(alters("ALTER FUNCTION tax(int) SET SCHEMA x") == list{"tax()"});
-    CHECK(alters("DROP FUNCTION tax(int), duty") == list{"tax()", "duty()"});
+    CHECK(alters("CREATE FUNCTION tax(int) RETURNS int LANGUAGE sql AS 'SELECT 1'") == list{"tax()", "()"});
+    CHECK(alters("CREATE OR REPLACE PROCEDURE x.tax() LANGUAGE sql AS 'SELECT 1'") == list{"tax()", "()"});
+    CHECK(alters("ALTER FUNCTION tax(int) STABLE") == list{"tax()", "()"});
+    CHECK(alters("ALTER FUNCTION tax(int) RENAME TO duty") == list{"tax()", "()"});
+    CHECK(alters("ALTER FUNCTION tax(int) SET SCHEMA x") == list{"tax()", "()"});
+    CHECK(alters("DROP FUNCTION tax(int), duty") == list{"tax()", "duty()", "()"});
   }
   SECTION("columns alone, or what stands behind them too") {
     for (const char* sql :
          {"ALTER TABLE orders ADD x int", "ALTER TABLE orders ADD x int DEFAULT 5 NOT NULL, DROP COLUMN note",
           "ALTER TABLE orders RENAME COLUMN note TO x", "ALTER TABLE orders ALTER note DROP DEFAULT",
           "ALTER TABLE orders ALTER note SET NOT NULL", "ALTER TABLE orders ALTER note TYPE varchar(10)",
-          "ALTER TABLE orders ADD CHECK (id > 0)", "CREATE UNIQUE INDEX ON orders (customer_id, note)",
+          "ALTER TABLE orders ADD CHECK (id > 0)", "ALTER TABLE orders DISABLE TRIGGER ALL",
+          "ALTER TABLE orders OWNER TO app",
+          "ALTER TABLE orders ADD x jsonb DEFAULT '{}'::jsonb NOT NULL CHECK (x IS NOT NULL AND x <> '1')",
+          "DROP TABLE settings", "CREATE UNIQUE INDEX ON orders (customer_id, note)",
           "COMMENT ON TABLE orders IS 'all of them'"}) {
       INFO(sql);
       CHECK_FALSE(alters_all(sql));
     }
     for (const char* sql :
-         {"ALTER TABLE orders ALTER note SET DEFAULT upper('x')", "ALTER TABLE orders DISABLE TRIGGER ALL",
+         {"ALTER TABLE orders ALTER note SET DEFAULT upper('x')", "ALTER TABLE orders ENABLE TRIGGER ALL",
+          "ALTER TABLE orders ADD x text UNIQUE", "ALTER TABLE orders ADD CHECK (tax(id) > 0)",
+          "ALTER TABLE orders ADD x int CHECK (tax(x) > 0)", "ALTER TABLE customers ALTER id TYPE int",
           "ALTER TABLE orders ENABLE ROW LEVEL SECURITY", "ALTER TABLE orders RENAME TO u", "DROP TABLE orders",
           "CREATE TRIGGER t BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION tax()",
           "ALTER TABLE orders ALTER id ADD GENERATED ALWAYS AS IDENTITY"}) {
@@ -77,7 +82,9 @@ TEST_CASE("plans that hold whatever columns their tables have", "[definitions]")
        {"SELECT * FROM orders WHERE customer_id = 1", "SELECT id, note FROM orders", "SELECT * FROM countries",
         "UPDATE orders SET note = 'x' WHERE customer_id = 1", "UPDATE orders SET note = 'x'",
         "DELETE FROM orders WHERE note = 'x'", "INSERT INTO orders (customer_id, id) VALUES (1, 2), (3, 4)",
-        "INSERT INTO countries (code) VALUES ('x')",
+        "INSERT INTO countries (code) VALUES ('x')", "INSERT INTO settings VALUES (1)", "COPY settings FROM STDIN",
+        "INSERT INTO orders (customer_id, id) VALUES (1, 2) ON CONFLICT (customer_id, id) DO NOTHING",
+        "COPY orders (customer_id, id) FROM STDIN", "EXPLAIN SELECT * FROM settings",
         "SELECT o.*, c.name FROM orders o JOIN customers c ON c.id = o.customer_id WHERE o.customer_id = 1", "SELECT 1",
         "LOCK TABLE orders", "TRUNCATE orders"}) {
     INFO(sql);
@@ -85,7 +92,6 @@ TEST_CASE("plans that hold whatever columns their tables have", "[definitions]")
   }
   for (const char* sql :
        {"SELECT count(*) FROM orders", "SELECT * FROM orders ORDER BY id", "INSERT INTO orders VALUES (1, 2)",
-        "INSERT INTO orders (customer_id, id) VALUES (1, 2) ON CONFLICT DO NOTHING",
         "SELECT * FROM orders NATURAL JOIN customers WHERE customer_id = 1",
         "SELECT o.id FROM orders o JOIN customers c USING (id) WHERE o.customer_id = 1 AND c.id = 1",
         "SELECT * FROM customers WHERE id = 1 AND EXISTS (SELECT 1 FROM orders WHERE customer_id = id)",
@@ -100,11 +106,12 @@ TEST_CASE("plans that hold whatever columns their tables have", "[definitions]")
 
 TEST_CASE("plans tell which functions they go by", "[definitions]") {
   writing_world w;
-  CHECK(w.make("SELECT public.tax(id), lower(note) FROM orders").plan->calls == list{"tax()"});
+  CHECK(w.make("SELECT public.tax(id), lower(note) FROM orders").plan->calls == list{"tax()", "()"});
   CHECK(w.make("SELECT lower(note) FROM orders").plan->calls.empty());
+  CHECK(w.make("SELECT x.lower(note) FROM orders").plan->calls == list{"lower()", "()"});
   w.schema.relations.at("public.orders").user_code = {"public.stamp"};
-  CHECK(w.make("UPDATE orders SET note = 'x'").plan->calls == list{"stamp()"});
-  CHECK(w.make("SELECT tax(1); UPDATE orders SET note = 'x'").plan->calls == list{"tax()", "stamp()"});
+  CHECK(w.make("UPDATE orders SET note = 'x'").plan->calls == list{"stamp()", "()"});
+  CHECK(w.make("SELECT tax(1); UPDATE orders SET note = 'x'").plan->calls == list{"tax()", "()", "stamp()"});
 }
 
 TEST_CASE("what is to be unique has the sharding key among its columns", "[definitions]") {

@@ -1,0 +1,43 @@
+// What one transaction has defined so far, of which the catalog that is published knows nothing.
+#pragma once
+
+#include "router/plan/route.hpp"
+
+#include <array>
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace pgbraid::proxy {
+
+/// All that a plan goes by: tables, and functions as "name()".
+[[nodiscard]] std::array<const std::vector<std::string>*, 3> goes_by(const router::plan& plan);
+
+/// For messages: `table "t"`, `function "f"`; "()" is some function.
+[[nodiscard]] std::string described_name(const std::string& name);
+
+/// runs on: its session's worker.
+class definitions_made {
+ public:
+  /// A savepoint, to which back_to() returns.
+  struct mark {
+    std::size_t altered = 0, remade = 0, moved = 0;
+  };
+
+  void add(const router::plan& plan);
+  /// Bare names of all that is not what it was for others either, once the transaction is over, whatever becomes of it.
+  [[nodiscard]] const std::vector<std::string>& names() const noexcept { return names_; }
+  [[nodiscard]] mark now() const noexcept { return {altered_.size(), remade_.size(), moved_.size()}; }
+  void back_to(const mark& then);
+  /// What a later plan of the transaction goes by and must not; "" without one.
+  [[nodiscard]] std::string outdated(const router::plan& plan) const;
+
+ private:
+  std::vector<std::string> names_;
+  std::vector<std::string> altered_;  ///< of them: the catalog has other columns, or another function
+  std::vector<std::string> remade_;   ///< of them: nothing that the catalog knows may hold
+  std::vector<std::string> moved_;    ///< of them: tables that may be full already, under a new name
+};
+
+}  // namespace pgbraid::proxy
