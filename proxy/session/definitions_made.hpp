@@ -11,7 +11,7 @@
 
 namespace pgbraid::proxy {
 
-/// All that a plan goes by: tables, and functions as "name()".
+/// All that a plan goes by: tables, functions as "name()", and what its views read.
 [[nodiscard]] std::array<const std::vector<std::string>*, 3> goes_by(const router::plan& plan);
 
 /// For messages: `table "t"`, `function "f"`; "()" is some function.

@@ -180,7 +180,7 @@ class statement_planner {
     if (leaves_state && out.effect == session_effect::none) out.effect = session_effect::user_code;
     if (a.functions.notifies && out.effect == session_effect::none) out.effect = session_effect::notify;
     list_tables(a, out);
-    list_calls(a, *context_.schema, out);
+    list_calls(a, out);
     mark_tables(a, context_, out);
     if (one_shard()) {
       out.where = fixed_target{to_shard{0}};

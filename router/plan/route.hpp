@@ -232,7 +232,7 @@ struct plan {
   bool by_columns =
       true;  ///< what is sent, or where, goes by the columns that the catalog knows of its tables, beside their keys
   /// What is behind it: functions that it calls or that run behind its tables, as "name()", and then any_function,
-  /// which these may call; views in its views.
+  /// which these may call; all that its views read.
   std::vector<std::string> calls;
   std::string declares;  ///< CREATE TABLE with a key in a hint: what keeps it, sent behind the statement
   bool draws = false;                      ///< numbers of sequences must be drawn first, where it goes: see drawing.hpp

@@ -258,7 +258,7 @@ void list_tables(const analysis& a, plan& out) {
   }
 }
 
-void list_calls(const analysis& a, const catalog& schema, plan& out) {
+void list_calls(const analysis& a, plan& out) {
   const auto add = [&](std::string name) {
     if (std::find(out.calls.begin(), out.calls.end(), name) == out.calls.end()) out.calls.push_back(std::move(name));
   };
@@ -273,10 +273,7 @@ void list_calls(const analysis& a, const catalog& schema, plan& out) {
   if (!out.calls.empty()) add(std::string{any_function});
   for (const table_use& use : a.uses) {
     if (use.table.described == nullptr) continue;
-    for (const std::string& below : use.table.described->view_relations) {
-      const auto found = schema.relations.find(below);
-      if (found != schema.relations.end() && found->second.kind == 'v') add(below);
-    }
+    for (const std::string& below : use.table.described->view_relations) add(below);
   }
 }
 

@@ -32,6 +32,6 @@ struct chosen_target {
 void list_tables(const analysis& a, plan& out);
 
 /// Fills plan::calls.
-void list_calls(const analysis& a, const catalog& schema, plan& out);
+void list_calls(const analysis& a, plan& out);
 
 }  // namespace pgbraid::router

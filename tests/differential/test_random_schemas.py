@@ -285,9 +285,11 @@ class Round:
         return told, many
 
     def fails_in_part(self, statement, code):
-        """Whether the one server fails so too when it carries out a subquery that it has left out."""
+        """Whether the one server fails so too when it carries out a subquery or a view that it has left out."""
         codes = {code, "22003"} if code == "22P02" else {code}  # a key that is none
-        return any(ask(self.one, Statement(part))[0] in codes for part in parts_alone(inlined(statement)))
+        sql = inlined(statement)
+        views = [f"SELECT * FROM {name}" for name, *_ in self.schema.views if name in sql]
+        return any(ask(self.one, Statement(part))[0] in codes for part in [*parts_alone(sql), *views])
 
     def determined(self, statement, seeds=range(2 * len(PLANS))):
         """Whether servers that have the rows in other orders agree on the answer."""

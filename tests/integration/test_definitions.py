@@ -177,6 +177,18 @@ def test_views_below_views(session):
     session.execute("DROP VIEW defined.below CASCADE")
 
 
+def test_a_view_whose_columns_have_other_names_below(session, transaction):
+    """A view keeps its columns, whatever they are called in its table."""
+    session.execute("CREATE VIEW defined.notes AS SELECT note FROM defined.t")
+    assert ask(session, "SELECT count(DISTINCT note) FROM defined.notes") == [(40,)]
+    transaction.execute("ALTER TABLE defined.t RENAME COLUMN note TO former")
+    transaction.execute("ALTER TABLE defined.t ADD COLUMN note text DEFAULT 'same'")
+    refused_within(transaction, "SELECT count(DISTINCT note) FROM defined.notes")
+    transaction.connection.commit()
+    assert ask(session, "SELECT count(DISTINCT note) FROM defined.notes") == [(40,)]
+    session.execute("DROP VIEW defined.notes")
+
+
 def test_a_table_that_is_full_under_another_name(session, transaction):
     session.execute("UPDATE defined.t SET note = 'same'")
     transaction.execute("ALTER TABLE defined.t RENAME TO u")
