@@ -13,6 +13,41 @@ KEYS = {"shops": "id", "sales": "shop_id", "visits": "shop_id", "stalls": "id"}
 
 # One statement in a line; rows are compared in their order where the statement ends with ORDER BY and more.
 GROUPS = {
+    "what is no filter on the key, and what is one": """
+        SELECT id = 7, name FROM shops ORDER BY id
+        SELECT CASE WHEN id = 7 THEN 'this' ELSE name END, id FROM shops ORDER BY id
+        SELECT s.id, x.id FROM shops s LEFT JOIN sales x ON x.shop_id = s.id AND s.id = 7 ORDER BY 1, 2
+        SELECT s.id, x.shop_id FROM shops s LEFT JOIN sales x ON s.id = 7 AND x.shop_id = 7 AND x.id < 20 ORDER BY 1, 2
+        SELECT count(*) FROM shops WHERE id = 7 OR name = 'shop 3'
+        SELECT id FROM shops WHERE NOT id = 7 AND id < 20 ORDER BY id
+        SELECT id FROM shops WHERE NOT (id = 7 AND name = 'shop 7') AND id < 9 ORDER BY id
+        SELECT id FROM shops WHERE (id = 7) IS NOT TRUE AND id < 9 ORDER BY id
+        SELECT id FROM shops WHERE id IN (1, 1 + 1, 3 * 5) ORDER BY id
+        SELECT id FROM shops WHERE id IN (1, NULL, 17) ORDER BY id
+        SELECT id FROM shops WHERE id = '42'
+        SELECT id FROM shops WHERE id = 42::bigint OR id = '43'::int8 ORDER BY id
+        SELECT id FROM shops WHERE id = -5
+        SELECT id FROM shops WHERE id = 4.2e1
+        SELECT id FROM shops WHERE id = 42.5
+        SELECT id FROM shops WHERE id = 42.0::numeric
+        SELECT id FROM shops WHERE id = NULL
+        SELECT id FROM shops WHERE id = 7 AND id = 8
+        SELECT id FROM shops WHERE (id, name) IN ((7, 'shop 7'), (8, 'shop 8'), (9, 'other')) ORDER BY id
+        SELECT id FROM shops WHERE (id, name) = (7, 'shop 7')
+        SELECT name FROM shops WHERE id = 7 UNION SELECT name FROM shops WHERE id = 8 ORDER BY 1
+        SELECT name FROM shops WHERE id = 7 UNION ALL SELECT name FROM shops WHERE id = 44 ORDER BY 1
+        SELECT id FROM shops WHERE id IN (5, 6, 7) EXCEPT SELECT shop_id FROM sales WHERE shop_id = 6 ORDER BY 1
+        SELECT coalesce(sum(amount), 0), round(avg(amount), 2), sum(amount) / count(*) FROM sales WHERE day > '2030-01-01' HAVING true
+        SELECT coalesce(sum(amount), 0), round(avg(amount), 2), sum(amount) / count(*), sum(DISTINCT amount), count(DISTINCT seller) FROM sales
+        SELECT min(seller), max(seller), min(name), max(name) FROM shops JOIN sales ON shop_id = shops.id
+        SELECT id, count(*) OVER (), rank() OVER (ORDER BY name), sum(id) OVER (PARTITION BY mood ORDER BY id) FROM shops ORDER BY id
+        SELECT seller, count(*) FROM sales GROUP BY seller HAVING count(*) > 100 ORDER BY 1
+        SELECT upper(seller) AS s, extract(month FROM day), count(*) FROM sales GROUP BY s, 2 ORDER BY 1 DESC NULLS LAST, 2
+        SELECT id FROM sales ORDER BY seller NULLS FIRST, amount DESC, id OFFSET 7 LIMIT 5
+        SELECT a.id, b.id FROM shops a JOIN shops b ON a.id = b.id + 1 ORDER BY 1
+        SELECT sum(x), avg(x), min(x), max(x) FROM (SELECT CASE id % 4 WHEN 0 THEN 'NaN' WHEN 1 THEN '-0' ELSE id::text END::float8 AS x FROM shops) v
+        SELECT max(x), min(x), sum(y) FROM (SELECT CASE id % 3 WHEN 0 THEN 'infinity' WHEN 1 THEN '-infinity' ELSE '2020-01-01' END::timestamp AS x, 'infinity'::numeric AS y FROM shops) v
+    """,
     "a primary key in GROUP BY": """
         SELECT s.id, s.name, count(*) FROM shops s JOIN sales x ON x.shop_id = s.id GROUP BY s.id ORDER BY s.id
         SELECT s.id, s.name, s.mood, count(x.id), sum(x.amount) FROM shops s LEFT JOIN sales x ON x.shop_id = s.id AND x.day < '2024-02-01' GROUP BY s.id HAVING count(x.id) > 2 ORDER BY sum(x.amount) DESC, s.id LIMIT 5
@@ -292,10 +327,16 @@ def test_read(two_sides, sql):
     "SELECT id FROM sales WHERE id > $1 ORDER BY amount, id LIMIT $2", "SELECT id FROM sales WHERE id > $1 AND amount < $2 * 50 ORDER BY amount, id LIMIT 4",
     "SELECT max(id + $1), $2 FROM sales GROUP BY seller ORDER BY 1", "SELECT sum(amount) FROM sales LIMIT $1",
     "SELECT id, amount FROM sales WHERE id > $1 ORDER BY amount DESC, id", "SELECT id FROM sales WHERE id % $1 = 0 ORDER BY 1 DESC LIMIT 9",
-    "SELECT row_to_json(s) FROM shops s WHERE id < $1 ORDER BY id", "SELECT count(*) FROM sales WHERE shop_id = $1 + $2"])
+    "SELECT row_to_json(s) FROM shops s WHERE id < $1 ORDER BY id", "SELECT count(*) FROM sales WHERE shop_id = $1 + $2",
+    "SELECT id FROM shops WHERE id IN (1, $1, NULL) ORDER BY id", "SELECT id FROM shops WHERE (id, name) IN (($1, 'shop 5'), (8, 'shop ' || $2)) ORDER BY id"])
 def test_read_with_parameters(two_sides, sql):
     values = tuple(range(5, 5 + sql.count("$")))
     check(two_sides, Statement(sql, values, ordered="ORDER BY" in sql))
+
+
+@pytest.mark.parametrize("value", ["{7}", "{7,8,NULL,200}", "{}", "{{1,2},{3,4}}"])
+def test_read_with_an_array(two_sides, value):
+    check(two_sides, Statement("SELECT id FROM shops WHERE id = ANY ($1) ORDER BY id", (value,), ordered=True, types=(1016,)))
 
 
 @pytest.mark.parametrize("sql", [
