@@ -288,7 +288,7 @@ std::string session_machine::gathered_columns(std::string_view body) const {
 bool session_machine::comes_early(branch_index i, const p::error_fields_view& error) const {
   if (cycle_ != cycle_kind::simple || cycle_failed_ || !gather_ || !gather_->fetching || gather_->taken) return false;
   const std::string_view kind = error.sqlstate().substr(0, 2);
-  return i != gather_->combiner && (kind == "21" || kind == "22" || kind == "23");
+  return i != gather_->combiner && (kind == "21" || kind == "22" || kind == "23" || kind == "42");
 }
 
 void session_machine::tell_early_error(step& s) {

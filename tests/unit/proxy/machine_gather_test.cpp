@@ -58,7 +58,8 @@ TEST_CASE("what is wrong with a statement is told before what another server's r
   t.client("Q(SELECT count(DISTINCT name) FROM customers)");
   const bool first = t.asked("s0").size() > t.asked("s1").size();
   const std::string combiner = first ? "s0" : "s1", other = first ? "s1" : "s0";
-  t.server(other, "1 2 E(22012) Z(I)");
+  const std::string code = GENERATE(as<std::string>{}, "22012", "42804");
+  t.server(other, "1 2 E(" + code + ") Z(I)");
   CHECK(t.told().empty());
   SECTION("it is wrong") {
     t.server(combiner, "E(42702) Z(I)");
@@ -66,7 +67,7 @@ TEST_CASE("what is wrong with a statement is told before what another server's r
   }
   SECTION("it is right") {
     t.server(combiner, "1 T(count)");
-    CHECK(t.told() == "E(22012)");
+    CHECK(t.told() == "E(" + code + ")");
     t.server(combiner, "1 2 D(1) C(SELECT 1) Z(I)");
     CHECK(t.told() == "Z(I)");
   }
