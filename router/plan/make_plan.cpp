@@ -13,6 +13,7 @@
 #include "router/plan/merge.hpp"
 #include "router/plan/planner.hpp"
 #include "router/plan/refusals.hpp"
+#include "router/plan/reliance.hpp"
 #include "router/plan/sequences.hpp"
 #include "router/plan/set_config.hpp"
 #include "router/plan/staged_source.hpp"
@@ -40,27 +41,6 @@ std::string write_reason(const analysis& a) {
   if (a.into) return "it creates a table";
   if (!a.relation_write.empty()) return a.relation_write;
   return a.functions.write;
-}
-
-/// Another text than the statement's own is sent, or may be.
-bool goes_in_parts(const plan& p) {
-  if (p.staged || p.draws || p.merge != nullptr || p.explain != nullptr) return true;
-  if (const auto* keyed = std::get_if<keyed_target>(&p.where)) return !keyed->gather.empty();
-  return std::holds_alternative<to_gather>(std::get<fixed_target>(p.where).target);
-}
-
-/// Which one it is goes by the tables alone.
-bool whole_on_one(const plan& p) {
-  const auto* fixed = std::get_if<fixed_target>(&p.where);
-  return fixed != nullptr &&
-         (std::holds_alternative<to_shard>(fixed->target) || std::holds_alternative<to_any>(fixed->target));
-}
-
-/// What the statement's names mean, as far as it matters to where it goes, may be another thing with other columns.
-bool goes_by_columns(const sql::statement& s, const analysis& a) {
-  if (a.not_understood || a.merge != nullptr) return true;
-  if (s.insert != nullptr && s.insert->columns.empty()) return true;
-  return a.uses.size() > 1 && a.bare_names;
 }
 
 bool refused_for(const plan& p, error_id why) {
@@ -109,7 +89,7 @@ class statement_planner {
         break;
     }
     hints_.choose_server(s, why_write_, unlogged_, out);
-    out.by_columns = goes_in_parts(out) || (out.by_columns && !whole_on_one(out));
+    out.by_columns = stays_by_columns(out);
     return out;
   }
 
@@ -122,7 +102,7 @@ class statement_planner {
     analyze(s, context_, marks_, a);
     if (may_be_binary && !a.types_differ) a.types_differ = a.types_renumbered;
     finish(a, concatenate, what, out);
-    out.by_columns = goes_by_columns(s, a);
+    out.by_columns = names_by_columns(s, a);
     if (a.types_renumbered && !gives_columns_alone(s, a, *context_.schema))
       out.no_binary = std::make_shared<const protocol::error_report>(*a.types_renumbered);
     if (one_shard()) return;

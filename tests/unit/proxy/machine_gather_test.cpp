@@ -5,9 +5,14 @@
 
 using namespace pgbraid::proxy::test;
 
-TEST_CASE("a server is lost that was to put gathered rows together", "[gather]") {
-  machine_script t{two_shards()};
-  const bool in_transaction = GENERATE(false, true);
+namespace {
+
+struct asked_servers {
+  std::string combiner, other;
+};
+
+/// Rows of both servers are asked for, of which the first is to put them together.
+asked_servers count_names(machine_script& t, bool in_transaction) {
   if (in_transaction) {
     t.client("Q(BEGIN) Q(SELECT name FROM customers)");
     for (const char* server : {"s0", "s1"}) t.server(server, "C(BEGIN) Z(T) T(name) C(SELECT 0) Z(T)");
@@ -17,7 +22,15 @@ TEST_CASE("a server is lost that was to put gathered rows together", "[gather]")
   }
   t.client("Q(SELECT count(DISTINCT name) FROM customers)");
   const bool first = t.asked("s0").size() > t.asked("s1").size();
-  const std::string combiner = first ? "s0" : "s1", other = first ? "s1" : "s0";
+  return {first ? "s0" : "s1", first ? "s1" : "s0"};
+}
+
+}  // namespace
+
+TEST_CASE("a server is lost that was to put gathered rows together", "[gather]") {
+  machine_script t{two_shards()};
+  const bool in_transaction = GENERATE(false, true);
+  const auto [combiner, other] = count_names(t, in_transaction);
   const std::string ready = in_transaction ? " Z(T)" : " Z(I)";
   t.server(combiner, "1 T(count) 1 2 C(SELECT 0)" + ready);
   (void)t.leases();
@@ -36,16 +49,7 @@ TEST_CASE("a server is lost that was to put gathered rows together", "[gather]")
 TEST_CASE("gathered rows come out with other columns than the statement has", "[gather]") {
   machine_script t{two_shards()};
   const bool in_transaction = GENERATE(false, true);
-  if (in_transaction) {
-    t.client("Q(BEGIN) Q(SELECT name FROM customers)");
-    for (const char* server : {"s0", "s1"}) t.server(server, "C(BEGIN) Z(T) T(name) C(SELECT 0) Z(T)");
-    (void)t.asked("s0");
-    (void)t.asked("s1");
-    (void)t.told();
-  }
-  t.client("Q(SELECT count(DISTINCT name) FROM customers)");
-  const bool first = t.asked("s0").size() > t.asked("s1").size();
-  const std::string combiner = first ? "s0" : "s1", other = first ? "s1" : "s0";
+  const auto [combiner, other] = count_names(t, in_transaction);
   const std::string ready = in_transaction ? " Z(T)" : " Z(I)";
   t.server(combiner, "1 T(count) 1 2 C(SELECT 0)" + ready);
   t.server(other, "1 2 C(SELECT 0)" + ready);
@@ -55,9 +59,7 @@ TEST_CASE("gathered rows come out with other columns than the statement has", "[
 
 TEST_CASE("what is wrong with a statement is told before what another server's rows come upon", "[gather]") {
   machine_script t{two_shards()};
-  t.client("Q(SELECT count(DISTINCT name) FROM customers)");
-  const bool first = t.asked("s0").size() > t.asked("s1").size();
-  const std::string combiner = first ? "s0" : "s1", other = first ? "s1" : "s0";
+  const auto [combiner, other] = count_names(t, false);
   const std::string code = GENERATE(as<std::string>{}, "22012", "42804");
   t.server(other, "1 2 E(" + code + ") Z(I)");
   CHECK(t.told().empty());
