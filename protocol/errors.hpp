@@ -69,6 +69,7 @@ enum class severity : std::uint8_t { error, fatal };
   row(query_canceled, "57014", error, "canceling statement due to user request", "")                                    \
   row(transaction_aborted, "25P02", error,                                                                              \
       "current transaction is aborted, commands ignored until end of transaction block", "")                            \
+  row(execute_arguments, "42601", error, "wrong number of parameters for prepared statement \"{}\"", "")                 \
   row(no_such_statement, "26000", error, "prepared statement \"{}\" does not exist", "")                                \
   row(duplicate_statement, "42P05", error, "prepared statement \"{}\" already exists", "")                              \
   row(parameter_count, "08P01", error,                                                                                  \
@@ -140,8 +141,10 @@ enum class severity : std::uint8_t { error, fatal };
       "Write to one shard in a transaction.")                                                                           \
   row(deadlock_detected, "40P01", error, "deadlock detected",                                                           \
       "Transactions over several shards waited for each other, and this one began last: run it again.")                 \
+  row(replication_wait_canceled, "57014", error,                                                                        \
+      "canceling wait for synchronous replication: the transaction has been rolled back on all shards", "")             \
   row(commit_unknown, "08007", error,                                                                                   \
-      "the connection to the shard that decides the transaction was lost: {}",                                          \
+      "the answer of the shard that decides the transaction cannot be relied on: {}",                                   \
       "It is committed on all shards or on none; which of the two is not known yet.")                                   \
   row(transaction_second_shard, "0A000", error,                                                                         \
       "a {} transaction stays on one shard: it began on \"{}\" and this statement needs \"{}\"",                        \

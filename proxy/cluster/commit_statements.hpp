@@ -9,11 +9,13 @@
 namespace pgbraid::proxy {
 
 /// What is prepared, and the decision, must be as safe as the server can make them before anybody acts on them,
-/// whatever the client thinks of its own commits.
+/// whatever the client thinks of its own commits; and it must say so if it no longer waits for its replicas, whatever
+/// the client wants to hear.
 inline constexpr std::string_view commit_durably =
-    "SELECT pg_catalog.set_config('synchronous_commit', 'on', true) "
-    "WHERE pg_catalog.current_setting('synchronous_commit') OPERATOR(pg_catalog.<>) ALL (ARRAY['on', "
-    "'remote_apply']); ";
+    "SELECT CASE WHEN pg_catalog.current_setting('synchronous_commit') OPERATOR(pg_catalog.<>) ALL (ARRAY['on', "
+    "'remote_apply']) THEN pg_catalog.set_config('synchronous_commit', 'on', true) END, "
+    "CASE WHEN pg_catalog.current_setting('client_min_messages') OPERATOR(pg_catalog.=) 'error' "
+    "THEN pg_catalog.set_config('client_min_messages', 'warning', true) END; ";
 
 /// Whoever reads several shards waits until it is committed on all of them, or it waits for them: see hold.hpp.
 inline constexpr std::string_view commit_through_gate =

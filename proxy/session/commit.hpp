@@ -10,9 +10,13 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace pgbraid::proxy {
+
+/// PostgreSQL's function whose warning says that a commit may not have come to the synchronous replicas.
+inline constexpr std::string_view wait_for_replicas = "SyncRepWaitForLSN";
 
 struct commit_state {
   enum class phase : std::uint8_t {
@@ -26,6 +30,9 @@ struct commit_state {
   std::string record;                  ///< a uuid
   std::string id;                      ///< prepared_id()
   std::vector<branch_index> prepared;  ///< branches that hold a prepared part
+  /// Branches that no longer wait for their synchronous replicas: an operator has cancelled that. What they have
+  /// answered next may be lost with them.
+  std::vector<branch_index> unreplicated;
   bool failed = false;
   std::string error;  ///< for the client, if it failed or its outcome is unknown
 };

@@ -43,7 +43,7 @@ void session_machine::adopt_settings() {
 }
 
 void session_machine::on_client(step& s, std::string_view input) {
-  input_ = input;
+  input_ = by_protocol_ ? std::string_view{by_protocol_->frames} : several_ ? std::string_view{several_->frame} : input;
   if (skip_ > 0) return skip_oversized(s);
   if (copy_in_ >= 0) return copy_from_client(s);
   if (copy_ && copy_->at == copy_state::phase::receiving) return split_from_client(s);
@@ -60,6 +60,8 @@ void session_machine::next_cycle(step& s) {
   // What the last statement left behind decides where the next one may go.
   awaits_probe_ = probing();
   if (awaits_probe_) return;
+  if (by_protocol_) return start_phase(s);
+  if (several_) return start_part(s);
   p::frame_view frame;
   switch (p::next_frame(input_, env_.max_message_bytes, frame)) {
     case p::frame_status::incomplete:
@@ -73,11 +75,7 @@ void session_machine::next_cycle(step& s) {
     case p::frame_status::complete:
       break;
   }
-  told_ = cycle_failed_ = force_primary_ = placed_ = sent_ = names_tried_ = false;
-  batch_writer_.reset();
-  collecting_ = false;
-  again_ = true;
-  begun_anew_ = 0;
+  begin_cycle();
   switch (frame.type) {
     case p::frontend::query:
       return start_simple(s, frame);
@@ -106,6 +104,14 @@ void session_machine::next_cycle(step& s) {
     default:
       return protocol_violation(s, fmt::format("invalid frontend message type {}", static_cast<int>(static_cast<unsigned char>(frame.type))));
   }
+}
+
+void session_machine::begin_cycle() {
+  told_ = cycle_failed_ = force_primary_ = placed_ = sent_ = names_tried_ = false;
+  batch_writer_.reset();
+  collecting_ = false;
+  again_ = true;
+  begun_anew_ = 0;
 }
 
 void session_machine::begin_skip(step& s, const p::frame_view& frame) {
@@ -209,6 +215,8 @@ void session_machine::finish_cycle(step& s) {
   cycle_bytes_ = 0;
   cycle_ = cycle_kind::none;
   ++finished_cycles_;
+  if (by_protocol_ && by_protocol_->over) by_protocol_.reset();
+  if (several_ && several_->over) several_.reset();
   deadlocked_ = false;
   plan_.reset();
   gather_.reset();

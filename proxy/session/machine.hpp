@@ -12,6 +12,7 @@
 #include "proxy/cluster/deadlock.hpp"
 #include "proxy/session/braid.hpp"
 #include "proxy/session/branch.hpp"
+#include "proxy/session/by_protocol.hpp"
 #include "proxy/session/config_change.hpp"
 #include "proxy/session/control.hpp"
 #include "proxy/session/copy.hpp"
@@ -24,6 +25,7 @@
 #include "proxy/session/question.hpp"
 #include "proxy/session/round.hpp"
 #include "proxy/session/session_environment.hpp"
+#include "proxy/session/several.hpp"
 #include "proxy/session/stage.hpp"
 #include "proxy/session/statement.hpp"
 #include "proxy/session/step.hpp"
@@ -78,7 +80,9 @@ class session_machine {
   /// The process id that the client's BackendKeyData has: its own notifications bear it.
   void told_pid(std::int32_t pid) noexcept { client_pid_ = pid; }
   /// Nothing is under way and no transaction is open: the session could end without anybody's loss.
-  [[nodiscard]] bool between_transactions() const noexcept { return cycle_ == cycle_kind::none && !txn_.active; }
+  [[nodiscard]] bool between_transactions() const noexcept {
+    return cycle_ == cycle_kind::none && !txn_.active && !several_ && !by_protocol_;
+  }
   /// A transaction on several servers waits for one of them; which these are. See lock_watch.
   [[nodiscard]] bool may_wait_for_others() const noexcept {
     return cycle_ != cycle_kind::none && txn_.active && branches_.size() > 1;
@@ -99,7 +103,9 @@ class session_machine {
   /// moved on.
   enum class activity : std::uint8_t { idle, in_transaction, running };
   [[nodiscard]] activity doing() const noexcept {
-    return cycle_ != cycle_kind::none ? activity::running : txn_.active ? activity::in_transaction : activity::idle;
+    return cycle_ != cycle_kind::none || several_ || by_protocol_ ? activity::running
+           : txn_.active                                          ? activity::in_transaction
+                                                                  : activity::idle;
   }
   [[nodiscard]] std::uint32_t finished_cycles() const noexcept { return finished_cycles_; }
   [[nodiscard]] std::uint32_t finished_transactions() const noexcept { return finished_transactions_; }
@@ -115,6 +121,7 @@ class session_machine {
 
   // machine.cpp: cycles
   void next_cycle(step& s);
+  void begin_cycle();
   void work(step& s);
   void finish_cycle(step& s);
   void release_branches(step& s);
@@ -139,6 +146,20 @@ class session_machine {
   void start_call(step& s, const protocol::frame_view& frame);
   void copy_from_client(step& s);
   void end_copy(step& s);
+
+  // machine_several.cpp: a text of several statements, one after the other
+  [[nodiscard]] bool must_be_parted(std::string_view text, std::span<const router::sql::constant_position> constants);
+  void begin_several(step& s, std::string_view text);
+  void start_part(step& s);
+  [[nodiscard]] bool goes_on(step& s);
+  [[nodiscard]] bool holds_completion() const noexcept;
+
+  // machine_by_protocol.cpp: PREPARE and EXECUTE over several shards
+  void begin_by_protocol(step& s, std::string_view text);
+  void start_phase(step& s);
+  [[nodiscard]] bool next_phase(step& s);
+  [[nodiscard]] bool is_muted(const protocol::frame_view& frame);
+  [[nodiscard]] std::optional<protocol::error_report> bind_arguments();
 
   // machine_place.cpp: route -> branches
   [[nodiscard]] bool find_place(step& s, const router::plan& p, const router::route& r, targets& out, protocol::error_report& refusal);
@@ -276,6 +297,7 @@ class session_machine {
   void ask_control(step& s, branch_index b, std::string_view sql);
   void begin_commit(step& s);
   void commit_step(step& s);
+  [[nodiscard]] std::string error_of_wait();
   [[nodiscard]] std::string error_of_commit(const protocol::frame_view& frame);
   void commit_lost(step& s, branch_index b, const protocol::error_report& error);
   void commit_over(step& s);
@@ -299,11 +321,15 @@ class session_machine {
   [[nodiscard]] bool on_its_only_branch(const targets& wanted) const noexcept;
   [[nodiscard]] bool settle(step& s, const targets& wanted);
   [[nodiscard]] bool home_of_statement(step& s, const statement& st, targets& out, protocol::error_report& refusal);
+  [[nodiscard]] std::optional<protocol::error_report> outside_of_block(const router::plan& plan) const;
   [[nodiscard]] bool execute_control(step& s, const statement_ptr& st);
   [[nodiscard]] bool control_in_batch(step& s, const statement_ptr& st);
   void end_implicit_transaction();
   // machine_prepared.cpp: PREPARE, EXECUTE and DEALLOCATE
   [[nodiscard]] static bool prepares(const router::plan& p) noexcept;
+  [[nodiscard]] bool executes_statement(const router::plan& p) const;
+  [[nodiscard]] std::optional<protocol::error_report> executes_unseen(const router::plan& p,
+                                                                      std::string_view sql) const;
   [[nodiscard]] bool names_in_place(step& s, branch_index b, const router::plan& p, std::string_view sql);
   [[nodiscard]] std::string deallocate_foreign(branch_index b);
   void deallocate(step& s, branch_index b, std::string_view name);
@@ -438,6 +464,7 @@ class session_machine {
   void tell_early_error(step& s);
   [[nodiscard]] verdict hold_error(step& s, branch_index b, const protocol::frame_view& frame);
   [[nodiscard]] verdict quiet_answer(step& s, branch_index b, const protocol::frame_view& frame);
+  [[nodiscard]] verdict tell_in_place(step& s, const protocol::frame_view& frame);
   [[nodiscard]] verdict error_answer(step& s, branch_index b, const protocol::frame_view& frame);
   void let_go(step& s, branch_index failed);
   [[nodiscard]] bool gives_way(const protocol::error_fields_view& error);
@@ -581,6 +608,8 @@ class session_machine {
   std::unique_ptr<gather_state> gather_;
   std::unique_ptr<stage_state> stage_;
   std::unique_ptr<question_state> question_;
+  std::unique_ptr<by_protocol_state> by_protocol_;  ///< null: no PREPARE or EXECUTE is carried out by messages
+  std::unique_ptr<several_statements> several_;     ///< null: no text is carried out statement by statement
   std::unique_ptr<round_state> round_;  ///< null: nothing goes over one shard after the other
   std::unique_ptr<key_lookup> lookup_;  ///< null: no key has been looked up yet
   std::unique_ptr<copy_state> copy_;

@@ -100,7 +100,8 @@ std::size_t session_machine::on_backend(step& s, branch_index i, std::string_vie
     const bool owed = b.outstanding();
     const std::size_t total = frame.total;
     const bool retold = (frame.type == from_server::row_description || frame.type == from_server::parameter_description) && as_first_tells(i, frame);
-    const verdict what = answer_of(s, i, frame);
+    verdict what = answer_of(s, i, frame);
+    if (by_protocol_ && what == verdict::keep && is_muted(frame)) what = verdict::drop;
     if (what == verdict::over) return data.size();
     if (what == verdict::drop || retold) flush_run(s);
     if (what == verdict::keep && retold) {
@@ -244,6 +245,10 @@ session_machine::verdict session_machine::forward_answer(step& s, branch_index i
         return what;
       }
       if (e.kind == answer::execute) pop_answer(i);
+      if ((several_ || by_protocol_) && holds_completion()) {
+        held_complete_ = frame.bytes;
+        return verdict::drop;
+      }
       return verdict::keep;
     case from_server::copy_in_response: {
       if (e.kind != answer::query && e.kind != answer::execute) {
@@ -332,6 +337,7 @@ session_machine::verdict session_machine::error_answer(step& s, branch_index i, 
       return verdict::drop;
     }
   }
+  if (first && (several_ || by_protocol_)) return tell_in_place(s, frame);
   return first ? verdict::keep : verdict::drop;
 }
 
@@ -355,7 +361,7 @@ session_machine::verdict session_machine::ready_answer(step& s, branch_index i, 
   reconcile(s, i);
   if (anything_outstanding()) return verdict::drop;
   // The last one: the client's own state decides what it is told.
-  if (client_status() != b.transaction || txn_.own || hold_ || listening_ ||
+  if (client_status() != b.transaction || txn_.own || hold_ || listening_ || several_ || by_protocol_ ||
       (braid_.active && braid_.ahead && !sent_ && cycle_ == cycle_kind::simple))
     return verdict::drop;
   cycle_over_ = true;
@@ -386,6 +392,7 @@ void session_machine::settled(step& s, branch_index) {
 }
 
 void session_machine::tell_local_answers(step& s) {
+  if (by_protocol_) return local_answers_.clear();
   const std::size_t from = s.client_bytes.size();
   for (const char type : local_answers_) {
     const char frame[] = {type, 0, 0, 0, 4};

@@ -64,7 +64,7 @@ session_machine::verdict session_machine::braid_complete(step& s, branch_index i
 
 // All of them have done what they were asked.
 void session_machine::tell_completion(step& s, std::string_view tag) {
-  if (txn_.own && cycle_ == cycle_kind::simple) {
+  if (holds_completion()) {
     // As a server does: told when the transaction has been committed.
     return p::encode_command_complete(held_complete_, tag);
   }

@@ -56,6 +56,8 @@ void session_machine::begin_own() {
 
 // The cycle is over, but for its ReadyForQuery.
 void session_machine::end_cycle(step& s) {
+  if (by_protocol_ && next_phase(s)) return;
+  if (several_ && goes_on(s)) return;
   if (txn_.own) return end_own(s);
   if (hold_) release_hold(s);
   conclude(s);
@@ -66,6 +68,12 @@ void session_machine::end_own(step& s) {
   static const router::plan_ptr rollback = own_control(session_effect::rollback, "ROLLBACK");
   const bool failed = cycle_failed_ || client_status() == 'E';
   hold_.reset();
+  if (!failed && awaits_channels(s)) {
+    control_ = std::make_unique<control_state>();
+    control_->plan = commit;
+    control_->own = control_->running = true;
+    return;
+  }
   // A server that was lost while others were still at work: the client must not take silence for success.
   if (failed && !cycle_failed_) tell_error(s, txn_.untold ? *txn_.untold : p::make_error(error_id::transaction_aborted));
   control_ = std::make_unique<control_state>();
@@ -167,6 +175,21 @@ std::string session_machine::error_of_commit(const p::frame_view& frame) {
   return error;
 }
 
+// A part, or the decision, that its server may yet lose. What is only prepared can be undone; of the decision the
+// control plane hears when the replicas have it.
+std::string session_machine::error_of_wait() {
+  commit_state& c = *control_->commit;
+  std::string error;
+  if (c.at == commit_state::phase::decide) {
+    c.prepared.clear();
+    p::encode_error(error,
+                    p::make_error(error_id::commit_unknown, "its wait for synchronous replication was cancelled"));
+  } else {
+    p::encode_error(error, p::make_error(error_id::replication_wait_canceled));
+  }
+  return error;
+}
+
 session_machine::verdict session_machine::commit_answer(branch_index i, const p::frame_view& frame) {
   using phase = commit_state::phase;
   commit_state& c = *control_->commit;
@@ -193,6 +216,7 @@ session_machine::verdict session_machine::commit_answer(branch_index i, const p:
       } else if (complete.tag == "PREPARE TRANSACTION") {
         c.prepared.push_back(i);
       }
+      if (!c.failed && std::erase(c.unreplicated, i) > 0) fail(error_of_wait());
       return verdict::drop;
     }
     case from_server::ready_for_query:
@@ -235,7 +259,7 @@ void session_machine::commit_over(step& s) {
   }
   if (c.failed) {
     control_->failed = true;
-    control_->reply = std::move(c.error);
+    control_->reply.append(c.error);
     txn_.chained = false;
   } else if (!control_->own) {
     p::encode_command_complete(control_->reply, "COMMIT");

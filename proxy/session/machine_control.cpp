@@ -117,13 +117,20 @@ void session_machine::control_local(std::string_view tag) {
 
 bool session_machine::control_begin(std::string_view sql, const router::plan& plan) {
   const bool start = upper_first_word(sql) == "START";
-  if (txn_.own) {
+  const bool fresh = txn_.prologue.size() == 1 &&
+                     std::none_of(branches_.begin(), branches_.end(), [](const branch& b) { return b.in_block; });
+  if (txn_.own && !fresh) {
+    if (plan.modes != router::sql::transaction_modes{}) {
+      control_refused(p::make_error(error_id::session_feature, "BEGIN with modes behind other statements of one text",
+                                    "their transaction has begun without them"));
+      return true;
+    }
     // The client's from here on.
     txn_.own = false;
     control_local(start ? "START TRANSACTION" : "BEGIN");
     return true;
   }
-  if (txn_.active) {
+  if (txn_.active && !txn_.own) {
     if (std::any_of(branches_.begin(), branches_.end(), [](const branch& b) { return b.in_block; })) return false;
     const p::error_field fields[] = {{'S', "WARNING"}, {'V', "WARNING"}, {'C', "25001"}, {'M', "there is already a transaction in progress"}};
     p::encode_notice_response(control_->reply, fields);
@@ -158,12 +165,12 @@ void session_machine::warn_of_no_block(std::string_view text) {
 
 bool session_machine::control_end(step& s) {
   if (!txn_.active) return false;
-  if (txn_.own) warn_of_no_block("there is no transaction in progress");
   const bool failed = client_status() == 'E';
   if (!failed && control_->plan->effect == session_effect::commit && awaits_channels(s)) {
     control_->running = true;
     return true;
   }
+  if (txn_.own) warn_of_no_block("there is no transaction in progress");
   const bool chain = control_->plan->modes.chain;
   if (failed || control_->plan->effect == session_effect::rollback) control_->sql = chain ? "ROLLBACK AND CHAIN" : "ROLLBACK";
   txn_.chained = chain;
@@ -207,7 +214,7 @@ bool session_machine::control_settings(step& s) {
   if (!txn_.active && (effect == session_effect::set_local || effect == session_effect::set_transaction || effect == session_effect::set_constraints)) {
     return false;  // the server warns that this has no effect
   }
-  if (txn_.own) {
+  if (txn_.own && !several_) {
     if (effect == session_effect::set_local) warn_of_no_block("SET LOCAL can only be used in transaction blocks");
     if (effect == session_effect::set_transaction)
       warn_of_no_block("SET TRANSACTION can only be used in transaction blocks");
@@ -336,6 +343,10 @@ void session_machine::finish_control(step& s) {
     }
     held_complete_.clear();
   }
+  if (!control->own && !control->failed && holds_completion()) {
+    held_complete_ = std::move(control->reply);
+    control->reply.clear();
+  }
   if (!control->reply.empty()) {
     const std::size_t from = s.client_bytes.size();
     s.client_bytes.append(control->reply);
@@ -352,7 +363,9 @@ void session_machine::finish_control(step& s) {
     }
     return run_batch(s);
   }
-  conclude(s);
+  if (control->own) return conclude(s);
+  if (control->failed) cycle_failed_ = true;
+  end_cycle(s);
 }
 
 void session_machine::apply_control(const router::plan& plan, const std::string& sql) {

@@ -61,9 +61,10 @@ bool session_machine::waits_for_definition(const router::plan& plan) {
   const database_state& state = *env_.state;
   const bool behind = state.definitions && state.definitions->latest() != steady_time::min() &&
                       state.schema_as_of <= state.definitions->latest();
-  if (!behind || (!plan.defines.empty() && !plan.makes_unique)) return false;
+  // Of several statements others may go by what was defined before: they wait while none of them holds a lock yet.
+  if (!behind || (!plan.defines.empty() && !plan.makes_unique && !plan.one_by_one)) return false;
   const auto& known = *state.definitions;
-  const bool refused_lately = is_refused(plan) && env_.now() <= known.latest() + longest_wait;
+  const bool refused_lately = is_refused(plan) && !plan.one_by_one && env_.now() <= known.latest() + longest_wait;
   const steady_time since = std::max(state.schema_as_of, env_.now() - longest_wait);
   if (!refused_lately && defined_since(plan, known, since) == nullptr) return false;
   if (!std::exchange(awaits_catalog_, true)) ++env_.awaiting_catalog;

@@ -20,12 +20,15 @@ constexpr std::size_t max_batch_bytes = 256 * 1024;
 
 void session_machine::collect_batch(step& s) {
   collecting_ = false;
+  // What pgbraid has written itself is there, whole.
+  const std::size_t max_batch = by_protocol_ ? input_.size() + 1 : max_batch_bytes;
+  const std::size_t max_message = by_protocol_ ? input_.size() : env_.max_message_bytes;
   while (true) {
     p::frame_view frame;
-    const p::frame_status status = p::next_frame({input_.data() + scan_, input_.size() - scan_}, env_.max_message_bytes, frame);
+    const p::frame_status status = p::next_frame({input_.data() + scan_, input_.size() - scan_}, max_message, frame);
     if (status == p::frame_status::malformed) return protocol_violation(s, "invalid message length");
     if (frame.total == 0 || status == p::frame_status::incomplete) {
-      if (scan_ >= max_batch_bytes || (scan_ > 0 && frame.total > max_batch_bytes)) break;
+      if (scan_ >= max_batch || (scan_ > 0 && frame.total > max_batch)) break;
       collecting_ = true;
       s.read_client = true;
       return;
@@ -66,7 +69,7 @@ void session_machine::collect_batch(step& s) {
       batch_synced_ = true;
       break;
     }
-    if (frame.type == p::frontend::flush || scan_ >= max_batch_bytes) break;
+    if (frame.type == p::frontend::flush || scan_ >= max_batch) break;
   }
   collecting_ = false;
   if (!batch_synced_) again_ = false;

@@ -26,6 +26,9 @@ p::error_report refuse(std::string_view reason, std::string hint) {
 
 constexpr std::string_view foreign_key_violation = "23503";
 
+// PostgreSQL's function that finds several commands where one may be prepared, after it has read all of them.
+constexpr std::string_view several_commands = "exec_parse_message";
+
 // What the shard that was asked does not have may stand on another one.
 bool stands_elsewhere(std::string_view sqlstate) {
   constexpr std::string_view undefined_table = "42P01", undefined_schema = "3F000";
@@ -381,7 +384,8 @@ session_machine::verdict session_machine::gather_answer(step& s, branch_index i,
         (void)error_answer(s, i, frame);
         return verdict::drop;
       }
-      if (e.sequence == asking_numbers && question_ && question_->refusal && stands_elsewhere(fields.sqlstate())) {
+      if (e.sequence == asking_numbers && question_ && question_->refusal &&
+          (stands_elsewhere(fields.sqlstate()) || fields.field('R') == several_commands)) {
         fail_statement(s, *question_->refusal);
         (void)error_answer(s, i, frame);
         return verdict::drop;

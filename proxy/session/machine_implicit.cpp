@@ -32,7 +32,7 @@ router::plan_ptr session_machine::effective(const router::plan_ptr& plan) const 
 
 namespace {
 
-// What must stand in a transaction block of the client's; "": it need not.
+/// What must stand in a transaction block of the client's; "": it need not.
 std::string_view needs_block(const router::plan& plan) {
   switch (plan.effect) {
     case session_effect::savepoint:
@@ -52,6 +52,13 @@ std::string_view needs_block(const router::plan& plan) {
 
 }  // namespace
 
+// What is in a transaction of pgbraid's own, and must be in one of the client's.
+std::optional<p::error_report> session_machine::outside_of_block(const router::plan& plan) const {
+  const std::string_view what = txn_.own ? needs_block(plan) : "";
+  if (what.empty()) return std::nullopt;
+  return p::make_error(protocol::error_id::not_in_transaction, what);
+}
+
 // False: to be called again when its answer is here.
 bool session_machine::execute_control(step& s, const statement_ptr& st) {
   const router::plan_ptr plan = effective(st->plan);
@@ -62,9 +69,7 @@ bool session_machine::execute_control(step& s, const statement_ptr& st) {
                      (effect == session_effect::reset && !begun && !startup_->entries.empty()) || names_token(*plan) ||
                      is_hint_setting(plan->variable.name);
   if (!txn_.active && !local) return control_in_batch(s, st);
-  if (const std::string_view what = txn_.own ? needs_block(*plan) : ""; !what.empty()) {
-    return op_error(s, p::make_error(protocol::error_id::not_in_transaction, what));
-  }
+  if (const auto outside = outside_of_block(*plan)) return op_error(s, *outside);
   if (!drained(s)) return false;
   sent_ = placed_ = false;
   if (client_status() == 'E' && !leaves_failed_transaction(*plan)) return op_error(s, p::make_error(protocol::error_id::transaction_aborted));

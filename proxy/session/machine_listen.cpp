@@ -140,6 +140,8 @@ void session_machine::on_caught_up(step& s) {
   if (control_->plan->effect == session_effect::listen || control_->plan->effect == session_effect::unlisten) {
     l.fresh = true;
     control_local(control_->plan->effect == session_effect::listen ? "LISTEN" : "UNLISTEN");
+  } else if (control_->own) {
+    return end_own(s);
   } else if (txn_.untold) {
     // A server of the transaction was lost meanwhile.
     p::encode_error(control_->reply, *std::exchange(txn_.untold, nullptr));

@@ -173,6 +173,7 @@ bool session_machine::op_parse(step& s, std::string_view frame) {
   if (begins_block(*st->plan)) return op_error(s, p::make_error(error_id::transaction_block));
   if (const auto refused = judge_definitions(*st->plan)) return op_error(s, *refused);
   if (!st->plan->declares.empty()) return op_error(s, declares_by_hint());
+  if (const auto hidden = executes_unseen(*st->plan, st->text)) return op_error(s, *hidden);
   if (controls(st->plan) || may_go_round(*st->plan)) {
     if (name.empty()) {
       unnamed_ = std::move(st);
@@ -297,6 +298,7 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
     return true;
   }
   refresh_plan(*st);
+  if (const auto hidden = executes_unseen(*st->plan, st->text)) return op_error(s, *hidden);
   const bool begun = placed_ || question_ || stage_ || gather_;
   if (!begun && waits_for_definition(*st->plan)) return false;
   if (txn_.untold && st->plan->effect != session_effect::rollback) {

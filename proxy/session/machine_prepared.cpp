@@ -50,6 +50,25 @@ bool session_machine::prepares(const router::plan& plan) noexcept {
   return plan.effect == session_effect::prepare && plan.statement_count == 1 && !plan.opaque && !plan.name.empty();
 }
 
+// EXECUTE of a statement that the protocol has prepared: where its rows are only its own plan tells.
+bool session_machine::executes_statement(const router::plan& plan) const {
+  return plan.effect == session_effect::execute && plan.statement_count == 1 && !plan.name.empty() &&
+         !context_->context.map->one_shard() && statements_.contains(plan.name);
+}
+
+// EXECUTE within another statement, or by the extended protocol: one shard alone would carry it out.
+std::optional<p::error_report> session_machine::executes_unseen(const router::plan& plan, std::string_view sql) const {
+  if (plan.effect != session_effect::execute || statements_.empty() || context_->context.map->one_shard())
+    return std::nullopt;
+  bool seen = executes_statement(plan);
+  if (plan.name.empty())
+    statements_.for_each([&](const std::string& name, const statement_ptr&) { seen = seen || mentions(sql, name); });
+  if (!seen) return std::nullopt;
+  return p::with_hint(p::make_error(error_id::session_feature, "EXECUTE within a statement or by the extended protocol",
+                                    "what it carries out may concern several shards"),
+                      "Send EXECUTE as a simple query of its own.");
+}
+
 // What the name stands for now; 0: nothing.
 std::uint64_t session_machine::id_of_name(std::string_view name) const {
   if (const sql_statement* known = sql_.find(name)) return known->id;

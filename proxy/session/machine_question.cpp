@@ -32,7 +32,9 @@ const router::plan& plan_of(const question_state& q) {
 
 // A statement that is refused may be none at all, or name what does not exist: then the client gets the server's error.
 bool session_machine::worth_asking(const router::plan& plan, const p::error_report& refusal) {
-  if (plan.statement_count != 1 || plan.effect == router::session_effect::other) return false;
+  if (plan.statement_count != 1) return false;
+  // Several statements, of which one cannot be read, as far as anybody knows.
+  if (plan.effect == router::session_effect::other && refusal.id != error_id::syntax_not_understood) return false;
   switch (refusal.id) {
     case error_id::transaction_aborted:
       return unreadable(plan);

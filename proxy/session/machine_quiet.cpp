@@ -47,6 +47,11 @@ session_machine::verdict session_machine::asynchronous(step& s, branch_index i, 
     told_ = true;
     return verdict::drop;
   }
+  if (what == disposition::control && control_->commit && frame.type == from_server::notice_response) {
+    p::error_fields_view notice;
+    if (p::decode(frame.body, notice) && notice.field('R') == wait_for_replicas)
+      control_->commit->unreplicated.push_back(i);
+  }
   if (what == disposition::control) {
     // Its place is among the messages of the one answer that is made.
     if (i != targets_.front()) return verdict::drop;

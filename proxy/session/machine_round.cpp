@@ -122,7 +122,7 @@ bool session_machine::goes_round(const router::plan& plan) const {
 std::optional<p::error_report> session_machine::wrong_block(const router::plan& plan) const {
   if (plan.blocks == block_rule::any || plan.blocks == block_rule::either || many_of(plan) == nullptr)
     return std::nullopt;
-  const bool client_block = txn_.active && !txn_.own;
+  const bool client_block = txn_.active && (!txn_.own || several_);
   if (plan.blocks == block_rule::within)
     return client_block ? std::nullopt : std::optional{p::make_error(error_id::not_in_transaction, plan.tag)};
   if (!txn_.active) return std::nullopt;

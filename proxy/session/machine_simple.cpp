@@ -48,6 +48,7 @@ void session_machine::start_simple(step& s, const p::frame_view& frame) {
     if (plan_->effect == session_effect::commit) end_transaction(false);
     return refuse_simple(s, error);
   }
+  if (plan_->one_by_one && must_be_parted(query.text, scan.constants)) return begin_several(s, query.text);
   if (txn_.active && client_status() == 'E') {
     plan_ = effective(plan_);
     const auto failed = std::find_if(branches_.begin(), branches_.end(), [](const branch& b) { return b.in_block && b.transaction == 'E'; });
@@ -66,7 +67,10 @@ void session_machine::start_simple(step& s, const p::frame_view& frame) {
     }
   }
   if (begins_block(*plan_)) return refuse_simple(s, p::make_error(error_id::transaction_block));
+  if (const auto outside = outside_of_block(*plan_)) return refuse_simple(s, *outside);
   if (const auto refused = judge_definitions(*plan_)) return refuse_simple(s, *refused);
+  if (plan_->by_protocol || executes_statement(*plan_)) return begin_by_protocol(s, query.text);
+  if (const auto hidden = executes_unseen(*plan_, query.text)) return refuse_simple(s, *hidden);
   if (is_control(*plan_) && start_control(s, plan_, query.text)) {
     if (!control_->running) finish_control(s);
     return;

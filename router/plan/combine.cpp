@@ -155,6 +155,9 @@ plan combine(std::vector<plan> plans, const plan_context& context) {
   }
   out.statement_count = static_cast<std::uint32_t>(plans.size());
   out.reason = std::to_string(plans.size()) + " statements in one text";
+  // The data of COPY come behind the whole text.
+  const auto takes_data = [](const plan& p) { return p.effect == session_effect::copy_in; };
+  out.one_by_one = !one_shard && std::none_of(plans.begin(), plans.end(), takes_data);
   out.where = combine_targets(plans, one_shard);
   return out;
 }

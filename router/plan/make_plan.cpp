@@ -339,7 +339,7 @@ class statement_planner {
       out.opaque = false;
       out.where = refusal(refuse_syntax("a part of " + out.tag + " is not understood"));
     } else if (s.kind == kind::prepare) {
-      out.where = prepare_target(s);
+      out.where = prepare_target(s, out.by_protocol);
       out.reason = "prepared on the designated shard";
     } else if (s.kind == kind::declare_cursor) {
       out.where = refusal(refuse_session(out.tag, "its query is not understood"));
@@ -361,25 +361,31 @@ class statement_planner {
   }
 
   /// EXECUTE says nothing of tables: what it names must be a statement that the designated shard can answer.
-  [[nodiscard]] fixed_target prepare_target(const sql::statement& s) {
-    plan inner;
-    if (s.inner != nullptr) {
+  [[nodiscard]] fixed_target prepare_target(const sql::statement& s, bool& by_protocol) {
+    const auto planned_as = [&](bool alone) {
       const sql::token_scan none;
       constant_marks unused{{}, none};  // the text is kept as it is: its constants stay pinned
-      inner = statement_planner{context_, unused, text_, false, hint_}.make(*s.inner);
-    }
+      return s.inner == nullptr ? plan{} : statement_planner{context_, unused, text_, alone, hint_}.make(*s.inner);
+    };
+    const auto is_refused = [](const plan& p) {
+      const auto* fixed = std::get_if<fixed_target>(&p.where);
+      return fixed != nullptr && std::holds_alternative<to_refusal>(fixed->target);
+    };
+    const plan inner = planned_as(false);
     const auto* fixed = std::get_if<fixed_target>(&inner.where);
     if (fixed != nullptr && s.inner != nullptr) {
-      if (std::holds_alternative<to_refusal>(fixed->target)) return *fixed;
+      // What may be done for a statement that stands alone may be done for one of the protocol's.
+      if (is_refused(inner) && (!alone_ || is_refused(planned_as(true)))) return *fixed;
       const auto* one = std::get_if<to_shard>(&fixed->target);
       const bool anywhere = std::holds_alternative<to_any>(fixed->target) && inner.effect == session_effect::none;
       if (anywhere || (one != nullptr && one->shard == designated_shard)) {
         return fixed_target{to_shard{designated_shard}};
       }
     }
+    by_protocol = alone_ && s.inner != nullptr && !s.inner->unparsable_parts;
     return refusal(protocol::with_hint(
         refuse_session("PREPARE of this statement", "EXECUTE could not tell over which shards it goes"),
-        "Use the driver's prepared statements (the extended protocol) instead of PREPARE and EXECUTE."));
+        "Send PREPARE as a simple query of its own, or use the driver's prepared statements."));
   }
 
   /// The prepared statement's own text: what stands behind AS.
@@ -487,6 +493,9 @@ planned make_plan(std::string_view text, const sql::token_scan& scan, const plan
   plans.reserve(statements.size());
   for (const sql::statement& s : statements) plans.push_back(planner.make(s));
   plan whole = combine(std::move(plans), context);
+  // What a comment says of a text holds for all that is in it.
+  const auto* said = std::get_if<statement_hint>(&hint);
+  if (said == nullptr || said->of_text) whole.one_by_one = false;
   return {std::make_shared<const plan>(std::move(whole)), marks.pinned(), marks.typed()};
 }
 

@@ -148,6 +148,8 @@ struct key_group {
   std::int32_t modifier = -1;  ///< the column's atttypmod for an inserted value, -1 for a compared one
   std::vector<key_source> sources;
   bool insert_row = false;  ///< sources are rows of VALUES, in order; NULL is an error rather than "matches nothing"
+  bool unread =
+      false;  ///< in a WITH entry that nobody reads: a value that cannot be read as the key's is no error there
   bool new_key = false;     ///< the value that UPDATE gives the key: its rows go to that shard
   std::vector<key_bound> bounds{};              ///< instead of sources: all of these hold
   std::shared_ptr<const value_map> values{};    ///< see table_use
@@ -220,7 +222,10 @@ struct plan {
   std::string tag;                         ///< for messages: "CREATE TABLE"
   block_rule blocks = block_rule::any;     ///< where it goes to several shards
   std::string inner_text;                  ///< prepare: the prepared statement's own text
+  bool by_protocol = false;  ///< prepare: refused as it stands, but may be kept as the protocol's statements are
   std::uint32_t statement_count = 1;       ///< statements in the text
+  bool one_by_one =
+      false;  ///< several, which may be carried out by themselves, in one transaction, where they are refused together
   std::vector<std::string> reads, writes;  ///< tables, "schema.name"
   std::vector<std::string> defines;        ///< bare names of relations that a definition is of, new ones included
   bool remakes = false;                    ///< it makes, renames or drops them

@@ -414,7 +414,9 @@ SESSIONS = {
         SAVEPOINT s
     """,
     "PREPARE, EXECUTE in SQL": """
-        0A000 PREPARE p AS SELECT count(*) FROM accounts
+        PREPARE p AS SELECT count(*) FROM accounts
+        0A000 EXPLAIN EXECUTE p
+        see differential/test_texts.py::test_as_one_server_says
     """,
     "prepared statements of the protocol": """
         see integration/test_sharding.py::test_named_statement_over_shards
@@ -427,7 +429,8 @@ SESSIONS = {
     """,
     "several statements in one text": """
         UPDATE accounts SET owner = 'x' WHERE id = 7; SELECT owner FROM accounts WHERE id = 7
-        0A000 UPDATE accounts SET owner = 'x'; SELECT 1
+        UPDATE accounts SET owner = 'x'; SELECT 1
+        see differential/test_texts.py::test_as_one_server_says
     """,
     "statement that PostgreSQL 15": """
         42601 SELEC 1

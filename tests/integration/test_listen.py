@@ -439,5 +439,12 @@ def test_a_commit_over_several_shards_notifies(cluster, sharded):
 
 def test_what_is_refused_over_several_shards(sharded):
     with sharded.raw() as ear:
-        for sql in ("LISTEN a; LISTEN b", f"LISTEN {'n' * 64}"):
-            assert errors(ask(ear, sql))[0]["C"] == "0A000", sql
+        assert errors(ask(ear, f"LISTEN {'n' * 64}"))[0]["C"] == "0A000"
+
+
+def test_in_a_text_of_several(sharded):
+    with sharded.raw() as ear:
+        assert heard(ear, "LISTEN a; LISTEN b; SELECT count(*) FROM customers; NOTIFY b, 'own'") == [("b", "own")]
+        with sharded.raw() as mouth:
+            mouth.query("NOTIFY a, 'one'; SELECT count(*) FROM customers; NOTIFY b, 'two'")
+        assert [comes(ear), comes(ear)] == [("a", "one"), ("b", "two")]

@@ -236,6 +236,18 @@ def test_nothing_stays_locked(cluster, whole, accounts):
     assert cluster.shards[0].primary.value("SELECT balance FROM customers WHERE id = %s", (accounts[0][1],)) == OPENING + 1
 
 
+def test_nothing_stays_locked_between_the_statements_of_a_text(cluster, whole, accounts):
+    locks = "SELECT count(*) FROM pg_locks WHERE relation = 'pgbraid.commit_gate'::regclass AND mode = 'ShareLock' AND granted"
+    with whole.raw() as client:
+        client.query(f"BEGIN; SELECT id FROM customers WHERE id IN ({listed(accounts)}); SELECT 1")
+        assert client.status == "T"
+        for shard in cluster.shards:
+            wait_until(lambda shard=shard: shard.primary.value(locks) == 0, 20, "the gate is let go")
+        with whole.raw() as other:
+            other.query(f"UPDATE customers SET balance = balance WHERE id IN ({listed(accounts)}); SELECT sum(balance) FROM customers")
+        client.query("COMMIT; SELECT sum(balance) FROM customers; SELECT sum(balance) FROM customers")
+
+
 @pytest.mark.parametrize("extended", [False, True], ids=["simple", "extended"])
 def test_a_table_that_is_being_rewritten(cluster, whole, accounts, extended):
     """Who waits for ALTER TABLE sees the rows that it leaves, not the nothing that an older snapshot would find."""

@@ -18,8 +18,10 @@ std::string write_on(const machine_script& t, pgbraid::router::shard_index shard
 // The notation calls what begins with pgbraid_ and a number "own".
 const std::string id = "own_" + shard_identity(0x10, "db");
 const std::string durably =
-    "SELECT pg_catalog.set_config('synchronous_commit', 'on', true) "
-    "WHERE pg_catalog.current_setting('synchronous_commit') OPERATOR(pg_catalog.<>) ALL (ARRAY['on', 'remote_apply']); ";
+    "SELECT CASE WHEN pg_catalog.current_setting('synchronous_commit') OPERATOR(pg_catalog.<>) ALL (ARRAY['on', "
+    "'remote_apply']) THEN pg_catalog.set_config('synchronous_commit', 'on', true) END, "
+    "CASE WHEN pg_catalog.current_setting('client_min_messages') OPERATOR(pg_catalog.=) 'error' "
+    "THEN pg_catalog.set_config('client_min_messages', 'warning', true) END; ";
 const std::string record = "Q(" + durably +
                            "INSERT INTO pgbraid.commit_record (id, committed, at) VALUES "
                            "('00000000000000000000000000000001', true, pg_catalog.clock_timestamp()))";
@@ -74,6 +76,33 @@ TEST_CASE("a shard that cannot prepare undoes all") {
   CHECK(t.asked("s1").empty());
   t.server("s0", "C(ROLLBACK) Z(I)");
   CHECK(t.told() == "E(23503) Z(I)");
+}
+
+TEST_CASE("what a server may yet lose is no part of a commit") {
+  using namespace std::string_literals;
+  const std::string fields = "SWARNING\0C01000\0Mcanceling wait\0RSyncRepWaitForLSN\0\0"s;
+  const std::string warning = "N"s + std::string{'\0', '\0', '\0', static_cast<char>(fields.size() + 4)} + fields;
+  machine_script t{two_shards(true)};
+  write_both(t);
+  t.server("s0", "C(INSERT 0 1) Z(T)");
+  (void)t.asked("s0");
+  (void)t.asked("s1");
+  SECTION("prepared") {
+    t.server_bytes("s1", warning);
+    t.server("s1", "C(PREPARE TRANSACTION) Z(I)");
+    CHECK(t.asked("s0") == "Q(ROLLBACK)");
+    CHECK(t.asked("s1") == rollback_prepared);
+    t.server("s0", "C(ROLLBACK) Z(I)");
+    t.server("s1", "C(ROLLBACK PREPARED) Z(I)");
+    CHECK(t.told() == "E(57014) Z(I)");
+  }
+  SECTION("decided: the control plane sees to the rest") {
+    t.server("s1", "C(PREPARE TRANSACTION) Z(I)");
+    t.server_bytes("s0", warning);
+    t.server("s0", "C(COMMIT) Z(I)");
+    CHECK(t.asked("s1").empty());
+    CHECK(t.told() == "N(01000) E(08007) Z(I)");
+  }
 }
 
 TEST_CASE("a deciding shard that does not commit undoes what is prepared") {
