@@ -57,7 +57,12 @@ const char* sslmode(config::server_tls_mode mode) {
   return "disable";
 }
 
-void ignore_notice(void*, const PGresult*) {}
+/// `unreplicated`: a bool of the connection's.
+void take_notice(void* unreplicated, const PGresult* notice) {
+  const char* const function = PQresultErrorField(notice, PG_DIAG_SOURCE_FUNCTION);
+  if (function != nullptr && std::string_view{function} == "SyncRepWaitForLSN")
+    *static_cast<bool*>(unreplicated) = true;
+}
 
 }  // namespace
 
@@ -238,7 +243,7 @@ asio::awaitable<std::string> pg_connection::connect(pg_login login, std::chrono:
   } else if (PQstatus(connection_.get()) == CONNECTION_BAD) {
     failure = trouble();
   } else {
-    PQsetNoticeReceiver(connection_.get(), ignore_notice, nullptr);
+    PQsetNoticeReceiver(connection_.get(), take_notice, &unreplicated_);
     failure = co_await poll_login();
   }
   disarm();

@@ -64,6 +64,9 @@ class pg_connection {
                                                           std::chrono::milliseconds timeout);
   [[nodiscard]] boost::asio::awaitable<pg_answer> run_prepared(std::string name, std::chrono::milliseconds timeout);
 
+  /// The server has said of a command that it no longer waits for its synchronous replicas, as an operator may tell it
+  /// to.
+  [[nodiscard]] bool is_unreplicated() const noexcept { return unreplicated_; }
   [[nodiscard]] bool is_open() const noexcept { return connection_ != nullptr; }
   void close() noexcept;
   /// Ends the operation under way, which then reports a lost connection. For stopping.
@@ -86,6 +89,7 @@ class pg_connection {
   boost::asio::io_context& context_;
   std::unique_ptr<pg_conn, finish> connection_;
   std::shared_ptr<channel> channel_;
+  bool unreplicated_ = false;
 };
 
 }  // namespace pgbraid::proxy

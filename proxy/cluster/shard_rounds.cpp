@@ -221,8 +221,9 @@ asio::awaitable<void> database_watch::recover(shard_watch& shard, doubtful_part 
     if (shard_identity(other->probes[place]->facts().system_identifier, other->dbnames[place]) != part.deciding) continue;
     pg_connection deciding(*services_.context);
     const server_address& address = other->probes[place]->address();
-    pg_login login{address.host, address.port, other->dbnames[place], services_.options.user, services_.options.password,
-                   address.tls, false};
+    pg_login login{
+        address.host, address.port, other->dbnames[place], services_.options.user, services_.options.password,
+        address.tls,  false,        "pgbraid_recovery"};
     const std::string failure = co_await deciding.connect(std::move(login), services_.options.timeout);
     if (stopped_) co_return;
     if (!failure.empty()) co_return complain(fmt::format("{}: shard {} decides: {}", what, map_->shards[other->index], failure));

@@ -1,9 +1,12 @@
 """A TCP proxy of the tests' own that stands before a server and can fail in the ways that networks do."""
 
+import re
 import selectors
 import socket
 import struct
 import threading
+
+LOGIN = re.compile(rb"\0user\0([^\0]+)\0")  # in a StartupMessage, behind the protocol's number
 
 
 class FaultProxy:
@@ -15,10 +18,10 @@ class FaultProxy:
         self._wake_reader, self._wake_writer = socket.socketpair()
         self._selector.register(self._wake_reader, selectors.EVENT_READ, None)
         self._listener = None
-        self._peers = {}
+        self._peers, self._users = {}, {}
         self._paused = False
         self._servers, self._ends_with_answer = set(), False
-        self._trap = None
+        self._trap, self._held = None, []
         self._delay, self._clock = 0, threading.Event()
         self._commands, self._lock = [], threading.Lock()
         self.port = None
@@ -58,10 +61,21 @@ class FaultProxy:
         """The next bytes from a server and the end of its connection leave in one packet."""
         self._call(lambda: setattr(self, "_ends_with_answer", True))
 
-    def trap(self, words, action, answered=False):
+    def trap(self, words, action, answered=False, user=None):
         """Calls `action` once, on the proxy's thread, when a client's bytes contain `words`: before they are passed on, or
-        (`answered`) when the server's answer to them is there and before that is passed on. The bytes are lost then."""
-        self._call(lambda: setattr(self, "_trap", [words, action, answered, None]))
+        (`answered`) when the server's answer to them is there and before that is passed on. The bytes are lost then. `user`: only
+        on connections that have logged in as that one."""
+        self._call(lambda: setattr(self, "_trap", [words, action, answered, None, user, False]))
+
+    def hold(self, words, answered=False, user=None):
+        """Like trap(), but the bytes are kept until release(); gives an event that is set when there are some. All else passes."""
+        there = threading.Event()
+        self._call(lambda: setattr(self, "_trap", [words, there.set, answered, None, user, True]))
+        return there
+
+    def release(self):
+        """What hold() has kept goes on, where both ends are still there."""
+        self._call(self._pass_on)
 
     def connections(self):
         return self._call(lambda: len(self._peers) // 2)
@@ -113,6 +127,7 @@ class FaultProxy:
         for s in (peer, self._peers[peer]):
             del self._peers[s]
             self._servers.discard(s)
+            self._users.pop(s, None)
             try:
                 self._selector.unregister(s)
             except KeyError:
@@ -140,19 +155,34 @@ class FaultProxy:
                 if command is None:
                     return
 
+    def _note_user(self, source, data):
+        if source not in self._servers and source not in self._users and (login := LOGIN.search(data)):
+            self._users[source] = login[1].decode()
+
     def _sprung(self, source, data):
         if self._trap is None:
             return False
-        words, action, answered, waiting_for = self._trap
-        if source not in self._servers and words in data:
+        words, action, answered, waiting_for, user, keep = self._trap
+        if source not in self._servers and words in data and user in (None, self._users.get(source)):
             if answered:
                 self._trap[3] = self._peers[source]
                 return False
         elif source is not waiting_for or waiting_for is None:
             return False
         self._trap = None
+        if keep:
+            self._held.append((self._peers[source], data))
         action()
         return True
+
+    def _pass_on(self):
+        held, self._held = self._held, []
+        for peer, data in held:
+            if peer in self._peers:
+                try:
+                    peer.sendall(data)
+                except OSError:
+                    self._drop(peer)
 
     def _accept(self):
         client, _ = self._listener.accept()
@@ -170,6 +200,7 @@ class FaultProxy:
     def _forward(self, source):
         try:
             data = source.recv(65536)
+            self._note_user(source, data)
             if data and self._sprung(source, data):
                 return
             if data and source in self._servers and self._delay:

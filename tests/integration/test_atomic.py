@@ -332,7 +332,7 @@ def test_nothing_is_torn(cluster, fault_proxy, start_braid, keys, victim, shard,
     client.query("BEGIN")
     for i in range(2):
         client.query(add(keys[i][0]))
-    proxies[shard].trap(words_of(step), proxies[shard]._cut if victim == "link" else braid.process.kill, answered)
+    proxies[shard].trap(words_of(step), proxies[shard]._cut if victim == "link" else braid.process.kill, answered, user="app")
     try:
         outcome = told(client, "COMMIT")[0]
     except (ServerError, OSError, EOFError, ConnectionError) as error:
