@@ -57,6 +57,7 @@ struct query_level {
   const sql::select_query* query = nullptr;  ///< the SELECT core; none for what writes
   std::size_t target = nowhere;              ///< UPDATE, DELETE, MERGE, INSERT: the use that is written
   bool top = false;              ///< the statement's own SELECT
+  bool unread = false;           ///< of a SELECT in WITH that nobody reads
   // What keeps the answers of several shards from being put one behind the other; the first of each, "" for none.
   std::string aggregate, window;
   bool plain_count = false;  ///< the only aggregates are count(*)

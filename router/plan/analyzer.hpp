@@ -43,6 +43,7 @@ class analyzer {
  private:
   // queries.cpp
   void read_with(const sql::with_clause& with, std::size_t parent);
+  void leave_with(std::size_t outer);
   void read_core(const sql::select_query& q, std::size_t parent, bool top);
   void read_from(const std::vector<sql::from_item>& items, std::size_t level);
   void read_from_item(const sql::from_item& item, std::size_t level);
@@ -50,7 +51,7 @@ class analyzer {
   void read_where(const sql::expr_ptr& where, std::size_t level);
   void read_targets(const std::vector<sql::target>& targets, std::size_t level);
   void read_sort_keys(const std::vector<sql::sort_key>& keys, std::size_t level);
-  [[nodiscard]] bool is_common_table(const sql::qualified_name& name) const;
+  [[nodiscard]] bool is_common_table(const sql::qualified_name& name);
   void judge_relation(const resolved_table& table, table_role role);
   void judge_code(const resolved_table& table, table_role role);
   void judge_readable(const resolved_table& table);
@@ -95,7 +96,12 @@ class analyzer {
   const sql::from_item* on_join_ = nullptr;  ///< and the join it belongs to
   std::size_t with_depth_ = 0;               ///< how many WITH entries the statement being read stands in
   bool row_is_read_ = false;  ///< the column that is being read may be a whole row, and its type does not count
-  std::vector<std::string> common_tables_;   ///< names of the WITH entries in scope, innermost last
+  struct common_entry {
+    std::string name;
+    std::size_t first = 0, last = 0;  ///< query levels, `last` excluded; none of what writes
+    bool read = false;
+  };
+  std::vector<common_entry> common_tables_;  ///< the WITH entries in scope, innermost last
 };
 
 }  // namespace pgbraid::router

@@ -103,6 +103,7 @@ key_group group_of(const analysis& a, const table_use& use, std::size_t part, co
   // A stored value is rounded or cut as its column does it; a compared one is not.
   if (tie.insert_row) out.modifier = tied.modifier;
   if (use.keys.size() == 1) out.values = use.values;
+  out.unread = a.levels[use.level].unread && a.levels[a.uses[tie.place.use].level].unread;
   return out;
 }
 

@@ -171,7 +171,7 @@ void analyzer::read_merge(const sql::merge_query& q, std::size_t parent) {
     if (n < out_.parameter_uses.size() && out_.parameter_uses[n] > 1 && out_.parameter_types[n] != 0)
       out_.parameter_types[n] = mixed_types;
   }
-  common_tables_.resize(outer_tables);
+  leave_with(outer_tables);
 }
 
 // ON key = v.id, where VALUES say what v.id is.

@@ -78,22 +78,42 @@ void analyzer::read_statement(const sql::statement& s, std::size_t parent, bool 
 }
 
 void analyzer::read_with(const sql::with_clause& with, std::size_t parent) {
-  const auto read_body = [&](const sql::common_table& table) {
+  const auto read_body = [&](const sql::common_table& table, common_entry& entry) {
     out_.common_tables = true;
     out_.common_names.push_back(table.name);
+    const std::size_t first = out_.levels.size();
     ++with_depth_;
     if (table.query != nullptr) read_statement(*table.query, parent, false);
     --with_depth_;
+    if (table.query == nullptr || table.query->kind != sql::statement_kind::select) return;
+    entry.first = first;
+    entry.last = out_.levels.size();
   };
   if (with.recursive) {
-    for (const sql::common_table& table : with.tables) common_tables_.push_back(table.name);
-    for (const sql::common_table& table : with.tables) read_body(table);
+    const std::size_t from = common_tables_.size();
+    for (const sql::common_table& table : with.tables) common_tables_.push_back({table.name});
+    for (std::size_t i = 0; i < with.tables.size(); ++i) {
+      common_entry body;
+      read_body(with.tables[i], body);
+      common_tables_[from + i].first = body.first;
+      common_tables_[from + i].last = body.last;
+    }
     return;
   }
   for (const sql::common_table& table : with.tables) {
-    read_body(table);
-    common_tables_.push_back(table.name);
+    common_entry entry{table.name};
+    read_body(table, entry);
+    common_tables_.push_back(std::move(entry));
   }
+}
+
+/// The WITH entries behind the first `outer` are in scope no more: which of them somebody reads is known.
+void analyzer::leave_with(std::size_t outer) {
+  for (std::size_t i = outer; i < common_tables_.size(); ++i) {
+    const common_entry& entry = common_tables_[i];
+    for (std::size_t level = entry.first; level < entry.last && !entry.read; ++level) out_.levels[level].unread = true;
+  }
+  common_tables_.resize(outer);
 }
 
 void analyzer::read_select(const sql::select_query& q, std::size_t parent, bool top) {
@@ -116,7 +136,7 @@ void analyzer::read_select(const sql::select_query& q, std::size_t parent, bool 
     read_expr(q.limit, level, literal::pinned);
     read_expr(q.offset, level, literal::pinned);
   }
-  common_tables_.resize(outer_tables);
+  leave_with(outer_tables);
 }
 
 void analyzer::read_core(const sql::select_query& q, std::size_t parent, bool top) {
@@ -228,8 +248,13 @@ void analyzer::read_join(const sql::from_item& item, std::size_t level) {
   add_condition(*item.condition, level, &item, which, context_, marks_, out_);
 }
 
-bool analyzer::is_common_table(const sql::qualified_name& name) const {
-  return name.size() == 1 && std::find(common_tables_.begin(), common_tables_.end(), name[0]) != common_tables_.end();
+bool analyzer::is_common_table(const sql::qualified_name& name) {
+  if (name.size() != 1) return false;
+  const auto named = [&](const common_entry& entry) { return entry.name == name[0]; };
+  const auto found = std::find_if(common_tables_.rbegin(), common_tables_.rend(), named);
+  if (found == common_tables_.rend()) return false;
+  found->read = true;
+  return true;
 }
 
 std::size_t analyzer::add_use(const sql::qualified_name& name, const std::string& alias, std::size_t level,

@@ -178,6 +178,8 @@ route resolve_keyed(const plan& p, const keyed_target& keyed, const topology& ma
       if (result.what == outcome::shard) {
         shards.add(result.shard);
         if (keyed.split_allowed) rows.push_back(result.shard);
+      } else if (group.unread && result.what == outcome::invalid) {
+        continue;  // a server does not look at it either
       } else if (!group.insert_row && left_to_servers(keyed, result)) {
         return not_told_apart(p, keyed, map, group);
       } else if ((result.what != outcome::null && result.what != outcome::unowned) || group.insert_row) {

@@ -162,7 +162,7 @@ void analyzer::read_insert(const sql::insert_query& q, std::size_t parent) {
   for (const sql::target& set : q.conflict_set) read_expr(set.value, level, literal::free);
   for (const sql::expr_ptr& e : q.conflict_exprs) read_expr(e, level, literal::free);
   read_targets(q.returning, level);
-  common_tables_.resize(outer_tables);
+  leave_with(outer_tables);
   if (several()) look_at_sequences(q, out_.uses[use]);
   if (out_.mirrored) look_at_defaults(q, out_.uses[use]);
   out_.rows_may_split = several() && parent == nowhere && with_depth_ == 0 && !out_.uses[use].keys.empty() &&
@@ -292,7 +292,7 @@ void analyzer::read_update(const sql::update_query& q, std::size_t parent) {
   }
   read_where(q.where, level);
   read_targets(q.returning, level);
-  common_tables_.resize(outer_tables);
+  leave_with(outer_tables);
 }
 
 void analyzer::read_new_key(const sql::target& set, std::size_t index) {
@@ -346,7 +346,7 @@ void analyzer::read_delete(const sql::delete_query& q, std::size_t parent) {
   read_from(q.using_, level);
   read_where(q.where, level);
   read_targets(q.returning, level);
-  common_tables_.resize(outer_tables);
+  leave_with(outer_tables);
 }
 
 }  // namespace pgbraid::router

@@ -30,6 +30,8 @@ GROUPS = {
         SELECT id FROM shops WHERE id = 4.2e1
         SELECT id FROM shops WHERE id = 42.5
         SELECT id FROM shops WHERE id = 42.0::numeric
+        WITH unread AS (SELECT id FROM shops WHERE id = 99999999999999999999::bigint) SELECT 1
+        WITH read AS (SELECT id FROM shops WHERE id = 99999999999999999999::bigint) SELECT id FROM read
         SELECT id FROM shops WHERE id = NULL
         SELECT id FROM shops WHERE id = 7 AND id = 8
         SELECT id FROM shops WHERE (id, name) IN ((7, 'shop 7'), (8, 'shop 8'), (9, 'other')) ORDER BY id
