@@ -298,7 +298,9 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
     return true;
   }
   refresh_plan(*st);
-  if (const auto hidden = executes_unseen(*st->plan, st->text)) return op_error(s, *hidden);
+  if (st->plan->effect == session_effect::execute) {
+    if (const auto hidden = executes_unseen(*st->plan, st->text)) return op_error(s, *hidden);
+  }
   const bool begun = placed_ || question_ || stage_ || gather_;
   if (!begun && waits_for_definition(*st->plan)) return false;
   if (txn_.untold && st->plan->effect != session_effect::rollback) {

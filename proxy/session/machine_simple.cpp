@@ -67,10 +67,14 @@ void session_machine::start_simple(step& s, const p::frame_view& frame) {
     }
   }
   if (begins_block(*plan_)) return refuse_simple(s, p::make_error(error_id::transaction_block));
-  if (const auto outside = outside_of_block(*plan_)) return refuse_simple(s, *outside);
+  if (txn_.own) {
+    if (const auto outside = outside_of_block(*plan_)) return refuse_simple(s, *outside);
+  }
   if (const auto refused = judge_definitions(*plan_)) return refuse_simple(s, *refused);
-  if (plan_->by_protocol || executes_statement(*plan_)) return begin_by_protocol(s, query.text);
-  if (const auto hidden = executes_unseen(*plan_, query.text)) return refuse_simple(s, *hidden);
+  if (plan_->by_protocol || plan_->effect == session_effect::execute) {
+    if (plan_->by_protocol || executes_statement(*plan_)) return begin_by_protocol(s, query.text);
+    if (const auto hidden = executes_unseen(*plan_, query.text)) return refuse_simple(s, *hidden);
+  }
   if (is_control(*plan_) && start_control(s, plan_, query.text)) {
     if (!control_->running) finish_control(s);
     return;
