@@ -98,7 +98,8 @@ bool session_machine::next_phase(step& s) {
 std::optional<p::error_report> session_machine::bind_arguments() {
   by_protocol_state& state = *by_protocol_;
   const std::size_t wanted = state.types ? state.types->size() : 0;
-  if (state.arguments.size() != wanted) return wrong_number(state, wanted);
+  // A server does not look at the arguments of a statement that takes none.
+  if (wanted > 0 && state.arguments.size() != wanted) return wrong_number(state, wanted);
   std::vector<std::optional<std::string>> texts(wanted);
   std::vector<p::optional_value> values;
   for (std::size_t i = 0; i < wanted; ++i) {

@@ -6,6 +6,7 @@
 #include "protocol/frontend.hpp"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 
 namespace pgbraid::proxy {
@@ -28,6 +29,12 @@ constexpr std::string_view foreign_key_violation = "23503";
 
 // PostgreSQL's function that finds several commands where one may be prepared, after it has read all of them.
 constexpr std::string_view several_commands = "exec_parse_message";
+
+// It says nothing of the statement: cancelled, out of a resource, a deadlock, a fault of the server's.
+bool is_of_server(std::string_view sqlstate) {
+  constexpr std::array<std::string_view, 6> classes{"08", "40", "53", "57", "58", "XX"};
+  return std::find(classes.begin(), classes.end(), sqlstate.substr(0, 2)) != classes.end();
+}
 
 // What the shard that was asked does not have may stand on another one.
 bool stands_elsewhere(std::string_view sqlstate) {
@@ -395,7 +402,7 @@ session_machine::verdict session_machine::gather_answer(step& s, branch_index i,
         pass_to_sync(i);
         return verdict::drop;
       }
-      if (e.sequence != combining && !subquery) return error_answer(s, i, frame);
+      if ((e.sequence != combining && !subquery) || is_of_server(fields.sqlstate())) return error_answer(s, i, frame);
       // The statement itself is right, or its own description would have failed: it means more than its rows.
       fail_statement(s, refuse(fmt::format("it cannot be answered over gathered rows ({})", fields.message()), "Tie the statement to keys of one shard."));
       (void)error_answer(s, i, frame);

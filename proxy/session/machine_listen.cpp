@@ -30,7 +30,9 @@ bool session_machine::can_share(const router::plan& plan) const noexcept {
 
 // LISTEN that cannot be shared, and UNLISTEN where the session's own backend may listen.
 bool session_machine::is_for_server(const router::plan& plan) const noexcept {
-  return plan.effect == session_effect::listen ? !can_share(plan) : pinned_ >= 0 || txn_.foreign;
+  if (plan.effect == session_effect::listen) return !can_share(plan);
+  // Over several shards no server listens for the session alone.
+  return context_->context.map->one_shard() && (pinned_ >= 0 || txn_.foreign);
 }
 
 // The branch's server has been told.

@@ -45,11 +45,10 @@ const statement_ptr& session_machine::find_statement(std::string_view name, std:
 }
 
 void session_machine::refresh_plan(statement& st) {
-  if (st.plan && st.plan_generation == context_->generation && st.planned_in == context_.get()) return;
+  if (st.plan && st.plan_generation == context_->generation) return;
   router::sql::token_scan& scan = scratch_scan();
   st.plan = context_->cache.get(st.text, scan, context_->context);
   st.plan_generation = context_->generation;
-  st.planned_in = context_.get();
   if (keyed(*st.plan)) {
     st.constants.assign(scan.constants.begin(), scan.constants.end());
   } else {
@@ -154,7 +153,7 @@ bool session_machine::op_parse(step& s, std::string_view frame) {
     unnamed_.reset();
   } else {
     bool made = false;
-    st = env_.statements.get(context_.get(), m.text, std::move(types), made);
+    st = env_.statements.get(context_->serial, m.text, std::move(types), made);
   }
   refresh_plan(*st);
   if (waits_for_definition(*st->plan)) {

@@ -58,7 +58,8 @@ bool session_machine::executes_statement(const router::plan& plan) const {
 
 // EXECUTE within another statement, or by the extended protocol: one shard alone would carry it out.
 std::optional<p::error_report> session_machine::executes_unseen(const router::plan& plan, std::string_view sql) const {
-  if (plan.effect != session_effect::execute || statements_.empty() || context_->context.map->one_shard())
+  if (plan.effect != session_effect::execute || statements_.empty() || unreadable(plan) ||
+      context_->context.map->one_shard())
     return std::nullopt;
   bool seen = executes_statement(plan);
   if (plan.name.empty())

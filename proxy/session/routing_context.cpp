@@ -3,6 +3,7 @@
 #include "router/plan/hints.hpp"
 
 #include <algorithm>
+#include <atomic>
 
 namespace pgbraid::proxy {
 namespace {
@@ -95,7 +96,12 @@ void routing_context::update(database_state_ptr state) {
   if (!changed) return;
   derive();
   cache.clear();
-  ++generation;
+  generation = fresh_number();
+}
+
+std::uint64_t routing_context::fresh_number() noexcept {
+  static std::atomic<std::uint64_t> last{0};
+  return last.fetch_add(1, std::memory_order_relaxed) + 1;
 }
 
 std::shared_ptr<routing_context> routing_contexts::get(const std::string& user, const settings& wanted, const database_state_ptr& state) {
@@ -143,7 +149,7 @@ void routing_contexts::set_max_parse(std::size_t bytes) {
     if (!alive) continue;
     alive->context.max_parse_bytes = bytes;
     alive->cache.clear();
-    ++alive->generation;
+    alive->generation = routing_context::fresh_number();
   }
 }
 

@@ -20,8 +20,10 @@ class routing_context {
   router::plan_cache cache;
   router::literal_context literals;
   std::string time_zone;
-  /// Grows whenever plans made before must not be used any more.
-  std::uint64_t generation = 1;
+  /// No other context of the process has had it, dead ones included.
+  const std::uint64_t serial = fresh_number();
+  /// Another one whenever plans made before must not be used any more, which no other context has had either.
+  std::uint64_t generation = fresh_number();
 
   /// Takes a newer state of the database; plans are dropped when what they depend on has changed.
   void update(database_state_ptr state);
@@ -36,6 +38,7 @@ class routing_context {
   } hints_;
   friend class routing_contexts;
   void derive();
+  [[nodiscard]] static std::uint64_t fresh_number() noexcept;
 };
 
 /// The contexts of one database on one worker.

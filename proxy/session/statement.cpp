@@ -29,7 +29,7 @@ bool statement_memory::parsed(std::uint64_t key) {
   return parsed_.contains(key);
 }
 
-statement_ptr statement_registry::get(const routing_context* context, std::string_view text, std::vector<router::oid> types,
+statement_ptr statement_registry::get(std::uint64_t context, std::string_view text, std::vector<router::oid> types,
                                       bool& made) {
   if (const std::uint64_t now = memory_.changes(); now != seen_changes_) {
     known_.clear();

@@ -17,8 +17,6 @@
 
 namespace pgbraid::proxy {
 
-class routing_context;
-
 /// One prepared statement.
 struct statement {
   std::uint64_t id = 0;                       ///< 0: an unnamed statement, never shared
@@ -27,8 +25,7 @@ struct statement {
   std::vector<router::oid> parameter_types;
   std::vector<router::sql::constant_position> constants;
   router::plan_ptr plan;
-  std::uint64_t plan_generation = 0;          ///< routing_context's generation that `plan` was made under
-  const routing_context* planned_in = nullptr;
+  std::uint64_t plan_generation = 0;  ///< routing_context's generation that `plan` was made under
   bool noted = false;       ///< statement_memory knows that a server has parsed it
   std::uint64_t shape = 0;  ///< of its result as clients have been told; 0: nobody has been
 };
@@ -63,8 +60,9 @@ class statement_registry {
 
   /// An id that no other statement or session of this process has.
   [[nodiscard]] std::uint64_t fresh_id() noexcept { return next_id_++; }
-  /// The statement for this text and these types under `context`; `made` tells whether it is new.
-  [[nodiscard]] statement_ptr get(const routing_context* context, std::string_view text, std::vector<router::oid> types, bool& made);
+  /// The statement for this text and these types under the context of that serial; `made` tells whether it is new.
+  [[nodiscard]] statement_ptr get(std::uint64_t context, std::string_view text, std::vector<router::oid> types,
+                                  bool& made);
   /// The schema may have changed: whoever prepares a statement from now on gets one of its own, not one whose plans on
   /// servers were made before. Reaches all workers.
   void schema_changed() noexcept { memory_.schema_changed(); }

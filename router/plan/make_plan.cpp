@@ -362,20 +362,26 @@ class statement_planner {
 
   /// EXECUTE says nothing of tables: what it names must be a statement that the designated shard can answer.
   [[nodiscard]] fixed_target prepare_target(const sql::statement& s, bool& by_protocol) {
-    const auto planned_as = [&](bool alone) {
+    plan inner;
+    if (s.inner != nullptr) {
       const sql::token_scan none;
       constant_marks unused{{}, none};  // the text is kept as it is: its constants stay pinned
-      return s.inner == nullptr ? plan{} : statement_planner{context_, unused, text_, alone, hint_}.make(*s.inner);
-    };
+      inner = statement_planner{context_, unused, text_, false, hint_}.make(*s.inner);
+    }
     const auto is_refused = [](const plan& p) {
       const auto* fixed = std::get_if<fixed_target>(&p.where);
       return fixed != nullptr && std::holds_alternative<to_refusal>(fixed->target);
     };
-    const plan inner = planned_as(false);
+    const auto refused_alone = [&] {
+      const std::string text = inner_text(s);
+      sql::token_scan scan;
+      sql::scan(text, scan);
+      return is_refused(*make_plan(text, scan, context_).plan);
+    };
     const auto* fixed = std::get_if<fixed_target>(&inner.where);
     if (fixed != nullptr && s.inner != nullptr) {
       // What may be done for a statement that stands alone may be done for one of the protocol's.
-      if (is_refused(inner) && (!alone_ || is_refused(planned_as(true)))) return *fixed;
+      if (is_refused(inner) && (!alone_ || refused_alone())) return *fixed;
       const auto* one = std::get_if<to_shard>(&fixed->target);
       const bool anywhere = std::holds_alternative<to_any>(fixed->target) && inner.effect == session_effect::none;
       if (anywhere || (one != nullptr && one->shard == designated_shard)) {

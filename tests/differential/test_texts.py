@@ -115,6 +115,34 @@ SESSIONS = {
         DEALLOCATE ALL
         EXECUTE z
     """,
+    "names mean what the search_path says when it is executed": """
+        PREPARE s AS SELECT count(*) FROM shops
+        SET search_path = alt, public
+        EXECUTE s
+        RESET search_path
+        SET timezone = 'Asia/Tokyo'
+        EXECUTE s
+        SET search_path = pg_catalog
+        EXECUTE s
+        RESET search_path
+        SET ROLE app
+        EXECUTE s
+        SET search_path = alt; EXECUTE s; SET search_path = public; EXECUTE s; SELECT count(*) FROM sales
+    """,
+    "PREPARE of what is drawn first; arguments that nobody looks at": """
+        PREPARE i AS INSERT INTO tickets (account_id, title) VALUES ($1, $2), ($3, $2)
+        EXECUTE i (1, 'drawn', 2)
+        SELECT count(DISTINCT id) FROM tickets WHERE title = 'drawn'
+        PREPARE n AS SELECT count(*) FROM shops
+        EXECUTE n (1)
+        EXECUTE n ()
+    """,
+    "what pools say between clients": """
+        BEGIN; DECLARE c CURSOR WITH HOLD FOR SELECT code FROM rates; COMMIT; SELECT count(*) FROM shops
+        SELECT pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *; RESET ALL
+        UNLISTEN *
+        UNLISTEN a
+    """,
 }
 
 
@@ -126,6 +154,9 @@ def two_sides():
         whole.start(), parts.start()
         for file, keys in KEYS.items():
             load(whole, parts, Path(__file__).with_name(file).read_text(), keys)
+        for shard in whole.shards + parts.shards:
+            shard.primary.query("CREATE SCHEMA alt; CREATE VIEW alt.shops AS SELECT 1::bigint AS id, 'alt'::text AS name; "
+                                "GRANT USAGE ON SCHEMA alt TO app; GRANT SELECT ON alt.shops TO app", dbname="shop")
         topology = sharded_topology(parts)
         sharding = sharding_with(topology, {table: key for keys in KEYS.values() for table, key in keys.items()}, ["rates", "kinds"])
         home, *others = parts.shards
@@ -147,6 +178,24 @@ def test_as_one_server_says(two_sides, session):
         assert verdict is True, (line, verdict)
         assert one.status == many.status, line
     one.close(), many.close()
+
+
+def test_a_statement_means_what_the_search_path_says_when_it_is_bound(two_sides):
+    one, many = (side.raw() for side in two_sides)
+    answers = []
+    for client in (one, many):
+        answers.append([])
+        client.query("SET search_path = alt, public")
+        client.send(parse("SELECT count(*) FROM shops", "s"), sync())
+        client.until_ready()
+        for change in ("", "RESET search_path; SET timezone = 'Asia/Tokyo'", "SET search_path = alt", "SET search_path = public",
+                       "RESET ALL", "SET ROLE app", "SET search_path = alt; SET timezone = 'UTC'", "RESET search_path; RESET timezone"):
+            for setting in filter(None, change.split("; ")):
+                client.query(setting)
+            client.send(bind(statement="s"), execute(), sync())
+            answers[-1].append(rows(client.until_ready()))
+        client.close()
+    assert answers[0] == answers[1]
 
 
 def test_execute_of_what_the_protocol_has_prepared(two_sides):

@@ -157,7 +157,7 @@ def test_behind_a_write_in_a_pipeline(client, kept, keys):
 def test_several_in_one_text(client):
     with pytest.raises(ServerError) as refused:
         client.query("VACUUM kept; VACUUM kept")
-    assert refused.value.sqlstate == "0A000"
+    assert refused.value.sqlstate == "25001"
 
 
 # Indexes
