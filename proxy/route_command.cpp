@@ -6,6 +6,7 @@
 #include "router/plan/explain.hpp"
 #include "router/plan/planner.hpp"
 #include "router/shard/value_map.hpp"
+#include "router/sql/parser.hpp"
 
 #include <fmt/format.h>
 
@@ -62,6 +63,55 @@ bool looks_up(const router::plan& plan) {
          });
 }
 
+/// Statements of a text that is carried out one after the other.
+std::vector<std::string> statements_of(const std::string& sql) {
+  std::vector<std::string> out;
+  const router::sql::parse_result parsed = router::sql::parse(sql);
+  if (const auto* statements = std::get_if<std::vector<router::sql::statement>>(&parsed)) {
+    for (const router::sql::statement& each : *statements)
+      out.push_back(sql.substr(static_cast<std::size_t>(each.location), static_cast<std::size_t>(each.length)));
+  }
+  return out;
+}
+
+/// Tells where one text goes. 0, or 1 if it is refused.
+int tell_route(routing_context& context, const database_state& state, const std::string& sql) {
+  router::sql::token_scan scan;
+  const router::plan_ptr plan = context.cache.get(sql, scan, context.context);
+  const router::route r = router::resolve(*plan, *state.map, sql, scan.constants, {}, context.literals);
+  const auto* refused = std::get_if<router::to_refusal>(&r.target);
+  if (refused != nullptr && plan->by_protocol) {
+    fmt::print("kept as a prepared statement of the protocol: EXECUTE goes where its arguments belong\n");
+    return tell_route(context, state, plan->inner_text);
+  }
+  if (refused != nullptr && plan->one_by_one) {
+    fmt::print("one statement after the other, in one transaction\n");
+    int worst = 0;
+    for (const std::string& each : statements_of(sql)) {
+      fmt::print("{}\n", each);
+      worst = std::max(worst, tell_route(context, state, each));
+    }
+    return worst;
+  }
+  fmt::print("{}\n", router::to_string(r, *state.map));
+  if (!plan->reason.empty()) fmt::print("  because: {}\n", plan->reason);
+  if (looks_up(*plan)) {
+    fmt::print(
+        "  the key's shard is looked up in {}.{} when the statement comes; this is the way where it is not listed\n",
+        state.map->directory->schema, state.map->directory->table);
+  }
+  if (refused != nullptr) {
+    fmt::print("  SQLSTATE: {}\n", protocol::row_of(refused->error().id).sqlstate);
+    if (!refused->error().detail.empty()) fmt::print("  detail: {}\n", refused->error().detail);
+    if (!refused->error().hint.empty()) fmt::print("  hint: {}\n", refused->error().hint);
+    return 1;
+  }
+  const bool several = std::holds_alternative<router::to_many>(r.target) || std::holds_alternative<router::to_gather>(r.target);
+  if (several) print_steps(context, sql);
+  print_servers(state, r);
+  return 0;
+}
+
 }  // namespace
 
 int route_command(std::shared_ptr<const config::topology> topology, const route_question& question) {
@@ -76,26 +126,7 @@ int route_command(std::shared_ptr<const config::topology> topology, const route_
   settings_registry settings;
   routing_contexts contexts{topology->limits.max_parse};
   const auto context = contexts.get(user, *settings.none(), state);
-  router::sql::token_scan scan;
-  const router::plan_ptr plan = context->cache.get(question.sql, scan, context->context);
-  const router::route r = router::resolve(*plan, *state->map, question.sql, scan.constants, {}, context->literals);
-  fmt::print("{}\n", router::to_string(r, *state->map));
-  if (!plan->reason.empty()) fmt::print("  because: {}\n", plan->reason);
-  if (looks_up(*plan)) {
-    fmt::print(
-        "  the key's shard is looked up in {}.{} when the statement comes; this is the way where it is not listed\n",
-        state->map->directory->schema, state->map->directory->table);
-  }
-  if (const auto* refused = std::get_if<router::to_refusal>(&r.target)) {
-    fmt::print("  SQLSTATE: {}\n", protocol::row_of(refused->error().id).sqlstate);
-    if (!refused->error().detail.empty()) fmt::print("  detail: {}\n", refused->error().detail);
-    if (!refused->error().hint.empty()) fmt::print("  hint: {}\n", refused->error().hint);
-    return 1;
-  }
-  const bool several = std::holds_alternative<router::to_many>(r.target) || std::holds_alternative<router::to_gather>(r.target);
-  if (several) print_steps(*context, question.sql);
-  print_servers(*state, r);
-  return 0;
+  return tell_route(*context, *state, question.sql);
 }
 
 }  // namespace pgbraid::proxy

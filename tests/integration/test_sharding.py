@@ -386,6 +386,13 @@ def test_route_tells_the_same_story(braid, keys):
         assert write.returncode == 0 and f"s{shard}" in write.stdout and "primary" in write.stdout
     both = braid.command("route", "SELECT id FROM customers")
     assert "s0" in both.stdout and "s1" in both.stdout
+    writes = [f"UPDATE customers SET name = 'x' WHERE id = {keys[shard][0]}" for shard in range(2)]
+    text = braid.command("route", "; ".join(writes))
+    assert text.returncode == 0 and text.stdout.startswith("one statement after the other"), text.stdout
+    assert text.stdout.index(writes[0]) < text.stdout.index("shard s0") < text.stdout.index(writes[1]) < text.stdout.index("shard s1")
+    kept = braid.command("route", "PREPARE p AS SELECT count(*) FROM customers")
+    assert kept.returncode == 0 and kept.stdout.startswith("kept as a prepared statement") and "s0" in kept.stdout and "s1" in kept.stdout
+    assert braid.command("route", f"{writes[0]}; INSERT INTO customers (name) VALUES ('x')").returncode == 1
     refused = braid.command("route", "INSERT INTO customers (name) VALUES ('x')")
     assert "0A000" in refused.stdout + refused.stderr or "refused" in refused.stdout + refused.stderr
 
