@@ -70,6 +70,7 @@ struct copy_replay {
   gather_share share{};    ///< covers them
   bool too_large = false;  ///< more than may be kept
   bool crowded_out = false;  ///< for what other statements keep
+  bool tells_moments = false;  ///< 'now' and its like stand in it
 };
 
 /// An error or a notice of one of the servers, its place told as one in the client's data.

@@ -26,6 +26,7 @@ std::array<const std::vector<std::string>*, 3> goes_by(const router::plan& plan)
 
 std::string described_name(const std::string& name) {
   if (name == router::any_function) return "a function";
+  if (name == router::anything) return "a type, an extension or an index";
   if (!name.ends_with("()")) return fmt::format("table \"{}\"", name);
   return fmt::format("function \"{}\"", name.substr(0, name.size() - 2));
 }

@@ -165,6 +165,7 @@ class session_machine {
   [[nodiscard]] bool find_place(step& s, const router::plan& p, const router::route& r, targets& out, protocol::error_report& refusal);
   [[nodiscard]] bool place(step& s, const router::plan& p, const router::route& r, targets& out, protocol::error_report& refusal);
   [[nodiscard]] bool may_use_replica(const router::plan& p, const router::route& r);
+  [[nodiscard]] std::optional<branch_index> keeper_of_time() const;
   [[nodiscard]] router::shard_index any_shard(bool write) const;
   [[nodiscard]] bool takes_snapshot_anywhere() const;
   void see_everywhere(const router::plan& p, router::route& r) const;
@@ -225,6 +226,7 @@ class session_machine {
   [[nodiscard]] bool control_begin(std::string_view sql, const router::plan& p);
   [[nodiscard]] bool control_end(step& s);
   [[nodiscard]] bool control_savepoint(step& s);
+  void warn(std::string_view code, std::string_view text);
   void warn_of_no_block(std::string_view text);
   [[nodiscard]] bool control_settings(step& s);
   [[nodiscard]] bool control_discard(step& s);
@@ -291,6 +293,7 @@ class session_machine {
   // machine_commit.cpp: transactions that write to several shards
   [[nodiscard]] bool wrote_to_several() const noexcept;
   [[nodiscard]] std::string single_writer() const;
+  [[nodiscard]] std::optional<router::shard_index> shard_without_primary() const;
   void begin_own();
   void end_own(step& s);
   void end_cycle(step& s);
@@ -483,6 +486,8 @@ class session_machine {
   void copy_lost(step& s, branch_index b, const protocol::error_report& error);
   void copy_part_over(step& s);
   void keep_for_replay(std::string_view bytes);
+  [[nodiscard]] bool may_replay();
+  [[nodiscard]] protocol::error_report cannot_replay() const;
   void replay_copy(step& s, branch_index b);
   void pass_to_sync(branch_index b);
   void reconcile(step& s, branch_index b);

@@ -305,8 +305,8 @@ session_machine::verdict session_machine::error_answer(step& s, branch_index i, 
   if (!b.replica && fields.sqlstate() == "25006") s.add(action_kind::doubt, i);
   if (copy_in_ == i) end_copy(s);
   if (b.state != branch_state::ready) return verdict::over;
-  if (replay_ && replay_->too_large && !cycle_failed_) {
-    fail_statement(s, replay_->crowded_out ? no_room_left() : p::make_error(error_id::copy_too_large, env_.max_gather));
+  if (replay_ && !cycle_failed_ && (replay_->too_large || replay_->tells_moments)) {
+    fail_statement(s, cannot_replay());
     return verdict::drop;
   }
   const bool first = !(braid_.active && braid_.failed) && !cycle_failed_;

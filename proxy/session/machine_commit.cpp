@@ -37,11 +37,16 @@ std::string session_machine::single_writer() const {
   if (!env_.state->schema) return "the servers have not been asked yet";
   const std::string& why = env_.state->schema->single_writer;
   if (!why.empty()) return why;
-  for (std::size_t i = 0; i < env_.state->shards.size(); ++i) {
-    if (env_.state->shards[i].identity.empty())
-      return fmt::format("the primary of shard {} is not known", env_.state->map->shards[i]);
-  }
-  return {};
+  const auto lost = shard_without_primary();
+  return lost ? fmt::format("the primary of shard {} is not known", env_.state->map->shards[*lost]) : std::string{};
+}
+
+// Right after a server has been started again, say: what needs all of them may be tried again in a moment.
+std::optional<router::shard_index> session_machine::shard_without_primary() const {
+  const auto& shards = env_.state->shards;
+  const auto lost = std::find_if(shards.begin(), shards.end(), [](const shard_state& s) { return s.identity.empty(); });
+  if (lost == shards.end()) return std::nullopt;
+  return static_cast<router::shard_index>(lost - shards.begin());
 }
 
 // A statement that is about to write to several shards without a transaction gets one, which ends with its cycle.

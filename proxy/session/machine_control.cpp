@@ -132,8 +132,7 @@ bool session_machine::control_begin(std::string_view sql, const router::plan& pl
   }
   if (txn_.active && !txn_.own) {
     if (std::any_of(branches_.begin(), branches_.end(), [](const branch& b) { return b.in_block; })) return false;
-    const p::error_field fields[] = {{'S', "WARNING"}, {'V', "WARNING"}, {'C', "25001"}, {'M', "there is already a transaction in progress"}};
-    p::encode_notice_response(control_->reply, fields);
+    warn("25001", "there is already a transaction in progress");
     control_local(start ? "START TRANSACTION" : "BEGIN");
     return true;
   }
@@ -157,10 +156,16 @@ void session_machine::merge_modes(const router::sql::transaction_modes& modes) {
   if (modes.snapshot) txn_.primary_only = txn_.imported = true;
 }
 
+// In front of the answer, if the client wants to hear of it.
+void session_machine::warn(std::string_view code, std::string_view text) {
+  if (local_->value_of("client_min_messages", "notice") == "error") return;
+  const p::error_field fields[] = {{'S', "WARNING"}, {'V', "WARNING"}, {'C', code}, {'M', text}};
+  p::encode_notice_response(control_->reply, fields);
+}
+
 // The client has begun no transaction block: what is pgbraid's own is an implicit one to it.
 void session_machine::warn_of_no_block(std::string_view text) {
-  const p::error_field fields[] = {{'S', "WARNING"}, {'V', "WARNING"}, {'C', "25P01"}, {'M', text}};
-  p::encode_notice_response(control_->reply, fields);
+  warn("25P01", text);
 }
 
 bool session_machine::control_end(step& s) {

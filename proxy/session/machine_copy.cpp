@@ -3,6 +3,7 @@
 
 #include "protocol/backend.hpp"
 #include "protocol/frontend.hpp"
+#include "router/plan/time_words.hpp"
 
 #include <utility>
 
@@ -265,6 +266,30 @@ void session_machine::keep_for_replay(std::string_view bytes) {
   replay_->crowded_out = size <= env_.max_gather;
   replay_->data = {};
   replay_->share.give_back();
+}
+
+// The first server has been given all of it. False: the others cannot be given the same.
+bool session_machine::may_replay() {
+  if (replay_->too_large) return false;
+  if (plan_->timed_data == nullptr) return true;
+  std::string rows;
+  for (std::string_view rest = replay_->data; !rest.empty();) {
+    p::frame_view frame;
+    if (p::next_frame(rest, ~std::size_t{0}, frame) != p::frame_status::complete) break;
+    rows.append(frame.body);
+    rest.remove_prefix(frame.total);
+  }
+  replay_->tells_moments = router::rows_tell_moments(rows, *plan_->timed_data);
+  return !replay_->tells_moments;
+}
+
+p::error_report session_machine::cannot_replay() const {
+  if (replay_->crowded_out) return no_room_left();
+  if (replay_->too_large) return p::make_error(error_id::copy_too_large, env_.max_gather);
+  return p::with_hint(
+      p::make_error(error_id::cross_shard_write,
+                    "'now', 'today' and the like in the data of COPY mean another moment on each shard"),
+      "Write the date or the time itself.");
 }
 
 void session_machine::replay_copy(step& s, branch_index i) {

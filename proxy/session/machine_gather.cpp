@@ -121,9 +121,9 @@ void session_machine::fetch_fragments(step& s, std::string_view whole, const bou
   g.fetching = true;
   g.combiner = targets_[serial_ % targets_.size()];
   // now() is one value in a transaction: that of the server which has been in it for longest.
-  const auto in_transaction = [&](branch_index i) { return branches_[i].in_block; };
-  if (txn_.active && std::any_of(targets_.begin(), targets_.end(), in_transaction))
-    g.combiner = *std::min_element(targets_.begin(), targets_.end());
+  if (const auto keeper = keeper_of_time();
+      keeper && std::find(targets_.begin(), targets_.end(), *keeper) != targets_.end())
+    g.combiner = *keeper;
   for (const branch_index i : targets_) {
     if (g.plan->combiner && branches_[i].shard == *g.plan->combiner) g.combiner = i;
   }

@@ -36,11 +36,8 @@ bool session_machine::control_hint() {
       return true;
     }
   }
-  if (effect == session_effect::set_local && !txn_.active) {
-    const p::error_field fields[] = {
-        {'S', "WARNING"}, {'V', "WARNING"}, {'C', "25P01"}, {'M', "SET LOCAL can only be used in transaction blocks"}};
-    p::encode_notice_response(control_->reply, fields);
-  }
+  if (effect == session_effect::set_local && !txn_.active)
+    warn_of_no_block("SET LOCAL can only be used in transaction blocks");
   control_local("SET");
   return true;
 }

@@ -59,6 +59,16 @@ bool session_machine::more_to_bind() const noexcept {
   return binds > 1;
 }
 
+// The branch whose time is that of the transaction under way, if it has one.
+std::optional<branch_index> session_machine::keeper_of_time() const {
+  if (!txn_.active) return std::nullopt;
+  const auto open = [](const branch& b) { return b.state == branch_state::ready && b.in_block; };
+  if (txn_.first && *txn_.first < branches_.size() && open(branches_[*txn_.first])) return txn_.first;
+  const auto found = std::find_if(branches_.begin(), branches_.end(), open);
+  if (found == branches_.end()) return std::nullopt;
+  return static_cast<branch_index>(found - branches_.begin());
+}
+
 router::shard_index session_machine::any_shard(bool write) const {
   for (const branch& b : branches_) {
     if (b.state == branch_state::ready && (!write || !b.replica)) return b.shard;
@@ -209,7 +219,8 @@ bool session_machine::find_place(step& s, const router::plan& plan, const router
   if (one != nullptr) {
     shard = one->shard;
   } else if (many == nullptr) {
-    shard = any_shard(write);
+    const auto keeper = plan.transaction_dependent ? keeper_of_time() : std::nullopt;
+    shard = keeper ? branches_[*keeper].shard : any_shard(write);
   }
 
   const bool spreads = write && std::holds_alternative<router::to_many>(r.target);
@@ -261,6 +272,11 @@ bool session_machine::find_place(step& s, const router::plan& plan, const router
   if (spreads || (write && one != nullptr && writer && *writer != shard)) {
     const std::string why = txn_.active ? single_writer() : std::string{one_implicit_transaction};
     if (!why.empty()) {
+      const bool may_otherwise = txn_.active && env_.state->schema && env_.state->schema->single_writer.empty();
+      if (const auto lost = shard_without_primary(); lost && may_otherwise) {
+        refusal = p::make_error(error_id::no_server, "primary", map.shards[*lost], "it has not been found yet");
+        return false;
+      }
       const router::shard_index first = writer ? *writer : many->front();
       const router::shard_index second = !spreads ? shard : many->front() == first ? many->back() : many->front();
       refusal = p::make_error(error_id::transaction_second_writer, map.shards[first], map.shards[second], why);
@@ -421,6 +437,7 @@ bool session_machine::bring_in_line(step& s, branch_index i) {
   }
   if (txn_.active) {
     b.in_block = true;
+    if (!txn_.first || !branches_[*txn_.first].in_block) txn_.first = i;
     p::encode_query(s.backend_bytes, txn_.replay());
     b.facts->unnamed = 0;
     // BEGIN alone cannot fail on an idle backend, so that the statement may follow in the same packet.

@@ -276,9 +276,9 @@ void session_machine::copy_from_client(step& s) {
       case p::frontend::copy_done:
       case p::frontend::copy_fail:
         if (status != p::frame_status::complete) break;
-        if (replay_ && replay_->too_large && frame.type == p::frontend::copy_done) {
+        if (replay_ && frame.type == p::frontend::copy_done && !may_replay()) {
           const std::size_t from = s.backend_bytes.size();
-          p::encode_copy_fail(s.backend_bytes, "more than can be kept for the other shards");
+          p::encode_copy_fail(s.backend_bytes, "the other shards cannot be given the same");
           s.own_to_backend(to, from);
           s.consumed += frame.total;
         } else {

@@ -17,9 +17,14 @@ namespace pgbraid::proxy {
 namespace p = protocol;
 using protocol::error_id;
 
-// The statement under way goes to several shards, and they cannot get it as it is.
+// The statement under way goes to several shards, and they cannot get it as it is; or to one, on which the transaction
+// has another time than where it began.
 bool session_machine::stages(const router::plan& plan) const {
-  return plan.staged && std::holds_alternative<router::to_many>(route_.target);
+  if (!plan.staged && !plan.timed) return false;
+  if (std::holds_alternative<router::to_many>(route_.target)) return plan.staged;
+  if (!plan.timed || targets_.size() != 1) return false;
+  const auto keeper = keeper_of_time();
+  return keeper && *keeper != targets_.front();
 }
 
 // Asks the placed branches, which are ready, for what must be known. In the extended protocol `m` and `st` are the Bind
@@ -27,7 +32,9 @@ bool session_machine::stages(const router::plan& plan) const {
 std::optional<p::error_report> session_machine::begin_stage(step& s, const router::plan& plan, std::string_view text,
                                                             const p::bind_view* m, const statement* st,
                                                             std::optional<router::replanning> again) {
-  auto made = router::plan_staged(text, context_->context, again ? &*again : nullptr);
+  const bool timed_alone = std::holds_alternative<router::to_shard>(route_.target);
+  auto made = timed_alone ? router::plan_timed(text, context_->context)
+                          : router::plan_staged(text, context_->context, again ? &*again : nullptr);
   if (made == nullptr) {
     return tables_changed();
   }
@@ -107,12 +114,7 @@ std::optional<p::error_report> session_machine::share_out_inserts(const p::bind_
 
 // A transaction has one time: that of the server which has been in it for longest.
 void session_machine::ask_moments(step& s) {
-  branch_index asked = targets_.front();
-  for (std::size_t i = 0; i < branches_.size(); ++i) {
-    if (branches_[i].state != branch_state::ready || !branches_[i].in_block) continue;
-    asked = static_cast<branch_index>(i);
-    break;
-  }
+  const branch_index asked = keeper_of_time().value_or(targets_.front());
   branch& b = branches_[asked];
   const std::size_t from = s.backend_bytes.size();
   p::encode_parse(s.backend_bytes, "", stage_->plan->moments_sql);

@@ -68,6 +68,7 @@ class analyzer {
   void look_at_sequences(const sql::insert_query& q, const table_use& use);
   void refuse_sequence(const std::string& name, const table_use& use);
   void look_at_defaults(const sql::insert_query& q, const table_use& use);
+  void note_moments(const sql::insert_query& q, const table_use& use);
   [[nodiscard]] bool rows_stand_alone(const sql::insert_query& q, const table_use& use);
   [[nodiscard]] std::vector<const column*> left_to_default(const sql::insert_query& q, const table_use& use) const;
   void set_to_default(const std::string& name, std::size_t use);

@@ -3,6 +3,7 @@
 #include "router/plan/copies.hpp"
 
 #include <algorithm>
+#include <array>
 #include <optional>
 
 #include "router/plan/refusals.hpp"
@@ -69,6 +70,20 @@ bool copy_into_all(const sql::statement& s, const table_use& use, analysis& a) {
     a.refuse(std::move(error));
   }
   return !a.refusal;
+}
+
+std::shared_ptr<const copy_format> format_with_times(const sql::copy_statement& c, const relation& table) {
+  using namespace type_oid;
+  constexpr std::array<oid, 14> timeless{boolean, bytea,  int8,   int2,    int4,     text,    oid_type,
+                                         float4,  float8, bpchar, varchar, interval, numeric, uuid};
+  const bool times = std::any_of(table.columns.begin(), table.columns.end(), [&](const column& each) {
+    const bool given = c.columns.empty() || contains(c.columns, each.name);
+    return given && std::find(timeless.begin(), timeless.end(), each.type) == timeless.end();
+  });
+  std::string unknown;
+  auto format = times ? read_copy_format(c.options, unknown) : std::nullopt;
+  if (!format || format->form == copy_format::kind::binary) return nullptr;
+  return std::make_shared<const copy_format>(std::move(*format));
 }
 
 std::shared_ptr<const copy_layout> copy_into_shards(const sql::statement& s, const table_use& use,

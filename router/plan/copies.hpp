@@ -16,4 +16,7 @@ namespace pgbraid::router {
 /// Whether COPY FROM into `use`, a reference table, does the same on every shard. If it does not, `a` has a refusal.
 [[nodiscard]] bool copy_into_all(const sql::statement& s, const table_use& use, analysis& a);
 
+/// The format of the data of such a COPY if 'now' may stand in it for a time; else null.
+[[nodiscard]] std::shared_ptr<const copy_format> format_with_times(const sql::copy_statement& c, const relation& table);
+
 }  // namespace pgbraid::router

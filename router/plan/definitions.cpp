@@ -293,8 +293,22 @@ bool changes_key(const sql::statement& s, const resolved_table& table) {
   });
 }
 
+/// Names in no plan what it goes by: types, what an extension brings, what an index has kept unique, a function that
+/// takes a built-in one's name.
+bool concerns_anything(const sql::statement& s, const std::string& tag, const catalog& schema) {
+  constexpr std::array<std::string_view, 3> kinds{" TYPE", " DOMAIN", " EXTENSION"};
+  const auto of_kind = [&](std::string_view k) { return tag.ends_with(k); };
+  if (tag == "DROP INDEX" || std::any_of(kinds.begin(), kinds.end(), of_kind)) return true;
+  return std::any_of(s.routines.begin(), s.routines.end(), [&](const sql::qualified_name& routine) {
+    if (routine.empty()) return false;
+    const auto known = schema.functions.find(std::string_view{routine.back()});
+    return known != schema.functions.end() && known->second.pg_catalog_only;
+  });
+}
+
 /// What the catalog knows of functions, and of what hangs on a table.
-void note_altered(const sql::statement& s, plan& out) {
+void note_altered(const sql::statement& s, const catalog& schema, plan& out) {
+  if (concerns_anything(s, out.tag, schema)) out.alters.emplace_back(anything);
   for (const sql::qualified_name& routine : s.routines) {
     if (!routine.empty()) out.alters.push_back(routine.back() + "()");
   }
@@ -311,7 +325,7 @@ void note_altered(const sql::statement& s, plan& out) {
 void note_defined(const sql::statement& s, std::string_view text, const plan_context& context, plan& out) {
   if (s.kind != kind::ddl || s.temporary || context.map->one_shard()) return;
   const name_resolver names{context};
-  note_altered(s, out);
+  note_altered(s, *context.schema, out);
   out.makes_unique = !s.uniques.empty();
   // Where these live, the topology's file alone says.
   const auto settled = [&](const sql::qualified_name& name) {

@@ -125,6 +125,9 @@ constexpr std::array<std::string_view, 7> text_query_prefixes{"query_to_xml", "c
 constexpr std::array<std::string_view, 9> tells_of_no_table{"current_database", "current_schema", "current_schemas",    "version",  "pg_typeof",
                                                             "format_type",      "pg_size_pretty", "pg_client_encoding", "to_regtype"};
 
+/// Tells the text that the server was sent, which is not the client's where it was made for several shards.
+constexpr std::string_view text_function = "current_query";
+
 /// What rows that have been fetched are written with, in just this form: see rows_select().
 bool reads_one_column(const sql::expr& call) {
   const auto named = [](const sql::expr& e, std::string_view name) {
@@ -200,8 +203,9 @@ varies function_reader::how_it_varies(const sql::expr& call, const function_trai
   if (listed(transaction_time, name)) {
     return built_in && traits->pg_catalog_only && call.children.empty() ? varies::by_moment : varies::no;
   }
-  const bool of_server = identity(name) || reads_catalog(name) || listed(sequence_functions, name) ||
-                         listed(session_functions, name) || has_prefix(session_prefixes, name);
+  const bool of_server = identity(name) || reads_catalog(name) || name == text_function ||
+                         listed(sequence_functions, name) || listed(session_functions, name) ||
+                         has_prefix(session_prefixes, name);
   return traits->any_volatile && !of_server ? varies::by_row : varies::no;
 }
 
@@ -274,6 +278,7 @@ varies function_reader::note_call(const sql::expr& call) {
     facts_.designated = true;
     facts_.measures_shard = facts_.measures_shard || !listed(tells_of_no_table, name);
   }
+  if (name == text_function) facts_.measures_shard = true;
   if (name == "currval" || name == "lastval") facts_.sequence_memory = true;
   if (name == "lastval") facts_.last_drawn = true;
   if (name == "pg_notify") facts_.notifies = true;

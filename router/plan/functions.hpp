@@ -34,7 +34,7 @@ struct function_facts {
   bool reads_more = false;   ///< may read tables that the statement does not name
   bool writes_more = false;  ///< may write to such
   bool gives_sets = false;   ///< may give several rows for one, or none: rows of a table are not those of the result
-  bool measures_shard = false;  ///< and what it tells may be of that shard's own tables
+  bool measures_shard = false;  ///< what it tells may be of that shard's own tables, or of the text that is sent there
 };
 
 /// A stable function whose result is the same wherever settings and arguments are.

@@ -104,6 +104,7 @@ key_group group_of(const analysis& a, const table_use& use, std::size_t part, co
   if (tie.insert_row) out.modifier = tied.modifier;
   if (use.keys.size() == 1) out.values = use.values;
   out.unread = a.levels[use.level].unread && a.levels[a.uses[tie.place.use].level].unread;
+  for (key_source& source : out.sources) source.shared = stands_elsewhere(a, source);
   return out;
 }
 
@@ -156,6 +157,7 @@ std::optional<std::vector<key_group>> tie_all(const analysis& a, std::size_t& fr
       // All bounds of a table hold at once.
       if (tie->bounds.empty() || other->place.use != tie->place.use) continue;
       groups.back().bounds.insert(groups.back().bounds.end(), other->bounds.begin(), other->bounds.end());
+      for (key_bound& bound : groups.back().bounds) bound.value.shared = stands_elsewhere(a, bound.value);
     }
     spread(a, tie->place.use, reached);
   }

@@ -327,6 +327,8 @@ class key_reader {
     const bound_parameter& p = parameters_[source.index];
     if (p.null) return {outcome::null, 0, 0, {}};
     const oid declared = p.type == type_oid::unknown ? 0 : p.type;
+    // The bytes of a float are not those of an integer.
+    if (p.binary && declared == 0 && source.shared) return {};
     oid from = declared;
     if (source.literal_type != 0) {
       // $1::int8: the parameter's own type is the cast's unless it was declared otherwise.

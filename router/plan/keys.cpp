@@ -288,6 +288,13 @@ class condition_reader {
 
 }  // namespace
 
+bool stands_elsewhere(const analysis& a, const key_source& source) {
+  if (source.from != key_source::origin::parameter) return false;
+  const std::size_t used = source.index < a.parameter_uses.size() ? a.parameter_uses[source.index] : 0;
+  const std::size_t tied = source.index < a.parameter_ties.size() ? a.parameter_ties[source.index] : 0;
+  return used > tied || (source.index < a.parameter_types.size() && a.parameter_types[source.index] == mixed_types);
+}
+
 // A parameter without a declared type gets its type from where it first stands. If it also stands elsewhere, that may
 // be a type which reads the same text differently; integers and uuids cannot be misread.
 bool reads_one_way(const analysis& a, const key_source& source, oid key_type) {
@@ -296,9 +303,7 @@ bool reads_one_way(const analysis& a, const key_source& source, oid key_type) {
       key_type == type_oid::uuid) {
     return true;
   }
-  const std::size_t used = source.index < a.parameter_uses.size() ? a.parameter_uses[source.index] : 0;
-  const std::size_t tied = source.index < a.parameter_ties.size() ? a.parameter_ties[source.index] : 0;
-  return used <= tied && a.parameter_types[source.index] != mixed_types;
+  return !stands_elsewhere(a, source);
 }
 
 void analysis::note_tie(const key_source& source, oid key_type) {

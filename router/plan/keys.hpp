@@ -36,6 +36,9 @@ void add_merged_columns(const sql::from_item& join, confines which, const plan_c
 /// stays free. `free_use` then names one.
 [[nodiscard]] std::optional<std::vector<key_group>> tie_all(const analysis& a, std::size_t& free_use);
 
+/// True if it is a parameter that stands elsewhere too, or is compared with keys of several types.
+[[nodiscard]] bool stands_elsewhere(const analysis& a, const key_source& source);
+
 /// True if a value means the same as the key's wherever it stands: a parameter may get another type elsewhere.
 [[nodiscard]] bool reads_one_way(const analysis& a, const key_source& source, oid key_type);
 

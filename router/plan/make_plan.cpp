@@ -16,6 +16,7 @@
 #include "router/plan/reliance.hpp"
 #include "router/plan/sequences.hpp"
 #include "router/plan/set_config.hpp"
+#include "router/plan/staged.hpp"
 #include "router/plan/staged_source.hpp"
 #include "router/plan/statements.hpp"
 #include "router/plan/steps.hpp"
@@ -107,6 +108,14 @@ class statement_planner {
       out.no_binary = std::make_shared<const protocol::error_report>(*a.types_renumbered);
     if (one_shard()) return;
     if (hints_.names_shard()) return hints_.confine_query(s, a, out);
+    by_kind(s, a, concatenate, out);
+    const auto* fixed = std::get_if<fixed_target>(&out.where);
+    if (alone_ && &s == statement_ && (fixed == nullptr || std::holds_alternative<to_shard>(fixed->target)))
+      out.timed = make_timed(s, text_, a, context_) != nullptr;
+  }
+
+  /// What becomes of a query that several shards may take part in.
+  void by_kind(const sql::statement& s, const analysis& a, bool concatenate, plan& out) {
     const bool inserts = s.kind == kind::insert && concatenate && alone_ && &s == statement_;
     const bool draws = !a.drawn.empty() || !a.draws.empty();
     if (inserts && draws && plan_drawing_first(*s.insert, text_, a, context_, out)) return;
@@ -230,6 +239,7 @@ class statement_planner {
       out.copy = copy_into_shards(s, a.uses[use], context_, a);
     } else if (!one_shard() && c.from && where == placement::reference) {
       everywhere = copy_into_all(s, a.uses[use], a);
+      if (everywhere) out.timed_data = format_with_times(c, *a.uses[use].table.described);
     } else if (!one_shard() && where == placement::sharded) {
       std::string tied;
       for (const key_column& each : a.uses[use].keys) tied += (tied.empty() ? "" : " AND ") + each.name + " = ...";

@@ -178,6 +178,9 @@ class splitter {
     if (e.query != nullptr || e.kind == kind::collate || e.kind == kind::other || e.kind == kind::parameter ||
         e.kind == kind::row || e.star)
       return false;
+    // A domain may have a collation of its own.
+    if (e.kind == kind::cast && !e.type.name.empty() && context_.schema->user_types.contains(e.type.name.back()))
+      return false;
     if (e.kind == kind::column) {
       const auto found = column_of(a_, level_, e);
       return found && found->described->default_collation;
@@ -206,6 +209,12 @@ class splitter {
     const auto number = static_cast<std::size_t>(found - columns_.begin());
     if (found == columns_.end()) columns_.push_back(std::move(computed));
     return std::string{rows_entry} + "." + column_name(number);
+  }
+
+  /// A sum as avg() has it, whose state begins with 0: of nothing but -0 it is 0. Which type it has is not known here,
+  /// and only a float is written as "-0".
+  static std::string from_zero(const std::string& sum) {
+    return "(CASE " + sum + "::pg_catalog.text WHEN '-0' THEN -" + sum + " ELSE " + sum + " END)";
   }
 
   /// The aggregate's part on the shards as columns, and what makes one of them.
@@ -242,7 +251,8 @@ class splitter {
       edit.text = "pg_catalog.sum(" + column + ")::" + type_mark(column);
     } else if (name == "avg") {
       const std::string sum = add_column("pg_catalog.sum" + arguments);
-      edit.text = "(pg_catalog.sum(" + sum + ") / pg_catalog.sum(" + add_column("pg_catalog.count" + arguments) + "))";
+      edit.text = "(" + from_zero("pg_catalog.sum(" + sum + ")") + " / pg_catalog.sum(" +
+                  add_column("pg_catalog.count" + arguments) + "))";
     } else if (is_repeatable(name)) {
       edit.text = "pg_catalog." + name + "(" + add_column(whole) + ")";
     } else {

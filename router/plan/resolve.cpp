@@ -9,6 +9,7 @@
 #include "router/plan/names.hpp"
 #include "router/plan/planner.hpp"
 #include "router/plan/targets.hpp"
+#include "router/plan/time_words.hpp"
 #include "router/shard/hash.hpp"
 #include "router/shard/value_map.hpp"
 
@@ -20,51 +21,6 @@ using protocol::make_error;
 
 namespace {
 
-char small(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-
-bool is_letter(char c) {
-  return small(c) >= 'a' && small(c) <= 'z';
-}
-
-bool same_word(std::string_view written, std::string_view word) {
-  return std::equal(written.begin(), written.end(), word.begin(), word.end(),
-                    [](char a, char b) { return small(a) == b; });
-}
-
-/// Of letters there are no others than those of these words: 'now()', '[today,)', '{now}'.
-bool says_nothing_else(std::string_view value, std::span<const std::string_view> words) {
-  bool any = false;
-  for (std::size_t at = 0; at < value.size();) {
-    if (!is_letter(value[at])) {
-      ++at;
-      continue;
-    }
-    std::size_t end = at;
-    while (end < value.size() && is_letter(value[end])) ++end;
-    any = std::any_of(words.begin(), words.end(),
-                      [&](std::string_view word) { return same_word(value.substr(at, end - at), word); });
-    if (!any) return false;
-    at = end;
-  }
-  return any;
-}
-
-/// 'now', 'today' and their like: as timestamps they mean another moment on each shard.
-bool is_word_of_time(std::string_view value) {
-  constexpr std::array<std::string_view, 4> words{"now", "today", "tomorrow", "yesterday"};
-  const auto blank = [](char c) { return c == ' ' || (c >= '\t' && c <= '\r'); };
-  while (!value.empty() && blank(value.front())) value.remove_prefix(1);
-  while (!value.empty() && blank(value.back())) value.remove_suffix(1);
-  if (says_nothing_else(value, words)) return true;
-  return std::any_of(words.begin(), words.end(), [&](std::string_view word) {
-    // The word may have a time behind it: 'today 12:00'.
-    if (value.size() < word.size() || (value.size() > word.size() && !blank(value[word.size()]))) return false;
-    return same_word(value.substr(0, word.size()), word);
-  });
-}
-
 bool says_time_in_words(std::string_view text, std::span<const sql::constant_position> constants,
                         std::span<const bound_parameter> parameters) {
   for (const sql::constant_position& c : constants) {
@@ -74,8 +30,13 @@ bool says_time_in_words(std::string_view text, std::span<const sql::constant_pos
     if (!sql::decode_string_constant(text.substr(c.offset, c.length), c.kind, decoded)) continue;
     if (is_word_of_time(decoded)) return true;
   }
-  return std::any_of(parameters.begin(), parameters.end(), [](const bound_parameter& p) {
-    return !p.null && !p.binary && !text_family(p.type) && is_word_of_time(p.value);
+  // A parameter that is declared as a text means a time only where it is cast.
+  std::optional<bool> casts;
+  return std::any_of(parameters.begin(), parameters.end(), [&](const bound_parameter& p) {
+    if (p.null || !is_word_of_time(p.value)) return false;
+    if (!text_family(p.type)) return !p.binary;
+    if (!casts) casts = casts_to_times(text);
+    return *casts;
   });
 }
 
@@ -83,7 +44,7 @@ route refused(const plan& p, error_report error) {
   return {to_refusal{std::move(error)}, p.mode, p.needs_primary};
 }
 
-error_report time_in_words() {
+error_report refuse_time_in_words() {
   return protocol::with_hint(
       make_error(error_id::cross_shard_read, "'now', 'today' and the like mean another moment on each shard"),
       "Write the date or the time itself.");
@@ -221,7 +182,7 @@ route find_route(const plan& p, const topology& map, std::string_view text,
                  const literal_context& literals) {
   if (const auto* fixed = std::get_if<fixed_target>(&p.where)) {
     if (std::holds_alternative<to_many>(fixed->target) && says_time_in_words(text, constants, parameters)) {
-      return refused(p, time_in_words());
+      return refused(p, refuse_time_in_words());
     }
     return {fixed->target, p.mode, p.needs_primary};
   }
@@ -231,7 +192,7 @@ route find_route(const plan& p, const topology& map, std::string_view text,
   }
   route out = resolve_keyed(p, keyed, map, key_reader{map, text, constants, parameters, literals});
   if (std::holds_alternative<to_many>(out.target) && says_time_in_words(text, constants, parameters)) {
-    return refused(p, time_in_words());
+    return refused(p, refuse_time_in_words());
   }
   return out;
 }

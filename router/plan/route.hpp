@@ -126,6 +126,7 @@ struct key_source {
   std::string pinned;  ///< pinned: the value as text
   bool null = false;   ///< pinned NULL
   bool array = false;  ///< it is an array of such values; literal_type is that of its elements
+  bool shared = false;  ///< parameter: it stands elsewhere too, which may give it another type where none is declared
   friend bool operator==(const key_source&, const key_source&) = default;
 };
 
@@ -190,12 +191,15 @@ struct config_call {
   friend bool operator==(const config_call&, const config_call&) = default;
 };
 
+struct copy_format;  // copy_format.hpp
 struct copy_layout;  // copy_splitter.hpp
 struct merge_order;  // merge.hpp
 struct explain_layout;  // explain.hpp
 
 /// In plan::calls and plan::alters: some function, whichever.
 inline constexpr std::string_view any_function = "()";
+/// In plan::alters: what any statement with a table or a function may go by, such as a type.
+inline constexpr std::string_view anything = "*";
 
 /// What the planner works out once for a statement; immutable, shared by sessions of one worker through the cache.
 struct plan {
@@ -244,10 +248,13 @@ struct plan {
   bool whole_directory = false;            ///< all rows of the lookup table must be known first
   std::optional<shard_index> described_on;  ///< staged: the one shard that knows all of its tables
   bool staged = false;                     ///< over several shards something must be known first: see staged.hpp
+  bool timed = false;  ///< where it goes to one shard, the time alone: that of the transaction, if it began on another
   // What consistency among all sessions goes by: table_mark() of the tables whose rows it may see, respectively change.
   std::vector<std::uint32_t> read_marks, write_marks;
   bool reads_more = true, writes_more = true;  ///< and those of others, which nobody knows
   std::shared_ptr<const copy_layout> copy;  ///< COPY FROM STDIN whose rows go to their own shards; null for all else
+  /// COPY FROM STDIN into a reference table with times among its columns: 'now' would be another on each shard.
+  std::shared_ptr<const copy_format> timed_data;
   std::shared_ptr<const merge_order> merge;  ///< a read that is gathered, whose shards' rows may be merged instead; null for all else
   std::shared_ptr<const explain_layout> explain;  ///< EXPLAIN of what several shards are asked for; null for all else
   /// Why another shard than the first must not be asked for its rows in binary, which may name types by OIDs; null: it may.

@@ -265,6 +265,31 @@ std::shared_ptr<const staged_write> make_staged(const sql::statement& s, std::st
   return out;
 }
 
+std::shared_ptr<const staged_write> make_timed(const sql::statement& s, std::string_view text, const analysis& a,
+                                               const plan_context& context) {
+  const bool query = s.kind == sql::statement_kind::select || s.kind == sql::statement_kind::insert ||
+                     s.kind == sql::statement_kind::update || s.kind == sql::statement_kind::delete_ ||
+                     s.kind == sql::statement_kind::merge;
+  if (!query || (a.moments.empty() && a.moment_defaults.empty()) || a.default_differs || a.refusal ||
+      text.find(moment_mark) != std::string_view::npos)
+    return nullptr;
+  moment_list moments;
+  std::vector<text_edit> edits;
+  if (!moments.replace(text, a, edits) || !write_defaults(s, text, a, context, moments, edits)) return nullptr;
+  auto out = std::make_shared<staged_write>();
+  out->moments_sql = moments.sql();
+  out->text = edited(text, 0, text.size(), std::move(edits));
+  return out;
+}
+
+std::shared_ptr<const staged_write> plan_timed(std::string_view text, const plan_context& given) {
+  static const catalog empty_catalog;
+  plan_context context = given;
+  if (context.schema == nullptr) context.schema = &empty_catalog;
+  const read_text read{text, context};
+  return read.statement() == nullptr ? nullptr : make_timed(*read.statement(), text, read.found, context);
+}
+
 std::shared_ptr<const staged_write> plan_staged(std::string_view text, const plan_context& given, replanning* again) {
   static const catalog empty_catalog;
   plan_context context = given;

@@ -64,7 +64,13 @@ struct staged_write {
                                                               const analysis& found, const plan_context& context,
                                                               replanning* again = nullptr);
 
-/// The same for a text that a plan of that kind was made from.
+/// A query or a write that goes to one shard, with the time in it as a constant: that of a transaction which began
+/// elsewhere. Null if that cannot be written.
+[[nodiscard]] std::shared_ptr<const staged_write> make_timed(const sql::statement& statement, std::string_view text,
+                                                             const analysis& found, const plan_context& context);
+
+/// The same two for a text that a plan of that kind was made from.
+[[nodiscard]] std::shared_ptr<const staged_write> plan_timed(std::string_view text, const plan_context& context);
 [[nodiscard]] std::shared_ptr<const staged_write> plan_staged(std::string_view text, const plan_context& context,
                                                               replanning* again = nullptr);
 

@@ -165,6 +165,7 @@ void analyzer::read_insert(const sql::insert_query& q, std::size_t parent) {
   leave_with(outer_tables);
   if (several()) look_at_sequences(q, out_.uses[use]);
   if (out_.mirrored) look_at_defaults(q, out_.uses[use]);
+  if (several() && parent == nowhere && with_depth_ == 0) note_moments(q, out_.uses[use]);
   out_.rows_may_split = several() && parent == nowhere && with_depth_ == 0 && !out_.uses[use].keys.empty() &&
                         rows_stand_alone(q, out_.uses[use]);
 }
@@ -211,6 +212,16 @@ void analyzer::look_at_defaults(const sql::insert_query& q, const table_use& use
     } else if (out_.functions.differs.empty()) {
       out_.functions.differs = "the default of column \"" + c->name + "\"";
     }
+  }
+}
+
+// Those of a table that stands on one shard: it is that shard's time where the transaction did not begin elsewhere.
+void analyzer::note_moments(const sql::insert_query& q, const table_use& use) {
+  if (use.table.where != placement::unsharded || use.table.described == nullptr) return;
+  if (q.source == nullptr || q.source->values.empty()) return;
+  for (const column* c : left_to_default(q, use)) {
+    const default_facts facts = facts_of_default(*c, context_);
+    if (facts.by_moment && !facts.by_row && !facts.differs) out_.moment_defaults.push_back(c->name);
   }
 }
 

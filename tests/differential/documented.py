@@ -125,6 +125,8 @@ READS = {
     "a read that would be gathered, with": """
         SELECT count(DISTINCT owner) FROM accounts WHERE id = 3 AND pg_relation_size('accounts') > 0
         0A000 SELECT count(DISTINCT owner) FROM accounts WHERE pg_relation_size('accounts') > 0
+        SELECT current_query(), owner FROM accounts WHERE id = 3
+        0A000 SELECT current_query(), count(DISTINCT owner) FROM accounts
         see integration/test_gather.py::test_what_means_more_than_its_rows_is_refused
     """,
     "more than `limits.max_gather`": """

@@ -169,6 +169,23 @@ def test_what_a_function_calls(session):
     session.execute("DROP FUNCTION defined.outer_one(), defined.inner_one(), defined.version()")
 
 
+def test_a_function_of_a_name_that_is_built_in(session):
+    """It is another one for another type, or in front of pg_catalog: statements that call it name no function of users."""
+    ask(session, "SELECT upper('x')")
+    session.execute("CREATE FUNCTION public.upper(int) RETURNS bigint LANGUAGE sql STABLE AS 'SELECT count(*) FROM defined.t'")
+    refused(session, "SELECT upper(5)")
+    session.execute("DROP FUNCTION public.upper(int)")
+    assert ask(session, "SELECT upper('x')") == [("X",)]
+
+
+def test_types_of_which_plans_do_not_tell(session):
+    """A new domain's collation is not the column's: words in two steps would be put in the column's order."""
+    session.execute("CREATE DOMAIN defined.word AS text COLLATE \"C\"")
+    assert ask(session, "SELECT min(note::defined.word), max(note::defined.word) FROM defined.t") == [("note 1", "note 9")]
+    session.execute("DROP DOMAIN defined.word")
+    assert "does not exist" in refused(session, "SELECT min(note::defined.word) FROM defined.t", "42704")
+
+
 def test_views_below_views(session):
     session.execute("CREATE VIEW defined.below AS SELECT code FROM defined_alike")
     session.execute("CREATE VIEW defined.above AS SELECT code FROM defined.below")

@@ -29,6 +29,12 @@ TEST_CASE("definitions tell what of the catalog they change", "[definitions]") {
     CHECK(alters("COMMENT ON TABLE countries IS 'all of them'").empty());
   }
   SECTION("what hangs on them") {
+    for (const char* sql : {"CREATE TYPE level AS ENUM ('a')", "ALTER DOMAIN label SET DEFAULT 'x'",
+                            "DROP INDEX orders_note", "CREATE EXTENSION hstore"}) {
+      INFO(sql);
+      CHECK(alters(sql) == list{"*"});
+    }
+    CHECK(alters("CREATE FUNCTION upper(int) RETURNS int LANGUAGE sql AS 'SELECT 1'") == list{"*", "upper()", "()"});
     CHECK(alters("CREATE UNIQUE INDEX ON orders (customer_id, note)") == list{"orders"});
     CHECK(alters("CREATE UNIQUE INDEX CONCURRENTLY i ON orders (customer_id, note)") == list{"orders"});
     CHECK(alters("CREATE INDEX ON orders (note)").empty());

@@ -72,9 +72,26 @@ void add_functions(catalog& c) {
   function_traits is_volatile;
   is_volatile.any_volatile = true;
   functions(c,
-            {"random", "gen_random_uuid", "nextval", "setval", "currval", "lastval", "clock_timestamp", "timeofday",
-             "pg_notify", "lo_create", "lo_get", "txid_current", "pg_advisory_lock", "pg_advisory_xact_lock",
-             "pg_try_advisory_lock", "set_config", "setseed", "pg_sleep", "pg_current_wal_lsn"},
+            {"random",
+             "gen_random_uuid",
+             "current_query",
+             "nextval",
+             "setval",
+             "currval",
+             "lastval",
+             "clock_timestamp",
+             "timeofday",
+             "pg_notify",
+             "lo_create",
+             "lo_get",
+             "txid_current",
+             "pg_advisory_lock",
+             "pg_advisory_xact_lock",
+             "pg_try_advisory_lock",
+             "set_config",
+             "setseed",
+             "pg_sleep",
+             "pg_current_wal_lsn"},
             is_volatile);
   function_traits aggregate;
   aggregate.any_aggregate = true;

@@ -47,6 +47,18 @@ TEST_CASE("integers", "[parameters]") {
   CHECK(w.told(sql, {null()}) == "shard s0 (replica allowed)");
 }
 
+TEST_CASE("a parameter that stands elsewhere may be another type's", "[parameters]") {
+  const world w(4);
+  const std::string expected = "shard s" + std::to_string(shard_of(w.map, 5)) + " (replica allowed)";
+  const std::string sql = "SELECT * FROM orders WHERE amount > $1 AND customer_id = $1";
+  // The server takes it for a numeric or a float, whose bytes are others than an integer's.
+  CHECK(w.told(sql, {binary(big_endian(5, 8))}).starts_with("shards s0, s1, s2, s3 concatenated"));
+  CHECK(w.told(sql, {binary(big_endian(5, 8), type_oid::int8)}) == expected);
+  CHECK(w.told(sql, {text_parameter("5")}) == expected);
+  CHECK(w.told("SELECT * FROM orders o JOIN customers c ON c.id = $1 AND o.customer_id = $1",
+               {binary(big_endian(5, 8))}) == expected);
+}
+
 TEST_CASE("what a parameter cannot say", "[parameters]") {
   const world w(4);
   const std::string sql = "SELECT * FROM orders WHERE customer_id = $1";
