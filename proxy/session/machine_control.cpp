@@ -226,6 +226,15 @@ bool session_machine::control_settings(step& s) {
     if (effect == session_effect::set_constraints)
       warn_of_no_block("SET CONSTRAINTS can only be used in transaction blocks");
   }
+  if (effect == session_effect::set_transaction && txn_.in_subtransaction()) {
+    // The server's error, for an isolation level. Whether it may be written is taken back when the subtransaction ends.
+    if (control_->plan->modes.isolation != isolation_level::unset) return false;
+    if (!context_->context.map->one_shard()) {
+      control_refused(p::make_error(error_id::session_feature, "SET TRANSACTION behind a SAVEPOINT",
+                                    "it would hold until the savepoint is released or rolled back to"));
+      return true;
+    }
+  }
   const bool open = std::any_of(branches_.begin(), branches_.end(), [](const branch& b) { return b.in_block; });
   if (effect == session_effect::set_transaction && !open) {
     control_local("SET");

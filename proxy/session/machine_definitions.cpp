@@ -33,10 +33,12 @@ const std::string* defined_since(const router::plan& plan, const recent_definiti
   for (const auto* list : goes_by(plan)) {
     if (const auto* found = look(*list)) return found;
   }
+  // A query, or what names a table; other definitions go by what the servers know.
   static const std::vector<std::string> all{std::string{router::anything}};
   const auto lists = goes_by(plan);
-  const bool any = std::any_of(lists.begin(), lists.end(), [](const auto* list) { return !list->empty(); });
-  if (const auto* found = any ? look(all) : nullptr) return found;
+  const bool any = plan.effect == router::session_effect::none && plan.defines.empty() && plan.alters.empty();
+  const bool named = std::any_of(lists.begin(), lists.end(), [](const auto* list) { return !list->empty(); });
+  if (const auto* found = any || named ? look(all) : nullptr) return found;
   if (!plan.makes_unique) return nullptr;
   const auto* found = look(plan.alters);
   return found != nullptr ? found : look(plan.defines);

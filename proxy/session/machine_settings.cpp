@@ -32,9 +32,12 @@ void session_machine::end_transaction(bool committed) {
   switch (txn_.isolation) {
     case isolation_level::serializable: modes = " ISOLATION LEVEL SERIALIZABLE"; break;
     case isolation_level::repeatable_read: modes = " ISOLATION LEVEL REPEATABLE READ"; break;
-    default: break;
+    default:
+      if (default_isolation_ != txn_.isolation) modes = " ISOLATION LEVEL READ COMMITTED";
+      break;
   }
-  begin.sql = "BEGIN" + modes + (txn_.read_only ? " READ ONLY" : "");
+  const char* access = txn_.read_only ? " READ ONLY" : default_read_only_ ? " READ WRITE" : "";
+  begin.sql = "BEGIN" + modes + access;
   begin.settings_before = current_;
   begin.local_before = local_;
   txn_.prologue.assign(1, std::move(begin));

@@ -1,5 +1,7 @@
 #include "proxy/session/transaction.hpp"
 
+#include <algorithm>
+
 namespace pgbraid::proxy {
 
 using router::sql::isolation_level;
@@ -9,6 +11,7 @@ void transaction::clear() {
   isolation = isolation_level::read_committed;
   snapshot_anywhere = false;
   home.reset();
+  first.reset();
   writer.reset();
   untold.reset();
   prologue.clear();
@@ -30,6 +33,11 @@ std::string transaction::replay() const {
 
 bool transaction::plain() const noexcept {
   return prologue.size() == 1 && !(isolation == isolation_level::serializable);
+}
+
+bool transaction::in_subtransaction() const noexcept {
+  const auto is_savepoint = [](const prologue_entry& e) { return e.what == prologue_entry::kind::savepoint; };
+  return std::any_of(prologue.begin(), prologue.end(), is_savepoint);
 }
 
 int transaction::find_savepoint(std::string_view name) const noexcept {

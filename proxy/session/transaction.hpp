@@ -58,6 +58,8 @@ struct transaction {
   [[nodiscard]] std::string replay() const;
   /// The prologue is nothing but BEGIN, which cannot fail on an idle backend.
   [[nodiscard]] bool plain() const noexcept;
+  /// There is a savepoint.
+  [[nodiscard]] bool in_subtransaction() const noexcept;
   /// Index of the innermost savepoint of that name, or -1.
   [[nodiscard]] int find_savepoint(std::string_view name) const noexcept;
 };

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "router/plan/analysis.hpp"
+#include "router/plan/constants.hpp"
 #include "router/plan/key_columns.hpp"
 #include "router/plan/names.hpp"
 #include "router/plan/statements.hpp"
@@ -166,15 +168,45 @@ bool names_schema_of_sharded(std::string_view text, const topology& map) {
                      [&](const auto& entry) { return has_word(text, entry.first.substr(0, entry.first.find('.'))); });
 }
 
-/// Tables that become one stand alike: both sharded by equal keys, or both not.
+/// Tables that become one stand alike: both sharded by equal keys, or both not. Where one stands that nothing has been
+/// said of is settled by the other.
 bool keys_differ(const sql::statement& s, const name_resolver& names) {
   if (s.relations.empty()) return false;
   const resolved_table first = names.resolve(s.relations.front());
   return std::any_of(s.relations.begin() + 1, s.relations.end(), [&](const sql::qualified_name& name) {
     const resolved_table other = names.resolve(name);
-    if (first.sharding == nullptr || other.sharding == nullptr) return false;
+    const auto stands = [](const resolved_table& table) {
+      return table.where == placement::sharded || table.where == placement::reference ||
+             table.where == placement::unsharded;
+    };
+    if (first.sharding == nullptr || other.sharding == nullptr)
+      return stands(first) && stands(other) && (first.where != other.where || first.shard != other.shard);
     return !(*first.sharding == *other.sharding);
   });
+}
+
+/// Where a view of unsharded tables belongs: on their shard. Nothing: it reads none.
+std::optional<fixed_target> home_of_view(const sql::statement& s, const plan_context& context) {
+  if (s.inner == nullptr) return std::nullopt;
+  const sql::token_scan none;
+  constant_marks unused{{}, none};
+  analysis a;
+  analyze(*s.inner, context, unused, a);
+  std::optional<shard_index> home;
+  bool apart = false;
+  for (const table_use& use : a.uses) {
+    if (use.table.where != placement::unsharded || use.table.chosen) continue;
+    apart = apart || (home && *home != use.table.shard);
+    home = use.table.shard;
+  }
+  if (!home) return std::nullopt;
+  apart = apart || std::any_of(a.uses.begin(), a.uses.end(), [](const table_use& use) {
+            return use.table.where == placement::sharded || use.table.where == placement::spread_view;
+          });
+  if (!apart) return fixed_target{to_shard{*home}};
+  return refusal(protocol::with_hint(protocol::make_error(protocol::error_id::ddl_over_shards,
+                                                          "CREATE VIEW of unsharded tables and tables of other shards"),
+                                     "No shard has all of them: write its query where you need it."));
 }
 
 /// What stands between the first quote and the last.
@@ -229,6 +261,9 @@ std::optional<fixed_target> ddl_target(const sql::statement& s, std::string_view
                                                  "ALTER TABLE of the sharding key \"" + key->name + "\""),
                             "Its rows would not stand where they belong: make another table and move the rows there."));
   }
+  if (tag == "CREATE VIEW") {
+    if (auto home = home_of_view(s, context)) return home;
+  }
   return home_of(s.relations, context);
 }
 
@@ -238,9 +273,7 @@ std::optional<fixed_target> home_of(const std::vector<sql::qualified_name>& rela
   std::size_t unsharded = 0;
   for (const sql::qualified_name& name : relations) {
     const resolved_table table = names.resolve(name);
-    // Each shard has sequences of its own, although one of them counts.
-    const bool sequence = table.described != nullptr && table.described->kind == 'S' && !context.map->unsharded.contains(table.full_name);
-    if (table.where != placement::unsharded || sequence) continue;
+    if (table.where != placement::unsharded || table.chosen) continue;
     if (home && *home != table.shard) return std::nullopt;
     home = table.shard;
     ++unsharded;
@@ -330,7 +363,7 @@ void note_defined(const sql::statement& s, std::string_view text, const plan_con
   // Where these live, the topology's file alone says.
   const auto settled = [&](const sql::qualified_name& name) {
     const resolved_table table = names.resolve(name);
-    return table.where == placement::reference || table.where == placement::unsharded ||
+    return table.where == placement::reference || (table.where == placement::unsharded && !table.chosen) ||
            table.where == placement::system || (s.if_not_exists && table.described != nullptr);
   };
   const bool declared = out.tag == "COMMENT" && has_word(text, "table");
@@ -348,10 +381,13 @@ void note_defined(const sql::statement& s, std::string_view text, const plan_con
     if (name.empty()) continue;
     const resolved_table table = names.resolve(name);
     // Rows may be placed by values as the key's new type has them.
-    out.alters_all = out.alters_all || (behind && table.where != placement::unsharded) || changes_key(s, table);
+    out.alters_all =
+        out.alters_all || (behind && (table.where != placement::unsharded || table.chosen)) || changes_key(s, table);
     if (!settled(name)) {
       out.defines.push_back(name.back());
-    } else if (!declared && !s.if_not_exists && table.described != nullptr) {
+    } else if (!declared && table.described == nullptr) {
+      out.alters.emplace_back(anything);  // it is new: within its transaction there is nothing else to go by
+    } else if (!declared && !s.if_not_exists) {
       out.alters.push_back(name.back());
     }
   }

@@ -109,13 +109,19 @@ std::optional<std::string> copy_as_query(const sql::copy_statement& copy, const 
   // The old spelling COPY BINARY says in front of the table what belongs behind it.
   if (lower_word(text.substr(std::min(first, text.size()), 6)) == "binary") return std::nullopt;
   if (copy.from || copy.query != nullptr || described.kind != 'r' || described.row_security) return std::nullopt;
-  const auto generated = [](const column& c) { return c.generated; };
-  if (copy.columns.empty() && std::any_of(described.columns.begin(), described.columns.end(), generated)) return std::nullopt;
+  const auto computed = [](const column& c) { return c.generated && !c.identity; };
+  // A server refuses to copy them by name.
+  const bool named = std::any_of(described.columns.begin(), described.columns.end(), [&](const column& c) {
+    return computed(c) && std::find(copy.columns.begin(), copy.columns.end(), c.name) != copy.columns.end();
+  });
+  if (named) return std::nullopt;
   std::string columns;
   const auto add = [&](const std::string& name) { columns += (columns.empty() ? "" : ", ") + quote_identifier(name); };
   for (const std::string& name : copy.columns) add(name);
   if (copy.columns.empty()) {
-    for (const column& c : described.columns) add(c.name);
+    for (const column& c : described.columns) {
+      if (!computed(c)) add(c.name);
+    }
   }
   const std::size_t to = past_word(text, 0, "to");
   if (columns.empty() || to >= text.size()) return std::nullopt;

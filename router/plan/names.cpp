@@ -163,12 +163,14 @@ resolved_table name_resolver::place(std::string schema, std::string name) const 
       out.where = placement::unsharded;
     }
     out.shard = home->second;
+    out.chosen = false;
   } else if (out.described == nullptr) {
     out.where = placement::unknown;
   } else if (out.described->kind == 'S') {
     // The designated shard's sequences are the ones that count.
     out.where = placement::unsharded;
     out.shard = designated_shard;
+    out.chosen = true;
   } else if (out.described->kind == 'v') {
     place_view(out);
   } else {
@@ -213,6 +215,7 @@ void name_resolver::place_view(resolved_table& table) const {
   // One server's rows are as good as another's, but they must be one server's.
   table.where = placement::unsharded;
   table.shard = designated_shard;
+  table.chosen = true;
 }
 
 oid known_type(const sql::type_name& type, const catalog& schema) {

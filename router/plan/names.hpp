@@ -32,6 +32,7 @@ struct resolved_table {
   const sharded_table* sharding = nullptr;  ///< sharded only
   placement where = placement::unknown;
   shard_index shard = 0;  ///< unsharded only
+  bool chosen = false;    ///< and it is everywhere: a view or a sequence of each shard, of which that one's counts
 };
 
 /// Resolves names against one context, which must outlive it. runs on: any thread.

@@ -10,6 +10,7 @@
 #include "router/plan/moments.hpp"
 #include "router/plan/read_text.hpp"
 #include "router/plan/rows.hpp"
+#include "router/plan/staged_parts.hpp"
 #include "router/plan/targets.hpp"
 #include "router/plan/value_rows.hpp"
 #include "router/plan/words.hpp"
@@ -258,10 +259,19 @@ std::shared_ptr<const staged_source> make_source(const sql::insert_query& q, std
   const relation& table = *written->table.described;
   if (!describe_columns(q, table, *out)) return nullptr;
   std::string sql{text.substr(parts->source, parts->end - parts->source)};
-  if (!q.with.tables.empty()) {
+  const std::string with{q.with.tables.empty() ? std::string_view{} : text.substr(0, parts->insert)};
+  if (!with.empty()) {
     if (!q.source->with.tables.empty()) return nullptr;
-    sql = std::string{text.substr(0, parts->insert)} + sql;
+    sql = with + sql;
   }
+  // What ON CONFLICT and RETURNING name goes with the rows to their shards.
+  const bool with_rows = std::any_of(q.with.tables.begin(), q.with.tables.end(), [&](const sql::common_table& entry) {
+    return occurrences(after, entry.name) > 0;
+  });
+  const auto in_with = [&](const sql::expr* moment) {
+    return moment->location < 0 || static_cast<std::size_t>(moment->location) < parts->insert;
+  };
+  if (with_rows && (!reads_none || draws || std::any_of(a.moments.begin(), a.moments.end(), in_with))) return nullptr;
   const auto query = std::make_shared<staged_query>();
   if (!plan_query(sql, context, *query, staged, writing)) return nullptr;
   query->shown = staged.shown.empty() ? std::string{text} : staged.shown;
@@ -282,7 +292,8 @@ std::shared_ptr<const staged_source> make_source(const sql::insert_query& q, std
   staged.moments_sql = moments.sql();
   std::vector<text_edit> front, behind;
   for (text_edit& edit : edits) (edit.at < parts->source ? front : behind).push_back(std::move(edit));
-  out->before = edited(text, parts->insert, parts->source, std::move(front)) + list;
+  out->before =
+      (with_rows ? with : std::string{}) + edited(text, parts->insert, parts->source, std::move(front)) + list;
   out->after = edited(text, parts->end, text.size(), std::move(behind));
   out->relation = quote_identifier(table.schema) + "." + quote_identifier(table.name);
   out->table = written->table.full_name;

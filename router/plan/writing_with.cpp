@@ -174,6 +174,14 @@ bool read_body(std::string_view body, const sql::with_clause& with, const plan_c
   return describe_returning(s, found, *use, out);
 }
 
+/// Whether what is written to the one may be rows of the other: a table and one that inherits from it. Partitions are
+/// reached by their root alone.
+bool may_share_rows(const relation* one, const relation* other) {
+  if (one == other) return true;
+  const auto spreads = [](const relation* r) { return r != nullptr && r->kind == 'r' && r->writes_spread; };
+  return spreads(one) && spreads(other);
+}
+
 std::string stand_in(const writing_entry& entry) {
   if (entry.columns.empty()) return "SELECT 1 WHERE false";
   std::string out;
@@ -259,7 +267,7 @@ std::optional<writing_with> take_writes_out(const sql::statement& s, std::string
     const std::string body = *constants + std::string{own};
     writing_entry entry;
     if (!has_parameters_alone(body, a) || !read_body(body, *with, context, out.moments, entry)) return std::nullopt;
-    const auto again = [&](const writing_entry& other) { return other.written == entry.written; };
+    const auto again = [&](const writing_entry& other) { return may_share_rows(other.written, entry.written); };
     if (std::any_of(out.entries.begin(), out.entries.end(), again)) return std::nullopt;
     out.text.append(text.substr(from, (*bodies)[i].begin - from));
     entry.begin = out.text.size();
@@ -274,8 +282,9 @@ std::optional<writing_with> take_writes_out(const sql::statement& s, std::string
 
 bool may_come_after(const writing_with& writing, const sql::statement& s, const analysis& rest) {
   return std::none_of(rest.uses.begin(), rest.uses.end(), [&](const table_use& use) {
-    const bool changed = std::any_of(writing.entries.begin(), writing.entries.end(),
-                                     [&](const writing_entry& entry) { return entry.written == use.table.described; });
+    const bool changed = std::any_of(writing.entries.begin(), writing.entries.end(), [&](const writing_entry& entry) {
+      return may_share_rows(entry.written, use.table.described);
+    });
     if (!changed || s.kind == kind::select) return false;
     // Rows that an INSERT reads have been fetched with the writes; those that it adds are none that they have met.
     return s.kind != kind::insert || (use.role != table_role::read && s.insert->on_conflict);

@@ -168,7 +168,7 @@ READS = {
     "COPY table TO STDOUT": """
         COPY rates (code) TO STDOUT
         COPY entries (account_id, id) TO STDOUT
-        0A000 COPY numbered TO STDOUT
+        COPY numbered TO STDOUT
     """,
     "EXPLAIN": """
         runs EXPLAIN SELECT count(*) FROM accounts
@@ -351,6 +351,9 @@ WRITES = {
         ALTER TABLE archive DROP COLUMN note
         see integration/test_upkeep.py::test_an_extension
         0A000 ALTER TABLE archive ADD COLUMN late timestamptz DEFAULT now()
+        CREATE VIEW seen AS SELECT n.*, r.rate FROM notes n LEFT JOIN rates r ON true
+        0A000 CREATE VIEW seen AS SELECT n.* FROM notes n, accounts
+        0A000 CREATE VIEW seen AS SELECT n.* FROM notes n, drafts
     """,
     "LOCK TABLE": """
         LOCK TABLE accounts, rates IN SHARE MODE

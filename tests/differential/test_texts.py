@@ -54,6 +54,26 @@ SESSIONS = {
         START TRANSACTION READ ONLY; SELECT count(*) FROM shops; INSERT INTO accounts (id, owner) VALUES (9999, 'x'), (9998, 'y')
         ROLLBACK; SELECT count(*) FROM shops
     """,
+    "modes of a transaction": """
+        BEGIN; SAVEPOINT a; SET TRANSACTION ISOLATION LEVEL SERIALIZABLE
+        ROLLBACK
+        BEGIN
+        SAVEPOINT a
+        SET TRANSACTION ISOLATION LEVEL REPEATABLE READ
+        ROLLBACK
+        SET default_transaction_read_only = on
+        START TRANSACTION READ WRITE
+        UPDATE accounts SET balance = 1 WHERE id IN (5, 7)
+        COMMIT AND CHAIN
+        UPDATE accounts SET balance = 2 WHERE id IN (6, 8)
+        SHOW transaction_read_only
+        ROLLBACK AND CHAIN
+        UPDATE accounts SET balance = 3 WHERE id IN (1, 2, 3)
+        COMMIT
+        UPDATE accounts SET balance = 4 WHERE id IN (5, 7)
+        RESET default_transaction_read_only
+        SELECT sum(balance) FROM accounts WHERE id < 9
+    """,
     "transactions that have failed": """
         BEGIN
         SELECT 1/(id - 4) FROM shops WHERE id = 4

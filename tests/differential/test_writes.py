@@ -363,6 +363,13 @@ GROUPS = {
         WITH best AS (SELECT id FROM accounts WHERE balance > 200) UPDATE accounts SET state = 'best' FROM (SELECT id FROM best ORDER BY id DESC LIMIT 4) b WHERE b.id = accounts.id RETURNING accounts.id
         UPDATE accounts SET owner = title FROM (SELECT id, title FROM picks ORDER BY id LIMIT 3) p WHERE p.id = accounts.id
     """,
+    "a WITH that is named behind the rows": """
+        WITH first AS (SELECT owner AS u FROM accounts ORDER BY balance, id LIMIT 1) INSERT INTO accounts (id, owner) VALUES (1, 'x') ON CONFLICT (id) DO UPDATE SET owner = (SELECT u FROM first) RETURNING id, owner
+        WITH entries AS (SELECT owner AS note FROM accounts ORDER BY id DESC LIMIT 1) INSERT INTO accounts (id, owner) VALUES (1, 'x') ON CONFLICT (id) DO UPDATE SET owner = (SELECT max(note) FROM entries) RETURNING id, owner
+        WITH entries AS (SELECT owner AS note FROM accounts ORDER BY id DESC LIMIT 1) INSERT INTO accounts (id, owner) VALUES (1001, 'x') RETURNING id, (SELECT max(note) FROM entries)
+        WITH entries AS (SELECT id, owner FROM accounts ORDER BY id LIMIT 3) INSERT INTO accounts (id, owner) SELECT id + 9000, owner FROM entries ON CONFLICT (id) DO UPDATE SET owner = 'again' WHERE EXISTS (SELECT FROM entries WHERE entries.owner = accounts.owner) RETURNING id, (SELECT count(*) FROM entries)
+        WITH few AS (SELECT id FROM accounts ORDER BY id LIMIT 1) INSERT INTO accounts (id, owner) VALUES (1, 'x'), (2, 'y'), (3, 'z') ON CONFLICT (id) DO UPDATE SET owner = 'new', changed = now() WHERE accounts.id > (SELECT id FROM few)
+    """,
     "rows of VALUES with subqueries": """
         INSERT INTO events (id, name, n) VALUES (9001, 'a', (SELECT count(*) FROM rates)), (9002, 'b', (SELECT length(code) FROM rates WHERE code = 'r2')), (9003, 'c', 4)
         INSERT INTO events (id, name) VALUES (9001, (SELECT code FROM rates WHERE rate = 1)), (9002, (SELECT max(code) FROM rates)) RETURNING id, name

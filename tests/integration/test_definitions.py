@@ -194,6 +194,28 @@ def test_views_below_views(session):
     session.execute("DROP VIEW defined.below CASCADE")
 
 
+def test_views_whose_rows_are_one_servers(session, cluster):
+    """Each shard has one, and one of them is asked; what is said of it is said of all."""
+    def on_all():
+        return [shard.primary.query("SELECT definition ~ 'one', obj_description(viewname::regclass) FROM pg_views WHERE viewname = 'moment'")
+                for shard in cluster.shards]
+    session.execute("CREATE VIEW public.moment AS SELECT now() AS at")
+    assert ask(session, "SELECT count(*) FROM moment") == [(1,)]
+    session.execute("CREATE OR REPLACE VIEW public.moment AS SELECT now() AS at, 1 AS one")
+    session.execute("COMMENT ON VIEW public.moment IS 'x'")
+    assert ask(session, "SELECT one FROM moment") == [(1,)] and on_all() == [[(True, "x")]] * len(cluster.shards)
+    session.execute("DROP VIEW public.moment")
+    assert on_all() == [[]] * len(cluster.shards)
+
+
+def test_rows_of_a_table_of_all_shards_are_not_those_of_a_sharded_one(session, transaction):
+    """They would count once for each shard."""
+    transaction.execute("CREATE TABLE defined.heir (customer_id int NOT NULL, note text)")
+    refused_within(transaction, "ALTER TABLE public.defined_alike INHERIT defined.t")
+    refused_within(transaction, "ALTER TABLE defined.t INHERIT public.defined_alike")
+    transaction.execute("ALTER TABLE defined.heir INHERIT defined.t")
+
+
 def test_a_view_whose_columns_have_other_names_below(session, transaction):
     """A view keeps its columns, whatever they are called in its table."""
     session.execute("CREATE VIEW defined.notes AS SELECT note FROM defined.t")

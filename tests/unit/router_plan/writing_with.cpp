@@ -119,3 +119,17 @@ TEST_CASE("what could come out otherwise is left alone", "[writing_with]") {
     CHECK(w.staged(text) == nullptr);
   }
 }
+
+TEST_CASE("rows of a table are those of what inherits from it", "[writing_with]") {
+  writing_world w;
+  for (const std::string_view text :
+       {"WITH a AS (DELETE FROM orders RETURNING customer_id) DELETE FROM customers",
+        "WITH a AS (DELETE FROM orders RETURNING id), b AS (DELETE FROM customers RETURNING id) SELECT * FROM a, b"}) {
+    INFO(text);
+    for (const bool family : {false, true}) {
+      w.schema.relations.at("public.orders").writes_spread = w.schema.relations.at("public.customers").writes_spread =
+          family;
+      CHECK((w.staged(text) == nullptr) == family);
+    }
+  }
+}
