@@ -21,8 +21,9 @@ bool is_refused(const router::plan& plan) {
 }
 
 // The first name that a plan goes by with a definition from `since` on; null: none. What is to be unique goes by the
-// table itself.
-const std::string* defined_since(const router::plan& plan, const recent_definitions& known, steady_time since) {
+// table itself. `whatever`: what any statement may go by counts too.
+const std::string* defined_since(const router::plan& plan, const recent_definitions& known, steady_time since,
+                                 bool whatever) {
   const auto look = [&](const std::vector<std::string>& names) -> const std::string* {
     const auto found = std::find_if(names.begin(), names.end(), [&](const std::string& name) {
       const steady_time when = known.latest(name);
@@ -38,7 +39,7 @@ const std::string* defined_since(const router::plan& plan, const recent_definiti
   const auto lists = goes_by(plan);
   const bool any = plan.effect == router::session_effect::none && plan.defines.empty() && plan.alters.empty();
   const bool named = std::any_of(lists.begin(), lists.end(), [](const auto* list) { return !list->empty(); });
-  if (const auto* found = any || named ? look(all) : nullptr) return found;
+  if (const auto* found = whatever && (any || named) ? look(all) : nullptr) return found;
   if (!plan.makes_unique) return nullptr;
   const auto* found = look(plan.alters);
   return found != nullptr ? found : look(plan.defines);
@@ -72,7 +73,7 @@ bool session_machine::waits_for_definition(const router::plan& plan) {
   const auto& known = *state.definitions;
   const bool refused_lately = is_refused(plan) && !plan.one_by_one && env_.now() <= known.latest() + longest_wait;
   const steady_time since = std::max(state.schema_as_of, env_.now() - longest_wait);
-  if (!refused_lately && defined_since(plan, known, since) == nullptr) return false;
+  if (!refused_lately && defined_since(plan, known, since, true) == nullptr) return false;
   if (!std::exchange(awaits_catalog_, true)) ++env_.awaiting_catalog;
   return true;
 }
@@ -86,7 +87,8 @@ std::optional<p::error_report> session_machine::judge_definitions(const router::
   if (!plan.defines.empty() && !plan.makes_unique) return std::nullopt;
   const recent_definitions& known = *env_.state->definitions;
   if (known.latest() == steady_time::min() || env_.state->schema_as_of > known.latest()) return std::nullopt;
-  if (const std::string* name = defined_since(plan, known, env_.state->schema_as_of))
+  // What one server gets as it stands does not wait for servers that are down, only because a type is new.
+  if (const std::string* name = defined_since(plan, known, env_.state->schema_as_of, plan.by_columns))
     return p::make_error(error_id::definition_unknown, described_name(*name));
   return std::nullopt;
 }

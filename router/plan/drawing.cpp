@@ -68,7 +68,7 @@ bool stands_alone(std::string_view expression, const plan_context& context) {
   }
   return found.uses.empty() && found.moments.empty() && !found.refusal && !found.not_understood && !found.into &&
          !found.locking && !f.notifies && !f.measures_shard && !f.designated && !f.needs_primary && !f.own_setting &&
-         !f.listening_channels;
+         !f.listening_channels && !f.gives_sets;
 }
 
 /// What stands between the commas of a row, without blanks around it.

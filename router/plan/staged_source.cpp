@@ -259,6 +259,14 @@ std::shared_ptr<const staged_source> make_source(const sql::insert_query& q, std
   const relation& table = *written->table.described;
   if (!describe_columns(q, table, *out)) return nullptr;
   std::string sql{text.substr(parts->source, parts->end - parts->source)};
+  // A single row of VALUES may give several, as a SELECT list does.
+  if (a.functions.gives_sets && q.source->values.size() == 1) {
+    const std::vector<row_extent> rows = rows_of(text);
+    const auto is_default = [](const sql::expr_ptr& e) { return e == nullptr || e->kind == sql::expr_kind::default_; };
+    const auto& values = q.source->values.front();
+    if (rows.size() != 1 || std::any_of(values.begin(), values.end(), is_default)) return nullptr;
+    sql = "SELECT " + std::string{text.substr(rows.front().begin + 1, rows.front().end - rows.front().begin - 2)};
+  }
   const std::string with{q.with.tables.empty() ? std::string_view{} : text.substr(0, parts->insert)};
   if (!with.empty()) {
     if (!q.source->with.tables.empty()) return nullptr;

@@ -370,6 +370,14 @@ GROUPS = {
         WITH entries AS (SELECT id, owner FROM accounts ORDER BY id LIMIT 3) INSERT INTO accounts (id, owner) SELECT id + 9000, owner FROM entries ON CONFLICT (id) DO UPDATE SET owner = 'again' WHERE EXISTS (SELECT FROM entries WHERE entries.owner = accounts.owner) RETURNING id, (SELECT count(*) FROM entries)
         WITH few AS (SELECT id FROM accounts ORDER BY id LIMIT 1) INSERT INTO accounts (id, owner) VALUES (1, 'x'), (2, 'y'), (3, 'z') ON CONFLICT (id) DO UPDATE SET owner = 'new', changed = now() WHERE accounts.id > (SELECT id FROM few)
     """,
+    "sets in VALUES": """
+        INSERT INTO events VALUES (generate_series(9130, 9135))
+        INSERT INTO events VALUES (generate_series(9140, 9142), 'x', generate_series(1, 3)) RETURNING *
+        INSERT INTO accounts (id, owner, balance, opened) VALUES (generate_series(9120, 9125), 'seven', 5, '2024-01-01') RETURNING id, owner, balance, opened
+        INSERT INTO events VALUES (generate_series(1, 9140), 'x', 1) ON CONFLICT DO NOTHING
+        INSERT INTO entries (account_id, id, amount) VALUES (7, generate_series(9180, 9182), 1)
+        INSERT INTO events VALUES (9001, 'x', generate_series(1, 3)), (9002, 'x', 2)
+    """,
     "rows of VALUES with subqueries": """
         INSERT INTO events (id, name, n) VALUES (9001, 'a', (SELECT count(*) FROM rates)), (9002, 'b', (SELECT length(code) FROM rates WHERE code = 'r2')), (9003, 'c', 4)
         INSERT INTO events (id, name) VALUES (9001, (SELECT code FROM rates WHERE rate = 1)), (9002, (SELECT max(code) FROM rates)) RETURNING id, name
