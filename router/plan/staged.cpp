@@ -6,7 +6,9 @@
 #include <utility>
 #include <vector>
 
+#include "router/plan/clauses.hpp"
 #include "router/plan/gather_text.hpp"
+#include "router/plan/insert_select.hpp"
 #include "router/plan/merge.hpp"
 #include "router/plan/merge_source.hpp"
 #include "router/plan/moments.hpp"
@@ -265,6 +267,35 @@ std::shared_ptr<const staged_write> make_staged(const sql::statement& s, std::st
   return out;
 }
 
+namespace {
+
+/// The time that columns of INSERT ... SELECT are left to by default, behind its columns and behind its SELECT list.
+bool select_defaults(const sql::insert_query& q, std::string_view text, const analysis& a, const plan_context& context,
+                     moment_list& moments, std::vector<text_edit>& edits) {
+  const auto written =
+      std::find_if(a.uses.begin(), a.uses.end(), [](const table_use& use) { return use.role == table_role::insert; });
+  const auto parts = parts_of_text(text);
+  const auto list = end_of_columns(q, text);
+  if (written == a.uses.end() || written->table.described == nullptr || !parts || q.columns.empty() || !list)
+    return false;
+  const auto clauses = clauses_of(text, parts->source, parts->end);
+  if (!clauses || clauses->targets.empty()) return false;
+  std::string names, values;
+  for (const std::string& name : a.moment_defaults) {
+    const std::vector<column>& columns = written->table.described->columns;
+    const auto c = std::find_if(columns.begin(), columns.end(), [&](const column& each) { return each.name == name; });
+    const auto value = c == columns.end() ? std::nullopt : moments.replace_in_default(c->default_text, context);
+    if (!value) return false;
+    names += ", " + quote_identifier(name);
+    values += ", " + *value;
+  }
+  edits.push_back({*list, 0, names});
+  edits.push_back({clauses->targets.back().end, 0, values});
+  return true;
+}
+
+}  // namespace
+
 std::shared_ptr<const staged_write> make_timed(const sql::statement& s, std::string_view text, const analysis& a,
                                                const plan_context& context) {
   const bool query = s.kind == sql::statement_kind::select || s.kind == sql::statement_kind::insert ||
@@ -275,7 +306,11 @@ std::shared_ptr<const staged_write> make_timed(const sql::statement& s, std::str
     return nullptr;
   moment_list moments;
   std::vector<text_edit> edits;
-  if (!moments.replace(text, a, edits) || !write_defaults(s, text, a, context, moments, edits)) return nullptr;
+  if (!moments.replace(text, a, edits)) return nullptr;
+  const bool selects = !a.moment_defaults.empty() && a.insert_source != nullptr && s.insert != nullptr;
+  if (selects ? !select_defaults(*s.insert, text, a, context, moments, edits)
+              : !write_defaults(s, text, a, context, moments, edits))
+    return nullptr;
   auto out = std::make_shared<staged_write>();
   out->moments_sql = moments.sql();
   out->text = edited(text, 0, text.size(), std::move(edits));

@@ -38,6 +38,9 @@ TRANSACTIONS = {
         INSERT INTO accounts (id, owner) VALUES (1002, 'b')
         INSERT INTO accounts (id, owner) SELECT id + 1000, owner FROM accounts WHERE id IN (3, 4, 5)
         SELECT count(*), count(DISTINCT opened), bool_and(opened = now()) FROM accounts WHERE id > 1000
+        INSERT INTO entries (account_id, id, amount) SELECT 7, 5000 + i, i FROM generate_series(1, 5) i ORDER BY i
+        INSERT INTO entries (account_id, id, amount) SELECT account_id, id + 1000, amount FROM entries WHERE account_id = 8 AND amount IS NOT NULL RETURNING at = now()
+        SELECT id, at = now(), now() - now() FROM entries WHERE account_id = 7 AND id > 5000 AND at = now() ORDER BY id
     """,
     "beside tables that are not sharded": """
         INSERT INTO rates (code, rate, token) VALUES ('n1', 1, NULL)
