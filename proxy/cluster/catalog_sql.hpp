@@ -183,11 +183,12 @@ SELECT DISTINCT r.ev_class, n.nspname || '.' || p.proname, p.provolatile = 'v', 
   "  WHERE n.nspname || '.' || c.relname = ANY ($1::text[]) AND c.relkind IN ('r', 'p', 'f')" \
   " UNION SELECT i.inhrelid, t.root FROM tree t JOIN pg_inherits i ON i.inhparent = t.oid)"
 
-/// table, kind (p, u, x, f, or i for a unique index), name, column (NULL: an expression), foreign table, foreign
-/// column, operator, place; one row for each column, in order
+/// table, kind (p, u, x, f, or i for a unique index; a deferrable primary key, which may be broken for a while, is a
+/// u), name, column (NULL: an expression), foreign table, foreign column, operator, place; one row for each column, in
+/// order
 inline constexpr const char* constraints = PGBRAID_TABLE_TREE R"(
-SELECT t.root, con.contype::text, con.conname, a.attname, fn.nspname || '.' || fc.relname, fa.attname, o.oprname,
-       k.place
+SELECT t.root, CASE WHEN con.contype = 'p' AND con.condeferrable THEN 'u' ELSE con.contype::text END, con.conname,
+       a.attname, fn.nspname || '.' || fc.relname, fa.attname, o.oprname, k.place
   FROM tree t JOIN pg_constraint con ON con.conrelid = t.oid AND con.contype IN ('p', 'u', 'x', 'f') AND con.conparentid = 0
   CROSS JOIN LATERAL unnest(con.conkey, con.confkey, con.conexclop) WITH ORDINALITY AS k(col, fcol, op, place)
   LEFT JOIN pg_attribute a ON a.attrelid = con.conrelid AND a.attnum = k.col AND k.col > 0

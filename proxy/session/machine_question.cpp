@@ -28,6 +28,12 @@ const router::plan& plan_of(const question_state& q) {
   return q.drawing && !q.is_lookup && q.drawing->remembers ? remembering : ordinary;
 }
 
+/// Whether some of the values are numbers of a sequence. Others come as constants.
+bool counts(const router::drawing& d) {
+  return std::any_of(d.samples.begin(), d.samples.end(),
+                     [](const std::string& each) { return !each.starts_with('\''); });
+}
+
 }  // namespace
 
 // A statement that is refused may be none at all, or name what does not exist: then the client gets the server's error.
@@ -114,7 +120,7 @@ bool session_machine::question_answered(step& s, std::string_view text, std::spa
       return false;
     }
     q.text = router::with_moments(q.drawing->text, q.values);
-    if (!q.drawing->keys) drew_elsewhere_ = false;
+    if (counts(*q.drawing)) drew_elsewhere_ = false;
   }
   q.done = true;
   placed_ = false;
@@ -142,7 +148,7 @@ void session_machine::ask_question(step& s, std::string_view text, std::span<con
     p::encode_bind(s.backend_bytes, "", "", {}, {}, {});
     p::encode_execute(s.backend_bytes, "");
     for (const answer kind : {answer::parse, answer::bind, answer::execute}) ask(kind);
-    note_drawn(i);
+    if (counts(*q.drawing)) note_drawn(i);
   } else {
     p::encode_parse(s.backend_bytes, "", text, types_for(i, types));
     ask(answer::parse);

@@ -230,6 +230,7 @@ bool session_machine::stage_again(step& s, const p::bind_view* m, const statemen
   before->source.held.push_back(std::move(before->source.share));
   router::replanning known;
   known.picked = before->plan->pick == router::picking::finds;
+  known.chosen = before->plan->chosen;
   known.passed_over = before->passed_over;
   const bool too_long = before->text.size() > env_.max_gather;
   const auto error = too_long ? p::make_error(error_id::gather_too_large, env_.max_gather, "of a subquery")

@@ -110,7 +110,9 @@ struct analysis {
   std::vector<std::string> common_names;  ///< names of all WITH entries
   std::vector<const sql::expr*> moments;  ///< calls that give one value for the whole statement: now(), current_date
   std::vector<std::string> moment_defaults;  ///< columns of rows to insert that are left to a default of that kind
-  std::vector<std::string> drawn;         ///< several shards: columns of rows to insert that are left to a sequence
+  /// Several shards: columns of rows to insert that are left to a sequence; in a reference table also to another
+  /// default that gives each row its own.
+  std::vector<std::string> drawn;
   std::vector<const sql::expr*> draws;    ///< calls of nextval(), currval(), lastval(), setval()
   function_facts functions;
   bool locking = false, into = false, writes = false;

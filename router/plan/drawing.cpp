@@ -71,6 +71,18 @@ bool stands_alone(std::string_view expression, const plan_context& context) {
          !f.listening_channels && !f.gives_sets;
 }
 
+/// Whether something in a statement is another value at each call.
+bool varies_by_row(const analysis& a) {
+  return std::any_of(a.levels.begin(), a.levels.end(), [](const query_level& level) { return !level.by_row.empty(); });
+}
+
+/// A value that would be another one in each copy of a reference table.
+bool varies_by_row(std::string_view expression, const plan_context& context) {
+  const std::string text = "SELECT " + std::string{expression};
+  const read_text read{text, context};
+  return read.select() != nullptr && varies_by_row(read.found);
+}
+
 /// What stands between the commas of a row, without blanks around it.
 std::vector<text_span> values_of(std::string_view text, const row_extent& row) {
   std::vector<text_span> out;
@@ -156,9 +168,7 @@ class draw_writer {
     rows_.emplace_back();
     for (const column* c : left_) {
       names += (names.empty() ? "" : ", ") + quote_identifier(c->name);
-      values += (values.empty() ? "'" : ", '") + mark(values_++) + "'";
-      rows_.back().push_back(c->draws);
-      samples_.emplace_back("1");
+      values += (values.empty() ? "" : ", ") + put(default_of(*c));
     }
     edits_.push_back({place->begin, place->end - place->begin, "(" + names + ") " + overriding() + "VALUES (" + values + ")"});
     return true;
@@ -205,7 +215,10 @@ class draw_writer {
       const auto at = static_cast<std::size_t>(place - named.begin());
       if (at >= values.size() || values[at] == nullptr || values[at]->location < 0) return false;
       if (values[at]->kind == sql::expr_kind::default_) {
-        draws.push_back({static_cast<std::size_t>(values[at]->location), std::string_view{"DEFAULT"}.size(), c->draws, ""});
+        draw value = default_of(*c);
+        value.at = static_cast<std::size_t>(values[at]->location);
+        value.length = std::string_view{"DEFAULT"}.size();
+        draws.push_back(std::move(value));
       } else if (c->identity && c->generated && !q_.overriding) {
         return false;  // a server's own error
       }
@@ -215,52 +228,75 @@ class draw_writer {
       if (!add_call(*call, row.end, draws)) return false;
     }
     if (a_.key_unknown) add_keys(values, row, named, draws);
+    if (a_.mirrored && varies_by_row(a_)) add_varying(values, row, named, draws);
     std::sort(draws.begin(), draws.end(), [](const draw& x, const draw& y) { return x.at < y.at; });
     rows_.emplace_back();
-    for (const draw& d : draws) {
-      const std::string_view quote = d.sample.empty() ? "'" : "";
-      edits_.push_back({d.at, d.length, std::string{quote} + mark(values_++) + std::string{quote} + d.type});
-      rows_.back().push_back(d.expression);
-      samples_.push_back(d.sample.empty() ? "1" : d.sample);
-    }
+    for (const draw& d : draws) edits_.push_back({d.at, d.length, put(d)});
     std::string behind;
-    for (const column* c : more) {
-      behind += ", '" + mark(values_++) + "'";
-      rows_.back().push_back(c->draws);
-      samples_.emplace_back("1");
-    }
+    for (const column* c : more) behind += ", " + put(default_of(*c));
     if (!behind.empty()) edits_.push_back({row.end - 1, 0, behind});
     return true;
+  }
+
+  /// Of the row that is being written; the text that takes its value.
+  std::string put(const draw& d) {
+    const std::string quote = d.sample.empty() ? "'" : "";
+    rows_.back().push_back(d.expression);
+    samples_.push_back(d.sample.empty() ? "1" : d.sample);
+    return quote + mark(values_++) + quote + d.type;
+  }
+
+  /// A number of a sequence, or what else is another value each time.
+  static draw default_of(const column& c) {
+    if (!c.draws.empty()) return {0, 0, c.draws, ""};
+    return {0, 0, "pg_catalog.quote_nullable((" + c.default_text + ")::pg_catalog.text)", "", "'1'"};
   }
 
   /// Keys of a row whose values must be evaluated. What cannot be asked for by itself is left as it is.
   void add_keys(const std::vector<sql::expr_ptr>& values, const row_extent& row, const std::vector<std::string>& named,
                 std::vector<draw>& draws) {
     const std::vector<text_span> texts = values_of(text_, row);
-    // A subquery may name an entry of WITH.
-    if (texts.size() != values.size() || a_.uses.size() != 1 || !q_.with.tables.empty()) return;
     for (const key_column& part : use_.keys) {
       const column& key = *part.stored;
       const auto place = std::find(named.begin(), named.end(), key.name);
-      const auto form =
-          std::find_if(key_forms.begin(), key_forms.end(), [&](const key_form& f) { return f.type == key.type; });
-      if (place == named.end() || form == key_forms.end()) continue;
+      if (place == named.end()) continue;
       const auto at = static_cast<std::size_t>(place - named.begin());
-      if (at >= values.size() || values[at] == nullptr || values[at]->kind == sql::expr_kind::default_) continue;
-      const text_span& span = texts[at];
       const sql::token_scan none;
       constant_marks unused{{}, none};
-      const bool draws_itself =
-          std::any_of(draws.begin(), draws.end(), [&](const draw& d) { return d.at >= span.begin && d.at < span.end; });
-      if (draws_itself || !parameters_in(span.of(text_)).empty() ||
-          read_key_value(*values[at], key.type, *context_.schema, unused) || !stands_alone(span.of(text_), context_))
-        continue;
-      keys_ = true;
-      draws.push_back({span.begin, span.end - span.begin,
-                       "pg_catalog.quote_nullable((" + std::string{span.of(text_)} + "\n)::pg_catalog." +
-                           std::string{form->name} + "::pg_catalog.text)",
-                       "", std::string{form->sample}});
+      const bool known = at >= values.size() || values[at] == nullptr ||
+                         read_key_value(*values[at], key.type, *context_.schema, unused).has_value();
+      if (!known) add_value(values, texts, at, key, draws);
     }
+  }
+
+  /// Values that every copy of a reference table would have to itself.
+  void add_varying(const std::vector<sql::expr_ptr>& values, const row_extent& row,
+                   const std::vector<std::string>& named, std::vector<draw>& draws) {
+    const std::vector<text_span> texts = values_of(text_, row);
+    for (const column& c : use_.table.described->columns) {
+      const auto place = std::find(named.begin(), named.end(), c.name);
+      const auto at = static_cast<std::size_t>(place - named.begin());
+      if (at < texts.size() && varies_by_row(texts[at].of(text_), context_)) add_value(values, texts, at, c, draws);
+    }
+  }
+
+  void add_value(const std::vector<sql::expr_ptr>& values, const std::vector<text_span>& texts, std::size_t at,
+                 const column& stored, std::vector<draw>& draws) {
+    const auto form =
+        std::find_if(key_forms.begin(), key_forms.end(), [&](const key_form& f) { return f.type == stored.type; });
+    // A subquery may name an entry of WITH.
+    if (texts.size() != values.size() || a_.uses.size() != 1 || !q_.with.tables.empty() || form == key_forms.end() ||
+        at >= values.size() || values[at] == nullptr || values[at]->kind == sql::expr_kind::default_)
+      return;
+    const text_span& span = texts[at];
+    const bool draws_itself =
+        std::any_of(draws.begin(), draws.end(), [&](const draw& d) { return d.at >= span.begin && d.at < span.end; });
+    if (draws_itself || !parameters_in(span.of(text_)).empty() || !stands_alone(span.of(text_), context_)) return;
+    keys_ = true;
+    draws.push_back({span.begin, span.end - span.begin,
+                     "pg_catalog.quote_nullable((" + std::string{span.of(text_)} + "\n)::pg_catalog." +
+                         std::string{form->name} + "::pg_catalog.text)",
+                     "", std::string{form->sample}});
   }
 
   /// A call in a row, of a sequence that is named by a constant.
@@ -350,7 +386,8 @@ std::optional<drawing> make_drawing(const sql::insert_query& q, std::string_view
       a.insert_source != nullptr || a.refusal || a.not_understood || text.find(moment_mark) != std::string_view::npos)
     return std::nullopt;
   const bool many = written->table.where == placement::sharded || written->table.where == placement::reference;
-  if (!many || (a.drawn.empty() && a.draws.empty() && !a.key_unknown)) return std::nullopt;
+  const bool varies = a.mirrored && varies_by_row(a);
+  if (!many || (a.drawn.empty() && a.draws.empty() && !a.key_unknown && !varies)) return std::nullopt;
   return draw_writer{q, text, a, *written, context}.write();
 }
 

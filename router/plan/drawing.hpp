@@ -1,7 +1,8 @@
 // What must be known of the rows of an INSERT before they go to their shards. Numbers of sequences: the designated
 // shard's sequences are the ones that count, so what the statement leaves to one, and what it asks of one in its rows,
-// is drawn there first. Keys that are expressions: they are evaluated with them. Then the statement is an ordinary one
-// with these values in its rows. Source: the manual's pages "INSERT" and "Sequence Manipulation Functions".
+// is drawn there first. Keys that are expressions: they are evaluated with them, and so is what would be another value
+// in each copy of a reference table. Then the statement is an ordinary one with these values in its rows. Source: the
+// manual's pages "INSERT" and "Sequence Manipulation Functions".
 #pragma once
 
 #include <optional>

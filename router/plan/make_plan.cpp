@@ -121,7 +121,8 @@ class statement_planner {
     if (inserts && draws && plan_drawing_first(*s.insert, text_, a, context_, out)) return;
     if ((a.writes || a.locking) && concatenate && &s == statement_) {
       plan_in_steps(s, text_, a, context_, out);
-      if (inserts && a.key_unknown && !draws && !out.staged && refused_for(out, error_id::key_not_provable))
+      const error_id later = a.mirrored ? error_id::reference_write : error_id::key_not_provable;
+      if (inserts && (a.mirrored || a.key_unknown) && !draws && !out.staged && refused_for(out, later))
         (void)plan_drawing_first(*s.insert, text_, a, context_, out);
       return;
     }

@@ -260,7 +260,7 @@ std::optional<scatter_problem> judge_scatter(const analysis& a, const plan_conte
 
 std::optional<scatter_problem> judge_rows(const analysis& a, const plan_context& context) { return judge(a, context, true); }
 
-std::optional<protocol::error_report> judge_mirror(const analysis& a, bool by_itself) {
+std::optional<protocol::error_report> judge_mirror(const analysis& a, bool by_itself, bool chosen) {
   const table_use* written = nullptr;
   for (const table_use& use : a.uses) {
     if (use.role != table_role::read) written = &use;
@@ -274,8 +274,8 @@ std::optional<protocol::error_report> judge_mirror(const analysis& a, bool by_it
   for (const table_use& use : a.uses) {
     if (use.table.where != placement::reference) return refuse("It names a table that is not the same on every shard.");
     // MERGE changes no row twice.
-    const bool updated = use.role == table_role::update && a.merge == nullptr && a.levels[use.level].from != nullptr &&
-                         !a.levels[use.level].from->empty();
+    const bool updated = use.role == table_role::update && a.merge == nullptr && !chosen &&
+                         a.levels[use.level].from != nullptr && !a.levels[use.level].from->empty();
     if (updated) return refuse("UPDATE ... FROM may choose another row on each shard.");
     if (use.role != table_role::read && use.table.described != nullptr && !use.table.described->user_code.empty()) {
       return refuse("Its triggers or defaults run functions of your own.");

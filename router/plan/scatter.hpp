@@ -23,7 +23,8 @@ struct scatter_problem {
 [[nodiscard]] std::optional<scatter_problem> judge_rows(const analysis& a, const plan_context& context);
 
 /// Why a write to a reference table would not come to the same on every shard; nothing if it does.
-[[nodiscard]] std::optional<protocol::error_report> judge_mirror(const analysis& a, bool by_itself);
+[[nodiscard]] std::optional<protocol::error_report> judge_mirror(const analysis& a, bool by_itself,
+                                                                 bool chosen = false);
 
 /// True for one UPDATE or DELETE whose rows may be on several shards, where a transaction may write to several.
 [[nodiscard]] bool writes_spread(const analysis& a, const plan_context& context);

@@ -155,9 +155,9 @@ bool selects_first(const sql::insert_query& q, const analysis& a, const plan_con
 }
 
 /// Each shard may be given the statement, or its own rows of it, once the time is in its text.
-bool every_shard_may(const sql::statement& s, const analysis& a, const plan_context& context) {
+bool every_shard_may(const sql::statement& s, const analysis& a, const plan_context& context, bool chosen) {
   const auto by_row = [](const query_level& level) { return !level.by_row.empty(); };
-  if (a.mirrored) return !judge_mirror(a, true) && std::none_of(a.levels.begin(), a.levels.end(), by_row);
+  if (a.mirrored) return !judge_mirror(a, true, chosen) && std::none_of(a.levels.begin(), a.levels.end(), by_row);
   if (s.kind == sql::statement_kind::insert)
     return a.insert_source != nullptr ? !judge_insert_select(a, context) : a.rows_may_split;
   const bool locks = s.kind == sql::statement_kind::select && a.locking && !a.writes;
@@ -258,7 +258,7 @@ std::shared_ptr<const staged_write> make_staged(const sql::statement& s, std::st
     over->moments_sql = std::move(out->moments_sql);
     return over;
   } else {
-    if (views || !every_shard_may(s, a, context)) {
+    if (views || !every_shard_may(s, a, context, again != nullptr && again->chosen)) {
       const auto locked = locks_rows_alone(s, a) ? make_locked_select(s, text, a, context, again) : nullptr;
       return locked == nullptr ? make_once(s, text, a, context, again) : locked;
     }

@@ -23,6 +23,7 @@ class moment_list;
 struct replanning {
   std::size_t left = 64;
   bool picked = false;            ///< the text lists the rows that are to be locked: see picked_rows
+  bool chosen = false;            ///< the text has what the rows of a reference table become: see chosen_rows
   std::uint64_t passed_over = 0;  ///< how many of these could not be had: as many more are looked for
 };
 
@@ -51,6 +52,7 @@ struct staged_write {
   std::shared_ptr<const staged_source> source;  ///< INSERT whose rows are selected first, then given to their shards
   bool moves = false;  ///< these are rows of an UPDATE: all shards are asked for theirs, by `text`
   bool again = false;  ///< `text`, with the query's rows in the place of its mark, is planned anew
+  bool chosen = false;              ///< of that text: replanning::chosen
   std::optional<shard_index> only;  ///< `text` is for this shard alone, which has the table that it writes
   bool answered_once = false;  ///< `text` is for the server that has the rows alone: a SELECT whose WITH writes
   picking pick = picking::none;

@@ -13,6 +13,7 @@
 #include "router/plan/read_text.hpp"
 #include "router/plan/same_expression.hpp"
 #include "router/plan/scatter.hpp"
+#include "router/plan/staged_chosen.hpp"
 #include "router/plan/staged_locks.hpp"
 #include "router/plan/staged_parts.hpp"
 #include "router/plan/staged_source.hpp"
@@ -211,6 +212,29 @@ std::shared_ptr<const staged_write> make_timed(std::string_view text, const anal
   return out;
 }
 
+/// UPDATE of a reference table of which the first shard tells what the rows become; null where that cannot be done.
+std::shared_ptr<const staged_write> make_chosen(const sql::statement& s, std::string_view text, const analysis& a,
+                                                const plan_context& context, replanning& budget) {
+  const auto rows = choose_rows(s, text, a, context);
+  if (!rows) return nullptr;
+  if (rows->timed) return make_timed(text, a, context, {}, budget);
+  auto out = std::make_shared<staged_write>();
+  const auto query = std::make_shared<staged_query>();
+  if (!plan_query(rows->read, context, *query, *out) || out->rows != nullptr) return nullptr;
+  query->sql = rows->query;
+  query->only = designated_shard;  // where all who write to the table meet
+  query->collated =
+      has_own_collation(a) || names_own_type(rows->read, *context.schema) || has_word(rows->read, "collate");
+  replanning then{budget.left};
+  then.chosen = true;
+  const bool follows = may_go_on(rows->front + "SELECT NULL" + rows->behind, context, then);
+  budget.left = then.left;
+  if (!follows) return nullptr;
+  out->text = rows->front + mark() + rows->behind;
+  out->chosen = true;
+  return asked_first(std::move(out), query, text, a, context);
+}
+
 /// Whether a column may be left to a default of the moment.
 bool defaults_to_moment(const sql::statement& s, const analysis& a) {
   const auto written =
@@ -327,7 +351,7 @@ std::shared_ptr<const staged_write> make_once(const sql::statement& s, std::stri
     out->text = with_rows(*table, mark());
     return asked_first(std::move(out), query, text, a, context);
   }
-  return by.one ? for_one(s, text, a, by, context) : nullptr;
+  return by.one ? for_one(s, text, a, by, context) : make_chosen(s, text, a, context, budget);
 }
 
 }  // namespace pgbraid::router

@@ -143,6 +143,16 @@ chosen_target to_new_keys(const analysis& a, std::optional<std::vector<key_group
   return {std::move(keyed), std::move(reason)};
 }
 
+/// Of a column that is drawn first: see analysis::drawn.
+bool left_to_sequence(const analysis& a, const std::string& name) {
+  return std::any_of(a.uses.begin(), a.uses.end(), [&](const table_use& use) {
+    if (use.role != table_role::insert || use.table.described == nullptr) return false;
+    const std::vector<column>& columns = use.table.described->columns;
+    return std::any_of(columns.begin(), columns.end(),
+                       [&](const column& c) { return c.name == name && !c.draws.empty(); });
+  });
+}
+
 /// What is told when a statement that must stay on one shard means several.
 protocol::error_report several_refusal(const analysis& a, const std::vector<key_group>& groups,
                                        const std::optional<scatter_problem>& problem, bool concatenate,
@@ -191,9 +201,11 @@ chosen_target choose_target(const analysis& a, const plan_context& context, bool
   const bool any_table = !a.uses.empty();
   if (auto error = judge_functions(a, context, any_table)) return refused(std::move(*error));
   if (!a.drawn.empty()) {
-    return refused(protocol::with_hint(
-        refuse_write("column \"" + a.drawn.front() + "\" is left to a sequence, which would count on each shard"),
-        "Insert the rows with INSERT ... VALUES or INSERT ... SELECT in a statement of its own, or give the column a value."));
+    const std::string why = left_to_sequence(a, a.drawn.front()) ? "a sequence, which would count on each shard"
+                                                                 : "a default that is another value on each shard";
+    return refused(protocol::with_hint(refuse_write("column \"" + a.drawn.front() + "\" is left to " + why),
+                                       "Insert the rows with INSERT ... VALUES or INSERT ... SELECT in a statement of "
+                                       "its own, or give the column a value."));
   }
 
   if (a.key_unknown) {

@@ -207,11 +207,22 @@ void analyzer::look_at_defaults(const sql::insert_query& q, const table_use& use
   for (const column* c : left_to_default(q, use)) {
     if (!c->draws.empty()) continue;
     const default_facts facts = facts_of_default(*c, context_);
-    if (!facts.by_row && !facts.differs && (rows || !facts.by_moment)) {
+    if (facts.by_row && !facts.by_moment && !facts.differs && (rows || q.source == nullptr)) {
+      out_.drawn.push_back(c->name);  // as a number of a sequence is
+    } else if (!facts.by_row && !facts.differs && (rows || !facts.by_moment)) {
       if (facts.by_moment) out_.moment_defaults.push_back(c->name);
     } else if (out_.functions.differs.empty()) {
       out_.functions.differs = "the default of column \"" + c->name + "\"";
     }
+  }
+  for (const sql::target& set : q.conflict_set) {
+    const bool to_default = set.value != nullptr && set.value->kind == sql::expr_kind::default_;
+    const auto varies = [&](const column& c) {
+      return c.name == set.name && (c.default_varies || c.default_of_moment);
+    };
+    const std::vector<column>& columns = use.table.described->columns;
+    if (to_default && out_.functions.differs.empty() && std::any_of(columns.begin(), columns.end(), varies))
+      out_.functions.differs = "the default of column \"" + set.name + "\"";
   }
 }
 

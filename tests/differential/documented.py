@@ -321,10 +321,24 @@ WRITES = {
         DELETE FROM rates WHERE code NOT IN (SELECT 'r' || n FROM events WHERE n < 4)
         0A000 INSERT INTO rates (code, rate, token) SELECT 'n', random(), NULL
         INSERT INTO marked VALUES ('a', NULL, '2024-01-01')
-        0A000 INSERT INTO marked (code, at) VALUES ('a', NULL)
+        INSERT INTO marked (code, at) VALUES ('a', NULL) RETURNING code, u IS NULL
         0A000 INSERT INTO marked (code, u) VALUES ('a', NULL)
         0A000 DELETE FROM rates WHERE ctid = '(0,1)'
         0A000 UPDATE rates SET changed = 'now()'
+        0A000 DELETE FROM rates WHERE random() < 0
+    """,
+    "UPDATE of a reference table with FROM": """
+        UPDATE rates SET rate = a.balance FROM accounts a WHERE code = 'r' || a.id RETURNING code, rate, a.owner
+        UPDATE rates SET rate = n.n FROM (SELECT code, count(*) AS n FROM rates GROUP BY 1) n WHERE n.code = rates.code
+        UPDATE rates SET token = gen_random_uuid(), rate = floor(random()) RETURNING code, rate, token IS NULL
+        UPDATE rates SET rate = (SELECT max(o.rate) FROM rates o WHERE o.code < rates.code) RETURNING code, rate
+        0A000 UPDATE rates SET rate = o.rate FROM rates o WHERE o.code < rates.code RETURNING o
+        0A000 WITH w AS (UPDATE rates SET rate = o.rate FROM rates o WHERE o.code < rates.code RETURNING rates.code) SELECT * FROM w
+    """,
+    "`random()`, `gen_random_uuid()` and the like among": """
+        INSERT INTO rates (code, rate) VALUES ('n', floor(random())), ('o', 2) RETURNING code, rate, token IS NULL
+        0A000 INSERT INTO rates (code, rate) SELECT 'n', 1
+        0A000 INSERT INTO rates (code) VALUES ('r1') ON CONFLICT (code) DO UPDATE SET token = DEFAULT
     """,
     "COPY FROM STDIN into a reference table": """
         see integration/test_copy.py::test_a_reference_table

@@ -320,6 +320,16 @@ TEST_CASE("the shards' catalogs become one") {
     CHECK(m.content.find_relation("public", "orders")->primary_key == std::vector<std::string>{"customer_id", "total"});
     CHECK(m.content.find_relation("public", "orders")->unique_keys == std::vector<std::vector<std::string>>{{"customer_id", "total"}, {"state"}});
   }
+  SECTION("the primary key of a reference table, and no other") {
+    map.tables.erase("public.orders");
+    map.reference_tables.insert("public.orders");
+    catalog_answers first = small();
+    first.constraints = {row({"public.orders", "p", "orders_pkey", "customer_id", nullptr, nullptr, nullptr, "1"}),
+                         row({"public.orders", "u", "other", "state", nullptr, nullptr, nullptr, "1"})};
+    const auto m = merge_catalogs({std::make_shared<shard_catalog>(read_catalog(first)), nullptr}, map);
+    CHECK(m.content.find_relation("public", "orders")->primary_key == std::vector<std::string>{"customer_id"});
+    CHECK(m.content.find_relation("public", "orders")->unique_keys.empty());
+  }
   SECTION("a shard that was not read yet says nothing") {
     const auto m = merge_catalogs({std::make_shared<shard_catalog>(read_catalog(small())), nullptr}, map);
     CHECK(m.warnings.empty());

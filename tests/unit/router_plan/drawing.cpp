@@ -70,6 +70,38 @@ TEST_CASE("an identity that is always generated is overridden", "[drawing]") {
         one + " -> INSERT INTO notes (id, customer_id) OVERRIDING SYSTEM VALUE VALUES ('1', 5), (3, 6)");
 }
 
+TEST_CASE("what would be another value in each copy is drawn once", "[drawing]") {
+  writing_world w;
+  column& name = w.schema.relations["public.countries"].columns[1];
+  name.has_default = name.default_varies = true;
+  name.default_text = "(gen_random_uuid())::text";
+  const auto drawn = [&](std::string_view text) {
+    const auto made = plan_drawing(text, w.context);
+    return made ? made->sql + " -> " + with_any_values(*made) : "none";
+  };
+  const std::string own =
+      "SELECT (pg_catalog.quote_nullable(((gen_random_uuid())::text)::pg_catalog.text))::pg_catalog.text";
+  CHECK(drawn("INSERT INTO countries (code) VALUES ('a'), ('b') ON CONFLICT DO NOTHING") ==
+        own +
+            " FROM pg_catalog.generate_series(1, 2) -> INSERT INTO countries (code, \"name\") VALUES ('a', '1'), ('b', "
+            "'1') ON CONFLICT DO NOTHING");
+  CHECK(drawn("INSERT INTO countries VALUES ('a', DEFAULT), ('b', 'c')") ==
+        own + " -> INSERT INTO countries VALUES ('a', '1'), ('b', 'c')");
+  CHECK(drawn("INSERT INTO countries DEFAULT VALUES") == own + " -> INSERT INTO countries (\"name\") VALUES ('1')");
+  CHECK(drawn("INSERT INTO currencies VALUES ('a', random() * 5), ($1, 7)") ==
+        "SELECT (pg_catalog.quote_nullable((random() * 5\n)::pg_catalog.numeric::pg_catalog.text))::pg_catalog.text -> "
+        "INSERT INTO currencies VALUES ('a', '1'), ($1, 7)");
+  CHECK(w.make("INSERT INTO countries (code) VALUES ('a')").plan->draws);
+  CHECK(w.make("INSERT INTO currencies VALUES ('a', random())").plan->draws);
+  check(w,
+        {{"INSERT INTO countries (code) SELECT code FROM currencies", "refused:..."},
+         {"INSERT INTO countries (code) VALUES ('a') ON CONFLICT (code) DO UPDATE SET name = DEFAULT", "refused:..."},
+         {"INSERT INTO currencies VALUES ('a', 1) ON CONFLICT (code) DO UPDATE SET rate = random()", "refused:..."},
+         {"INSERT INTO currencies VALUES ('a', 1) RETURNING random()", "refused:..."},
+         {"INSERT INTO currencies VALUES ('a', random() * $1)", "refused:..."},
+         {"WITH i AS (INSERT INTO countries (code) VALUES ('a') RETURNING name) SELECT * FROM i", "refused:..."}});
+}
+
 TEST_CASE("sequences of unsharded tables count on their shards", "[drawing]") {
   world w(4);
   w.schema.relations.find("public.reports")->second.columns.front().draws = "nextval('public.report_ids'::regclass)";

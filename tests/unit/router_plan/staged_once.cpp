@@ -2,6 +2,7 @@
 #include <catch2/catch.hpp>
 
 #include "fixture.hpp"
+#include "router/plan/names.hpp"
 #include "router/plan/staged_source.hpp"
 
 using namespace pgbraid::router;
@@ -124,6 +125,70 @@ TEST_CASE("reference tables get the same rows on every shard", "[staged]") {
             .second == "DELETE FROM countries USING (?) AS o, orders p WHERE o.item = code AND p.item = name");
   CHECK(w.told("UPDATE countries SET name = c.name FROM customers c WHERE c.id = 5")
             .starts_with("refused: a write to reference table"));
+}
+
+TEST_CASE("what the rows of a reference table become is told by the first shard", "[staged]") {
+  writing_world w;
+  using parts = std::pair<std::string, std::string>;
+  relation& table = w.schema.relations["public.countries"];
+  table.primary_key = {"code"};
+  const std::string query = "SELECT DISTINCT ON (pgbraid_k1) * FROM (SELECT ";
+  const std::string behind =
+      " FROM (?) AS pgbraid_chosen WHERE \"o\".\"code\" OPERATOR(pg_catalog.=) pgbraid_chosen.pgbraid_k1";
+  CHECK(
+      first_of(w,
+               "UPDATE ONLY countries o SET name = upper(c.code) FROM currencies c WHERE c.code = o.name AND rate > 5 "
+               "RETURNING o.*, rate, lower(c.code), upper(name) AS n") ==
+      parts{query +
+                "\"o\".\"code\" AS pgbraid_k1, (upper(c.code)) AS pgbraid_n2, rate AS pgbraid_r3, c.code AS pgbraid_r4 "
+                "FROM ONLY countries o, currencies c WHERE c.code = o.name AND rate > 5 FOR NO KEY UPDATE OF \"o\") "
+                "AS pgbraid_chosen",
+            "UPDATE ONLY countries o SET name = pgbraid_chosen.pgbraid_n2" + behind +
+                " RETURNING o.*, pgbraid_chosen.pgbraid_r3 AS \"rate\", lower(pgbraid_chosen.pgbraid_r4) AS "
+                "\"lower\", upper(name) AS n"});
+  const auto made = w.staged("UPDATE countries o SET name = c.code FROM currencies c");
+  REQUIRE(made != nullptr);
+  CHECK(made->chosen);
+  CHECK(made->query->only == designated_shard);
+  // Constants take the types of their columns; a key that changes is locked as one.
+  CHECK(first_of(w, "UPDATE countries o SET (name, code) = ('a', c.code) FROM currencies c RETURNING *") ==
+        parts{query +
+                  "\"o\".\"code\" AS pgbraid_k1, (c.code) AS pgbraid_n2, \"c\".\"code\" AS pgbraid_r3, "
+                  "\"c\".\"rate\" AS pgbraid_r4 FROM countries o, currencies c FOR UPDATE OF \"o\") AS pgbraid_chosen",
+              "UPDATE countries o SET (name, code) = ('a', pgbraid_chosen.pgbraid_n2)" + behind +
+                  " RETURNING \"o\".*, pgbraid_chosen.pgbraid_r3 AS \"code\", pgbraid_chosen.pgbraid_r4 AS \"rate\""});
+  CHECK(first_of(w, "UPDATE countries o SET name = c.code FROM currencies c RETURNING c.*, o.code").second ==
+        "UPDATE countries o SET name = pgbraid_chosen.pgbraid_n2" + behind +
+            " RETURNING pgbraid_chosen.pgbraid_r3 AS \"code\", pgbraid_chosen.pgbraid_r4 AS \"rate\", o.code");
+  CHECK(first_of(w, "UPDATE countries o SET name = random() WHERE random() < 0.5").second ==
+        "UPDATE countries o SET name = pgbraid_chosen.pgbraid_n2" + behind);
+  CHECK(first_of(w,
+                 "UPDATE countries o SET name = (SELECT max(code) FROM currencies c WHERE c.rate > 1 AND c.code < "
+                 "o.name)")
+            .second == "UPDATE countries o SET name = pgbraid_chosen.pgbraid_n2" + behind);
+  // Rows of other tables come before, and so does the time.
+  CHECK(first_of(w, "UPDATE countries o SET name = c.name FROM customers c WHERE c.id = 5").second ==
+        "UPDATE countries o SET name = c.name FROM (?) c WHERE c.id = 5");
+  const auto timed = w.staged("UPDATE countries o SET name = now() FROM currencies c");
+  REQUIRE(timed != nullptr);
+  CHECK(timed->query == nullptr);
+  CHECK(timed->again);
+  CHECK(w.make("UPDATE countries o SET name = c.code FROM currencies c").plan->staged);
+  for (const char* text : {"UPDATE countries o SET name = c.code FROM currencies c RETURNING c",
+                           "UPDATE countries o SET name = c.code FROM currencies c RETURNING (SELECT max(x.code) FROM "
+                           "countries x WHERE x.code = c.code)",
+                           "UPDATE countries o SET name = c.code FROM currencies c WHERE c.code = $1 AND o.name = $1",
+                           "UPDATE countries o SET name = c.code FROM currencies c WHERE o.ctid = c.ctid",
+                           "UPDATE countries o SET name = random() RETURNING random()",
+                           "UPDATE countries o SET name = nextval('ids') FROM currencies c",
+                           "WITH x AS (UPDATE countries o SET name = c.code FROM currencies c RETURNING o.code) SELECT "
+                           "* FROM x",
+                           "DELETE FROM countries WHERE random() < 0.5"}) {
+    INFO(text);
+    CHECK(w.told(text).starts_with("refused: "));
+  }
+  table.writes_spread = true;
+  CHECK(w.staged("UPDATE countries o SET name = c.code FROM currencies c") == nullptr);
 }
 
 TEST_CASE("tables that the shards of a write do not have are fetched", "[staged]") {
