@@ -74,6 +74,19 @@ bool schema_matches(const table_use& use, const sql::qualified_name& name) {
   return !use.aliased && use.table.name == name[name.size() - 2] && use.table.schema == name[name.size() - 3];
 }
 
+bool merges_types(const analysis& a, const sql::from_item& item, const std::string& column, std::optional<oid>& type,
+                  bool merged);
+
+/// The use of a column that is named by the alias of USING: what the bare name would mean there, if it is of one type.
+std::size_t use_of_merged(const analysis& a, const sql::from_item& join, const std::string& column) {
+  const std::vector<std::string>& merged = join.using_columns;
+  std::optional<oid> type;
+  if (std::find(merged.begin(), merged.end(), column) == merged.end() || merges_types(a, join, column, type, false))
+    return nowhere;
+  const found_column found = find_in_join(a, join, column);
+  return found.what == outcome::use ? found.use : nowhere;
+}
+
 /// The use that a qualifier names under `item`. `opaque` is set when it names something that is no table.
 std::size_t find_qualified(const analysis& a, const sql::from_item& item, const sql::qualified_name& name, bool is_root,
                            bool& opaque) {
@@ -84,6 +97,11 @@ std::size_t find_qualified(const analysis& a, const sql::from_item& item, const 
       return nowhere;  // an alias on a join hides what is inside
     }
     if (item.left == nullptr || item.right == nullptr) return nowhere;
+    if (name.size() == 2 && !item.using_alias.empty() && item.using_alias == qualifier) {
+      const std::size_t merged = use_of_merged(a, item, name.back());
+      opaque = merged == nowhere;
+      return merged;
+    }
     const std::size_t left = find_qualified(a, *item.left, name, false, opaque);
     if (left != nowhere || opaque) return left;
     return find_qualified(a, *item.right, name, false, opaque);
@@ -129,7 +147,7 @@ found_column bare_at(const analysis& a, const name_scope& scope, const std::stri
 /// Whether USING or NATURAL makes one column of several that may have different types. `type`: that of those seen
 /// before.
 bool merges_types(const analysis& a, const sql::from_item& item, const std::string& column, std::optional<oid>& type,
-                  bool merged = false) {
+                  bool merged) {
   if (item.kind == sql::from_kind::join && item.left != nullptr && item.right != nullptr) {
     const bool here =
         merged || item.natural ||
@@ -281,7 +299,7 @@ bool merges_types(const analysis& a, std::size_t level, const std::string& colum
   const std::vector<sql::from_item>* from = a.levels[level].from;
   return from != nullptr && std::any_of(from->begin(), from->end(), [&](const sql::from_item& item) {
            std::optional<oid> type;
-           return merges_types(a, item, column, type);
+           return merges_types(a, item, column, type, false);
          });
 }
 

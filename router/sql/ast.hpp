@@ -120,6 +120,7 @@ struct from_item {
   join_kind join = join_kind::cross;
   bool natural = false;
   std::vector<std::string> using_columns;
+  std::string using_alias;  ///< USING (...) AS alias: of the merged columns alone; "" when there is none
   expr_ptr condition;  ///< ON
   std::unique_ptr<from_item> left, right;
   bool tablesample = false;

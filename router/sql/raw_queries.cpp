@@ -202,7 +202,7 @@ from_item reader::read_from(const Node* node) {
         unparsable_ = true;
         break;
     }
-    if (join.join_using_alias != nullptr) unparsable_ = true;
+    if (join.join_using_alias != nullptr) above.using_alias = text_of(join.join_using_alias->aliasname);
     above.left = std::make_unique<from_item>(std::move(out));
     above.right = std::make_unique<from_item>(read_from(join.rarg));
     above.condition = read_expr(join.quals);

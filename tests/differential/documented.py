@@ -45,6 +45,7 @@ READS = {
     """,
     "joins of sharded tables on key = key": """
         SELECT a.id, e.id FROM accounts a LEFT JOIN entries e ON e.account_id = a.id AND e.amount > 200
+        SELECT j.account_id, j.*, e.id, x.note FROM entries e JOIN archive x USING (account_id) AS j WHERE j.account_id < 20
     """,
     "joins not on the key": """
         SELECT a.id, e.name FROM accounts a JOIN events e ON e.account_id = a.id WHERE e.n < 20

@@ -225,6 +225,28 @@ GROUPS = {
         SELECT id, p.fee FROM stalls JOIN (SELECT DISTINCT ON (name) name, fee FROM prices) p ON p.name = stalls.name
         SELECT id, (ARRAY(SELECT fee FROM prices ORDER BY fee DESC))[1] FROM stalls
     """,
+    "the alias of USING": """
+        SELECT ja.shop_id, s.amount FROM sales s JOIN visits v USING (shop_id) AS ja
+        SELECT ja.*, ja.shop_id = s.shop_id FROM sales s JOIN visits USING (shop_id) AS ja WHERE ja.shop_id = 5
+        SELECT ja FROM sales JOIN visits USING (shop_id) AS ja WHERE ja.shop_id < 9
+        SELECT row_to_json(ja), count(ja.*) FROM sales JOIN visits USING (shop_id) AS ja GROUP BY ja.*
+        SELECT ja.shop_id, count(*), sum(amount) FROM sales JOIN visits USING (shop_id) AS ja GROUP BY ja.shop_id ORDER BY ja.shop_id
+        SELECT ja.shop_id, s.amount, v.at FROM sales s JOIN visits v USING (shop_id) AS ja ORDER BY ja.shop_id, s.id, v.at LIMIT 20
+        SELECT ja.id, shops.name, count(*) FROM shops JOIN sales USING (id) AS ja GROUP BY ja.id ORDER BY 1
+        SELECT ja.id, shops.name, count(*) FROM shops LEFT JOIN sales USING (id) AS ja GROUP BY ja.id ORDER BY 1
+        SELECT ja.id, shops.name, count(*) FROM sales RIGHT JOIN shops USING (id) AS ja GROUP BY ja.id ORDER BY 1
+        SELECT ja.id, shops.name, count(*) FROM sales FULL JOIN shops USING (id) AS ja GROUP BY ja.id ORDER BY 1
+        SELECT ja.id, count(*) FROM sales FULL JOIN shops USING (id) AS ja GROUP BY ja.id ORDER BY 1
+        SELECT ja.id FROM stalls JOIN shops USING (id) AS ja ORDER BY ja.id
+        SELECT sum(ja.id), sum(id), max(ja.id) FROM shops JOIN stalls USING (id) AS ja
+        SELECT ja.name FROM stalls JOIN shops USING (id) AS ja
+        SELECT * FROM (shops JOIN stalls USING (id) AS ja) AS o WHERE ja.id = 4
+        SELECT count(*) FROM sales a JOIN visits b USING (shop_id) AS x JOIN shops v ON v.id = x.shop_id AND x.shop_id IN (3, 5)
+        SELECT x.shop_id FROM sales a JOIN visits b USING (shop_id) AS x WHERE EXISTS (SELECT FROM shops s WHERE s.id = x.shop_id AND s.mood = 'sad')
+        SELECT a.id FROM shops a JOIN stalls USING (id) AS a
+        SELECT j.shop_id FROM sales JOIN visits USING (shop_id) AS j WHERE j.shop_id IN (4, 5) FOR UPDATE OF sales
+        SELECT j.shop_id FROM sales JOIN visits USING (shop_id) AS j FOR UPDATE OF j
+    """,
     "columns merged of two types": """
         SELECT id FROM stalls JOIN shops USING (id) ORDER BY id
         SELECT id FROM shops JOIN stalls USING (id) ORDER BY id LIMIT 7

@@ -53,6 +53,7 @@ TEST_CASE("ties reach through joins on key = key", "[keys]") {
                {"SELECT * FROM orders JOIN notes USING (customer_id) WHERE customer_id = 5", at5},
                {"SELECT * FROM orders LEFT JOIN notes USING (customer_id) WHERE customer_id = 5", at5},
                {"SELECT * FROM orders RIGHT JOIN notes USING (customer_id) WHERE customer_id = 5", at5},
+               {"SELECT j.* FROM customers JOIN loose USING (id) AS j WHERE j.id = 5", at5},
                {"SELECT * FROM customers c JOIN countries n ON n.code = c.country WHERE c.id = 5", at5},
                {"SELECT * FROM countries n LEFT JOIN customers c ON n.code = c.country WHERE c.id = 5", at5},
                {"SELECT * FROM customers a JOIN customers b ON a.id = b.id WHERE a.id = 5", at5},
