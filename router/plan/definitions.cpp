@@ -22,7 +22,7 @@ using kind = sql::statement_kind;
 namespace {
 
 /// Commands of which each shard makes the same of its own, and which can be prepared.
-constexpr std::array<std::string_view, 33> alike{
+constexpr std::array<std::string_view, 36> alike{
     "CREATE TABLE",   "CREATE INDEX",  "CREATE VIEW",      "CREATE SCHEMA",
     "CREATE TYPE",    "CREATE DOMAIN", "CREATE FUNCTION",  "CREATE PROCEDURE",
     "CREATE TRIGGER", "ALTER TABLE",   "ALTER INDEX",      "ALTER VIEW",
@@ -31,7 +31,7 @@ constexpr std::array<std::string_view, 33> alike{
     "DROP TYPE",      "DROP DOMAIN",   "DROP FUNCTION",    "DROP TRIGGER",
     "COMMENT",        "GRANT",         "REVOKE",           "CREATE SEQUENCE",
     "ALTER SEQUENCE", "DROP SEQUENCE", "CREATE EXTENSION", "ALTER EXTENSION",
-    "DROP EXTENSION"};
+    "DROP EXTENSION", "CREATE POLICY", "ALTER POLICY",     "DROP POLICY"};
 
 bool has_word(std::string_view text, std::string_view word) {
   for (std::size_t i = 0; i < text.size();) {

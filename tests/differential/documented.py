@@ -364,6 +364,8 @@ WRITES = {
         0A000 ALTER TABLE archive DROP COLUMN account_id
         0A000 CREATE UNIQUE INDEX ON archive (note)
         ALTER TABLE archive DROP COLUMN note
+        CREATE POLICY own ON archive USING (id > 5)
+        ALTER TABLE archive ENABLE ROW LEVEL SECURITY
         see integration/test_upkeep.py::test_an_extension
         0A000 ALTER TABLE archive ADD COLUMN late timestamptz DEFAULT now()
         CREATE VIEW seen AS SELECT n.*, r.rate FROM notes n LEFT JOIN rates r ON true
