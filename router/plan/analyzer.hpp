@@ -21,6 +21,7 @@ class analyzer {
   void read_statement(const sql::statement& s, std::size_t parent, bool top);
   void read_select(const sql::select_query& q, std::size_t parent, bool top);
   std::size_t add_use(const sql::qualified_name& name, const std::string& alias, std::size_t level, table_role role);
+  std::size_t add_use(resolved_table table, const std::string& alias, std::size_t level, table_role role);
 
   // expressions.cpp
   /// What constants directly under an expression are: part of the plan, or free.
@@ -64,6 +65,8 @@ class analyzer {
   void read_constant(const sql::expr& e, literal constants);
 
   // writes.cpp
+  [[nodiscard]] resolved_table written_table(const sql::qualified_name& name, const sql::with_clause& with) const;
+  void judge_hidden_columns(const table_use& use);
   void judge_conflict_action(const sql::insert_query& q, std::size_t use);
   void look_at_sequences(const sql::insert_query& q, const table_use& use);
   void refuse_sequence(const std::string& name, const table_use& use);

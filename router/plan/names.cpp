@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "router/plan/words.hpp"
+#include "router/plan/written_view.hpp"
 
 namespace pgbraid::router {
 namespace {
@@ -44,8 +45,9 @@ constexpr std::array<std::string_view, 14> server_state_views{"pg_locks",
                                                               "pg_sequences",
                                                               "pg_user_mappings"};
 
-/// Whether a view over tables that are the same on every shard is the same there too: it chooses no rows, reads nothing
-/// that differs, and its aggregates do not depend on the order of rows.
+}  // namespace
+
+// It chooses no rows, reads nothing that differs, and its aggregates do not depend on the order of rows.
 bool alike_everywhere(std::string_view definition, const catalog& schema) {
   constexpr std::array<std::string_view, 24> telling{"limit",
                                                      "offset",
@@ -101,8 +103,6 @@ bool alike_everywhere(std::string_view definition, const catalog& schema) {
   }
   return true;
 }
-
-}  // namespace
 
 name_resolver::name_resolver(const plan_context& context)
     : map_(*context.map), schema_(*context.schema), search_path_(context.search_path) {

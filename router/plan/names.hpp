@@ -2,6 +2,7 @@
 // then placed by the topology. Source: the manual's chapter "Schemas" (search path, pg_catalog implicitly first).
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -24,6 +25,8 @@ enum class placement : std::uint8_t {
 /// The shard whose catalogs and OIDs clients know.
 inline constexpr shard_index designated_shard = 0;
 
+struct written_view;  // written_view.hpp
+
 /// A relation name, resolved.
 struct resolved_table {
   std::string full_name;  ///< "schema.name"
@@ -33,6 +36,7 @@ struct resolved_table {
   placement where = placement::unknown;
   shard_index shard = 0;  ///< unsharded only
   bool chosen = false;    ///< and it is everywhere: a view or a sequence of each shard, of which that one's counts
+  std::shared_ptr<const written_view> through;  ///< a view that is written: what `described` and `sharding` are of
 };
 
 /// Resolves names against one context, which must outlive it. runs on: any thread.

@@ -259,8 +259,12 @@ bool analyzer::is_common_table(const sql::qualified_name& name) {
 
 std::size_t analyzer::add_use(const sql::qualified_name& name, const std::string& alias, std::size_t level,
                               table_role role) {
+  return add_use(names_.resolve(name), alias, level, role);
+}
+
+std::size_t analyzer::add_use(resolved_table table, const std::string& alias, std::size_t level, table_role role) {
   table_use use;
-  use.table = names_.resolve(name);
+  use.table = std::move(table);
   use.aliased = !alias.empty();
   use.alias = use.aliased ? alias : use.table.name;
   use.level = level;

@@ -194,6 +194,8 @@ std::shared_ptr<const staged_write> make_behind_writes(const sql::statement& s, 
   const sql::statement& rest = *read.statement();
   const analysis& a = read.found;
   if (a.refusal || a.mirrored || a.moves || !may_come_after(*writing, rest, a)) return nullptr;
+  const auto through = [](const table_use& use) { return use.table.through != nullptr; };
+  if (std::any_of(a.uses.begin(), a.uses.end(), through)) return nullptr;
   std::shared_ptr<staged_write> out;
   if (rest.kind == sql::statement_kind::insert) {
     if (!a.drawn.empty() && a.insert_source == nullptr) return nullptr;

@@ -10,6 +10,7 @@
 #include "router/plan/refusals.hpp"
 #include "router/plan/scatter.hpp"
 #include "router/plan/sequences.hpp"
+#include "router/plan/written_view.hpp"
 
 namespace pgbraid::router {
 
@@ -267,6 +268,7 @@ void list_tables(const analysis& a, plan& out) {
   };
   for (const table_use& use : a.uses) {
     add(use.role == table_role::read ? out.reads : out.writes, use.table.full_name);
+    if (use.table.through != nullptr) add(out.writes, use.table.through->table);
   }
 }
 

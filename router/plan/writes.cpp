@@ -6,6 +6,7 @@
 #include "router/plan/moments.hpp"
 #include "router/plan/refusals.hpp"
 #include "router/plan/scatter.hpp"
+#include "router/plan/written_view.hpp"
 
 namespace pgbraid::router {
 
@@ -127,6 +128,30 @@ void analyzer::read_key_of_rows(const sql::insert_query& q, key_place place) {
   out_.ties.push_back(std::move(tie));
 }
 
+// A WITH that writes may write the table below under its own name.
+resolved_table analyzer::written_table(const sql::qualified_name& name, const sql::with_clause& with) const {
+  resolved_table out = names_.resolve(name);
+  const bool alone =
+      with_depth_ == 0 && std::all_of(with.tables.begin(), with.tables.end(), [](const sql::common_table& t) {
+        return t.query != nullptr && t.query->kind == sql::statement_kind::select;
+      });
+  return several() && alone ? through_view(std::move(out), context_) : out;
+}
+
+// What a view does not show cannot be named in the statement that goes to the shards.
+void analyzer::judge_hidden_columns(const table_use& use) {
+  if (use.table.through == nullptr) return;
+  for (const column& c : use.table.through->hidden) {
+    if (!c.draws.empty()) {
+      out_.refuse(
+          protocol::with_hint(refuse_write("column \"" + c.name + "\" would be set from a sequence of each shard"),
+                              "Write the table below the view."));
+    }
+    const default_facts facts = facts_of_default(c, context_);
+    out_.default_differs = out_.default_differs || facts.differs || facts.by_moment;
+  }
+}
+
 void analyzer::judge_conflict_action(const sql::insert_query& q, std::size_t index) {
   const table_use& use = out_.uses[index];
   if (!several()) return;
@@ -150,9 +175,10 @@ void analyzer::read_insert(const sql::insert_query& q, std::size_t parent) {
   const std::size_t outer_tables = common_tables_.size();
   read_with(q.with, parent);
   const std::size_t level = add_level(parent);
-  const std::size_t use = add_use(q.table, q.alias, level, table_role::insert);
+  const std::size_t use = add_use(written_table(q.table, q.with), q.alias, level, table_role::insert);
   out_.levels[level].target = use;
   judge_write(use);
+  judge_hidden_columns(out_.uses[use]);
   if (q.source != nullptr) read_select(*q.source, parent, false);
   if (several() && !out_.uses[use].keys.empty()) read_rows(q, use);
   judge_conflict_action(q, use);
@@ -293,7 +319,7 @@ bool analyzer::rows_stand_alone(const sql::insert_query& q, const table_use& use
   const bool beside = std::all_of(out_.uses.begin(), out_.uses.end(), [&](const table_use& each) {
     return &each == &use || (each.role == table_role::read && each.table.where == placement::reference);
   });
-  bool alone = !q.source->values.empty() && beside && !out_.common_tables && !out_.locking &&
+  bool alone = !out_.default_differs && !q.source->values.empty() && beside && !out_.common_tables && !out_.locking &&
                out_.functions.differs.empty() && !gives_sets(q.source->values, *context_.schema);
   for (const query_level& level : out_.levels) {
     const bool own = level.query == q.source.get() || level.target != nowhere;
@@ -318,7 +344,7 @@ void analyzer::read_update(const sql::update_query& q, std::size_t parent) {
   const std::size_t outer_tables = common_tables_.size();
   read_with(q.with, parent);
   const std::size_t level = add_level(parent);
-  const std::size_t use = add_use(q.table, q.alias, level, table_role::update);
+  const std::size_t use = add_use(written_table(q.table, q.with), q.alias, level, table_role::update);
   out_.levels[level].target = use;
   out_.levels[level].top = parent == nowhere && with_depth_ == 0;
   out_.levels[level].from = &q.from;
@@ -360,6 +386,8 @@ void analyzer::read_new_key(const sql::target& set, std::size_t index) {
 }
 
 void analyzer::set_to_default(const std::string& name, std::size_t use) {
+  // A view without defaults of its own gives NULL.
+  if (out_.uses[use].table.through != nullptr) return;
   const relation* described = out_.uses[use].table.described;
   const placement where = out_.uses[use].table.where;
   if (several() && described != nullptr && (where == placement::sharded || where == placement::reference))
@@ -382,7 +410,7 @@ void analyzer::read_delete(const sql::delete_query& q, std::size_t parent) {
   const std::size_t outer_tables = common_tables_.size();
   read_with(q.with, parent);
   const std::size_t level = add_level(parent);
-  const std::size_t use = add_use(q.table, q.alias, level, table_role::delete_);
+  const std::size_t use = add_use(written_table(q.table, q.with), q.alias, level, table_role::delete_);
   out_.levels[level].target = use;
   out_.levels[level].top = parent == nowhere && with_depth_ == 0;
   out_.levels[level].from = &q.using_;

@@ -161,6 +161,8 @@ bool read_body(std::string_view body, const sql::with_clause& with, const plan_c
   const auto use =
       std::find_if(found.uses.begin(), found.uses.end(), [](const table_use& u) { return u.role != table_role::read; });
   if (use == found.uses.end() || use->table.where != placement::sharded || use->keys.empty()) return false;
+  // Another write of the statement may name the table below.
+  if (use->table.through != nullptr) return false;
   if (s.kind == kind::insert && use->values != nullptr && use->values->looks_up()) return false;
   std::vector<text_edit> edits;
   if (!moments.replace(body, found, edits)) return false;

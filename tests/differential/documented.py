@@ -283,6 +283,14 @@ WRITES = {
         UPDATE accounts SET id = id + 5000 WHERE id < 9 RETURNING id, owner
         0A000 UPDATE accounts SET id = id + 1 WHERE id < 10
     """,
+    "INSERT, UPDATE and DELETE through a view": """
+        INSERT INTO plain (account, owner) VALUES (1001, 'a'), (1002, 'b') RETURNING account
+        UPDATE plain SET owner = 'x' WHERE account < 50
+        DELETE FROM rich_entries WHERE amount > 200 RETURNING no
+        0A000 UPDATE plain SET account = account + 5000 WHERE account < 9
+        55000 UPDATE rich SET total = 5
+        see differential/test_written_views.py::test_a_write
+    """,
     "ON CONFLICT DO UPDATE SET key": """
         INSERT INTO accounts (id, owner) VALUES (1, 'a'), (1001, 'b') ON CONFLICT (id) DO UPDATE SET id = EXCLUDED.id RETURNING id
         0A000 INSERT INTO accounts (id, owner) VALUES (1, 'a'), (1001, 'b') ON CONFLICT (id) DO UPDATE SET id = 9

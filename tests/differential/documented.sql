@@ -30,11 +30,13 @@ CREATE DOMAIN uid AS uuid DEFAULT gen_random_uuid();
 CREATE TABLE marked (code text PRIMARY KEY, u uid, at timestamp DEFAULT ('now'::text)::timestamp);
 CREATE FUNCTION doubled(numeric) RETURNS numeric LANGUAGE sql IMMUTABLE AS 'SELECT $1 * 2';
 CREATE VIEW rich AS SELECT a.id, sum(e.amount) AS total FROM accounts a JOIN entries e ON e.account_id = a.id GROUP BY a.id HAVING sum(e.amount) > 500;
+CREATE VIEW plain AS SELECT id AS account, owner, opened, changed FROM accounts;
+CREATE VIEW rich_entries AS SELECT account_id AS account, id AS no, amount FROM entries WHERE amount > 100 WITH CHECK OPTION;
 CREATE VIEW lucky AS SELECT id FROM accounts WHERE random() < 0.5;
 CREATE VIEW alike_rates AS SELECT code, rate FROM rates;
 CREATE VIEW first_rates AS SELECT code, rate FROM rates ORDER BY rate, code LIMIT 3;
 CREATE VIEW above_first_rates AS SELECT code FROM first_rates;
-GRANT ALL ON entered, marked, allowed, guarded, shown, remarks, noted, notes, drafts, unlisted, unique_owners, watched, rich, lucky, alike_rates, first_rates, above_first_rates TO app;
+GRANT ALL ON entered, marked, allowed, guarded, shown, remarks, noted, notes, drafts, unlisted, unique_owners, watched, rich, plain, rich_entries, lucky, alike_rates, first_rates, above_first_rates TO app;
 -- Its owner may change its definition.
 ALTER TABLE archive OWNER TO app;
 GRANT CREATE ON SCHEMA public TO app;
