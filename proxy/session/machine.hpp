@@ -160,6 +160,9 @@ class session_machine {
   [[nodiscard]] bool next_phase(step& s);
   [[nodiscard]] bool is_muted(const protocol::frame_view& frame);
   [[nodiscard]] std::optional<protocol::error_report> bind_arguments();
+  [[nodiscard]] std::optional<protocol::error_report> ask_types();
+  [[nodiscard]] std::optional<protocol::error_report> ask_values();
+  void note_computed(const protocol::frame_view& frame);
 
   // machine_place.cpp: route -> branches
   [[nodiscard]] bool find_place(step& s, const router::plan& p, const router::route& r, targets& out, protocol::error_report& refusal);

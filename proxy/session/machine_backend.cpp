@@ -78,8 +78,12 @@ std::size_t session_machine::on_backend(step& s, branch_index i, std::string_vie
       return data.size();
     }
     if (frame.total == 0) break;
+    // Arguments of EXECUTE, for which it waits.
+    const bool computed = by_protocol_ && by_protocol_->at == by_protocol_state::phase::values &&
+                          frame.type == from_server::data_row && b.outstanding() &&
+                          b.expected[b.next].what == disposition::forward;
     if ((frame.type == from_server::data_row || frame.type == from_server::copy_data) && b.outstanding() &&
-        b.expected[b.next].what != disposition::probe && !is_kept(s, i, frame.total)) {
+        b.expected[b.next].what != disposition::probe && !is_kept(s, i, frame.total) && !computed) {
       const bool wanted = b.expected[b.next].what == disposition::forward && !(braid_.active && (braid_.failed || echoes(i)));
       if (!wanted) flush_run(s);
       const std::size_t available = std::min(frame.total, data.size() - at_);
@@ -100,7 +104,7 @@ std::size_t session_machine::on_backend(step& s, branch_index i, std::string_vie
     const bool owed = b.outstanding();
     const std::size_t total = frame.total;
     const bool retold = (frame.type == from_server::row_description || frame.type == from_server::parameter_description) && as_first_tells(i, frame);
-    verdict what = answer_of(s, i, frame);
+    verdict what = computed ? verdict::keep : answer_of(s, i, frame);
     if (by_protocol_ && what == verdict::keep && is_muted(frame)) what = verdict::drop;
     if (what == verdict::over) return data.size();
     if (what == verdict::drop || retold) flush_run(s);

@@ -295,6 +295,7 @@ class statement_planner {
     if (!plain) {
       const bool execute = s.inner != nullptr && s.inner->kind == kind::execute;
       out.user_code = execute;
+      if (execute) out.name = s.inner->name;
       out.where = one_shard() || execute
                       ? fixed_target{to_shard{designated_shard}}
                       : refusal(refuse_session("EXPLAIN of this command", "it depends on one server"));

@@ -5,6 +5,7 @@
 #include <array>
 #include <variant>
 
+#include "router/plan/words.hpp"
 #include "router/sql/parser.hpp"
 
 namespace pgbraid::router {
@@ -46,6 +47,11 @@ void read_statement(std::string_view text, Read&& read) {
   if (statements != nullptr && statements->size() == 1) read(statements->front());
 }
 
+/// What EXPLAIN explains, or the statement itself.
+const sql::statement& execute_in(const sql::statement& s) {
+  return s.kind == sql::statement_kind::explain && s.inner != nullptr ? *s.inner : s;
+}
+
 execute_argument argument_of(const sql::expr& e) {
   using written = execute_argument::written;
   if (e.kind == sql::expr_kind::cast && e.children.size() == 1 && e.children.front() != nullptr) {
@@ -80,7 +86,107 @@ bool is_one_of(oid type, std::initializer_list<oid> types) {
   return std::find(types.begin(), types.end(), type) != types.end();
 }
 
+/// Whether it means the same in a SELECT without FROM as among the arguments of EXECUTE.
+bool may_be_selected(const sql::expr& e, const catalog& schema) {
+  using kind = sql::expr_kind;
+  switch (e.kind) {
+    case kind::parameter:
+    case kind::subquery:
+    case kind::default_:
+    case kind::grouping:
+    case kind::current_of:
+    case kind::other:
+      return false;
+    case kind::column:
+      if (e.star) return false;
+      break;
+    case kind::call: {
+      if (e.name.empty() || e.star || e.distinct || e.over || e.within_group || e.filter != nullptr || !e.order.empty())
+        return false;
+      // The moment of the statement would be another one's.
+      if (e.name.back() == "statement_timestamp") return false;
+      const auto known = schema.functions.find(std::string_view{e.name.back()});
+      if (known == schema.functions.end()) break;
+      const function_traits& traits = known->second;
+      if (traits.any_aggregate || traits.any_window || traits.any_set_returning) return false;
+      break;
+    }
+    default:
+      break;
+  }
+  return std::all_of(e.children.begin(), e.children.end(),
+                     [&](const sql::expr_ptr& child) { return child == nullptr || may_be_selected(*child, schema); });
+}
+
 }  // namespace
+
+computed_arguments arguments_to_compute(std::string_view execute, const catalog& schema) {
+  computed_arguments out;
+  read_statement(execute, [&](const sql::statement& outer) {
+    const sql::statement& s = execute_in(outer);
+    if (s.kind != sql::statement_kind::execute || s.arguments.empty()) return;
+    std::size_t open = 0, close = 0, depth = 0;
+    for (std::size_t i = text_before_execute(execute).size(); i < execute.size();) {
+      if (const std::size_t past = skip_quoted(execute, i); past != i) {
+        i = past;
+        continue;
+      }
+      if (execute[i] == '(' && depth++ == 0 && open == 0) open = i + 1;
+      if (execute[i] == ')' && --depth == 0) close = i;
+      ++i;
+    }
+    out.list = execute.substr(open, close - open);
+    out.before = execute.substr(0, open);
+    out.judged = std::all_of(s.arguments.begin(), s.arguments.end(),
+                             [&](const sql::expr_ptr& e) { return e != nullptr && may_be_selected(*e, schema); });
+  });
+  return out;
+}
+
+std::string text_before_execute(std::string_view explain) {
+  std::size_t depth = 0;
+  for (std::size_t i = 0; i < explain.size();) {
+    if (const std::size_t past = skip_quoted(explain, i); past != i) {
+      i = past;
+    } else if (is_word_start(explain[i])) {
+      const std::size_t end = end_of_word(explain, i);
+      if (depth == 0 && lower_word(explain.substr(i, end - i)) == "execute") return std::string{explain.substr(0, i)};
+      i = end;
+    } else {
+      if (explain[i] == '(') ++depth;
+      if (explain[i] == ')') --depth;
+      ++i;
+    }
+  }
+  return {};
+}
+
+bool is_assignable(oid from, oid to) {
+  namespace t = type_oid;
+  const auto number = [](oid type) {
+    return is_one_of(type, {t::int2, t::int4, t::int8, t::numeric, t::float4, t::float8});
+  };
+  const auto characters = [](oid type) { return is_one_of(type, {t::text, t::varchar, t::bpchar}); };
+  const auto day = [](oid type) { return is_one_of(type, {t::date, t::timestamp, t::timestamptz}); };
+  if (from == to) return true;
+  if (number(from)) return number(to) || characters(to);
+  if (day(from)) return day(to) || characters(to);
+  constexpr oid name = 19;
+  return (is_one_of(from, {t::boolean, t::uuid, name}) || characters(from)) && characters(to);
+}
+
+std::string type_in_catalog(oid type) {
+  for (const known_type& each : known_types) {
+    if (each.id == type || each.array == type)
+      return "pg_catalog.\"" + std::string{each.name} + "\"" + (each.array == type ? "[]" : "");
+  }
+  return {};
+}
+
+bool has_one_text(oid type) {
+  namespace t = type_oid;
+  return is_one_of(type, {t::boolean, t::int2, t::int4, t::int8, t::numeric, t::text, t::varchar, t::bpchar, t::uuid});
+}
 
 std::optional<std::vector<oid>> declared_types(std::string_view prepare) {
   std::optional<std::vector<oid>> out;
@@ -98,7 +204,8 @@ std::optional<std::vector<oid>> declared_types(std::string_view prepare) {
 
 std::vector<execute_argument> arguments_of(std::string_view execute) {
   std::vector<execute_argument> out;
-  read_statement(execute, [&](const sql::statement& s) {
+  read_statement(execute, [&](const sql::statement& outer) {
+    const sql::statement& s = execute_in(outer);
     for (const sql::expr_ptr& e : s.arguments) out.push_back(e == nullptr ? execute_argument{} : argument_of(*e));
   });
   return out;

@@ -445,7 +445,7 @@ SESSIONS = {
     """,
     "PREPARE, EXECUTE in SQL": """
         PREPARE p AS SELECT count(*) FROM accounts
-        0A000 EXPLAIN EXECUTE p
+        0A000 CREATE TABLE made AS EXECUTE p
         see differential/test_texts.py::test_as_one_server_says
     """,
     "prepared statements of the protocol": """

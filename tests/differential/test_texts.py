@@ -135,6 +135,41 @@ SESSIONS = {
         DEALLOCATE ALL
         EXECUTE z
     """,
+    "EXECUTE with arguments that are computed": """
+        PREPARE q AS SELECT count(*), $1::bigint FROM shops WHERE id > $1
+        EXECUTE q (100 + 1)
+        EXECUTE q (-(1 + 2))
+        EXECUTE q (1.6::numeric * 2)
+        EXECUTE q (length('abc'))
+        EXECUTE q (NULL::int + 1)
+        EXECUTE q (1 / 0)
+        EXECUTE q (nosuch)
+        EXECUTE q (nosuch(1))
+        EXECUTE q (1 +)
+        PREPARE t (text, date, bigint[], float8) AS SELECT name || $1, $2, $4, $1 FROM shops WHERE id = ANY ($3) ORDER BY id
+        EXECUTE t ('a' || 'b', DATE '2024-01-31' + 1, ARRAY[1, 2, 4]::bigint[], 1 / 3.0)
+        EXECUTE t (1 + 1, '2024-02-03', '{1, 4}', 0.1 + 0.2)
+        EXECUTE t (upper('é'), DATE '2024-01-31' - INTERVAL '1 day', ARRAY[1]::bigint[] || NULL::bigint, 1)
+        EXECUTE t (current_user, TIMESTAMP '2024-01-31 10:00' + INTERVAL '1 day', ARRAY[7, 8]::bigint[], 'NaN'::float8)
+        PREPARE ins AS INSERT INTO accounts (id, owner, balance) VALUES ($1, $2, $3), ($4, $2, $3)
+        EXECUTE ins (8000 + 1, 'n' || 1, 10 / 4.0, 8000 + 2)
+        EXECUTE ins (8000 + 1, 'n' || 1, 10 / 4.0, 8000 + 2)
+        SELECT id, owner, balance FROM accounts WHERE id > 8000 ORDER BY id
+        PREPARE one AS SELECT name FROM shops WHERE id = $1
+        EXECUTE one (2 + 2)
+        PREPARE dated (timestamptz) AS SELECT count(*) FROM accounts WHERE opened < $1
+        EXECUTE dated (now())
+        EXECUTE dated (now() - INTERVAL '100 years')
+        BEGIN
+        EXECUTE dated (now())
+        EXECUTE q (1 + 1)
+        EXECUTE q (1 / 0)
+        EXECUTE q (1 + 1)
+        ROLLBACK
+        EXECUTE q (1 + 1); EXECUTE dated (now()); SELECT count(*) FROM shops
+        BEGIN; EXECUTE ins (8100 + 1, upper('x'), 1, 8103); SELECT count(*) FROM accounts WHERE id > 8000; ROLLBACK
+        SELECT count(*) FROM accounts WHERE id > 8000
+    """,
     "names mean what the search_path says when it is executed": """
         PREPARE s AS SELECT count(*) FROM shops
         SET search_path = alt, public
@@ -235,12 +270,16 @@ def test_what_execute_cannot_carry_out(two_sides):
     refused = lambda: errors(client.until_ready())[0]["C"] == "0A000"  # noqa: E731
     client.send(parse("COPY picks FROM STDIN", "c"), parse("BEGIN", "b"), parse("EXECUTE p", "e"), sync())
     client.until_ready()
-    client.send(parse("SELECT count(*) FROM shops", "p"), sync())
+    client.send(parse("SELECT count(*) FROM shops", "p"), parse("SELECT count(*) FROM shops WHERE id = $1", "g"), sync())
     client.until_ready()
-    for line in ("EXECUTE c", "EXECUTE b", "EXPLAIN EXECUTE p", "/* pgbraid: shard=s1 */ EXECUTE p",
+    for line in ("EXECUTE c", "EXECUTE b", "CREATE TABLE made AS EXECUTE p", "EXPLAIN EXECUTE c", "EXECUTE g ('1' || '2')", "EXECUTE g ((SELECT 1))", "/* pgbraid: shard=s1 */ EXECUTE p",
                  "/* pgbraid: shard=s1 */ PREPARE h AS SELECT count(*) FROM shops"):
         client.send(query(line))
         assert refused(), line
+    client.query("BEGIN ISOLATION LEVEL REPEATABLE READ")
+    client.send(query("EXECUTE g (1 + 1)"))
+    assert refused()
+    client.query("ROLLBACK")
     # Parsed when there was no statement of that name yet.
     client.send(bind(statement="e"), execute(), sync())
     assert refused()

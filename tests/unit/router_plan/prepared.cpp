@@ -61,3 +61,40 @@ TEST_CASE("arguments that only a server can convert", "[prepared]") {
   CHECK(told("4::bigint", type_oid::int8) == "?");
   CHECK(told("B'1'", type_oid::int8) == "?");
 }
+
+namespace {
+
+std::string list_of(const std::string& text, bool judged = true) {
+  catalog known;
+  known.functions["sum"].any_aggregate = true;
+  known.functions["unnest"].any_set_returning = true;
+  const computed_arguments found = arguments_to_compute(text, known);
+  CHECK(found.judged == judged);
+  return found.before + "|" + found.list;
+}
+
+}  // namespace
+
+TEST_CASE("arguments that a query computes", "[prepared]") {
+  CHECK(list_of("EXECUTE p (1 + 1, ')')") == "EXECUTE p (|1 + 1, ')'");
+  CHECK(list_of("EXECUTE \"a(b\" ((1), f(2)) ;") == "EXECUTE \"a(b\" (|(1), f(2)");
+  CHECK(list_of("EXPLAIN (COSTS OFF) EXECUTE p (1 + 1)") == "EXPLAIN (COSTS OFF) EXECUTE p (|1 + 1");
+  CHECK(list_of("EXECUTE p", false) == "|");
+  for (const std::string each : {"(SELECT 1)", "$1 + 1", "sum(1)", "unnest('{1}'::int[])", "count(*) OVER ()",
+                                 "statement_timestamp()", "abs(sum(1))"})
+    CHECK(list_of("EXECUTE p (" + each + ")", false) == "EXECUTE p (|" + each);
+  CHECK(text_before_execute("EXPLAIN (ANALYZE) EXECUTE p (1)") == "EXPLAIN (ANALYZE) ");
+  CHECK(text_before_execute("EXECUTE p (1)").empty());
+}
+
+TEST_CASE("types that an assignment converts", "[prepared]") {
+  CHECK(is_assignable(type_oid::numeric, type_oid::int4));
+  CHECK(is_assignable(type_oid::int4, type_oid::text));
+  CHECK(is_assignable(type_oid::timestamp, type_oid::date));
+  CHECK(is_assignable(1007, 1007));
+  CHECK_FALSE(is_assignable(type_oid::text, type_oid::int4));
+  CHECK_FALSE(is_assignable(type_oid::int4, type_oid::boolean));
+  CHECK_FALSE(is_assignable(1007, 1016));
+  CHECK(type_in_catalog(1016) == "pg_catalog.\"int8\"[]");
+  CHECK(type_in_catalog(99999).empty());
+}
