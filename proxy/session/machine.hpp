@@ -471,6 +471,8 @@ class session_machine {
   [[nodiscard]] verdict hold_error(step& s, branch_index b, const protocol::frame_view& frame);
   [[nodiscard]] verdict quiet_answer(step& s, branch_index b, const protocol::frame_view& frame);
   [[nodiscard]] verdict tell_in_place(step& s, const protocol::frame_view& frame);
+  void tell_moved(step& s, std::string_view error);
+  [[nodiscard]] verdict tell_of_part(step& s, branch_index b, const protocol::frame_view& frame);
   [[nodiscard]] verdict error_answer(step& s, branch_index b, const protocol::frame_view& frame);
   void let_go(step& s, branch_index failed);
   [[nodiscard]] bool gives_way(const protocol::error_fields_view& error);

@@ -318,6 +318,9 @@ session_machine::verdict session_machine::error_answer(step& s, branch_index i, 
   if (b.outstanding() && b.expected[b.next].statement != 0 && fields.field('R') == replanning)
     env_.statements.retire(b.expected[b.next].statement);
   b.shape_due = false;
+  // What the client has sent in a batch is its own text, whatever the route of another of its statements is.
+  const bool of_ours =
+      cycle_ == cycle_kind::simple || (b.outstanding() && b.expected[b.next].what != disposition::forward);
   if (first) tell_bound(s, i);
   pass_to_sync(i);
   if (copy_error(s, i, frame)) {
@@ -341,6 +344,9 @@ session_machine::verdict session_machine::error_answer(step& s, branch_index i, 
       return verdict::drop;
     }
   }
+  const bool copied_query = plan_ && plan_->effect == router::session_effect::copy_out &&
+                            std::holds_alternative<router::to_gather>(route_.target);
+  if (first && of_ours && (splits_rows() || (stage_ && stage_->done) || copied_query)) return tell_of_part(s, i, frame);
   if (first && (several_ || by_protocol_)) return tell_in_place(s, frame);
   return first ? verdict::keep : verdict::drop;
 }

@@ -109,6 +109,23 @@ std::string own_rows(std::string_view text, std::span<const shard_index> rows, s
   return out;
 }
 
+std::optional<std::size_t> place_of_own_row(std::string_view text, std::span<const shard_index> rows, shard_index shard,
+                                            std::size_t at) {
+  const std::vector<row_extent> found = rows_of(text);
+  if (found.size() != rows.size() || found.empty()) return std::nullopt;
+  if (at < found.front().begin) return at;
+  std::size_t begin = found.front().begin;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (rows[i] != shard) continue;
+    const std::size_t size = found[i].end - found[i].begin;
+    if (at < begin) return std::nullopt;
+    if (at < begin + size) return found[i].begin + (at - begin);
+    begin += size + std::string_view{", "}.size();
+  }
+  const std::size_t end = begin - std::string_view{", "}.size();
+  return at < end ? std::nullopt : std::optional{found.back().end + (at - end)};
+}
+
 insert_part part_of_insert(std::string_view text, std::span<const shard_index> rows, shard_index shard) {
   return renumbered(own_rows(text, rows, shard));
 }

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -34,6 +35,10 @@ struct insert_part {
 /// `text` with the rows of VALUES that belong to `shard` alone, its parameters as they are; "" if none does, or as
 /// part_of_insert() says.
 [[nodiscard]] std::string own_rows(std::string_view text, std::span<const shard_index> rows, shard_index shard);
+
+/// Where a byte of own_rows() stands in `text`; nothing for what stands there in another place.
+[[nodiscard]] std::optional<std::size_t> place_of_own_row(std::string_view text, std::span<const shard_index> rows,
+                                                          shard_index shard, std::size_t at);
 
 /// The part of `text` for `shard`, `rows` being the shard of each row of VALUES, in order. An empty `sql` if the text
 /// has not that many rows, which cannot be for a text that the route was resolved from. runs on: any thread.

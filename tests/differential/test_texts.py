@@ -286,6 +286,39 @@ def test_what_execute_cannot_carry_out(two_sides):
     client.close()
 
 
+def test_explained_with_its_arguments(two_sides):
+    """What the shards are asked, and that nothing is left of it: not the client's statement without a name."""
+    _, braid = two_sides
+    client = braid.raw()
+    client.query("PREPARE p AS SELECT count(*) FROM shops WHERE id > $1")
+    client.query("PREPARE w (bigint, numeric) AS UPDATE accounts SET balance = $2 WHERE id = $1")
+    for sql, wanted in (("(COSTS OFF) EXECUTE p (20)", b"Scan"), ("(ANALYZE, COSTS OFF, TIMING OFF) EXECUTE p (10 + 10)", b"actual rows"),
+                        ("EXECUTE w (5, 1)", b"Update on accounts"), ("EXECUTE w (5, 1 / 2.0)", b"Update on accounts")):
+        client.send(query(f"EXPLAIN {sql}"))
+        assert any(wanted in row for row, in rows(client.until_ready())), sql
+    client.send(query("EXPLAIN EXECUTE p ('x')"))
+    assert errors(client.until_ready())[0]["C"] == "22P02"
+    client.send(bind(), execute(), sync())
+    assert errors(client.until_ready())[0]["C"] == "26000"
+    client.close()
+
+
+def test_a_position_is_that_in_the_clients_text(two_sides):
+    one, many = (side.raw() for side in two_sides)
+    for line in ("INSERT INTO events (id, name, n) VALUES (9001, '\u00fc', 1), (9002, 'b', 2), (9003, 'c', 'bad'), (9004, 'd', 4)",
+                 "UPDATE accounts SET opened = now(), balance = 'bad'", "UPDATE accounts SET opened = now() WHERE nosuch = 1",
+                 "INSERT INTO events (id, name) VALUES (9001, 'a'), (9002, 'b'), (9003, 'c'), (9004, 'd') RETURNING nosuch",
+                 "INSERT INTO events (id, nosuch) VALUES (9001, 'a'), (9002, 'b'), (9003, 'c'), (9004, 'd')",
+                 "SELECT 1; INSERT INTO events (id, n) VALUES (9001, 5), (9002, 6), (9003, 'bad'), (9004, 8); SELECT 2",
+                 "PREPARE q AS SELECT count(*) FROM shops WHERE id > $1", "EXECUTE q (1 + nosuch)", "SELECT 1; EXECUTE q (nosuch + 1)"):
+        for client in (one, many):
+            client.send(query(line))
+        told = [(errors(client.until_ready()) or [{}])[0] for client in (one, many)]
+        assert told[0].get("C") == told[1].get("C"), line
+        assert told[0].get("P") == told[1].get("P"), line
+    one.close(), many.close()
+
+
 def test_a_position_is_that_in_the_whole_text(two_sides):
     one, many = (side.raw() for side in two_sides)
     for line in ("SELECT count(*) FROM shops; /* \u00fc */ SELECT nosuch FROM shops", "PREPARE bad AS SELECT nosuch FROM shops WHERE id = $1",

@@ -26,6 +26,19 @@ TEST_CASE("each shard gets its own rows", "[rows]") {
   CHECK(part("INSERT INTO t VALUES (1), (2)", {0}, 0).empty());
 }
 
+TEST_CASE("where a shard's own rows stand in the whole", "[rows]") {
+  const std::string text = "INSERT INTO t VALUES (1), (22) , (333) RETURNING a";
+  const std::vector<shard_index> rows{0, 1, 1};
+  const std::string own = own_rows(text, rows, 1);
+  for (const std::string piece : {"INTO", "(22)", "2)", "(333)", "3)", "RETURNING", "a"}) {
+    const auto place = place_of_own_row(text, rows, 1, own.find(piece));
+    REQUIRE(place);
+    CHECK(text.substr(*place).starts_with(piece));
+  }
+  CHECK(place_of_own_row(text, rows, 1, own.find(", ")) == std::nullopt);
+  CHECK(place_of_own_row(text, {}, 1, 0) == std::nullopt);
+}
+
 TEST_CASE("parameters are numbered anew", "[rows]") {
   const std::vector<shard_index> rows{0, 1};
   const insert_part second = part_of_insert("INSERT INTO t VALUES ($1, $2, '$9'), ($3, $2, a$1) RETURNING $4", rows, 1);
