@@ -35,9 +35,20 @@ std::optional<place> find_line(std::string_view context, std::string_view relati
   return out;
 }
 
+// What follows the number: the line itself, or a column and its value.
+std::string without_numbers(std::string_view rest, std::uint64_t line, const router::copy_numbering* numbers) {
+  constexpr std::string_view opening = ": \"";
+  std::string out{rest};
+  if (numbers == nullptr || !rest.starts_with(opening) || !rest.ends_with('"') || rest.size() <= opening.size())
+    return out;
+  const std::string_view shown = rest.substr(opening.size(), rest.size() - opening.size() - 1);
+  return out.replace(opening.size(), shown.size(), numbers->without_numbers(shown, line));
+}
+
 }  // namespace
 
-retold_report retell_line(const p::frame_view& frame, std::string_view relation, const router::line_map& lines) {
+retold_report retell_line(const p::frame_view& frame, std::string_view relation, const router::line_map& lines,
+                          const router::copy_numbering* numbers) {
   retold_report out;
   const p::frame_builder builder{out.frame, frame.type};
   p::wire_reader fields{frame.body};
@@ -55,7 +66,7 @@ retold_report retell_line(const p::frame_view& frame, std::string_view relation,
     out.line = line.value_or(0);
     out.frame.append(value.substr(0, line ? found->number : found->begin));
     if (line) out.frame.append(std::to_string(*line));
-    p::append_cstring(out.frame, value.substr(found->end));
+    p::append_cstring(out.frame, without_numbers(value.substr(found->end), out.line, numbers));
   }
   return out;
 }

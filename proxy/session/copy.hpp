@@ -4,6 +4,7 @@
 
 #include "protocol/frame.hpp"
 #include "proxy/session/branch.hpp"
+#include "proxy/session/copy_numbers.hpp"
 #include "proxy/session/gather_budget.hpp"
 #include "proxy/session/routing_context.hpp"
 #include "router/copy/copy_splitter.hpp"
@@ -29,6 +30,7 @@ struct copy_state {
     enum class state : std::uint8_t {
       asked,
       taking,
+      drawing,   ///< numbers: none is open at the moment
       ended,     ///< has been told that there is no more data
       given_up,  ///< has been told to undo what it has
       over       ///< has given its last answer
@@ -49,6 +51,7 @@ struct copy_state {
   std::string error{};
   std::uint64_t error_line = 0;  ///< 0: it belongs to no line
   std::string fallback{};        ///< if no server has found an error
+  std::unique_ptr<copy_numbers> numbers{};  ///< null: the rows are whole
 
   [[nodiscard]] part* of(branch_index b) {
     const auto found = std::find_if(parts.begin(), parts.end(), [b](const part& each) { return each.branch == b; });
@@ -57,7 +60,10 @@ struct copy_state {
   [[nodiscard]] bool all_over() const {
     return std::all_of(parts.begin(), parts.end(), [](const part& each) { return each.is == part::state::over; });
   }
+  [[nodiscard]] bool draws_on(const part& each) const { return numbers && &each == &parts[numbers->part]; }
+  [[nodiscard]] bool draws_on(branch_index b) const { return numbers && parts[numbers->part].branch == b; }
   [[nodiscard]] router::line_map& lines_of(const part& each) {
+    if (draws_on(each) && !numbers->lines.empty()) return numbers->lines.front();
     return splitter.parts()[static_cast<std::size_t>(&each - parts.data())].lines;
   }
 };
@@ -78,7 +84,8 @@ struct retold_report {
   std::string frame;
   std::uint64_t line = 0;  ///< 0: none, or one that is not known any more, and then the report does not name it either
 };
+/// `numbers`: put behind the rows that this server has been given; null: nothing is.
 [[nodiscard]] retold_report retell_line(const protocol::frame_view& frame, std::string_view relation,
-                                        const router::line_map& lines);
+                                        const router::line_map& lines, const router::copy_numbering* numbers = nullptr);
 
 }  // namespace pgbraid::proxy

@@ -24,6 +24,8 @@ inline constexpr std::uint32_t asking_source = 11;
 inline constexpr std::uint32_t asking_collations = 13;
 /// For a plan that nobody looks at.
 inline constexpr std::uint32_t asking_plan = 14;
+/// For the numbers of copied rows.
+inline constexpr std::uint32_t asking_copied = 15;
 /// And for what is asked before a statement goes where it belongs (machine_question.cpp).
 inline constexpr std::uint32_t asking_numbers = 12;
 

@@ -490,6 +490,21 @@ class session_machine {
   [[nodiscard]] bool copy_error(step& s, branch_index b, const protocol::frame_view& frame);
   void copy_lost(step& s, branch_index b, const protocol::error_report& error);
   void copy_part_over(step& s);
+  // machine_numbering.cpp: COPY FROM that leaves columns to sequences
+  [[nodiscard]] bool begin_numbers(std::string_view text);
+  void number_rows(step& s);
+  void ask_copy_numbers(step& s);
+  void take_copy_numbers(std::string_view row);
+  void copy_numbers_over(step& s);
+  void send_to_judge(step& s);
+  void begin_segment();
+  void send_segment(step& s, bool keep, std::string_view reason);
+  void end_drawing_part(step& s, bool keep, std::string_view reason);
+  void end_copied_data(step& s, bool keep, std::string_view reason);
+  [[nodiscard]] bool segment_complete(branch_index b, std::string_view tag);
+  void drawing_part_ready(step& s, branch_index b);
+  [[nodiscard]] retold_report retell(const copy_state::part& part, const protocol::frame_view& frame) const;
+  [[nodiscard]] std::string draw_failed(step& s, const protocol::frame_view& frame, std::uint64_t& line);
   void keep_for_replay(std::string_view bytes);
   [[nodiscard]] bool may_replay();
   [[nodiscard]] protocol::error_report cannot_replay() const;

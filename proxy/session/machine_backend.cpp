@@ -239,6 +239,7 @@ session_machine::verdict session_machine::forward_answer(step& s, branch_index i
     case from_server::command_complete:
     case from_server::empty_query_response:
     case from_server::portal_suspended:
+      if (copy_ && segment_complete(i, frame.body)) return verdict::drop;
       if (braid_.active) {
         if (e.kind == answer::execute) pop_answer(i);
         const verdict what = braid_complete(s, i, frame.body);
@@ -359,6 +360,7 @@ session_machine::verdict session_machine::ready_answer(step& s, branch_index i, 
   if (b.defaults) tell_defaults(s, b);
   if (copy_in_ == i) end_copy(s);
   b.pop();
+  if (copy_) drawing_part_ready(s, i);
   if (env_.pool_mode == config::pool_mode::statement && b.transaction != 'I' && !txn_.active) {
     // A text of several statements has begun what would have to be kept for the client.
     flush_run(s);
@@ -379,7 +381,8 @@ session_machine::verdict session_machine::ready_answer(step& s, branch_index i, 
 }
 
 // Branch `i` owes nothing any more: whatever waited for that goes on.
-void session_machine::settled(step& s, branch_index) {
+void session_machine::settled(step& s, branch_index i) {
+  if (copy_ && copy_->draws_on(i)) copy_numbers_over(s);
   if (cycle_over_) {
     cycle_over_ = false;
     return finish_cycle(s);

@@ -149,6 +149,7 @@ bool session_machine::is_kept(step& s, branch_index i, std::size_t bytes) {
 
 // Whether a statement that goes in steps is to come back to a branch that owes nothing at the moment.
 bool session_machine::still_wants(branch_index i) const noexcept {
+  if (copy_ && copy_->draws_on(i) && copy_->at == copy_state::phase::receiving) return true;
   if (cycle_ == cycle_kind::none || cycle_failed_ || sent_) return false;
   const bool gated = hold_ && (hold_->waits() || hold_->at == hold_state::phase::held);
   if (gated && std::find(hold_->over.begin(), hold_->over.end(), i) != hold_->over.end()) return true;

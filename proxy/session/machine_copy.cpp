@@ -47,15 +47,17 @@ session_machine::verdict session_machine::copy_opened(step& s, branch_index i, c
   copy_state& c = *copy_;
   copy_state::part* part = c.of(i);
   if (part == nullptr) return verdict::drop;
+  if (part->is != part_state::asked) return verdict::drop;  // its rows are behind the statement
   part->is = part_state::taking;
   again_ = false;
-  if (c.response.empty()) c.response = frame.bytes;
+  // The server that draws numbers has been asked in the client's own words.
+  if (c.numbers ? c.draws_on(*part) : c.response.empty()) c.response = frame.bytes;
   bool ended = false;
   for (copy_state::part& each : c.parts) {
     if (!branches_[each.branch].outstanding()) each.is = part_state::over;
     ended = ended || each.is == part_state::over;
   }
-  if (!c.failed && (ended || c.response != frame.bytes)) {
+  if (!c.failed && (ended || (!c.numbers && c.response != frame.bytes))) {
     const char* const why = ended ? "one has ended the COPY before it was given data" : "their columns are not the same";
     p::encode_error(c.fallback, p::make_error(error_id::server_results_differ, why));
     fail_copy(s);
@@ -72,7 +74,13 @@ session_machine::verdict session_machine::copy_opened(step& s, branch_index i, c
     if (expected.back().kind == answer::sync) expected.pop_back();
   }
   begin_taking_data(s);
-  return verdict::keep;
+  if (!c.numbers) return verdict::keep;
+  flush_run(s);
+  const std::size_t from = s.client_bytes.size();
+  s.client_bytes.append(c.response);
+  s.own_to_client(from);
+  told_ = true;
+  return verdict::drop;
 }
 
 // What the client has sent so far is done with, a Sync behind the COPY included; what comes is data.
@@ -94,6 +102,10 @@ void session_machine::begin_taking_data(step& s) {
 void session_machine::send_copied(step& s) {
   std::vector<router::copy_splitter::part>& given = copy_->splitter.parts();
   for (std::size_t k = 0; k < given.size(); ++k) {
+    if (copy_->draws_on(copy_->parts[k])) {
+      if (copy_->numbers->judging) send_to_judge(s);
+      continue;
+    }
     if (given[k].bytes.empty()) continue;
     const std::size_t from = s.backend_bytes.size();
     p::encode_copy_data(s.backend_bytes, given[k].bytes);
@@ -104,6 +116,7 @@ void session_machine::send_copied(step& s) {
 
 void session_machine::end_copy_part(step& s, std::size_t k, bool keep, std::string_view reason) {
   copy_state::part& part = copy_->parts[k];
+  if (part.is == part_state::drawing) return end_drawing_part(s, keep, reason);
   branch& b = branches_[part.branch];
   part.is = keep ? part_state::ended : part_state::given_up;
   const std::size_t from = s.backend_bytes.size();
@@ -128,17 +141,11 @@ void session_machine::split_from_client(step& s) {
     rest.remove_prefix(bytes);
     s.consumed += bytes;
   };
-  const auto end_all = [&](bool keep, std::string_view reason) {
-    send_copied(s);
-    if (c.splitter.stopped()) return stop_copy(s);
-    c.at = phase::closing;
-    for (std::size_t k = 0; k < c.parts.size(); ++k) end_copy_part(s, k, keep, reason);
-    if (cycle_ == cycle_kind::batch) s.more_input = true;
-  };
+  if (c.numbers && (c.numbers->asked || c.numbers->at != copy_numbers::client::sends)) return;
   while (!c.splitter.stopped()) {
     if (c.bulk > 0) {
       const std::size_t bytes = std::min(c.bulk, rest.size());
-      c.splitter.take(rest.substr(0, bytes));
+      c.numbers ? c.numbers->rows.take(rest.substr(0, bytes)) : c.splitter.take(rest.substr(0, bytes));
       c.bulk -= bytes;
       pass(bytes);
       if (c.bulk > 0) break;
@@ -160,23 +167,39 @@ void session_machine::split_from_client(step& s) {
     }
     if (status != p::frame_status::complete) break;
     if (frame.type == p::frontend::copy_done) {
-      c.splitter.finish();
       pass(frame.total);
-      return end_all(true, {});
+      return end_copied_data(s, true, {});
     }
     if (frame.type == p::frontend::copy_fail) {
       p::copy_fail_view view;
       if (!p::decode(frame.body, view)) return protocol_violation(s, "invalid CopyFail message");
-      c.splitter.fail();
       c.clients_wish = true;
-      end_all(false, view.reason);
+      end_copied_data(s, false, view.reason);
       return pass(frame.total);
     }
     pass(frame.total);
   }
+  if (c.numbers) return number_rows(s);
   send_copied(s);
   if (c.splitter.stopped()) return stop_copy(s);
   s.read_client = true;
+}
+
+// The client has ended its data, or given it up.
+void session_machine::end_copied_data(step& s, bool keep, std::string_view reason) {
+  copy_state& c = *copy_;
+  if (c.numbers && c.numbers->at == copy_numbers::client::sends) {
+    c.numbers->at = keep ? copy_numbers::client::has_ended : copy_numbers::client::has_given_up;
+    c.numbers->reason = reason;
+    keep ? c.numbers->rows.finish() : c.numbers->rows.fail();
+    return number_rows(s);
+  }
+  keep ? c.splitter.finish() : c.splitter.fail();
+  send_copied(s);
+  if (c.splitter.stopped()) return stop_copy(s);
+  c.at = phase::closing;
+  for (std::size_t k = 0; k < c.parts.size(); ++k) end_copy_part(s, k, keep, reason);
+  if (cycle_ == cycle_kind::batch) s.more_input = true;
 }
 
 // A row that cannot be given to any shard has been given to one, whose server may know what is wrong with it.
@@ -184,7 +207,7 @@ void session_machine::stop_copy(step& s) {
   copy_state& c = *copy_;
   const router::copy_stop& why = *c.splitter.stopped();
   p::encode_error(c.fallback, why.error);
-  if (c.parts[why.part].is == part_state::taking)
+  if (c.parts[why.part].is == part_state::taking || c.parts[why.part].is == part_state::drawing)
     end_copy_part(s, why.part, why.ended, "the row cannot be given to a shard");
   fail_copy(s);
 }
@@ -203,7 +226,8 @@ void session_machine::fail_copy(step& s) {
   if (cycle_ == cycle_kind::batch) batch_failed();
   cycle_failed_ = true;
   for (std::size_t k = 0; k < c.parts.size(); ++k) {
-    if (c.parts[k].is == part_state::taking) end_copy_part(s, k, false, "it failed on another shard");
+    if (c.parts[k].is == part_state::taking || c.parts[k].is == part_state::drawing)
+      end_copy_part(s, k, false, "it failed on another shard");
   }
 }
 
@@ -215,12 +239,17 @@ bool session_machine::copy_error(step& s, branch_index i, const p::frame_view& f
   if (part == nullptr || part->is == part_state::over) return false;
   p::error_fields_view fields;
   (void)p::decode(frame.body, fields);
-  retold_report told = retell_line(frame, c.splitter.layout().relation, c.lines_of(*part));
+  retold_report told = retell(*part, frame);
+  const branch& b = branches_[i];
+  if (c.draws_on(*part) && b.outstanding() && b.expected[b.next].sequence == asking_copied)
+    told.frame = draw_failed(s, frame, told.line);
   const bool echo = part->is == part_state::given_up && fields.sqlstate() == given_up;
   part->is = part_state::over;
   if (!echo) {
     const auto place = [](std::uint64_t line) { return line - 1; };  // those of no line come last
-    if (c.error.empty() || place(told.line) < place(c.error_line)) {
+    // Of a header, the server that has been given the client's own tells it in the client's words.
+    const bool own_words = c.draws_on(*part) && told.line == c.error_line;
+    if (c.error.empty() || place(told.line) < place(c.error_line) || own_words) {
       c.error = std::move(told.frame);
       c.error_line = told.line;
     }

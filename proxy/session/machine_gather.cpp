@@ -325,6 +325,7 @@ session_machine::verdict session_machine::gather_answer(step& s, branch_index i,
       if (e.sequence == asking_source && stage_ && !cycle_failed_) take_source_row(s, frame.body);
       if (e.sequence == asking_collations && stage_ && !cycle_failed_) take_collations(frame.body);
       if (e.sequence == asking_numbers && question_ && !cycle_failed_) take_numbers(s, frame.body);
+      if (e.sequence == asking_copied && copy_ && copy_->numbers) take_copy_numbers(frame.body);
       if (e.sequence >= asking_moments || cycle_failed_ || !gather_) return verdict::drop;
       if (!gather_->add_row(frame.body)) {
         fail_statement(s, p::make_error(error_id::server_results_differ, "a gathered row has other columns than were asked for"));
@@ -412,6 +413,7 @@ session_machine::verdict session_machine::gather_answer(step& s, branch_index i,
       b.transaction = frame.body.empty() ? 'I' : frame.body[0];
       b.unsynced = b.failed_quietly = false;
       b.pop();
+      if (copy_) drawing_part_ready(s, i);
       return verdict::drop;
     default:
       return verdict::drop;

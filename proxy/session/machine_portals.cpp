@@ -182,6 +182,12 @@ bool session_machine::op_execute(step& s, std::string_view frame) {
     const auto layout = layout_of(spread.copy);
     if (layout == nullptr)
       return op_error(s, p::make_error(error_id::key_not_provable, spread.copy->keys.front().name, spread.copy->table));
+    if (!layout->numbered.empty())
+      return op_error(
+          s, p::with_hint(p::make_error(error_id::session_feature,
+                                        "COPY FROM that leaves a column to a sequence, by the extended protocol",
+                                        "its rows get their numbers on their way"),
+                          "Send it as a simple query, as psql and the COPY functions of most drivers do."));
     begin_copy(layout, found->branches);
   }
   for (const branch_index i : found->branches) {

@@ -27,7 +27,7 @@ session_machine::verdict session_machine::asynchronous(step& s, branch_index i, 
   if (copy_ && copy_->of(i) != nullptr && frame.type == from_server::notice_response && what == disposition::forward) {
     flush_run(s);
     const std::size_t from = s.client_bytes.size();
-    s.client_bytes.append(retell_line(frame, copy_->splitter.layout().relation, copy_->lines_of(*copy_->of(i))).frame);
+    s.client_bytes.append(retell(*copy_->of(i), frame).frame);
     s.own_to_client(from);
     told_ = true;
     return verdict::drop;

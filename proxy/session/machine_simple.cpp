@@ -183,6 +183,7 @@ void session_machine::run_simple(step& s) {
       return refuse_simple(
           s, p::make_error(error_id::key_not_provable, plan_->copy->keys.front().name, plan_->copy->table));
     begin_copy(layout, targets_);
+    if (!begin_numbers(query.text)) return refuse_simple(s, tables_changed());
   }
   if (ahead) {
     braid_.speaker = targets_.front();
@@ -195,7 +196,11 @@ void session_machine::run_simple(step& s) {
     branch& b = branches_[i];
     b.facts->unnamed = 0;
     b.expect({cycle_ == cycle_kind::call ? answer::function_call : answer::query, disposition::forward});
-    if (shown.empty()) {
+    if (copy_ && copy_->numbers && !copy_->draws_on(i)) {
+      const std::size_t from = s.backend_bytes.size();
+      p::encode_query(s.backend_bytes, copy_->numbers->statement);
+      s.own_to_backend(i, from);
+    } else if (shown.empty()) {
       s.to_backend(i, frame);
     } else {
       const std::size_t from = s.backend_bytes.size();

@@ -33,6 +33,8 @@ class binary_decoder {
   [[nodiscard]] std::uint64_t next_line() const noexcept {
     return rows_ + (state_ == state::count && word_has_ == 0 ? 1 : 0);
   }
+  /// With the event `row`: how many values it has.
+  [[nodiscard]] std::size_t values() const noexcept { return values_; }
   /// Bytes kept of a key that has not been told.
   [[nodiscard]] std::size_t kept() const noexcept { return keys_bytes_; }
 

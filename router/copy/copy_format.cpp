@@ -61,7 +61,10 @@ std::optional<copy_format> read_copy_format(std::span<const sql::copy_option> op
   out.escape = out.quote;
   one_byte("escape", out.escape);
   if (named("null") != nullptr) out.null_mark = value_of("null");
-  if (const sql::copy_option* header = named("header")) out.header = has_header(*header);
+  if (const sql::copy_option* header = named("header")) {
+    out.header = has_header(*header);
+    out.header_match = plain_name(value_of("header")) == "match";
+  }
   out.encoding = value_of("encoding");
   if (const sql::copy_option* columns = named("force_null")) out.force_null = columns->values;
   if (const sql::copy_option* columns = named("force_not_null")) out.force_not_null = columns->values;

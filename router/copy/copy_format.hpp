@@ -15,6 +15,7 @@ namespace pgbraid::router {
 struct copy_format {
   enum class kind : std::uint8_t { text, csv, binary } form = kind::text;
   bool header = false;  ///< text and csv: the first line holds names
+  bool header_match = false;  ///< and they must be the columns'
   char delimiter = '\t', quote = '"', escape = '"';
   std::string null_mark = "\\N";
   std::string encoding;                                 ///< of text and csv; "" for the session's

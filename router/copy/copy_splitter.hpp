@@ -27,6 +27,13 @@ struct copied_column {
   std::int32_t modifier = -1;
 };
 
+/// A column that is not in the client's list: a sequence gives its values.
+struct numbered_column {
+  std::string name;
+  std::string draws;  ///< the expression that does
+  oid type = 0;
+};
+
 /// What a plan knows of such a COPY.
 struct copy_layout {
   text_shape shape;
@@ -34,6 +41,10 @@ struct copy_layout {
   std::string relation;  ///< the table's bare name, as servers tell it
   std::vector<copied_column> keys;  ///< in the key's order
   std::shared_ptr<const value_map> values{};  ///< of a key by ranges or a list; null: by buckets
+  // See copy_numbering.hpp. The places of keys are those in rows with their numbers.
+  std::vector<numbered_column> numbered{};  ///< stand behind the client's columns, in this order
+  std::size_t given = 0;                    ///< with numbered: how many values the client's rows have
+  std::string schema{};                     ///< the table's, bare
 };
 
 /// Why the rows that still come cannot be taken.

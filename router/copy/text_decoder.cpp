@@ -5,6 +5,8 @@
 namespace pgbraid::router {
 namespace {
 
+constexpr std::size_t end_marker_size = 2;
+
 int digit_of(char c, int base) {
   int value = 99;
   if (c >= '0' && c <= '9') value = c - '0';
@@ -136,6 +138,7 @@ copy_event text_decoder::line_over() {
 copy_event text_decoder::newline_found(newline found) {
   if (newline_ != newline::unknown && newline_ != found) return copy_event::broken;
   newline_ = found;
+  tail_ = found == newline::crlf ? 2 : 1;
   return line_over();
 }
 
@@ -147,6 +150,7 @@ copy_event text_decoder::behind_marker(char c) {
                         : (newline_ == newline::lf && c == '\n') || (newline_ == newline::cr && c == '\r');
   if (any || fits) {
     end_due_ = true;
+    tail_ = end_marker_size + (state_ == state::marker_cr ? 2 : 1);
     // What stands in front of it is a line.
     return marker_in_front_ ? next_due() : line_over();
   }
@@ -171,7 +175,10 @@ copy_event text_decoder::plain_stop(char c) {
       return newline_found(newline::lf);
     case '\r':
       if (newline_ == newline::lf) return copy_event::broken;
-      if (newline_ == newline::cr) return line_over();
+      if (newline_ == newline::cr) {
+        tail_ = 1;
+        return line_over();
+      }
       state_ = state::cr;
       return copy_event::more;
     default:
@@ -280,6 +287,7 @@ copy_found text_decoder::take(std::string_view input) {
 
 copy_event text_decoder::finish() {
   if (row_due_ || end_due_) return next_due();
+  tail_ = 0;
   switch (state_) {
     case state::start:
       return copy_event::more;

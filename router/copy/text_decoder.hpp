@@ -47,6 +47,10 @@ class text_decoder {
   [[nodiscard]] std::uint64_t quoted_lines(bool first) const noexcept {
     return first || newline_ != newline::lf ? quoted_cr_ : quoted_lf_;
   }
+  /// With the events `row` and `head`: how many values the line has, and how many bytes of it stand behind its last
+  /// one: what ends the line, and the end marker, if that stands in it.
+  [[nodiscard]] std::size_t values() const noexcept { return value_; }
+  [[nodiscard]] std::size_t tail() const noexcept { return tail_; }
   /// Bytes kept of a key that has not been told.
   [[nodiscard]] std::size_t kept() const noexcept { return raw_.size() + keys_bytes_; }
 
@@ -85,6 +89,7 @@ class text_decoder {
   newline newline_ = newline::unknown;
   bool heading_;           ///< the line under way is the header
   std::size_t value_ = 0;  ///< values that have ended in this line
+  std::size_t tail_ = 0;
   bool in_key_ = false, key_told_ = false, saw_quote_ = false;
   bool marker_in_front_ = false;  ///< the backslash under way is the line's first character
   bool row_due_ = false, end_due_ = false;

@@ -6,8 +6,10 @@
 #include <array>
 #include <optional>
 
+#include "router/plan/gather_text.hpp"
 #include "router/plan/refusals.hpp"
 #include "router/plan/scatter.hpp"
+#include "router/plan/words.hpp"
 
 namespace pgbraid::router {
 
@@ -23,10 +25,13 @@ bool contains(const std::vector<std::string>& names, const std::string& name) {
 /// How many values stand before the key. Without a list of columns these are all but those that are computed; the
 /// catalog does not tell those from identities, which COPY takes.
 std::optional<std::size_t> key_position(const sql::copy_statement& c, const table_use& use, const std::string& key,
-                                        analysis& a) {
+                                        const std::vector<numbered_column>& numbered, analysis& a) {
   if (!c.columns.empty()) {
     const auto found = std::find(c.columns.begin(), c.columns.end(), key);
     if (found != c.columns.end()) return static_cast<std::size_t>(found - c.columns.begin());
+    const auto drawn =
+        std::find_if(numbered.begin(), numbered.end(), [&](const numbered_column& n) { return n.name == key; });
+    if (drawn != numbered.end()) return c.columns.size() + static_cast<std::size_t>(drawn - numbered.begin());
     a.refuse(make_error(error_id::missing_key, key, use.table.full_name));
     return std::nullopt;
   }
@@ -41,6 +46,34 @@ std::optional<std::size_t> key_position(const sql::copy_statement& c, const tabl
     ++position;
   }
   return std::nullopt;
+}
+
+bool has_simple_binary_form(oid type) {
+  return type == type_oid::int2 || type == type_oid::int4 || type == type_oid::int8 || type == type_oid::text ||
+         type == type_oid::varchar;
+}
+
+/// What a column's default draws, as the column's type: a server says itself when it does not fit.
+std::string drawn_as(const column& drawn) {
+  const std::string type = drawn.type == type_oid::int2   ? "::pg_catalog.int2"
+                           : drawn.type == type_oid::int4 ? "::pg_catalog.int4"
+                                                          : "";
+  return "((" + drawn.draws + ")" + type + ")::pg_catalog.text";
+}
+
+/// Why numbers of sequences cannot be put into the rows; "" if they can.
+std::string keeps_from_numbering(const column& drawn, const relation& table, const copy_format& format) {
+  if (drawn.default_of_moment) return "has a default of a sequence and of the time";
+  if (!table.user_code.empty()) return "is left to a sequence, and the table runs functions of your own";
+  if (format.form == copy_format::kind::binary && !has_simple_binary_form(drawn.type)) {
+    return "is left to a sequence, and is neither an integer nor text, in the format binary";
+  }
+  const auto ascii = [](const std::string& text) {
+    return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+  };
+  if (!ascii(drawn.draws)) return "is left to a sequence with characters beyond ASCII";
+  if (format.header_match && !ascii(drawn.name)) return "is left to a sequence, and cannot be named in the header";
+  return {};
 }
 
 /// Why these options leave open where rows or values end; "" if they do not.
@@ -104,21 +137,28 @@ std::shared_ptr<const copy_layout> copy_into_shards(const sql::statement& s, con
   if (!format) return refuse("option \"" + problem + "\"", "Use the options of PostgreSQL 15.");
   problem = problem_of(*format, context);
   if (!problem.empty()) return refuse(problem, "Use other characters and an encoding such as UTF8.");
+  auto layout = std::make_shared<copy_layout>();
+  layout->given = c.columns.size();
+  layout->schema = use.table.schema;
   for (const column& each : use.table.described->columns) {
     if (c.columns.empty() || contains(c.columns, each.name)) continue;
     if (!each.draws.empty()) {
-      return refuse("column \"" + each.name + "\" is left to a sequence, which would count on each shard",
-                    "Give the column a value in the data, or insert the rows with INSERT.");
+      const std::string why = keeps_from_numbering(each, *use.table.described, *format);
+      if (!why.empty()) {
+        return refuse("column \"" + each.name + "\" " + why,
+                      "Give the column a value in the data, or insert the rows with INSERT.");
+      }
+      layout->numbered.push_back({each.name, drawn_as(each), each.type});
+      continue;
     }
     if (!each.default_of_moment) continue;
     return refuse("the default of column \"" + each.name + "\" is another one on each shard",
                   "Give the column a value in the data.");
   }
-  auto layout = std::make_shared<copy_layout>();
   std::vector<copied_key>& places = layout->shape.keys;
   for (const key_column& part : use.keys) {
     const std::string& name = part.stored->name;
-    const auto position = key_position(c, use, name, a);
+    const auto position = key_position(c, use, name, layout->numbered, a);
     if (!position) return nullptr;
     places.push_back({*position, contains(format->force_null, name), contains(format->force_not_null, name)});
     layout->keys.push_back({name, *position, part.stored->type, part.stored->modifier});
@@ -133,6 +173,26 @@ std::shared_ptr<const copy_layout> copy_into_shards(const sql::statement& s, con
   layout->relation = use.table.name;
   layout->values = use.values;
   return layout;
+}
+
+std::string with_numbered_columns(std::string_view statement, const copy_layout& layout) {
+  int depth = 0;
+  for (std::size_t at = 0; at < statement.size();) {
+    if (const std::size_t past = skip_quoted(statement, at); past != at) {
+      at = past;
+      continue;
+    }
+    depth += statement[at] == '(' ? 1 : statement[at] == ')' ? -1 : 0;
+    // The list of columns is the first thing in parentheses.
+    if (statement[at] == ')' && depth == 0) {
+      std::string out{statement.substr(0, at)};
+      for (const numbered_column& each : layout.numbered) out += ", " + quote_identifier(each.name);
+      out += statement.substr(at);
+      return out;
+    }
+    ++at;
+  }
+  return {};
 }
 
 }  // namespace pgbraid::router

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <memory>
+#include <string>
+#include <string_view>
 
 #include "router/copy/copy_splitter.hpp"
 #include "router/plan/analysis.hpp"
@@ -18,5 +20,8 @@ namespace pgbraid::router {
 
 /// The format of the data of such a COPY if 'now' may stand in it for a time; else null.
 [[nodiscard]] std::shared_ptr<const copy_format> format_with_times(const sql::copy_statement& c, const relation& table);
+
+/// The statement with the layout's numbered columns at the end of its list; empty where that is not found.
+[[nodiscard]] std::string with_numbered_columns(std::string_view statement, const copy_layout& layout);
 
 }  // namespace pgbraid::router

@@ -279,6 +279,10 @@ class statement_planner {
   /// COPY FROM with each row on its own shard.
   void spread_rows(plan& out) {
     std::vector<shard_index> owners = owning_shards(*context_.map);
+    // Its sequences are the ones that count.
+    const bool draws = !out.copy->numbered.empty();
+    if (draws && std::find(owners.begin(), owners.end(), designated_shard) == owners.end())
+      owners.insert(owners.begin(), designated_shard);
     out.reason = "each row goes to its own shard";
     if (owners.size() > 1) {
       out.where = fixed_target{to_many{std::move(owners)}};

@@ -229,6 +229,10 @@ WRITES = {
         see differential/test_copies.py::test_random_copies
         see integration/test_copy.py::test_by_a_driver
     """,
+    "COPY FROM that leaves columns to a sequence": """
+        see differential/test_numbered_copies.py::test_random_copies
+        see differential/test_numbered_copies.py::test_large_copies
+    """,
     "COPY FROM: NULL as the key": """
         see integration/test_copy.py::test_the_key_is_missing_or_not_certain
     """,

@@ -2,6 +2,7 @@
 #include <catch2/catch.hpp>
 
 #include "fixture.hpp"
+#include "router/copy/copy_splitter.hpp"
 #include "router/plan/drawing.hpp"
 #include "router/plan/moments.hpp"
 #include "router/plan/staged.hpp"
@@ -136,17 +137,42 @@ TEST_CASE("statements with sequences and where they go", "[drawing]") {
             {"SELECT nextval('ids'), set_config('a', 'b', false)", "refused:..."},
             {"UPDATE customers SET name = nextval('ids') WHERE id = 5", "refused:..."},
             {"UPDATE orders SET amount = DEFAULT WHERE customer_id = 5", "refused:..."},
-            {"INSERT INTO orders (customer_id) VALUES (5) ON CONFLICT (customer_id) DO UPDATE SET amount = DEFAULT", "refused:..."},
+            {"INSERT INTO orders (customer_id) VALUES (5) ON CONFLICT (customer_id) DO UPDATE SET amount = DEFAULT",
+             "refused:..."},
             {"WITH i AS (INSERT INTO orders (customer_id) VALUES (5) RETURNING amount) SELECT * FROM i", "refused:..."},
             {"EXPLAIN ANALYZE INSERT INTO orders (customer_id) VALUES (5)", "refused:..."},
             {"PREPARE p AS INSERT INTO orders (customer_id) VALUES (5)", "refused:..."},
             {"INSERT INTO orders (customer_id) VALUES (5); SELECT 1", "refused:..."},
             {"INSERT INTO currencies SELECT name FROM countries", "refused:..."},
-            {"COPY orders (customer_id) FROM STDIN", "refused:..."},
+            {"COPY orders (customer_id) FROM STDIN", "shards s0, s1, s2, s3 together (primary)"},
+            {"COPY orders (customer_id) FROM STDIN WHERE customer_id > 5", "refused: COPY FROM ... WHERE..."},
             {"COPY orders (customer_id, amount) FROM STDIN", "shards s0, s1, s2, s3 together (primary)"},
             {"INSERT INTO unlisted DEFAULT VALUES", "refused: table \"public.unlisted\"..."},
             {"DROP SEQUENCE order_ids", "shards s0, s1, s2, s3 together (primary)"},
             {"CREATE SEQUENCE more", "shards s0, s1, s2, s3 together (primary)"}});
+}
+
+TEST_CASE("copied rows are numbered on their way", "[drawing]") {
+  drawing_world w;
+  const auto orders = w.make("COPY orders (item, customer_id) FROM STDIN").plan->copy;
+  REQUIRE(orders);
+  REQUIRE(orders->numbered.size() == 1);
+  CHECK(orders->numbered.front().name == "amount");
+  CHECK(orders->given == 2);
+  CHECK(orders->shape.keys.front().at == 1);
+  CHECK(w.make("COPY orders (customer_id, amount) FROM STDIN").plan->copy->numbered.empty());
+  const auto customers = w.make("COPY customers (name) FROM STDIN (FORMAT csv)").plan->copy;
+  REQUIRE(customers);
+  CHECK(customers->shape.keys.front().at == 1);
+  CHECK(customers->numbered.front().draws == "((nextval('public.ids'::regclass)))::pg_catalog.text");
+
+  column& drawn = w.schema.relations["public.orders"].columns[3];
+  const std::string refused = "refused: a write to more than one shard is not supported: COPY...";
+  drawn.type = type_oid::numeric;
+  check(w, {{"COPY orders (customer_id) FROM STDIN (FORMAT binary)", refused},
+            {"COPY orders (customer_id) FROM STDIN (FORMAT csv)", "shards s0, s1, s2, s3 together (primary)"}});
+  drawn.default_of_moment = true;
+  check(w, {{"COPY orders (customer_id) FROM STDIN", refused}});
 }
 
 TEST_CASE("rows of a query are numbered where they are selected", "[drawing]") {
