@@ -47,7 +47,7 @@ std::string without_numbers(std::string_view rest, std::uint64_t line, const rou
 
 }  // namespace
 
-retold_report retell_line(const p::frame_view& frame, std::string_view relation, const router::line_map& lines,
+retold_report retell_line(const p::frame_view& frame, std::string_view relation, const router::line_map* lines,
                           const router::copy_numbering* numbers) {
   retold_report out;
   const p::frame_builder builder{out.frame, frame.type};
@@ -62,7 +62,7 @@ retold_report retell_line(const p::frame_view& frame, std::string_view relation,
       p::append_cstring(out.frame, value);
       continue;
     }
-    const auto line = lines.find(found->line);
+    const auto line = lines == nullptr ? std::optional{found->line} : lines->find(found->line);
     out.line = line.value_or(0);
     out.frame.append(value.substr(0, line ? found->number : found->begin));
     if (line) out.frame.append(std::to_string(*line));

@@ -77,6 +77,9 @@ struct copy_replay {
   bool too_large = false;  ///< more than may be kept
   bool crowded_out = false;  ///< for what other statements keep
   bool tells_moments = false;  ///< 'now' and its like stand in it
+  std::unique_ptr<copy_numbers>
+      numbers{};  ///< the rows get numbers first, and stand in `data` with them; null: they do not
+  std::shared_ptr<const router::copy_layout> layout{};  ///< with numbers
 };
 
 /// An error or a notice of one of the servers, its place told as one in the client's data.
@@ -84,8 +87,9 @@ struct retold_report {
   std::string frame;
   std::uint64_t line = 0;  ///< 0: none, or one that is not known any more, and then the report does not name it either
 };
-/// `numbers`: put behind the rows that this server has been given; null: nothing is.
+/// `lines`: null: the server has been given all of the client's data. `numbers`: put behind the rows that this server
+/// has been given; null: nothing is.
 [[nodiscard]] retold_report retell_line(const protocol::frame_view& frame, std::string_view relation,
-                                        const router::line_map& lines, const router::copy_numbering* numbers = nullptr);
+                                        const router::line_map* lines, const router::copy_numbering* numbers = nullptr);
 
 }  // namespace pgbraid::proxy

@@ -24,6 +24,7 @@ struct copy_numbers {
 
   router::copy_numbering rows;
   std::size_t part;                      ///< the designated shard's, among those of the copy_state
+  std::size_t columns;                   ///< numbers of one row
   std::string statement;                 ///< COPY with the numbered columns
   std::string draws;                     ///< SELECT of the numbers of one row, without FROM
   bool judging = true;                   ///< the client's own COPY is open
@@ -37,10 +38,14 @@ struct copy_numbers {
   std::string reason{};  ///< why it has given up
   bool knows = false;    ///< has been told whether the table refers to itself
   bool refers_to_itself = false;
+  std::size_t kept = 0;  ///< into a reference table: bytes that are
   gather_share share{};  ///< covers rows that wait beyond most_waiting
 
-  copy_numbers(std::shared_ptr<const router::copy_layout> layout, std::size_t max_row, std::size_t which)
-      : rows{std::move(layout), max_row}, part{which} {}
+  copy_numbers(const std::shared_ptr<const router::copy_layout>& layout, std::size_t max_row, std::size_t which)
+      : rows{layout, max_row}, part{which}, columns{layout->numbered.size()} {
+    for (const router::numbered_column& each : layout->numbered)
+      draws += (draws.empty() ? "SELECT " : ", ") + each.draws;
+  }
 };
 
 }  // namespace pgbraid::proxy

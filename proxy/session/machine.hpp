@@ -492,9 +492,18 @@ class session_machine {
   void copy_part_over(step& s);
   // machine_numbering.cpp: COPY FROM that leaves columns to sequences
   [[nodiscard]] bool begin_numbers(std::string_view text);
+  [[nodiscard]] copy_numbers* numbers_under_way() const noexcept;
+  void draw_numbers(step& s, branch_index b, copy_numbers& n, const std::string& more);
+  // machine_numbered_copies.cpp: the same into a reference table
+  [[nodiscard]] bool begin_numbered_copies(std::string_view text);
+  [[nodiscard]] bool numbers_copies(branch_index b) const noexcept;
+  void collect_from_client(step& s);
+  void collected(step& s);
+  void send_numbered_copy(step& s);
+  [[nodiscard]] verdict numbered_copy_error(step& s, const protocol::frame_view& frame, bool drawing);
   void number_rows(step& s);
   void ask_copy_numbers(step& s);
-  void take_copy_numbers(std::string_view row);
+  static void take_copy_numbers(copy_numbers& n, std::string_view row);
   void copy_numbers_over(step& s);
   void send_to_judge(step& s);
   void begin_segment();
@@ -504,7 +513,8 @@ class session_machine {
   [[nodiscard]] bool segment_complete(branch_index b, std::string_view tag);
   void drawing_part_ready(step& s, branch_index b);
   [[nodiscard]] retold_report retell(const copy_state::part& part, const protocol::frame_view& frame) const;
-  [[nodiscard]] std::string draw_failed(step& s, const protocol::frame_view& frame, std::uint64_t& line);
+  [[nodiscard]] static std::string with_row_of_draw(const protocol::frame_view& frame, const copy_numbers& n,
+                                                    const router::copy_layout& layout, std::uint64_t& line);
   void keep_for_replay(std::string_view bytes);
   [[nodiscard]] bool may_replay();
   [[nodiscard]] protocol::error_report cannot_replay() const;

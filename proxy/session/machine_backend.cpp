@@ -240,6 +240,7 @@ session_machine::verdict session_machine::forward_answer(step& s, branch_index i
     case from_server::empty_query_response:
     case from_server::portal_suspended:
       if (copy_ && segment_complete(i, frame.body)) return verdict::drop;
+      if (numbers_copies(i) && !replay_->numbers->final) return verdict::drop;
       if (braid_.active) {
         if (e.kind == answer::execute) pop_answer(i);
         const verdict what = braid_complete(s, i, frame.body);
@@ -262,6 +263,7 @@ session_machine::verdict session_machine::forward_answer(step& s, branch_index i
         return verdict::over;
       }
       if (copy_) return copy_opened(s, i, frame);
+      if (numbers_copies(i) && replay_->numbers->final) return verdict::drop;  // its rows are behind the statement
       if (replay_ && echoes(i)) {
         replay_copy(s, i);
         return verdict::drop;
@@ -314,6 +316,10 @@ session_machine::verdict session_machine::error_answer(step& s, branch_index i, 
     fail_statement(s, cannot_replay());
     return verdict::drop;
   }
+  if (replay_ && replay_->numbers && replay_->numbers->rows.refused() && !cycle_failed_) {
+    fail_statement(s, *replay_->numbers->rows.refused());
+    return verdict::drop;
+  }
   const bool first = !(braid_.active && braid_.failed) && !cycle_failed_;
   if (braid_.active) braid_.failed = true;
   if (b.outstanding() && b.expected[b.next].statement != 0 && fields.field('R') == replanning)
@@ -348,6 +354,8 @@ session_machine::verdict session_machine::error_answer(step& s, branch_index i, 
   const bool copied_query = plan_ && plan_->effect == router::session_effect::copy_out &&
                             std::holds_alternative<router::to_gather>(route_.target);
   if (first && of_ours && (splits_rows() || (stage_ && stage_->done) || copied_query)) return tell_of_part(s, i, frame);
+  if (first && replay_ && replay_->numbers)
+    return numbered_copy_error(s, frame, b.outstanding() && b.expected[b.next].sequence == asking_copied);
   if (first && (several_ || by_protocol_)) return tell_in_place(s, frame);
   return first ? verdict::keep : verdict::drop;
 }
@@ -383,6 +391,7 @@ session_machine::verdict session_machine::ready_answer(step& s, branch_index i, 
 // Branch `i` owes nothing any more: whatever waited for that goes on.
 void session_machine::settled(step& s, branch_index i) {
   if (copy_ && copy_->draws_on(i)) copy_numbers_over(s);
+  if (numbers_copies(i)) send_numbered_copy(s);
   if (cycle_over_) {
     cycle_over_ = false;
     return finish_cycle(s);

@@ -241,8 +241,13 @@ bool session_machine::copy_error(step& s, branch_index i, const p::frame_view& f
   (void)p::decode(frame.body, fields);
   retold_report told = retell(*part, frame);
   const branch& b = branches_[i];
-  if (c.draws_on(*part) && b.outstanding() && b.expected[b.next].sequence == asking_copied)
-    told.frame = draw_failed(s, frame, told.line);
+  if (c.draws_on(*part) && b.outstanding() && b.expected[b.next].sequence == asking_copied) {
+    told.frame = with_row_of_draw(frame, *c.numbers, c.splitter.layout(), told.line);
+    // The other servers are given the rows in front of it, in which something else may be wrong.
+    std::string ready;
+    if (c.numbers->rows.supply(ready, std::exchange(c.numbers->values, {}))) c.splitter.take(ready);
+    send_copied(s);
+  }
   const bool echo = part->is == part_state::given_up && fields.sqlstate() == given_up;
   part->is = part_state::over;
   if (!echo) {

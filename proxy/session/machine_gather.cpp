@@ -325,7 +325,8 @@ session_machine::verdict session_machine::gather_answer(step& s, branch_index i,
       if (e.sequence == asking_source && stage_ && !cycle_failed_) take_source_row(s, frame.body);
       if (e.sequence == asking_collations && stage_ && !cycle_failed_) take_collations(frame.body);
       if (e.sequence == asking_numbers && question_ && !cycle_failed_) take_numbers(s, frame.body);
-      if (e.sequence == asking_copied && copy_ && copy_->numbers) take_copy_numbers(frame.body);
+      if (e.sequence == asking_copied && numbers_under_way() != nullptr)
+        take_copy_numbers(*numbers_under_way(), frame.body);
       if (e.sequence >= asking_moments || cycle_failed_ || !gather_) return verdict::drop;
       if (!gather_->add_row(frame.body)) {
         fail_statement(s, p::make_error(error_id::server_results_differ, "a gathered row has other columns than were asked for"));

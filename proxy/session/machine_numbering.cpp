@@ -56,8 +56,6 @@ bool session_machine::begin_numbers(std::string_view text) {
   c.numbers = std::make_unique<copy_numbers>(layout, env_.max_message_bytes,
                                              static_cast<std::size_t>(drawer - c.parts.begin()));
   c.numbers->statement = std::move(statement);
-  for (const router::numbered_column& each : layout->numbered)
-    c.numbers->draws += (c.numbers->draws.empty() ? "SELECT " : ", ") + each.draws;
   return true;
 }
 
@@ -107,25 +105,33 @@ void session_machine::ask_copy_numbers(step& s) {
       return fail_copy(s);
     }
   }
-  branch& b = branches_[part.branch];
+  draw_numbers(s, part.branch, n, n.knows ? std::string{} : question_for_itself(c.splitter.layout()));
+}
+
+// One for each row that waits, and what else is asked.
+void session_machine::draw_numbers(step& s, branch_index i, copy_numbers& n, const std::string& more) {
+  branch& b = branches_[i];
   const std::size_t from = s.backend_bytes.size();
-  p::encode_query(s.backend_bytes, n.draws + (n.knows ? std::string{} : question_for_itself(c.splitter.layout())) +
-                                       " FROM pg_catalog.generate_series(1, " + std::to_string(n.rows.wanted()) + ")");
-  s.own_to_backend(part.branch, from);
+  p::encode_query(s.backend_bytes,
+                  n.draws + more + " FROM pg_catalog.generate_series(1, " + std::to_string(n.rows.wanted()) + ")");
+  s.own_to_backend(i, from);
   b.expect({answer::query, disposition::gather, 0, asking_copied});
   b.facts->unnamed = 0;
-  note_drawn(part.branch);
+  note_drawn(i);
   drew_elsewhere_ = false;
   n.asked = true;
 }
 
-void session_machine::take_copy_numbers(std::string_view body) {
-  copy_numbers& n = *copy_->numbers;
+copy_numbers* session_machine::numbers_under_way() const noexcept {
+  return copy_ ? copy_->numbers.get() : replay_ ? replay_->numbers.get() : nullptr;
+}
+
+void session_machine::take_copy_numbers(copy_numbers& n, std::string_view body) {
   p::data_row_view row;
   p::wire_value value;
   if (!p::decode(body, row)) return;
   auto values = row.columns.values();
-  std::size_t left = copy_->splitter.layout().numbered.size();
+  std::size_t left = n.columns;
   while (values.next(value)) {
     if (left > 0) {
       --left;
@@ -142,7 +148,7 @@ void session_machine::copy_numbers_over(step& s) {
   copy_numbers& n = *copy_->numbers;
   if (copy_->failed || !n.asked) return;
   n.asked = false;
-  if (n.values.size() != n.rows.wanted() * copy_->splitter.layout().numbered.size()) {
+  if (n.values.size() != n.rows.wanted() * n.columns) {
     p::encode_error(copy_->fallback, p::make_error(error_id::internal, "numbers of a sequence could not be read"));
     return fail_copy(s);
   }
@@ -241,22 +247,16 @@ void session_machine::drawing_part_ready(step& s, branch_index i) {
 
 // An error or a notice, its place and the line that it shows told as the client knows them.
 retold_report session_machine::retell(const copy_state::part& part, const p::frame_view& frame) const {
-  return retell_line(frame, copy_->splitter.layout().relation, copy_->lines_of(part),
+  return retell_line(frame, copy_->splitter.layout().relation, &copy_->lines_of(part),
                      copy_->numbers ? &copy_->numbers->rows : nullptr);
 }
 
-// A number could not be drawn: told as of the row that it was for. The other servers are given the rows in front of it,
-// in which something else may be wrong.
-std::string session_machine::draw_failed(step& s, const p::frame_view& frame, std::uint64_t& line) {
-  copy_numbers& n = *copy_->numbers;
-  const router::copy_layout& layout = copy_->splitter.layout();
-  const router::copy_numbering::place place = n.rows.place_of(n.values.size() / layout.numbered.size());
+// A number could not be drawn: told as of the row that it was for.
+std::string session_machine::with_row_of_draw(const p::frame_view& frame, const copy_numbers& n,
+                                              const router::copy_layout& layout, std::uint64_t& line) {
+  const router::copy_numbering::place place = n.rows.place_of(n.values.size() / n.columns);
   std::string context = "COPY " + layout.relation + ", line " + std::to_string(place.line);
   if (layout.shape.format.form != router::copy_format::kind::binary) context += ": \"" + place.shown + '"';
-  std::string ready;
-  if (n.rows.supply(ready, std::exchange(n.values, {}))) copy_->splitter.take(ready);
-  send_copied(s);
-
   line = place.line;
   std::string out;
   const p::frame_builder builder{out, frame.type};

@@ -177,7 +177,7 @@ void session_machine::run_simple(step& s) {
     begin_braid();
   }
   if (splits_rows() || explains()) return send_parts(s, query.text, false);
-  if (plan_->copy && targets_.size() > 1) {
+  if (plan_->copy && targets_.size() > 1 && !mirrors()) {
     const auto layout = layout_of(plan_->copy);
     if (layout == nullptr)
       return refuse_simple(
@@ -189,6 +189,7 @@ void session_machine::run_simple(step& s) {
     braid_.speaker = targets_.front();
     braid_.ahead = true;
     if (plan_->effect == session_effect::copy_in) replay_ = std::make_unique<copy_replay>(copy_replay{std::string{frame}});
+    if (plan_->copy && !begin_numbered_copies(query.text)) return refuse_simple(s, tables_changed());
   }
   if (stage_) return send_parts(s, query.text, ahead);
   for (const branch_index i : targets_) {
@@ -255,6 +256,7 @@ void session_machine::start_call(step& s, const p::frame_view& frame) {
 
 // Passes copy data on as it comes; rows are not looked at.
 void session_machine::copy_from_client(step& s) {
+  if (replay_ && replay_->numbers) return collect_from_client(s);
   const auto to = static_cast<branch_index>(copy_in_);
   std::string_view rest = input_;
   const auto pass = [&](std::size_t bytes) {
@@ -319,7 +321,7 @@ void session_machine::end_copy(step& s) {
   skip_ = skip_total_ = std::exchange(copy_bulk_, 0);
   skip_type_ = p::frontend::copy_data;
   s.more_input = true;
-  if (branches_[to].state != branch_state::ready) return;
+  if (branches_[to].state != branch_state::ready || (replay_ && replay_->numbers)) return;
   if (skip_ > worth_filling) {
     s.add(action_kind::discard, to);
     return on_backend_lost(s, to, "the copy ended in the middle of a large message");

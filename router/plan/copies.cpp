@@ -92,17 +92,35 @@ std::string problem_of(const copy_format& format, const plan_context& context) {
 
 }  // namespace
 
-bool copy_into_all(const sql::statement& s, const table_use& use, analysis& a) {
+bool copy_into_all(const sql::statement& s, const table_use& use, const plan_context& context, analysis& a,
+                   std::shared_ptr<const copy_layout>& layout) {
   const sql::copy_statement& c = *s.copy;
   if (a.refusal || c.program || !c.file.empty() || !s.arguments.empty() || use.table.described == nullptr) return false;
   if (auto error = judge_mirror(a, true)) a.refuse(std::move(*error));
+  std::string problem;
+  const std::optional<copy_format> format = read_copy_format(c.options, problem);
+  if (format && problem.empty()) problem = problem_of(*format, context);
+  auto made = std::make_shared<copy_layout>();
   for (const column& each : use.table.described->columns) {
-    if (c.columns.empty() || contains(c.columns, each.name) || !each.default_varies) continue;
+    const bool draws = !each.draws.empty();
+    if (c.columns.empty() || contains(c.columns, each.name) || !(each.default_varies || draws)) continue;
+    if (draws && problem.empty() && keeps_from_numbering(each, *use.table.described, *format).empty()) {
+      made->numbered.push_back({each.name, drawn_as(each), each.type});
+      continue;
+    }
     auto error = make_error(error_id::reference_write, use.table.full_name);
     error.detail = "The default of column \"" + each.name + "\" may be another value on each shard.";
     a.refuse(std::move(error));
   }
-  return !a.refusal;
+  if (a.refusal) return false;
+  if (made->numbered.empty()) return true;
+  made->given = c.columns.size();
+  made->shape.format = *format;
+  made->table = use.table.full_name;
+  made->schema = use.table.schema;
+  made->relation = use.table.name;
+  layout = std::move(made);
+  return true;
 }
 
 std::shared_ptr<const copy_format> format_with_times(const sql::copy_statement& c, const relation& table) {

@@ -16,7 +16,9 @@ namespace pgbraid::router {
                                                                   const plan_context& context, analysis& a);
 
 /// Whether COPY FROM into `use`, a reference table, does the same on every shard. If it does not, `a` has a refusal.
-[[nodiscard]] bool copy_into_all(const sql::statement& s, const table_use& use, analysis& a);
+/// `layout`: set where columns are left to sequences, so that the rows must have numbers first; without keys.
+[[nodiscard]] bool copy_into_all(const sql::statement& s, const table_use& use, const plan_context& context,
+                                 analysis& a, std::shared_ptr<const copy_layout>& layout);
 
 /// The format of the data of such a COPY if 'now' may stand in it for a time; else null.
 [[nodiscard]] std::shared_ptr<const copy_format> format_with_times(const sql::copy_statement& c, const relation& table);

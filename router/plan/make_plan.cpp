@@ -239,7 +239,7 @@ class statement_planner {
     if (!one_shard() && c.from && where == placement::sharded) {
       out.copy = copy_into_shards(s, a.uses[use], context_, a);
     } else if (!one_shard() && c.from && where == placement::reference) {
-      everywhere = copy_into_all(s, a.uses[use], a);
+      everywhere = copy_into_all(s, a.uses[use], context_, a, out.copy);
       if (everywhere) out.timed_data = format_with_times(c, *a.uses[use].table.described);
     } else if (!one_shard() && where == placement::sharded) {
       std::string tied;
@@ -257,7 +257,7 @@ class statement_planner {
       const bool spreads = c.from && where == placement::sharded;
       return spreads ? refuse_hinted_copy(name, out) : hints_.confine_query(s, a, out);
     }
-    if (out.copy != nullptr) return spread_rows(out);
+    if (out.copy != nullptr && !everywhere) return spread_rows(out);
     if (everywhere && !a.refusal) {
       out.where = fixed_target{mirror_target(*context_.map)};
       out.reason = "a write to a reference table: done on every shard alike";

@@ -355,6 +355,7 @@ WRITES = {
     """,
     "COPY FROM STDIN into a reference table": """
         see integration/test_copy.py::test_a_reference_table
+        see differential/test_numbered_copies.py::test_a_reference_table
     """,
     "tables with a constraint that holds per shard": """
         0A000 INSERT INTO unique_owners (id, owner) VALUES (1, 'x')

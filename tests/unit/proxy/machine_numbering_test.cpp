@@ -12,9 +12,8 @@ namespace {
 
 const std::string copy = "COPY customers (id) FROM STDIN", numbered = "COPY customers (id, \"name\") FROM STDIN";
 
-script_options with_sequence(std::size_t chunk = 0) {
+script_options with_sequence() {
   script_options options = two_shards(true);
-  options.client_chunk = chunk;
   options.alter_catalog = [](pgbraid::router::catalog& schema) {
     schema.relations["public.customers"].columns[1].draws = "nextval('public.ids'::regclass)";
   };
@@ -171,4 +170,124 @@ TEST_CASE("numbers are refused to COPY by the extended protocol", "[numbering]")
   for (const char* shard : {"s0", "s1"}) t.server(shard, "C(BEGIN) Z(T) 1 2");
   for (const char* shard : {"s0", "s1"}) t.server(shard, "Z(T)");
   CHECK(t.told().find("E(0A000)") != std::string::npos);
+}
+
+namespace {
+
+const std::string countries = "COPY countries (code) FROM STDIN";
+
+/// A copy into a reference table for which the first server takes data.
+struct copies {
+  machine_script t;
+
+  explicit copies(std::size_t max_gather = 1000, std::size_t chunk = 0) : t{options_of(max_gather, chunk)} {
+    t.client("Q(" + countries + ")");
+    CHECK(t.asked("s0") == "Q(BEGIN) Q(" + countries + ")");
+    CHECK(t.asked("s1") == "Q(BEGIN)");
+    t.server("s1", "C(BEGIN) Z(T)");
+    t.server("s0", "C(BEGIN) Z(T) G");
+    CHECK(t.told() == "G");
+  }
+  static script_options options_of(std::size_t max_gather, std::size_t chunk) {
+    script_options options = two_shards(true);
+    options.max_gather = max_gather;
+    options.client_chunk = chunk;
+    options.alter_catalog = [](pgbraid::router::catalog& schema) {
+      pgbraid::router::column& name = schema.relations["public.countries"].columns[1];
+      name.default_varies = true;
+      name.draws = "nextval('public.ids'::regclass)";
+    };
+    return options;
+  }
+  void check_drawn(std::size_t rows) {
+    CHECK(t.asked("s0") ==
+          "c Q(SELECT ((nextval('public.ids'::regclass)))::pg_catalog.text FROM "
+          "pg_catalog.generate_series(1, " +
+              std::to_string(rows) + "))");
+  }
+  void roll_back() {
+    t.server("s0", "C(ROLLBACK) Z(I)");
+    t.server("s1", "C(ROLLBACK) Z(I)");
+  }
+};
+
+}  // namespace
+
+TEST_CASE("rows of a reference table have their numbers before any copy gets them", "[numbering]") {
+  for (const std::size_t chunk : {0, 1, 7}) {
+    copies c{1000, chunk};
+    c.t.client("d(DE\nF) d(R\n)");
+    CHECK(c.t.asked("s0").empty());
+    c.t.client("c");
+    c.check_drawn(2);
+    c.t.server("s0", "C(COPY 0) Z(T) D(7) D(8) C(SELECT 2) Z(T)");
+    const std::string rows = "d(DE\t7\nFR\t8) c";
+    const std::string statement = "Q(COPY countries (code, \"name\") FROM STDIN)";
+    CHECK(c.t.asked("s0") == statement + " " + rows);
+    CHECK(c.t.asked("s1").empty());
+    c.t.server("s0", "G C(COPY 2) Z(T)");
+    CHECK(c.t.asked("s1") == statement);
+    c.t.server("s1", "G");
+    CHECK(c.t.asked("s1") == rows);
+    c.t.server("s1", "C(COPY 2) Z(T)");
+    c.t.server("s0", "C(INSERT 0 1) Z(T)");
+    c.t.server("s1", "C(PREPARE TRANSACTION) Z(I)");
+    c.t.server("s0", "C(COMMIT) Z(I)");
+    c.t.server("s1", "C(COMMIT PREPARED) Z(I)");
+    CHECK(c.t.told() == "C(COPY 2) Z(I)");
+  }
+}
+
+TEST_CASE("what fails before a reference table's copies get their rows fails once", "[numbering]") {
+  copies c{20};
+  SECTION("the client's own statement") {
+    c.t.client("d(DE) c");
+    c.check_drawn(1);
+    c.t.server("s0", "E(22P04 header) Z(E) E(25P02 aborted) Z(E)");
+    c.roll_back();
+    CHECK(c.t.told() == "E(22P04) Z(I)");
+  }
+  SECTION("a number cannot be drawn") {
+    c.t.client("d(DE) c");
+    c.check_drawn(1);
+    c.t.server("s0", "C(COPY 0) Z(T) E(2200H no more) Z(E)");
+    c.roll_back();
+    CHECK(c.t.told() == "E(2200H) Z(I)");
+  }
+  SECTION("a row is wrong") {
+    c.t.client("d(DE) c");
+    c.check_drawn(1);
+    c.t.server("s0", "C(COPY 0) Z(T) D(7) C(SELECT 1) Z(T)");
+    c.t.server("s0", "G E(23505 twice) Z(E)");
+    c.roll_back();
+    CHECK(c.t.told() == "E(23505) Z(I)");
+  }
+  SECTION("the client gives up") {
+    c.t.client("d(DE\n) f");
+    c.check_drawn(1);
+    c.t.server("s0", "C(COPY 0) Z(T) D(7) C(SELECT 1) Z(T)");
+    CHECK(c.t.asked("s0") == "Q(COPY countries (code, \"name\") FROM STDIN) d(DE\t7) f");
+    c.t.server("s0", "G E(57014 failed) Z(E)");
+    c.roll_back();
+    CHECK(c.t.told() == "E(57014) Z(I)");
+  }
+  SECTION("more than may be kept") {
+    c.t.client("d(123456789\n123456789\n123456789\n) c");
+    CHECK(c.t.asked("s0") == "f");
+    c.t.server("s0", "E(57014 failed) Z(E)");
+    c.roll_back();
+    CHECK(c.t.told() == "E(53400) Z(I)");
+  }
+  SECTION("a cancel request while the client sends, in the middle of a message") {
+    std::string frame;
+    pgbraid::protocol::encode_copy_data(frame, "DE\nFR\n");
+    c.t.client_bytes(frame.substr(0, 8));
+    c.t.cancel();
+    c.t.server("s0", "E(57014 cancelled) Z(E)");
+    CHECK(c.t.asked("s0").find("d(") == std::string::npos);
+    c.t.client_bytes(frame.substr(8));
+    c.roll_back();
+    CHECK(c.t.told() == "E(57014) Z(I)");
+  }
+  CHECK(c.t.machine().between_transactions());
 }

@@ -166,13 +166,22 @@ TEST_CASE("copied rows are numbered on their way", "[drawing]") {
   CHECK(customers->shape.keys.front().at == 1);
   CHECK(customers->numbered.front().draws == "((nextval('public.ids'::regclass)))::pg_catalog.text");
 
+  const auto currencies = w.make("COPY currencies (code) FROM STDIN").plan->copy;
+  REQUIRE(currencies);
+  CHECK(currencies->numbered.size() == 1);
+  CHECK(currencies->shape.keys.empty());
+  CHECK(w.make("COPY currencies FROM STDIN").plan->copy == nullptr);
+  check(w, {{"COPY currencies (code) FROM STDIN", "shards s0, s1, s2, s3 together (primary)"}});
+
   column& drawn = w.schema.relations["public.orders"].columns[3];
   const std::string refused = "refused: a write to more than one shard is not supported: COPY...";
   drawn.type = type_oid::numeric;
   check(w, {{"COPY orders (customer_id) FROM STDIN (FORMAT binary)", refused},
             {"COPY orders (customer_id) FROM STDIN (FORMAT csv)", "shards s0, s1, s2, s3 together (primary)"}});
   drawn.default_of_moment = true;
-  check(w, {{"COPY orders (customer_id) FROM STDIN", refused}});
+  w.schema.relations["public.currencies"].columns[1].default_of_moment = true;
+  check(w, {{"COPY orders (customer_id) FROM STDIN", refused},
+            {"COPY currencies (code) FROM STDIN", "refused: a write to reference table..."}});
 }
 
 TEST_CASE("rows of a query are numbered where they are selected", "[drawing]") {
