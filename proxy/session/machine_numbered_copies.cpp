@@ -7,6 +7,7 @@
 #include "protocol/frontend.hpp"
 #include "router/plan/copies.hpp"
 #include "router/plan/names.hpp"
+#include "router/plan/time_words.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -120,6 +121,11 @@ void session_machine::send_numbered_copy(step& s) {
   std::string rows;
   if (!complete || !n.rows.supply(rows, std::exchange(n.values, {})))
     return fail_statement(s, p::make_error(error_id::internal, "numbers of a sequence could not be put into the data"));
+  if (n.at == copy_numbers::client::has_ended && plan_->timed_data &&
+      router::rows_tell_moments(rows, *plan_->timed_data)) {
+    replay_->tells_moments = true;
+    return fail_statement(s, cannot_replay());
+  }
   n.final = true;
   replay_->data.clear();
   if (!rows.empty()) p::encode_copy_data(replay_->data, rows);

@@ -7,9 +7,11 @@
 #include <optional>
 
 #include "router/plan/gather_text.hpp"
+#include "router/plan/moments.hpp"
 #include "router/plan/refusals.hpp"
 #include "router/plan/scatter.hpp"
 #include "router/plan/words.hpp"
+#include "router/plan/written_type.hpp"
 
 namespace pgbraid::router {
 
@@ -53,26 +55,35 @@ bool has_simple_binary_form(oid type) {
          type == type_oid::varchar;
 }
 
-/// What a column's default draws, as the column's type: a server says itself when it does not fit.
-std::string drawn_as(const column& drawn) {
-  const std::string type = drawn.type == type_oid::int2   ? "::pg_catalog.int2"
-                           : drawn.type == type_oid::int4 ? "::pg_catalog.int4"
-                                                          : "";
-  return "((" + drawn.draws + ")" + type + ")::pg_catalog.text";
+/// What the rows are given for a column that is left to a default which must be evaluated once for all shards: the
+/// number of a sequence, the time, random values. As the column's type: a server says itself when it does not fit.
+/// Empty where its type is not built in.
+std::string evaluated(const column& left) {
+  const std::string& expression = left.draws.empty() ? left.default_text : left.draws;
+  const bool integer = left.type == type_oid::int2 || left.type == type_oid::int4 || left.type == type_oid::int8;
+  const auto type = left.draws.empty() || integer ? written_type(left.type, left.draws.empty() ? left.modifier : -1)
+                                                  : std::optional<std::string>{std::string{}};
+  if (!type) return {};
+  return "((" + expression + ")" + (type->empty() ? "" : "::" + *type) + ")::pg_catalog.text";
 }
 
-/// Why numbers of sequences cannot be put into the rows; "" if they can.
-std::string keeps_from_numbering(const column& drawn, const relation& table, const copy_format& format) {
-  if (drawn.default_of_moment) return "has a default of a sequence and of the time";
-  if (!table.user_code.empty()) return "is left to a sequence, and the table runs functions of your own";
-  if (format.form == copy_format::kind::binary && !has_simple_binary_form(drawn.type)) {
-    return "is left to a sequence, and is neither an integer nor text, in the format binary";
+/// Why such values cannot be put into the rows; "" if they can.
+std::string keeps_from_numbering(const column& left, const relation& table, const copy_format& format,
+                                 const plan_context& context) {
+  if (!left.draws.empty() && left.default_of_moment) return "has a default of a sequence and of the time";
+  if (left.draws.empty() && (left.default_text.empty() || facts_of_default(left, context).differs))
+    return "has a default that is another one on each shard";
+  if (!table.user_code.empty()) return "is left to its default, and the table runs functions of your own";
+  if (format.form == copy_format::kind::binary && !has_simple_binary_form(left.type)) {
+    return "is left to its default, and is neither an integer nor text, in the format binary";
   }
   const auto ascii = [](const std::string& text) {
     return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
   };
-  if (!ascii(drawn.draws)) return "is left to a sequence with characters beyond ASCII";
-  if (format.header_match && !ascii(drawn.name)) return "is left to a sequence, and cannot be named in the header";
+  const std::string value = evaluated(left);
+  if (value.empty()) return "is left to its default, and has a type of its own";
+  if (!ascii(value)) return "is left to a default with characters beyond ASCII";
+  if (format.header_match && !ascii(left.name)) return "is left to its default, and cannot be named in the header";
   return {};
 }
 
@@ -104,8 +115,8 @@ bool copy_into_all(const sql::statement& s, const table_use& use, const plan_con
   for (const column& each : use.table.described->columns) {
     const bool draws = !each.draws.empty();
     if (c.columns.empty() || contains(c.columns, each.name) || !(each.default_varies || draws)) continue;
-    if (draws && problem.empty() && keeps_from_numbering(each, *use.table.described, *format).empty()) {
-      made->numbered.push_back({each.name, drawn_as(each), each.type});
+    if (problem.empty() && keeps_from_numbering(each, *use.table.described, *format, context).empty()) {
+      made->numbered.push_back({each.name, evaluated(each), each.type});
       continue;
     }
     auto error = make_error(error_id::reference_write, use.table.full_name);
@@ -160,18 +171,13 @@ std::shared_ptr<const copy_layout> copy_into_shards(const sql::statement& s, con
   layout->schema = use.table.schema;
   for (const column& each : use.table.described->columns) {
     if (c.columns.empty() || contains(c.columns, each.name)) continue;
-    if (!each.draws.empty()) {
-      const std::string why = keeps_from_numbering(each, *use.table.described, *format);
-      if (!why.empty()) {
-        return refuse("column \"" + each.name + "\" " + why,
-                      "Give the column a value in the data, or insert the rows with INSERT.");
-      }
-      layout->numbered.push_back({each.name, drawn_as(each), each.type});
-      continue;
+    if (each.draws.empty() && !each.default_of_moment) continue;
+    const std::string why = keeps_from_numbering(each, *use.table.described, *format, context);
+    if (!why.empty()) {
+      return refuse("column \"" + each.name + "\" " + why,
+                    "Give the column a value in the data, or insert the rows with INSERT.");
     }
-    if (!each.default_of_moment) continue;
-    return refuse("the default of column \"" + each.name + "\" is another one on each shard",
-                  "Give the column a value in the data.");
+    layout->numbered.push_back({each.name, evaluated(each), each.type});
   }
   std::vector<copied_key>& places = layout->shape.keys;
   for (const key_column& part : use.keys) {

@@ -12,6 +12,7 @@
 #include "router/plan/hints.hpp"
 #include "router/plan/merge.hpp"
 #include "router/plan/planner.hpp"
+#include "router/plan/prepare_target.hpp"
 #include "router/plan/refusals.hpp"
 #include "router/plan/reliance.hpp"
 #include "router/plan/sequences.hpp"
@@ -299,7 +300,7 @@ class statement_planner {
     if (!plain) {
       const bool execute = s.inner != nullptr && s.inner->kind == kind::execute;
       out.user_code = execute;
-      if (execute) out.name = s.inner->name;
+      if (execute && !one_shard()) out.name = s.inner->name;
       out.where = one_shard() || execute
                       ? fixed_target{to_shard{designated_shard}}
                       : refusal(refuse_session("EXPLAIN of this command", "it depends on one server"));
@@ -346,7 +347,7 @@ class statement_planner {
     out.user_code = s.kind == kind::do_ || s.kind == kind::call || s.kind == kind::execute;
     // What was not understood of it cannot be said again on another server.
     out.opaque = s.unparsable_parts;
-    if (s.kind == kind::prepare && s.inner != nullptr) out.inner_text = inner_text(s);
+    if (s.kind == kind::prepare && s.inner != nullptr) out.inner_text = prepared_statement(s, text_);
     note_defined(s, text_, context_, out);
     if (one_shard()) {
       out.where = fixed_target{to_shard{0}};
@@ -355,7 +356,7 @@ class statement_planner {
       out.opaque = false;
       out.where = refusal(refuse_syntax("a part of " + out.tag + " is not understood"));
     } else if (s.kind == kind::prepare) {
-      out.where = prepare_target(s, out.by_protocol);
+      out.where = prepare(s, out.by_protocol);
       out.reason = "prepared on the designated shard";
     } else if (s.kind == kind::declare_cursor) {
       out.where = refusal(refuse_session(out.tag, "its query is not understood"));
@@ -376,46 +377,14 @@ class statement_planner {
     if (hints_.names_shard()) hints_.confine_other(s, out);
   }
 
-  /// EXECUTE says nothing of tables: what it names must be a statement that the designated shard can answer.
-  [[nodiscard]] fixed_target prepare_target(const sql::statement& s, bool& by_protocol) {
+  [[nodiscard]] fixed_target prepare(const sql::statement& s, bool& by_protocol) {
     plan inner;
     if (s.inner != nullptr) {
       const sql::token_scan none;
       constant_marks unused{{}, none};  // the text is kept as it is: its constants stay pinned
       inner = statement_planner{context_, unused, text_, false, hint_}.make(*s.inner);
     }
-    const auto is_refused = [](const plan& p) {
-      const auto* fixed = std::get_if<fixed_target>(&p.where);
-      return fixed != nullptr && std::holds_alternative<to_refusal>(fixed->target);
-    };
-    const auto refused_alone = [&] {
-      const std::string text = inner_text(s);
-      sql::token_scan scan;
-      sql::scan(text, scan);
-      return is_refused(*make_plan(text, scan, context_).plan);
-    };
-    const auto* fixed = std::get_if<fixed_target>(&inner.where);
-    if (fixed != nullptr && s.inner != nullptr) {
-      // What may be done for a statement that stands alone may be done for one of the protocol's.
-      if (is_refused(inner) && (!alone_ || refused_alone())) return *fixed;
-      const auto* one = std::get_if<to_shard>(&fixed->target);
-      const bool anywhere = std::holds_alternative<to_any>(fixed->target) && inner.effect == session_effect::none;
-      if (anywhere || (one != nullptr && one->shard == designated_shard)) {
-        return fixed_target{to_shard{designated_shard}};
-      }
-    }
-    by_protocol = alone_ && s.inner != nullptr && !s.inner->unparsable_parts;
-    return refusal(protocol::with_hint(
-        refuse_session("PREPARE of this statement", "EXECUTE could not tell over which shards it goes"),
-        "Send PREPARE as a simple query of its own, or use the driver's prepared statements."));
-  }
-
-  /// The prepared statement's own text: what stands behind AS.
-  [[nodiscard]] std::string inner_text(const sql::statement& s) const {
-    const auto begin = static_cast<std::size_t>(std::max(s.location, 0));
-    std::string_view whole =
-        text_.substr(std::min(begin, text_.size()), static_cast<std::size_t>(std::max(s.length, 0)));
-    return std::string{prepared_text(whole)};
+    return prepare_target(s, text_, alone_, inner, context_, by_protocol);
   }
 
   const plan_context& context_;

@@ -8,7 +8,7 @@ from braid import Braid, Endpoint, sharded_topology
 from cluster import Cluster
 from sides import ask, compare, load, sharding_with
 from statements import Statement
-from wire import errors, message, query
+from wire import errors, message, query, tags
 
 KEYS = {"accounts": "id", "entries": "account_id", "archive": "account_id", "events": "id", "tickets": "account_id",
         "owned": "numbered_id", "numbered": "id"}
@@ -82,6 +82,7 @@ def two_sides():
         sharding = sharding_with(sharded_topology(parts), KEYS, ["rates"])
         sharding["unsharded"] = sharding.get("unsharded", {}) | {"picks": home.name, "signs": home.name}
         with Braid(sharded_topology(parts, sharding=sharding)) as braid:
+            braid.cluster_shards = parts.shards
             yield Endpoint(whole.shards[0].primary.port), braid
     finally:
         whole.stop(), parts.stop()
@@ -119,4 +120,35 @@ def test_words_of_time_in_the_data_of_a_table_that_all_shards_have(two_sides, op
     assert [e["C"] for e in errors(answer)] == ([code] if code else [])
     assert client.status == ("E" if code else "T")
     client.query("ROLLBACK")
+    client.close()
+
+
+@pytest.mark.parametrize("options, row", [("", "{0}\t{1}\n"), ("(FORMAT csv)", "{0},{1}\n"), ("(FORMAT csv, DELIMITER ' ', NULL '2')", "{0} {1}\n")])
+def test_rows_of_copy_have_one_time(two_sides, options, row):
+    """By default, wherever they go: the time of the transaction."""
+    answers = []
+    for side in two_sides:
+        client = side.raw()
+        client.query("BEGIN")
+        client.send(query(f"COPY archive (account_id, id) FROM STDIN {options}"))
+        client.receive_until("G")
+        client.send(message("d", "".join(row.format(k, 9000 + k) for k in range(1, 41)).encode()), message("c"))
+        got = client.until_ready()
+        answers.append((tags(got), errors(got), client.query("SELECT count(*), count(DISTINCT moved), bool_and(moved = now()) FROM archive WHERE id > 9000")))
+        client.query("ROLLBACK")
+        client.close()
+    assert answers[0] == answers[1] and answers[0][0] == ["COPY 40"]
+
+
+def test_copies_of_a_table_have_the_same_defaults(two_sides):
+    """The time and random values: each copy would have its own."""
+    one, braid = two_sides
+    client = braid.raw()
+    client.send(query("COPY rates (code, rate) FROM STDIN"))
+    client.receive_until("G")
+    client.send(message("d", b"copied 1\t1\ncopied 2\t2\n"), message("c"))
+    assert tags(client.until_ready()) == ["COPY 2"]
+    copies = [shard.primary.query("SELECT code, changed, token FROM rates WHERE code LIKE 'copied%%' ORDER BY 1", dbname="shop") for shard in braid.cluster_shards]
+    assert all(copy == copies[0] for copy in copies) and len({token for _, _, token in copies[0]}) == 2
+    client.query("DELETE FROM rates WHERE code LIKE 'copied%'")
     client.close()

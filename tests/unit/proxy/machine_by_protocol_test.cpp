@@ -123,12 +123,25 @@ TEST_CASE("arguments are held against the parameters") {
   servers all{t, true, 1};
   all.client(prepare_one);
   (void)t.told();
-  const std::string arguments = GENERATE("", " (1, 2)", " (1 + 1)", " (true)");
+  const std::string arguments = GENERATE("", " (1, 2)", " ((SELECT 1))", " ($1 + 1)");
   all.client("Q(EXECUTE one" + arguments + ")");
-  const bool of_no_type = arguments.starts_with(" (1 +") || arguments == " (true)";
-  CHECK(t.told() == (of_no_type ? "E(0A000) Z(I)" : "E(42601) Z(I)"));
+  const bool refused = arguments.ends_with("1))") || arguments.starts_with(" ($");
+  CHECK(t.told() == (refused ? "E(0A000) Z(I)" : "E(42601) Z(I)"));
   all.client("Q(BEGIN) Q(EXECUTE one" + arguments + ")");
-  CHECK(t.told() == std::string{"C(BEGIN) Z(T) "} + (of_no_type ? "E(0A000) Z(E)" : "E(42601) Z(E)"));
+  CHECK(t.told() == std::string{"C(BEGIN) Z(T) "} + (refused ? "E(0A000) Z(E)" : "E(42601) Z(E)"));
+}
+
+TEST_CASE("what a server computes is not told, and is bound") {
+  machine_script t{two_shards()};
+  servers all{t, true, 1};
+  all.client(prepare_one);
+  (void)t.told();
+  all.client("Q(EXECUTE one (1 + 1))");
+  // The value here, a server's name, is no key.
+  CHECK(t.told() == "T(name) D(s0) D(s1) C(SELECT 2) Z(I)");
+  const std::string asked = all.asked("s0") + all.asked("s1");
+  CHECK(asked.find("P(/SELECT 1 + 1)") != std::string::npos);
+  CHECK(asked.find("FROM (SELECT 1 + 1) AS v(a0)") != std::string::npos);
 }
 
 TEST_CASE("a name that is taken, types that are not known") {
@@ -156,12 +169,22 @@ TEST_CASE("a statement that is wrong is not kept") {
   CHECK(t.told() == "C(PREPARE) Z(I)");
 }
 
+TEST_CASE("EXPLAIN EXECUTE goes where the argument belongs") {
+  machine_script t{two_shards()};
+  servers all{t, true, 1};
+  all.client(prepare_one);
+  (void)t.told();
+  all.client("Q(EXPLAIN EXECUTE one (" + key_on(t, 1) + "))");
+  CHECK(t.told() == "T(name) D(s1) C(SELECT 1) Z(I)");
+  CHECK(all.asked("s1").find("EXPLAIN SELECT name FROM customers WHERE id = $1") != std::string::npos);
+}
+
 TEST_CASE("EXECUTE within a statement, or by the extended protocol, would see one shard") {
   machine_script t{two_shards()};
   servers all{t, true, 1};
   all.client(prepare_one);
   (void)t.told();
-  all.client("Q(EXPLAIN EXECUTE one (1))");
+  all.client("Q(CREATE TABLE made AS EXECUTE one (1))");
   CHECK(t.told() == "E(0A000) Z(I)");
   all.client("P(/EXECUTE one (1)) B(/) E S");
   CHECK(t.told() == "E(0A000) Z(I)");

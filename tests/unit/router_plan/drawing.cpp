@@ -164,7 +164,7 @@ TEST_CASE("copied rows are numbered on their way", "[drawing]") {
   const auto customers = w.make("COPY customers (name) FROM STDIN (FORMAT csv)").plan->copy;
   REQUIRE(customers);
   CHECK(customers->shape.keys.front().at == 1);
-  CHECK(customers->numbered.front().draws == "((nextval('public.ids'::regclass)))::pg_catalog.text");
+  CHECK(customers->numbered.front().draws == "((nextval('public.ids'::regclass))::pg_catalog.int8)::pg_catalog.text");
 
   const auto currencies = w.make("COPY currencies (code) FROM STDIN").plan->copy;
   REQUIRE(currencies);

@@ -45,7 +45,7 @@ TEST_CASE("effects", "[sessions]") {
       {"SET CONSTRAINTS ALL DEFERRED", session_effect::set_constraints, "SET CONSTRAINTS", ""},
       {"PREPARE q AS SELECT 1", session_effect::prepare, "PREPARE", "q"},
       {"EXECUTE q(1)", session_effect::execute, "EXECUTE", "q"},
-      {"EXPLAIN EXECUTE q(1)", session_effect::execute, "EXPLAIN", "q"},
+      {"EXPLAIN EXECUTE q(1)", session_effect::execute, "EXPLAIN", ""},
       {"DEALLOCATE q", session_effect::deallocate, "DEALLOCATE", "q"},
       {"DECLARE c CURSOR FOR SELECT 1", session_effect::declare_cursor, "DECLARE CURSOR", "c"},
       {"DECLARE c CURSOR WITH HOLD FOR SELECT 1", session_effect::declare_cursor, "DECLARE CURSOR WITH HOLD", "c"},

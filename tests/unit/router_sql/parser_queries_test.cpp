@@ -104,7 +104,7 @@ TEST_CASE("FROM") {
       {"select * from a right join (b full join c on true) on false",
        "(select (targets *) (from (right a (full b c (on true)) (on false))))"},
       {"select * from (a cross join b) as j(x, y)", "(select (targets *) (from (cross a b)=j(x,y)))"},
-      {"select * from a join b using (x) as u", "(select (targets *) (from (inner a b (using x)))) UNPARSABLE"},
+      {"select * from a join b using (x) as u", "(select (targets *) (from (inner a b (using x))))"},
       {"select * from t, lateral (select 1) l, generate_series(1,2) with ordinality as g(a,b)",
        "(select (targets *) (from t lateral:(select (targets 1))=l (functions (call generate_series 1 2) "
        "ordinality)=g(a,b)))"},
