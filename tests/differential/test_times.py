@@ -123,7 +123,7 @@ def test_words_of_time_in_the_data_of_a_table_that_all_shards_have(two_sides, op
     client.close()
 
 
-@pytest.mark.parametrize("options, row", [("", "{0}\t{1}\n"), ("(FORMAT csv)", "{0},{1}\n"), ("(FORMAT csv, DELIMITER ' ', NULL '2')", "{0} {1}\n")])
+@pytest.mark.parametrize("options, row", [("", "{0}\t{1}\n"), ("(FORMAT csv)", "{0},{1}\n"), ("(FORMAT csv, DELIMITER ' ', NULL '0')", "{0} {1}\n")])
 def test_rows_of_copy_have_one_time(two_sides, options, row):
     """By default, wherever they go: the time of the transaction."""
     answers = []
