@@ -301,6 +301,8 @@ std::shared_ptr<const staged_source> make_merge_source(const sql::merge_query& q
   if (written == nowhere || a.uses[written].keys.empty() || alias.empty() || !parts) return nullptr;
   const query_level& own = a.levels[a.uses[written].level];
   if (own.row_value || !own.system_column.empty()) return nullptr;
+  // All columns of a function's result may be its one value: the rows that stand for them are rows.
+  if (own.whole_row && q.source.front().kind == sql::from_kind::function) return nullptr;
   const std::string source{text.substr(parts->source, parts->end - parts->source)};
 
   // The statement with something in the source's place.

@@ -205,6 +205,11 @@ TEST_CASE("MERGE that is refused", "[merge_into]") {
            "refused: UPDATE of the sharding key..."},
           {"MERGE INTO orders o USING customers c ON true WHEN MATCHED THEN UPDATE SET customer_id = c.id",
            "refused: UPDATE of the sharding key..."},
+          // The function's one value, and not the row that would stand for it.
+          {"MERGE INTO orders o USING generate_series(1, 9) AS g ON g = o.customer_id WHEN MATCHED THEN UPDATE SET "
+           "item "
+           "= g.*::text WHEN NOT MATCHED THEN INSERT (customer_id) VALUES (g)",
+           "refused: ..."},
           {"MERGE INTO watched t USING customers c ON t.id = c.id WHEN MATCHED THEN DELETE",
            "refused: function \"audit\"..."},
           {"MERGE INTO loose t USING customers c ON t.id = c.id WHEN MATCHED THEN DELETE", "refused: ..."},
