@@ -125,7 +125,10 @@ def test_tables_that_every_shard_has(transaction, session, cluster):
     transaction.execute("ALTER TABLE defined_alike ALTER COLUMN name SET DEFAULT clock_timestamp()::text")
     refused_within(transaction, "INSERT INTO defined_alike (code) VALUES ('a')")
     transaction.connection.commit()
-    assert "reference table" in refused(session, "INSERT INTO defined_alike (code) VALUES ('a')")
+    session.execute("INSERT INTO defined_alike (code) VALUES ('a')")
+    copies = [shard.primary.query("SELECT name FROM defined_alike") for shard in cluster.shards]
+    assert copies == [copies[0]] * len(copies) and len(copies[0]) == 1
+    session.execute("TRUNCATE defined_alike")
     session.execute("ALTER TABLE defined_alike ALTER COLUMN name DROP DEFAULT")
     session.execute("INSERT INTO defined_alike (code) VALUES ('a')")
     assert [shard.primary.query("SELECT code, name FROM defined_alike") for shard in cluster.shards] == [[("a", None)]] * 2
