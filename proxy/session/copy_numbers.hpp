@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -33,7 +34,7 @@ struct copy_numbers {
   bool final = false;                    ///< no COPY follows those that it owes an answer to
   std::uint32_t due = 1;                 ///< COPY statements that it owes an answer to
   std::deque<router::line_map> lines{};  ///< of those, but for the one that is open, the oldest first
-  std::vector<std::string> values{};     ///< as they come
+  std::vector<std::optional<std::string>> values{};  ///< as they come; nothing for NULL
   client at = client::sends;
   std::string reason{};  ///< why it has given up
   bool knows = false;    ///< has been told whether the table refers to itself

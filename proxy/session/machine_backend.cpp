@@ -353,7 +353,7 @@ session_machine::verdict session_machine::error_answer(step& s, branch_index i, 
   }
   const bool copied_query = plan_ && plan_->effect == router::session_effect::copy_out &&
                             std::holds_alternative<router::to_gather>(route_.target);
-  if (first && of_ours && (splits_rows() || (stage_ && stage_->done) || copied_query)) return tell_of_part(s, i, frame);
+  if (first && of_ours && (splits_rows() || stage_ || question_ || copied_query)) return tell_of_part(s, i, frame);
   if (first && replay_ && replay_->numbers)
     return numbered_copy_error(s, frame, b.outstanding() && b.expected[b.next].sequence == asking_copied);
   if (first && (several_ || by_protocol_)) return tell_in_place(s, frame);

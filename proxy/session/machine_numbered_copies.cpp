@@ -48,8 +48,11 @@ void session_machine::collect_from_client(step& s) {
       const std::size_t bytes = std::min(copy_bulk_, rest.size());
       // Twice: as rows that wait, and as the rows that are sent.
       n.kept += 2 * bytes;
-      const bool fits = n.kept / 2 <= env_.max_gather;
-      if (!replay_->too_large && fits && replay_->share.cover(env_.gathered, n.kept)) {
+      // And the values that each of them gets.
+      constexpr std::size_t of_row = 100;
+      const std::size_t values = n.rows.wanted() * (of_row + n.columns * 2 * sizeof(n.values.front()));
+      const bool fits = n.kept / 2 + values <= env_.max_gather;
+      if (!replay_->too_large && fits && replay_->share.cover(env_.gathered, n.kept + values)) {
         n.rows.take(rest.substr(0, bytes));
       } else if (!replay_->too_large) {
         replay_->too_large = true;

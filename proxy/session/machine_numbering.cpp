@@ -135,7 +135,7 @@ void session_machine::take_copy_numbers(copy_numbers& n, std::string_view body) 
   while (values.next(value)) {
     if (left > 0) {
       --left;
-      if (!value.null) n.values.emplace_back(value.bytes);
+      n.values.push_back(value.null ? std::nullopt : std::optional<std::string>{value.bytes});
       continue;
     }
     n.knows = true;

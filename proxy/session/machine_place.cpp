@@ -59,10 +59,10 @@ bool session_machine::more_to_bind() const noexcept {
   return binds > 1;
 }
 
-// The branch whose time is that of the transaction under way, if it has one.
+// The branch whose time is that of the transaction under way, if it has one. What asks for the time goes to primaries.
 std::optional<branch_index> session_machine::keeper_of_time() const {
   if (!txn_.active) return std::nullopt;
-  const auto open = [](const branch& b) { return b.state == branch_state::ready && b.in_block; };
+  const auto open = [](const branch& b) { return b.state == branch_state::ready && b.in_block && !b.replica; };
   if (txn_.first && *txn_.first < branches_.size() && open(branches_[*txn_.first])) return txn_.first;
   const auto found = std::find_if(branches_.begin(), branches_.end(), open);
   if (found == branches_.end()) return std::nullopt;
@@ -437,7 +437,7 @@ bool session_machine::bring_in_line(step& s, branch_index i) {
   }
   if (txn_.active) {
     b.in_block = true;
-    if (!txn_.first || !branches_[*txn_.first].in_block) txn_.first = i;
+    if (!b.replica && (!txn_.first || !branches_[*txn_.first].in_block)) txn_.first = i;
     p::encode_query(s.backend_bytes, txn_.replay());
     b.facts->unnamed = 0;
     // BEGIN alone cannot fail on an idle backend, so that the statement may follow in the same packet.

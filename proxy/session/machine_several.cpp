@@ -170,7 +170,7 @@ session_machine::verdict session_machine::tell_of_part(step& s, branch_index i, 
   const bool utf8 = context_->context.utf8;
   p::query_view query;
   std::optional<std::size_t> place, told;
-  if (cycle_ == cycle_kind::simple && !question_ && !explains() && (splits_rows() || stage_) &&
+  if (cycle_ == cycle_kind::simple && !question_ && !explains() && (splits_rows() || (stage_ && stage_->done)) &&
       p::decode(input_.substr(p::frame_header_size, cycle_bytes_ - p::frame_header_size), query)) {
     const bool of_stage = stage_ && stage_->done;
     const std::string_view whole = of_stage ? std::string_view{stage_->text} : query.text;

@@ -46,7 +46,8 @@ struct transaction {
       false;  ///< of one_snapshot(): every shard has taken one for a statement that any could answer
   std::optional<branch_index>
       home;  ///< of one_snapshot(): the branch that its statements are tied to; none yet: any shard will do
-  std::optional<branch_index> first;  ///< the branch that has been in it for longest: its time is the transaction's
+  std::optional<branch_index>
+      first;  ///< of primaries the one that has been in it for longest: its time is the transaction's
   std::optional<router::shard_index> writer;  ///< the shard that was written, or may have been
   std::vector<prologue_entry> prologue;
   settings_ptr base;            ///< settings before BEGIN

@@ -75,6 +75,11 @@ void append_csv(std::string& out, const std::string& value, const copy_format& f
   out.push_back(format.quote);
 }
 
+void append_null(std::string& out, const copy_format& format) {
+  out.push_back(format.delimiter);
+  out += format.null_mark;
+}
+
 // Source: limit_printout_length (copyfromparse.c).
 std::string shortened(std::string_view row) {
   constexpr std::size_t most = 100;
@@ -110,8 +115,13 @@ copy_numbering::place copy_numbering::place_of(std::size_t index) const {
   return {line(), {}};
 }
 
-bool copy_numbering::append_value(std::string& out, const std::string& value, oid type) const {
+bool copy_numbering::append_value(std::string& out, const std::optional<std::string>& given, oid type) const {
   const copy_format& format = layout_->shape.format;
+  if (!given) {
+    is_binary() ? append_big_endian(out, 0xffffffff, 4) : append_null(out, format);
+    return true;
+  }
+  const std::string& value = *given;
   // It comes in the client's encoding, which need not be the data's.
   if (std::any_of(value.begin(), value.end(), [](char c) { return static_cast<unsigned char>(c) >= 0x80; }))
     return false;
@@ -211,7 +221,7 @@ void copy_numbering::fail() {
   over_ = true;
 }
 
-bool copy_numbering::supply(std::string& out, const std::vector<std::string>& numbers) {
+bool copy_numbering::supply(std::string& out, const std::vector<std::optional<std::string>>& numbers) {
   std::size_t next = 0;
   while (!pieces_.empty()) {
     const piece& each = pieces_.front();

@@ -38,9 +38,10 @@ class copy_numbering {
     std::string shown;  ///< text and csv: the row, as a server shows it in an error's context
   };
   [[nodiscard]] place place_of(std::size_t index) const;
-  /// Numbers for as many of these rows as there are, row by row, in the order of the layout's columns. Appends to `out`
-  /// all data up to the next row without one. False: a value that cannot be written in this format.
-  [[nodiscard]] bool supply(std::string& out, const std::vector<std::string>& numbers);
+  /// Numbers, or nothing for NULL, for as many of these rows as there are, row by row, in the order of the layout's
+  /// columns. Appends to `out` all data up to the next row without one. False: a value that cannot be written in this
+  /// format.
+  [[nodiscard]] bool supply(std::string& out, const std::vector<std::optional<std::string>>& numbers);
 
   /// The header that has been put out, as it stands in front of what every server gets, and as the client has sent it;
   /// its line. Empty before it is whole, or where there is none.
@@ -70,7 +71,7 @@ class copy_numbering {
   void keep(kind is, std::size_t tail = 0);
   [[nodiscard]] bool is_binary() const noexcept { return layout_->shape.format.form == copy_format::kind::binary; }
   [[nodiscard]] std::uint64_t line() const;
-  [[nodiscard]] bool append_value(std::string& out, const std::string& value, oid type) const;
+  [[nodiscard]] bool append_value(std::string& out, const std::optional<std::string>& value, oid type) const;
 
   std::shared_ptr<const copy_layout> layout_;
   std::size_t max_row_;

@@ -109,6 +109,7 @@ struct analysis {
   std::vector<std::pair<const sql::expr*, std::size_t>> schema_columns;
   std::vector<std::string> common_names;  ///< names of all WITH entries
   std::vector<const sql::expr*> moments;  ///< calls that give one value for the whole statement: now(), current_date
+  bool moment_in_from = false;            ///< one of them stands for a table: FROM now()
   std::vector<std::string> moment_defaults;  ///< columns of rows to insert that are left to a default of that kind
   /// Several shards: columns of rows to insert that are left to a sequence; in a reference table also to another
   /// default that gives each row its own.

@@ -59,12 +59,14 @@ bool has_simple_binary_form(oid type) {
 /// number of a sequence, the time, random values. As the column's type: a server says itself when it does not fit.
 /// Empty where its type is not built in.
 std::string evaluated(const column& left) {
-  const std::string& expression = left.draws.empty() ? left.default_text : left.draws;
-  const bool integer = left.type == type_oid::int2 || left.type == type_oid::int4 || left.type == type_oid::int8;
-  const auto type = left.draws.empty() || integer ? written_type(left.type, left.draws.empty() ? left.modifier : -1)
-                                                  : std::optional<std::string>{std::string{}};
-  if (!type) return {};
-  return "((" + expression + ")" + (type->empty() ? "" : "::" + *type) + ")::pg_catalog.text";
+  if (left.draws.empty()) {
+    // Without the column's length, to which a cast would cut it.
+    const auto type = written_type(left.type, -1);
+    return type ? as_text("((" + left.default_text + ")::" + *type + ")", left.type) : std::string{};
+  }
+  const bool integer = left.type == type_oid::int2 || left.type == type_oid::int4;
+  const std::string type = integer ? "::" + written_type(left.type, -1).value_or("") : std::string{};
+  return "((" + left.draws + ")" + type + ")::pg_catalog.text";
 }
 
 /// Why such values cannot be put into the rows; "" if they can.

@@ -185,6 +185,24 @@ bool keys_differ(const sql::statement& s, const name_resolver& names) {
   });
 }
 
+/// Triggers of TRUNCATE, which every shard would fire.
+std::optional<protocol::error_report> code_behind(const sql::statement& s, const name_resolver& names,
+                                                  const topology& map) {
+  for (const sql::qualified_name& name : s.relations) {
+    const resolved_table table = names.resolve(name);
+    if (table.where != placement::sharded && table.where != placement::reference) continue;
+    if (table.described == nullptr || map.shard_local.contains(table.full_name)) continue;
+    const std::vector<std::string>& code = table.described->user_code;
+    if (std::all_of(code.begin(), code.end(), [&](const std::string& f) { return map.shard_local.contains(f); }))
+      continue;
+    return protocol::with_hint(protocol::make_error(protocol::error_id::ddl_over_shards,
+                                                    "TRUNCATE of a table with code of your own behind it"),
+                               "Delete its rows, or list the table or its functions under sharding.shard_local if they "
+                               "go by one shard's rows.");
+  }
+  return std::nullopt;
+}
+
 /// Where a view of unsharded tables belongs: on their shard. Nothing: it reads none.
 std::optional<fixed_target> home_of_view(const sql::statement& s, const plan_context& context) {
   if (s.inner == nullptr) return std::nullopt;
@@ -237,6 +255,9 @@ std::optional<fixed_target> ddl_target(const sql::statement& s, std::string_view
   }
   if (tag.ends_with(" SCHEMA")) return schema_target(text, *context.map);
   const name_resolver names{context};
+  if (s.kind == kind::truncate) {
+    if (auto error = code_behind(s, names, *context.map)) return refusal(std::move(*error));
+  }
   if (tag == "ALTER TABLE" && (has_word(text, "attach") || has_word(text, "inherit")) && keys_differ(s, names)) {
     return refusal(protocol::with_hint(
         protocol::make_error(protocol::error_id::ddl_over_shards,
@@ -326,12 +347,14 @@ bool changes_key(const sql::statement& s, const resolved_table& table) {
   });
 }
 
-/// Names in no plan what it goes by: types, what an extension brings, what an index has kept unique, a function that
-/// takes a built-in one's name.
-bool concerns_anything(const sql::statement& s, const std::string& tag, const catalog& schema) {
-  constexpr std::array<std::string_view, 3> kinds{" TYPE", " DOMAIN", " EXTENSION"};
+/// Names in no plan what it goes by: types, what an extension brings, what an index has kept unique, a schema's name, a
+/// sequence behind a default, a function that takes a built-in one's name.
+bool concerns_anything(const sql::statement& s, std::string_view text, const std::string& tag, const catalog& schema) {
+  constexpr std::array<std::string_view, 5> kinds{" TYPE", " DOMAIN", " EXTENSION", " SCHEMA", " SEQUENCE"};
   const auto of_kind = [&](std::string_view k) { return tag.ends_with(k); };
   if (tag == "DROP INDEX" || std::any_of(kinds.begin(), kinds.end(), of_kind)) return true;
+  // What hangs on that may be of any table.
+  if ((tag.starts_with("DROP ") || tag.starts_with("ALTER ")) && has_word(text, "cascade")) return true;
   return std::any_of(s.routines.begin(), s.routines.end(), [&](const sql::qualified_name& routine) {
     if (routine.empty()) return false;
     const auto known = schema.functions.find(std::string_view{routine.back()});
@@ -340,8 +363,8 @@ bool concerns_anything(const sql::statement& s, const std::string& tag, const ca
 }
 
 /// What the catalog knows of functions, and of what hangs on a table.
-void note_altered(const sql::statement& s, const catalog& schema, plan& out) {
-  if (concerns_anything(s, out.tag, schema)) out.alters.emplace_back(anything);
+void note_altered(const sql::statement& s, std::string_view text, const catalog& schema, plan& out) {
+  if (concerns_anything(s, text, out.tag, schema)) out.alters.emplace_back(anything);
   for (const sql::qualified_name& routine : s.routines) {
     if (!routine.empty()) out.alters.push_back(routine.back() + "()");
   }
@@ -358,7 +381,7 @@ void note_altered(const sql::statement& s, const catalog& schema, plan& out) {
 void note_defined(const sql::statement& s, std::string_view text, const plan_context& context, plan& out) {
   if (s.kind != kind::ddl || s.temporary || context.map->one_shard()) return;
   const name_resolver names{context};
-  note_altered(s, *context.schema, out);
+  note_altered(s, text, *context.schema, out);
   out.makes_unique = !s.uniques.empty();
   // Where these live, the topology's file alone says.
   const auto settled = [&](const sql::qualified_name& name) {

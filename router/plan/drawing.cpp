@@ -15,6 +15,7 @@
 #include "router/plan/rows.hpp"
 #include "router/plan/sequences.hpp"
 #include "router/plan/words.hpp"
+#include "router/plan/written_type.hpp"
 
 namespace pgbraid::router {
 namespace {
@@ -68,7 +69,7 @@ bool stands_alone(std::string_view expression, const plan_context& context) {
   }
   return found.uses.empty() && found.moments.empty() && !found.refusal && !found.not_understood && !found.into &&
          !found.locking && !f.notifies && !f.measures_shard && !f.designated && !f.needs_primary && !f.own_setting &&
-         !f.listening_channels && !f.gives_sets;
+         !f.listening_channels;
 }
 
 /// Whether something in a statement is another value at each call.
@@ -249,7 +250,10 @@ class draw_writer {
   /// A number of a sequence, or what else is another value each time.
   static draw default_of(const column& c) {
     if (!c.draws.empty()) return {0, 0, c.draws, ""};
-    return {0, 0, "pg_catalog.quote_nullable((" + c.default_text + ")::pg_catalog.text)", "", "'1'"};
+    // As its column's type, without its length, to which a cast would cut it.
+    const auto type = written_type(c.type, -1);
+    const std::string value = type ? "((" + c.default_text + ")::" + *type + ")" : "(" + c.default_text + ")";
+    return {0, 0, "pg_catalog.quote_nullable(" + as_text(value, c.type) + ")", "", "'1'"};
   }
 
   /// Keys of a row whose values must be evaluated. What cannot be asked for by itself is left as it is.
@@ -293,10 +297,13 @@ class draw_writer {
         std::any_of(draws.begin(), draws.end(), [&](const draw& d) { return d.at >= span.begin && d.at < span.end; });
     if (draws_itself || !parameters_in(span.of(text_)).empty() || !stands_alone(span.of(text_), context_)) return;
     keys_ = true;
-    draws.push_back({span.begin, span.end - span.begin,
-                     "pg_catalog.quote_nullable((" + std::string{span.of(text_)} + "\n)::pg_catalog." +
-                         std::string{form->name} + "::pg_catalog.text)",
-                     "", std::string{form->sample}});
+    draws.push_back(
+        {span.begin, span.end - span.begin,
+         "pg_catalog.quote_nullable(" +
+             as_text("((" + std::string{span.of(text_)} + "\n)::pg_catalog." + std::string{form->name} + ")",
+                     stored.type) +
+             ")",
+         "", std::string{form->sample}});
   }
 
   /// A call in a row, of a sequence that is named by a constant.
@@ -387,6 +394,8 @@ std::optional<drawing> make_drawing(const sql::insert_query& q, std::string_view
     return std::nullopt;
   const bool many = written->table.where == placement::sharded || written->table.where == placement::reference;
   const bool varies = a.mirrored && varies_by_row(a);
+  // Each of its rows would need values of its own.
+  if (q.source != nullptr && gives_sets(q.source->values, *context.schema)) return std::nullopt;
   if (!many || (a.drawn.empty() && a.draws.empty() && !a.key_unknown && !varies)) return std::nullopt;
   return draw_writer{q, text, a, *written, context}.write();
 }

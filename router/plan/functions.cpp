@@ -330,6 +330,26 @@ void function_reader::note_cast(const sql::type_name& type) {
   }
 }
 
+namespace {
+
+bool gives_sets(const sql::expr& e, const catalog& schema) {
+  if (e.kind == sql::expr_kind::call && !e.name.empty()) {
+    const auto known = schema.functions.find(std::string_view{e.name.back()});
+    if (known != schema.functions.end() && known->second.any_set_returning) return true;
+  }
+  return std::any_of(e.children.begin(), e.children.end(),
+                     [&](const sql::expr_ptr& child) { return child != nullptr && gives_sets(*child, schema); });
+}
+
+}  // namespace
+
+bool gives_sets(const std::vector<std::vector<sql::expr_ptr>>& rows, const catalog& schema) {
+  const auto in_row = [&](const std::vector<sql::expr_ptr>& row) {
+    return std::any_of(row.begin(), row.end(), [&](const auto& e) { return e != nullptr && gives_sets(*e, schema); });
+  };
+  return std::any_of(rows.begin(), rows.end(), in_row);
+}
+
 bool is_sequence_function(const sql::qualified_name& name) {
   return !name.empty() && listed(sequence_functions, name.back());
 }

@@ -72,6 +72,10 @@ class function_reader {
   bool plain_columns_ = false;  ///< values of the columns that are expected are read the same at any time
 };
 
+/// A function that may give several rows stands in one of these expressions, outside of subqueries. One row of VALUES
+/// gives several then; a server refuses it among several rows.
+[[nodiscard]] bool gives_sets(const std::vector<std::vector<sql::expr_ptr>>& rows, const catalog& schema);
+
 /// nextval(), currval(), lastval(), setval().
 [[nodiscard]] bool is_sequence_function(const sql::qualified_name& name);
 

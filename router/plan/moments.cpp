@@ -59,6 +59,7 @@ std::string as_query(std::string_view expression) {
 
 bool moment_list::replace(std::string_view text, const analysis& found, std::vector<text_edit>& edits, std::size_t from,
                           std::size_t to, text_span bare) {
+  if (found.moment_in_from) return false;
   for (const sql::expr* call : found.moments) {
     const auto end = end_of_call(text, *call);
     if (!end) return false;

@@ -223,7 +223,10 @@ void analyzer::read_from_item(const sql::from_item& item, std::size_t level) {
   // What FROM calls is called once for the whole statement, and so on each shard anew.
   std::string by_row = std::exchange(out_.levels[level].by_row, {});
   functions_.expect_columns(item.column_types);
-  for (const sql::expr_ptr& e : item.functions) read_expr(e, level, literal::free);
+  for (const sql::expr_ptr& e : item.functions) {
+    read_expr(e, level, literal::free);
+    out_.moment_in_from = out_.moment_in_from || (!out_.moments.empty() && out_.moments.back() == e.get());
+  }
   functions_.expect_columns({});
   if (!out_.levels[level].by_row.empty() && out_.functions.differs.empty())
     out_.functions.differs = "function \"" + out_.levels[level].by_row + "\" in FROM";

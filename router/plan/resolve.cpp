@@ -53,7 +53,8 @@ error_report refuse_time_in_words() {
 error_report problem_of(const key_group& group, const source_result& result) {
   if (result.what == outcome::null) return make_error(error_id::null_key, group.key, group.table);
   if (result.what == outcome::unowned) return make_error(error_id::key_unowned, result.text, group.key, group.table);
-  if (result.what == outcome::invalid) {
+  // A date may be written in more ways than are understood here.
+  if (result.what == outcome::invalid && !date_or_time(group.key_type)) {
     return make_error(error_id::invalid_key_value, group.key, type_label(group.key_type), result.text);
   }
   return make_error(error_id::key_not_provable, group.key, group.table);

@@ -303,8 +303,9 @@ std::shared_ptr<const staged_write> make_timed(const sql::statement& s, std::str
   const bool query = s.kind == sql::statement_kind::select || s.kind == sql::statement_kind::insert ||
                      s.kind == sql::statement_kind::update || s.kind == sql::statement_kind::delete_ ||
                      s.kind == sql::statement_kind::merge;
-  if (!query || (a.moments.empty() && a.moment_defaults.empty()) || a.default_differs || a.refusal ||
-      text.find(moment_mark) != std::string_view::npos)
+  // What WITH writes may leave columns to the time, which would be the shard's beside the transaction's.
+  if (!query || writes_in_with(s) || (a.moments.empty() && a.moment_defaults.empty()) || a.default_differs ||
+      a.refusal || text.find(moment_mark) != std::string_view::npos)
     return nullptr;
   moment_list moments;
   std::vector<text_edit> edits;

@@ -260,7 +260,7 @@ std::shared_ptr<const staged_source> make_source(const sql::insert_query& q, std
   if (!describe_columns(q, table, *out)) return nullptr;
   std::string sql{text.substr(parts->source, parts->end - parts->source)};
   // A single row of VALUES may give several, as a SELECT list does.
-  if (a.functions.gives_sets && q.source->values.size() == 1) {
+  if (q.source->values.size() == 1 && gives_sets(q.source->values, *context.schema)) {
     const std::vector<row_extent> rows = rows_of(text);
     const auto is_default = [](const sql::expr_ptr& e) { return e == nullptr || e->kind == sql::expr_kind::default_; };
     const auto& values = q.source->values.front();

@@ -21,7 +21,8 @@ void analyzer::judge_write(std::size_t index) {
   const auto copied = [&](const std::string& below) { return context_.map->reference_tables.contains(below); };
   if (use.table.described != nullptr && use.table.described->kind == 'v') {
     const std::vector<std::string>& below = use.table.described->view_relations;
-    if (std::any_of(below.begin(), below.end(), copied))
+    // Of no table it has a trigger that each shard would run, or an error of the server's own.
+    if (below.empty() || std::any_of(below.begin(), below.end(), copied))
       return out_.refuse(
           protocol::with_hint(make_error(error_id::reference_write, name), "Write the table below the view."));
   }
@@ -289,28 +290,6 @@ std::vector<const column*> analyzer::left_to_default(const sql::insert_query& q,
   return out;
 }
 
-namespace {
-
-/// A function that may give several rows stands in an expression, outside of its subqueries.
-bool gives_sets(const sql::expr& e, const catalog& schema) {
-  if (e.kind == sql::expr_kind::call && !e.name.empty()) {
-    const auto known = schema.functions.find(std::string_view{e.name.back()});
-    if (known != schema.functions.end() && known->second.any_set_returning) return true;
-  }
-  return std::any_of(e.children.begin(), e.children.end(),
-                     [&](const sql::expr_ptr& child) { return child != nullptr && gives_sets(*child, schema); });
-}
-
-/// Which a server refuses in VALUES of several rows, and would not in the one row that it got.
-bool gives_sets(const std::vector<std::vector<sql::expr_ptr>>& rows, const catalog& schema) {
-  const auto among = [&](const std::vector<sql::expr_ptr>& row) {
-    return std::any_of(row.begin(), row.end(), [&](const auto& e) { return e != nullptr && gives_sets(*e, schema); });
-  };
-  return rows.size() > 1 && std::any_of(rows.begin(), rows.end(), among);
-}
-
-}  // namespace
-
 // A row of its own statement is what it was among others: nothing that is one value for the whole statement, and with
 // RETURNING each row gives one, so that they can be put back in order. Notes the defaults that are one value.
 bool analyzer::rows_stand_alone(const sql::insert_query& q, const table_use& use) {
@@ -320,7 +299,8 @@ bool analyzer::rows_stand_alone(const sql::insert_query& q, const table_use& use
     return &each == &use || (each.role == table_role::read && each.table.where == placement::reference);
   });
   bool alone = !out_.default_differs && !q.source->values.empty() && beside && !out_.common_tables && !out_.locking &&
-               out_.functions.differs.empty() && !gives_sets(q.source->values, *context_.schema);
+               out_.functions.differs.empty() &&
+               !(q.source->values.size() > 1 && gives_sets(q.source->values, *context_.schema));
   for (const query_level& level : out_.levels) {
     const bool own = level.query == q.source.get() || level.target != nowhere;
     const bool same =

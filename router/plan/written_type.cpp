@@ -69,4 +69,14 @@ std::optional<std::string> written_type(oid type, std::int32_t modifier) {
   return std::nullopt;
 }
 
+std::string as_text(const std::string& expression, oid type) {
+  constexpr oid timetz = 1266;
+  constexpr std::array<oid, 5> times{type_oid::date, type_oid::time, timetz, type_oid::timestamp,
+                                     type_oid::timestamptz};
+  // JSON has one form for each of these.
+  if (std::find(times.begin(), times.end(), type) != times.end())
+    return "(pg_catalog.to_json(" + expression + ") OPERATOR(pg_catalog.#>>) '{}')";
+  return expression + "::pg_catalog.text";
+}
+
 }  // namespace pgbraid::router

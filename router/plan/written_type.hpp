@@ -15,4 +15,7 @@ namespace pgbraid::router {
 /// for what users made.
 [[nodiscard]] std::optional<std::string> written_type(oid type, std::int32_t modifier);
 
+/// An expression of such a type as text, which is read as the same value whatever DateStyle is.
+[[nodiscard]] std::string as_text(const std::string& expression, oid type);
+
 }  // namespace pgbraid::router

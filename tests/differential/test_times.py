@@ -42,6 +42,13 @@ TRANSACTIONS = {
         INSERT INTO entries (account_id, id, amount) SELECT account_id, id + 1000, amount FROM entries WHERE account_id = 8 AND amount IS NOT NULL RETURNING at = now()
         SELECT id, at = now(), now() - now() FROM entries WHERE account_id = 7 AND id > 5000 AND at = now() ORDER BY id
     """,
+    "beside FROM and WITH": """
+        SELECT count(*) FROM accounts WHERE id = 7
+        SELECT d = current_date FROM CURRENT_DATE AS d, accounts WHERE id = 2
+        SELECT pg_typeof(n), n = now() FROM accounts LEFT JOIN now() AS n ON true WHERE id = 3
+        SELECT count(*) FROM CURRENT_DATE, accounts WHERE id = 4
+        WITH w AS (INSERT INTO archive (account_id, id) VALUES (2, 77) RETURNING moved) SELECT moved = now() FROM w
+    """,
     "beside tables that are not sharded": """
         INSERT INTO rates (code, rate, token) VALUES ('n1', 1, NULL)
         INSERT INTO signs (word) VALUES ('a')
@@ -140,15 +147,19 @@ def test_rows_of_copy_have_one_time(two_sides, options, row):
     assert answers[0] == answers[1] and answers[0][0] == ["COPY 40"]
 
 
-def test_copies_of_a_table_have_the_same_defaults(two_sides):
-    """The time and random values: each copy would have its own."""
+@pytest.mark.parametrize("style", ["ISO", "SQL, DMY", "German", "Postgres, MDY"])
+def test_copies_of_a_table_have_the_same_defaults(two_sides, style):
+    """The time and random values: each copy would have its own. They are read as what they were, whatever the settings."""
     one, braid = two_sides
     client = braid.raw()
+    client.query(f"SET DateStyle = '{style}'")
+    client.query("SET TimeZone = 'Asia/Kolkata'")
     client.send(query("COPY rates (code, rate) FROM STDIN"))
     client.receive_until("G")
     client.send(message("d", b"copied 1\t1\ncopied 2\t2\n"), message("c"))
     assert tags(client.until_ready()) == ["COPY 2"]
     copies = [shard.primary.query("SELECT code, changed, token FROM rates WHERE code LIKE 'copied%%' ORDER BY 1", dbname="shop") for shard in braid.cluster_shards]
     assert all(copy == copies[0] for copy in copies) and len({token for _, _, token in copies[0]}) == 2
+    assert client.query("SELECT max(changed) BETWEEN now() - interval '1 minute' AND now() FROM rates WHERE code LIKE 'copied%'") == [["t"]]
     client.query("DELETE FROM rates WHERE code LIKE 'copied%'")
     client.close()

@@ -24,7 +24,7 @@ std::string outcome(const std::shared_ptr<const copy_layout>& layout, std::strin
   const auto supply = [&] {
     const std::size_t wanted = rows.wanted();
     if (wanted > 0) (void)rows.place_of(wanted - 1);
-    require(rows.supply(out, std::vector<std::string>(wanted * layout->numbered.size(), "7")));
+    require(rows.supply(out, std::vector<std::optional<std::string>>(wanted * layout->numbered.size(), "7")));
     require(rows.wanted() == 0);
     numbered += wanted;
   };

@@ -22,7 +22,7 @@ struct bench {
   [[nodiscard]] std::string number(std::string_view data, std::size_t piece, int first = 7) const {
     copy_numbering rows{layout, 100};
     std::string out;
-    std::vector<std::string> numbers;
+    std::vector<std::optional<std::string>> numbers;
     const auto go_on = [&] {
       numbers.clear();
       for (std::size_t i = 0; i < rows.wanted(); ++i) {

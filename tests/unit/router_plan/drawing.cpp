@@ -81,7 +81,8 @@ TEST_CASE("what would be another value in each copy is drawn once", "[drawing]")
     return made ? made->sql + " -> " + with_any_values(*made) : "none";
   };
   const std::string own =
-      "SELECT (pg_catalog.quote_nullable(((gen_random_uuid())::text)::pg_catalog.text))::pg_catalog.text";
+      "SELECT "
+      "(pg_catalog.quote_nullable((((gen_random_uuid())::text)::pg_catalog.text)::pg_catalog.text))::pg_catalog.text";
   CHECK(drawn("INSERT INTO countries (code) VALUES ('a'), ('b') ON CONFLICT DO NOTHING") ==
         own +
             " FROM pg_catalog.generate_series(1, 2) -> INSERT INTO countries (code, \"name\") VALUES ('a', '1'), ('b', "
@@ -89,9 +90,10 @@ TEST_CASE("what would be another value in each copy is drawn once", "[drawing]")
   CHECK(drawn("INSERT INTO countries VALUES ('a', DEFAULT), ('b', 'c')") ==
         own + " -> INSERT INTO countries VALUES ('a', '1'), ('b', 'c')");
   CHECK(drawn("INSERT INTO countries DEFAULT VALUES") == own + " -> INSERT INTO countries (\"name\") VALUES ('1')");
-  CHECK(drawn("INSERT INTO currencies VALUES ('a', random() * 5), ($1, 7)") ==
-        "SELECT (pg_catalog.quote_nullable((random() * 5\n)::pg_catalog.numeric::pg_catalog.text))::pg_catalog.text -> "
-        "INSERT INTO currencies VALUES ('a', '1'), ($1, 7)");
+  CHECK(
+      drawn("INSERT INTO currencies VALUES ('a', random() * 5), ($1, 7)") ==
+      "SELECT (pg_catalog.quote_nullable(((random() * 5\n)::pg_catalog.numeric)::pg_catalog.text))::pg_catalog.text -> "
+      "INSERT INTO currencies VALUES ('a', '1'), ($1, 7)");
   CHECK(w.make("INSERT INTO countries (code) VALUES ('a')").plan->draws);
   CHECK(w.make("INSERT INTO currencies VALUES ('a', random())").plan->draws);
   check(w,
@@ -164,7 +166,7 @@ TEST_CASE("copied rows are numbered on their way", "[drawing]") {
   const auto customers = w.make("COPY customers (name) FROM STDIN (FORMAT csv)").plan->copy;
   REQUIRE(customers);
   CHECK(customers->shape.keys.front().at == 1);
-  CHECK(customers->numbered.front().draws == "((nextval('public.ids'::regclass))::pg_catalog.int8)::pg_catalog.text");
+  CHECK(customers->numbered.front().draws == "((nextval('public.ids'::regclass)))::pg_catalog.text");
 
   const auto currencies = w.make("COPY currencies (code) FROM STDIN").plan->copy;
   REQUIRE(currencies);
@@ -216,8 +218,8 @@ TEST_CASE("keys that are expressions are evaluated first", "[drawing]") {
   CHECK(made->keys);
   CHECK(made->count == 2);
   CHECK(made->sql ==
-        "SELECT (pg_catalog.quote_nullable((1 + 1 -- two\n)::pg_catalog.int8::pg_catalog.text))::pg_catalog.text, "
-        "(pg_catalog.quote_nullable((abs(-3)\n)::pg_catalog.int8::pg_catalog.text))::pg_catalog.text");
+        "SELECT (pg_catalog.quote_nullable(((1 + 1 -- two\n)::pg_catalog.int8)::pg_catalog.text))::pg_catalog.text, "
+        "(pg_catalog.quote_nullable(((abs(-3)\n)::pg_catalog.int8)::pg_catalog.text))::pg_catalog.text");
   CHECK(with_any_values(*made) == "INSERT INTO customers (id, name) VALUES ('1'\n, 'x'), (5, 'y'), ('1', $1)");
   // Each row has a subquery of its own.
   const auto same = plan_drawing("INSERT INTO customers (id) VALUES ((SELECT 1)), ((SELECT 1))", w.context);
