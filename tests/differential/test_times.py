@@ -81,7 +81,7 @@ def two_sides():
     whole, parts = Cluster(shards=1, replicas=0), Cluster(shards=4, replicas=0)
     try:
         whole.start(), parts.start()
-        load(whole, parts, Path("writes.sql").read_text(), KEYS)
+        load(whole, parts, Path(__file__).with_name("writes.sql").read_text(), KEYS)
         home = parts.shards[2]
         for shard in parts.shards:
             if shard is not home:
