@@ -86,6 +86,10 @@ enum class severity : std::uint8_t { error, fatal };
   row(not_in_transaction, "25P01", error, "{} can only be used in transaction blocks", "")                              \
   row(server_results_differ, "XX000", error, "the shards describe this result differently: {}",                         \
       "Bring the schemas of the shards in line.")                                                                       \
+  row(copies_differ, "40001", error, "could not write all copies of a reference table alike: their answers differ",       \
+      "Somebody may have changed its rows meanwhile: try again. If it stays, a copy has other rows than the others.")   \
+  row(copies_not_locked, "42501", error, "the copies of a reference table cannot be written alike: {}",                 \
+      "What the statement reads must stay as it is until every shard has done it: grant UPDATE on these tables too.")   \
   row(token_invalid, "22023", error, "invalid value for parameter \"pgbraid.consistency_token\": {}",                     \
       "Give it, unchanged, what SHOW pgbraid.consistency_token has told.")                                              \
   row(token_foreign, "22023", error,                                                                                    \

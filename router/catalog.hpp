@@ -56,6 +56,7 @@ struct relation {
   std::string types_differ_detail;
   std::vector<std::string> primary_key;  ///< its columns; empty without one. Filled like the above
   std::vector<std::vector<std::string>> unique_keys;  ///< columns of which no two rows may have the same; "": an expression
+  std::vector<std::string> refers_to;                 ///< "schema.name" of the tables of its foreign keys
   bool row_security = false;             ///< policies may hide rows from some users
   bool writes_spread = false;            ///< what is written to it may change other tables: triggers, rules, cascades, inheritance
   // Views only:

@@ -191,13 +191,15 @@ void take_findings(router::catalog& content, const findings_by_table& found,
 }
 
 // Of sharded tables, and of the one in which their keys are looked up: rows of all others are read where they stand. Of
-// reference tables the primary key alone, by which a row is found in all copies.
+// reference tables the primary key alone, by which a row is found in all copies. And the tables that each refers to.
 void take_keys(router::catalog& content, const shard_catalog& first, const router::topology& map) {
   const std::string directory = map.directory ? map.directory->schema + "." + map.directory->table : std::string{};
   for (const constraint_facts& constraint : first.constraints) {
     const auto relation = content.relations.find(constraint.table);
     const bool copied = map.reference_tables.contains(constraint.table);
     const bool wanted = map.tables.contains(constraint.table) || copied || constraint.table == directory;
+    if (constraint.kind == 'f' && relation != content.relations.end())
+      relation->second.refers_to.push_back(constraint.foreign_table);
     if (constraint.kind == 'f' || relation == content.relations.end() || !wanted) continue;
     std::vector<std::string> columns;
     for (const constraint_facts::part& part : constraint.parts) {

@@ -184,11 +184,11 @@ SELECT DISTINCT r.ev_class, n.nspname || '.' || p.proname, p.provolatile = 'v', 
   " UNION SELECT i.inhrelid, t.root FROM tree t JOIN pg_inherits i ON i.inhparent = t.oid)"
 
 /// table, kind (p, u, x, f, or i for a unique index; a deferrable primary key, which may be broken for a while, is a
-/// u), name, column (NULL: an expression), foreign table, foreign column, operator, place; one row for each column, in
-/// order
+/// u), name, column (NULL: an expression), foreign table, foreign column, operator, place, OID of it; one row for each
+/// column, in order
 inline constexpr const char* constraints = PGBRAID_TABLE_TREE R"(
 SELECT t.root, CASE WHEN con.contype = 'p' AND con.condeferrable THEN 'u' ELSE con.contype::text END, con.conname,
-       a.attname, fn.nspname || '.' || fc.relname, fa.attname, o.oprname, k.place
+       a.attname, fn.nspname || '.' || fc.relname, fa.attname, o.oprname, k.place, con.oid
   FROM tree t JOIN pg_constraint con ON con.conrelid = t.oid AND con.contype IN ('p', 'u', 'x', 'f') AND con.conparentid = 0
   CROSS JOIN LATERAL unnest(con.conkey, con.confkey, con.conexclop) WITH ORDINALITY AS k(col, fcol, op, place)
   LEFT JOIN pg_attribute a ON a.attrelid = con.conrelid AND a.attnum = k.col AND k.col > 0
@@ -196,12 +196,13 @@ SELECT t.root, CASE WHEN con.contype = 'p' AND con.condeferrable THEN 'u' ELSE c
   LEFT JOIN pg_class fc ON fc.oid = con.confrelid LEFT JOIN pg_namespace fn ON fn.oid = fc.relnamespace
   LEFT JOIN pg_operator o ON o.oid = k.op
 UNION ALL
-SELECT t.root, 'i', ic.relname, a.attname, NULL, NULL, NULL, k.place
+SELECT t.root, 'i', ic.relname, a.attname, NULL, NULL, NULL, k.place, ic.oid
   FROM tree t JOIN pg_index i ON i.indrelid = t.oid AND i.indisunique JOIN pg_class ic ON ic.oid = i.indexrelid
   CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k(col, place)
   LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.col AND k.col > 0
  WHERE k.place <= i.indnkeyatts
-   AND NOT EXISTS (SELECT FROM pg_constraint con WHERE con.conindid = i.indexrelid AND con.contype IN ('p', 'u', 'x')))";
+   AND NOT EXISTS (SELECT FROM pg_constraint con WHERE con.conindid = i.indexrelid AND con.contype IN ('p', 'u', 'x'))
+ ORDER BY 1, 2, 3, 9, 8)";
 
 /// table, column whose default or identity draws a number from a sequence
 inline constexpr const char* sequences = PGBRAID_TABLE_TREE R"(

@@ -36,6 +36,8 @@ inline constexpr char of_names = 'N';
 inline constexpr char of_hold = 'H';
 /// The locks of tables that come before it.
 inline constexpr char of_tables = 'L';
+/// The locks of tables that a write to reference tables reads: see copy_locks.hpp.
+inline constexpr char of_copies = 'C';
 /// The same where nothing depends on it; expectation::statement is the name's id.
 inline constexpr char of_optional_name = 'O';
 

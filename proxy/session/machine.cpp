@@ -225,6 +225,7 @@ void session_machine::finish_cycle(step& s) {
   round_.reset();
   if (lookup_) lookup_->forget();
   hold_.reset();
+  copy_locks_.reset();
   copy_.reset();
   replay_.reset();
   if (braid_.active) braid_ = braid_state{};
@@ -305,8 +306,9 @@ void session_machine::on_cancel(step& s) {
       return;
     }
   }
-  const bool asked = hold_ && hold_->waits();
-  if (asked) hold_->cancelled = true;
+  const bool holds = hold_ && hold_->waits();
+  if (holds) hold_->cancelled = true;
+  const bool asked = holds || (copy_locks_ && copy_locks_->waits());
   for (std::size_t i = 0; i < branches_.size(); ++i) {
     const branch& b = branches_[i];
     if (b.state != branch_state::ready || !b.outstanding()) continue;

@@ -16,6 +16,7 @@
 #include "proxy/session/config_change.hpp"
 #include "proxy/session/control.hpp"
 #include "proxy/session/copy.hpp"
+#include "proxy/session/copy_locks.hpp"
 #include "proxy/session/definitions_made.hpp"
 #include "proxy/session/gather.hpp"
 #include "proxy/session/hold.hpp"
@@ -201,6 +202,10 @@ class session_machine {
   [[nodiscard]] std::string locks_of_tables() const;
   [[nodiscard]] bool reads_stored_tables(const router::plan& p) const;
   [[nodiscard]] static protocol::error_report needs_own_batch();
+
+  // machine_copy_locks.cpp: what a write to reference tables reads must stay as it is
+  void arrange_copy_locks(const router::plan& p, const router::route& r, const targets& used);
+  [[nodiscard]] bool copies_locked(step& s);
 
   // machine_probe.cpp: what user code has left behind
   void ask_probe(step& s, branch_index b);
@@ -469,6 +474,7 @@ class session_machine {
   [[nodiscard]] bool comes_early(branch_index b, const protocol::error_fields_view& error) const;
   void tell_early_error(step& s);
   [[nodiscard]] verdict hold_error(step& s, branch_index b, const protocol::frame_view& frame);
+  [[nodiscard]] verdict copy_locks_error(step& s, branch_index b, const protocol::frame_view& frame);
   [[nodiscard]] verdict quiet_answer(step& s, branch_index b, const protocol::frame_view& frame);
   [[nodiscard]] verdict tell_in_place(step& s, const protocol::frame_view& frame);
   void tell_moved(step& s, std::string_view error);
@@ -639,6 +645,7 @@ class session_machine {
   std::unique_ptr<control_state> control_;
   std::unique_ptr<config_state> config_;        ///< null: no set_config() is under way
   std::unique_ptr<hold_state> hold_;            ///< null: nothing keeps commits over several shards away
+  std::unique_ptr<copy_locks_state> copy_locks_;  ///< null: the statement under way needs none
   std::unique_ptr<listening_state> listening_;  ///< null: the session listens to nothing by way of a shared backend
   std::unique_ptr<gather_state> gather_;
   std::unique_ptr<stage_state> stage_;

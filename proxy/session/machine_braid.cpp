@@ -88,7 +88,7 @@ session_machine::verdict session_machine::mirror_complete(step& s, branch_index 
   if (!echoes(i)) {
     braid_.tag = body;
   } else if (braid_.tag != body && !braid_.reads_copies) {
-    fail_statement(s, p::make_error(error_id::server_results_differ, "the copies of a reference table are not the same"));
+    fail_statement(s, p::make_error(error_id::copies_differ));
     return verdict::drop;
   }
   if (braid_.executing > 0) return verdict::drop;
@@ -154,7 +154,8 @@ bool session_machine::still_wants(branch_index i) const noexcept {
   const bool gated = hold_ && (hold_->waits() || hold_->at == hold_state::phase::held);
   if (gated && std::find(hold_->over.begin(), hold_->over.end(), i) != hold_->over.end()) return true;
   if (gather_ && gather_->fetching && gather_->combiner == i) return true;
-  const bool in_steps = stage_ != nullptr || braid_.ahead;
+  const bool in_steps =
+      stage_ != nullptr || braid_.ahead || (copy_locks_ && copy_locks_->at != copy_locks_state::phase::wanted);
   return in_steps && std::find(targets_.begin(), targets_.end(), i) != targets_.end();
 }
 

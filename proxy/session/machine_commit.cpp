@@ -73,6 +73,7 @@ void session_machine::end_own(step& s) {
   static const router::plan_ptr rollback = own_control(session_effect::rollback, "ROLLBACK");
   const bool failed = cycle_failed_ || client_status() == 'E';
   hold_.reset();
+  copy_locks_.reset();
   if (!failed && awaits_channels(s)) {
     control_ = std::make_unique<control_state>();
     control_->plan = commit;

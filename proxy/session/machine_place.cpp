@@ -165,6 +165,7 @@ bool session_machine::place(step& s, const router::plan& plan, const router::rou
   if (consistent && !arrange_hold(plan, r, refusal)) return false;
   if (!find_place(s, plan, r, out, refusal)) return false;
   if (consistent) place_hold(s, out);
+  arrange_copy_locks(plan, r, out);
   if (!plan.listening_channels || !listening_ || listening_->channels.empty()) return true;
   // The server must have the session's channels for a moment: LISTEN takes effect with its transaction only.
   branch& b = branches_[out.front()];
@@ -383,6 +384,7 @@ void session_machine::drop_branch(branch_index b) {
   branches_[b] = branch{};
   if (txn_.home == b) txn_.home.reset();
   if (hold_) std::erase(hold_->over, b);
+  copy_locks_.reset();
   // A statement that was to go there and waits for others is placed anew.
   if (!sent_) placed_ = false;
   const auto uses_it = [b](const portal& p) { return std::find(p.branches.begin(), p.branches.end(), b) != p.branches.end(); };
@@ -399,7 +401,7 @@ bool session_machine::ready(step& s, const targets& wanted) {
   if (awaits_lease(wanted) || (hold_ && awaits_lease(hold_->over))) return false;
   bool all = true;
   for (const branch_index i : wanted) all = prepare(s, i) && all;
-  return all && (!hold_ || held(s));
+  return all && (!hold_ || held(s)) && (!copy_locks_ || copies_locked(s));
 }
 
 // Brings the backend's settings in line and opens the client's transaction on it. False: it must answer first.

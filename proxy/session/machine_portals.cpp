@@ -196,6 +196,7 @@ bool session_machine::op_execute(step& s, std::string_view frame) {
     branches_[i].unsynced = true;
     s.to_backend(i, frame);
   }
+  copy_locks_.reset();
   if (!config_) return true;
   config_->sent = true;
   again_ = false;

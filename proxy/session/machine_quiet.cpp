@@ -72,6 +72,7 @@ session_machine::verdict session_machine::quiet_answer(step& s, branch_index i, 
   switch (frame.type) {
     case from_server::error_response:
       if (e.local_type == of_hold || e.local_type == of_tables) return hold_error(s, i, frame);
+      if (e.local_type == of_copies) return copy_locks_error(s, i, frame);
       if (e.local_type == of_optional_name) {
         if (b.facts->sql)
           std::erase_if(b.facts->sql->entries, [&](const auto& entry) { return entry.second == e.statement; });

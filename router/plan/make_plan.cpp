@@ -6,6 +6,7 @@
 #include "router/plan/columns.hpp"
 #include "router/plan/combine.hpp"
 #include "router/plan/copies.hpp"
+#include "router/plan/copy_locks.hpp"
 #include "router/plan/definitions.hpp"
 #include "router/plan/explain.hpp"
 #include "router/plan/gather_text.hpp"
@@ -180,6 +181,7 @@ class statement_planner {
       chosen_target chosen = choose_target(a, context_, concatenate, what);
       out.where = std::move(chosen.where);
       out.reason = std::move(chosen.reason);
+      out.copy_locks = locks_of_copies(a, context_);
     }
     if (a.functions.own_setting) {
       out.where = refusal(protocol::with_hint(refuse_session("set_config() of a setting of pgbraid", "no server knows it"),

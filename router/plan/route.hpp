@@ -244,6 +244,7 @@ struct plan {
   /// which these may call; all that its views read.
   std::vector<std::string> calls;
   std::string declares;  ///< CREATE TABLE with a key in a hint: what keeps it, sent behind the statement
+  std::string copy_locks;  ///< what comes before a write to reference tables, on every shard: see copy_locks.hpp
   bool draws = false;                      ///< numbers of sequences must be drawn first, where it goes: see drawing.hpp
   bool whole_directory = false;            ///< all rows of the lookup table must be known first
   std::optional<shard_index> described_on;  ///< staged: the one shard that knows all of its tables

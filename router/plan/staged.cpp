@@ -193,7 +193,7 @@ std::shared_ptr<const staged_write> make_behind_writes(const sql::statement& s, 
   if (read.statement() == nullptr) return nullptr;
   const sql::statement& rest = *read.statement();
   const analysis& a = read.found;
-  if (a.refusal || a.mirrored || a.moves || !may_come_after(*writing, rest, a)) return nullptr;
+  if (a.refusal || a.mirrored || a.moves || !may_come_after(*writing, rest, a, context)) return nullptr;
   const auto through = [](const table_use& use) { return use.table.through != nullptr; };
   if (std::any_of(a.uses.begin(), a.uses.end(), through)) return nullptr;
   std::shared_ptr<staged_write> out;

@@ -173,7 +173,7 @@ class chooser {
   bool write_returned(const sql::target& t, const text_span& place, std::string& out) {
     if (t.value == nullptr) return false;
     const bool star = t.value->kind == sql::expr_kind::column && t.value->star;
-    if (star && !of_written(*t.value)) return write_stars(t.value->name, out);
+    if (star && (t.value->name.empty() || !of_written(*t.value))) return write_stars(t.value->name, out);
     std::vector<text_edit> edits;
     if (!find_columns(*t.value, edits)) return false;
     const bool renamed = !edits.empty() && t.name.empty();

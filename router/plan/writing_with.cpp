@@ -184,6 +184,20 @@ bool may_share_rows(const relation* one, const relation* other) {
   return spreads(one) && spreads(other);
 }
 
+/// Whether a table's foreign keys lead to the other, by way of further tables or at once.
+bool refers(const relation& from, const relation& to, const plan_context& context) {
+  std::vector<const relation*> seen{&from};
+  for (std::size_t i = 0; i < seen.size(); ++i) {
+    for (const std::string& name : seen[i]->refers_to) {
+      const auto found = context.schema->relations.find(name);
+      if (found == context.schema->relations.end()) continue;
+      if (&found->second == &to) return true;
+      if (std::find(seen.begin(), seen.end(), &found->second) == seen.end()) seen.push_back(&found->second);
+    }
+  }
+  return false;
+}
+
 std::string stand_in(const writing_entry& entry) {
   if (entry.columns.empty()) return "SELECT 1 WHERE false";
   std::string out;
@@ -269,6 +283,7 @@ std::optional<writing_with> take_writes_out(const sql::statement& s, std::string
     const std::string body = *constants + std::string{own};
     writing_entry entry;
     if (!has_parameters_alone(body, a) || !read_body(body, *with, context, out.moments, entry)) return std::nullopt;
+    entry.deletes = with->tables[i].query->kind == kind::delete_;
     const auto again = [&](const writing_entry& other) { return may_share_rows(other.written, entry.written); };
     if (std::any_of(out.entries.begin(), out.entries.end(), again)) return std::nullopt;
     out.text.append(text.substr(from, (*bodies)[i].begin - from));
@@ -282,8 +297,16 @@ std::optional<writing_with> take_writes_out(const sql::statement& s, std::string
   return out;
 }
 
-bool may_come_after(const writing_with& writing, const sql::statement& s, const analysis& rest) {
+bool may_come_after(const writing_with& writing, const sql::statement& s, const analysis& rest,
+                    const plan_context& context) {
   return std::none_of(rest.uses.begin(), rest.uses.end(), [&](const table_use& use) {
+    // What a DELETE does to rows that refer to those that are gone, is done when the whole statement has ended.
+    const bool goes_along =
+        use.role != table_role::read && use.table.described != nullptr &&
+        std::any_of(writing.entries.begin(), writing.entries.end(), [&](const writing_entry& entry) {
+          return entry.deletes && entry.written != nullptr && refers(*use.table.described, *entry.written, context);
+        });
+    if (goes_along) return true;
     const bool changed = std::any_of(writing.entries.begin(), writing.entries.end(), [&](const writing_entry& entry) {
       return may_share_rows(entry.written, use.table.described);
     });

@@ -28,6 +28,7 @@ struct writing_entry {
   std::string body;                   ///< with marks where the time belongs
   std::string nothing;                ///< INSERT ... VALUES: see spread_insert; "" for what every shard gets as it is
   const relation* written = nullptr;  ///< of the catalog
+  bool deletes = false;               ///< rows that refer to its rows may go or change with them
   std::vector<returned_column> columns;
   std::size_t begin = 0, length = 0;  ///< in writing_with::text: what stands for its rows there
 };
@@ -61,6 +62,7 @@ struct writing_with {
 
 /// The rest may come after the writes: it neither reads nor writes what they have changed, but for what is fetched with
 /// them. `rest` is what was found in writing_with::text.
-[[nodiscard]] bool may_come_after(const writing_with& writing, const sql::statement& s, const analysis& rest);
+[[nodiscard]] bool may_come_after(const writing_with& writing, const sql::statement& s, const analysis& rest,
+                                  const plan_context& context);
 
 }  // namespace pgbraid::router

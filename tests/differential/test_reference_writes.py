@@ -25,9 +25,15 @@ CREATE TABLE late (n int PRIMARY KEY DEFERRABLE INITIALLY DEFERRED, v int);
 INSERT INTO late SELECT n, n FROM generate_series(1, 4) AS n;
 CREATE TABLE sales (id bigint PRIMARY KEY, code text, amount numeric);
 INSERT INTO sales SELECT n, 'c' || n % 7, n * 0.5 FROM generate_series(1, 100) AS n;
-GRANT ALL ON prices, levels, loose, late, sales TO app;
+CREATE TABLE rates (n int PRIMARY KEY, v int);
+INSERT INTO rates SELECT n, n FROM generate_series(1, 20) AS n;
+GRANT ALL ON prices, levels, loose, late, sales, rates TO app;
+CREATE ROLE reader;
+GRANT reader TO app;
+GRANT SELECT ON levels TO reader;
+GRANT ALL ON loose TO reader;
 """
-COPIES = ("prices", "levels", "loose", "late")
+COPIES = ("prices", "levels", "loose", "late", "rates")
 STATE = ("SELECT code, region, price, weight, felt, tags, at = '2024-01-01 00:00+00', mark IS NULL, twice FROM prices ORDER BY 1, 2",
          "SELECT * FROM levels ORDER BY 1", "SELECT * FROM loose ORDER BY 1", "SELECT * FROM late ORDER BY 1")
 
@@ -41,6 +47,8 @@ ANSWERED = """
     UPDATE levels SET (name, bonus) = (s.code, $$5$$) FROM sales s WHERE s.id = levels.n * 10 RETURNING name, bonus
     UPDATE levels SET n = levels.n + 100, name = 'x' FROM sales s WHERE s.id = levels.n AND levels.n < 4 RETURNING levels.n, s.id
     UPDATE levels SET bonus = (SELECT max(o.bonus) FROM levels o WHERE o.n < levels.n) RETURNING n, bonus
+    UPDATE levels SET bonus = (SELECT max(o.bonus) FROM levels o WHERE o.n < levels.n) WHERE n < 7 RETURNING *
+    UPDATE levels l SET bonus = (SELECT max(o.bonus) FROM levels o WHERE o.n < l.n) WHERE n < 7 RETURNING *, l.*, l.n + 1
     UPDATE levels l SET bonus = (SELECT sum(weight) FROM prices WHERE code = 'c' || l.n) WHERE n < 5
     UPDATE prices SET mark = gen_random_uuid() WHERE price > 10 RETURNING code, mark IS NULL
     UPDATE prices SET mark = DEFAULT, at = DEFAULT, price = floor(random()) RETURNING code, region, price
@@ -190,3 +198,68 @@ def test_waits_for_another_writer(running, changed):
     assert told[0] == told[1]
     check = [shard.primary.query("SELECT t::text FROM levels t ORDER BY 1") for shard in running[2]]
     assert all(copy == check[0] for copy in check)
+
+
+READING = ["UPDATE levels SET bonus = (SELECT sum(v) FROM rates) + n WHERE n < 7",
+           "UPDATE levels SET bonus = (SELECT v FROM rates r WHERE r.n = levels.n) WHERE n < 7",
+           "UPDATE levels SET bonus = (SELECT count(*) FROM levels o, rates WHERE v > 1000) WHERE n < 7",
+           "DELETE FROM levels USING rates r WHERE CASE WHEN v > 1000 THEN levels.n = 5 ELSE levels.n IN (5, 6) END AND r.n = 3",
+           "INSERT INTO levels (n, name) VALUES (5, 'x') ON CONFLICT (n) DO UPDATE SET bonus = (SELECT v FROM rates WHERE rates.n = 5)",
+           "INSERT INTO levels (n, bonus) SELECT CASE WHEN l.n = 1 THEN 5 ELSE l.n + 100 END, v FROM levels l JOIN rates r ON r.n = l.n ON CONFLICT (n) DO NOTHING",
+           "MERGE INTO levels l USING rates r ON r.n = l.n AND l.n = 5 WHEN MATCHED THEN UPDATE SET bonus = v"]
+
+
+def waits_for_lock(server):
+    return server.value("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = 'shop'") > 0
+
+
+@pytest.fixture
+def others_change(running):
+    """A transaction that has changed what READING read, and rows that they write."""
+    other = running[3].raw()
+    other.query("BEGIN")
+    other.query("UPDATE rates SET v = v + 1000")
+    other.query("UPDATE levels SET bonus = bonus WHERE n = 5")
+    yield other
+    other.query("ROLLBACK")  # if it has not been committed
+    other.query("UPDATE rates SET v = n")
+    other.close()
+
+
+@pytest.mark.parametrize("protocol", ["simple", "extended"])
+@pytest.mark.parametrize("sql", READING)
+def test_reads_the_same_for_every_copy(running, others_change, sql, protocol):
+    """What others commit between two copies would be seen by one of them only."""
+    many, shards = running[1], running[2]
+    many.query("BEGIN")
+    answers = []
+    waiting = threading.Thread(target=lambda: answers.append(ask(many, Statement(sql, extended=protocol == "extended"))))
+    waiting.start()
+    wait_until(lambda: waits_for_lock(shards[0].primary), 30, "somebody waits")
+    others_change.query("COMMIT")
+    waiting.join(timeout=30)
+    if answers[0][0] is None:
+        check_copies(many, [shard.name for shard in shards])
+    many.query("ROLLBACK")
+    assert answers[0][0] is None, answers
+
+
+def test_cancelled_while_it_waits(running, others_change):
+    many, shards = running[1], running[2]
+    answers = []
+    waiting = threading.Thread(target=lambda: answers.append(ask(many, Statement(READING[0]))))
+    waiting.start()
+    wait_until(lambda: waits_for_lock(shards[0].primary), 30, "somebody waits")
+    many.cancel()
+    waiting.join(timeout=30)
+    assert answers[0][0] == "57014" and ask(many, Statement("SELECT count(*) FROM levels"))[0] is None
+
+
+def test_reads_what_it_may_not_lock(running):
+    """LOCK TABLE needs more than SELECT."""
+    with_less = running[3].raw()
+    with_less.query("SET ROLE reader")
+    told = ask(with_less, Statement("UPDATE loose SET name = (SELECT min(name) FROM levels)"))
+    assert told[0] == "42501" and "UPDATE" in told[4][0]["H"], told
+    assert ask(with_less, Statement("UPDATE loose SET name = name"))[0] is None
+    with_less.close()

@@ -215,3 +215,31 @@ def test_the_way_is_told(braid):
     assert "sales.tenant, region" in told
     told = braid.command("route", "SELECT * FROM sales ORDER BY 1 FOR UPDATE SKIP LOCKED LIMIT 1").stdout
     assert "sales.tenant = $1 AND sales.region = $2" in told
+
+
+def test_constraints_keep_their_columns(cluster):
+    """However the servers' planner comes to what is known of them: columns of one constraint are never taken for another's."""
+    tables = "CREATE TABLE parts (id int, d date, PRIMARY KEY (id, d)) PARTITION BY RANGE (d); CREATE TABLE parts_rest PARTITION OF parts DEFAULT;"
+    for i in range(6):
+        tables += (f"CREATE TABLE lists{i} (x int, id int, PRIMARY KEY (x, id)); CREATE TABLE owners{i} (id int PRIMARY KEY, email text UNIQUE);"
+                   f"CREATE TABLE seats{i} (x int, id int, UNIQUE (x, id)); CREATE TABLE rows{i} (id int, n int, PRIMARY KEY (n, id));")
+    names = ["parts", "parts_rest"] + [f"{kind}{i}" for i in range(6) for kind in ("lists", "owners", "seats", "rows")]
+    for shard in cluster.shards:
+        shard.primary.query(tables + "GRANT ALL ON " + ", ".join(names) + " TO app;"
+                            "ALTER DATABASE shop SET enable_nestloop = off; ALTER DATABASE shop SET enable_mergejoin = off")
+    top = sharded_topology(cluster)
+    sharding = top["databases"]["shop"]["sharding"]
+    sharding["tables"] |= {name: {"key": "id"} for name in names if name[:-1] in ("owners", "seats", "rows")} | {"parts": {"key": "id"}}
+    sharding["reference_tables"] = sharding.get("reference_tables", []) + [f"lists{i}" for i in range(6)]
+    try:
+        with Braid(top) as braid:
+            cursor = braid.connect(autocommit=True).cursor()
+            for i in range(6):
+                cursor.execute(f"INSERT INTO rows{i} VALUES (1, 2)")
+                cursor.execute(f"INSERT INTO seats{i} VALUES (1, 2)")
+                with pytest.raises(psycopg2.errors.FeatureNotSupported, match=f"owners{i}_email_key"):
+                    cursor.execute(f"INSERT INTO owners{i} VALUES (1, 'x'), (2, 'x')")
+            cursor.execute("INSERT INTO parts VALUES (1, '2024-01-01')")
+    finally:
+        for shard in cluster.shards:
+            shard.primary.query("ALTER DATABASE shop RESET ALL; DROP TABLE " + ", ".join(name for name in names if name != "parts_rest"))
