@@ -170,7 +170,10 @@ enum class severity : std::uint8_t { error, fatal };
       "Name the key's column first, or raise limits.max_message in the topology.")                                      \
   row(key_change, "0A000", error, "UPDATE of the sharding key \"{}\" of table \"{}\" is not supported",                 \
       "DELETE the row and INSERT it anew.")                                                                             \
-  row(invalid_key_value, "22P02", error, "invalid value for sharding key \"{}\" of type {}: \"{}\"", "")                \
+  row(invalid_key_value, "22P03", error, "incorrect binary data format for sharding key \"{}\" of type {}", "")         \
+  row(invalid_key_text, "22P02", error, "invalid input syntax for type {}: \"{}\"", "")                                 \
+  row(key_out_of_range, "22003", error, "value \"{}\" is out of range for type {}", "")                                 \
+  row(key_too_long, "22001", error, "value too long for type {}({})", "")                                               \
   row(reference_write, "0A000", error, "a write to reference table \"{}\" is not supported over several shards",        \
       "Run the statement on every shard.")                                                                              \
   row(unenforced_constraint, "0A000", error, "a write to table \"{}\" is refused: {}",                                  \

@@ -51,6 +51,9 @@ bool session_machine::worth_asking(const router::plan& plan, const p::error_repo
     case error_id::missing_key:
     case error_id::null_key:
     case error_id::invalid_key_value:
+    case error_id::invalid_key_text:
+    case error_id::key_out_of_range:
+    case error_id::key_too_long:
     case error_id::user_code:
     case error_id::key_not_provable:
       return true;

@@ -15,6 +15,7 @@
 #include "router/plan/rows.hpp"
 #include "router/plan/sequences.hpp"
 #include "router/plan/words.hpp"
+#include "router/plan/writing_with.hpp"
 #include "router/plan/written_type.hpp"
 
 namespace pgbraid::router {
@@ -376,10 +377,9 @@ class draw_writer {
   bool remembers_ = false, keys_ = false;
 };
 
-}  // namespace
-
-std::optional<drawing> make_drawing(const sql::insert_query& q, std::string_view text, const analysis& a,
-                                    const plan_context& context) {
+/// Of the INSERT that is all of a text.
+std::optional<drawing> draw_for(const sql::insert_query& q, std::string_view text, const analysis& a,
+                                const plan_context& context) {
   // Numbers are drawn on the designated shard.
   if (!a.draws.empty()) {
     const bool here = home_of_sequences(a, context) == designated_shard;
@@ -400,11 +400,39 @@ std::optional<drawing> make_drawing(const sql::insert_query& q, std::string_view
   return draw_writer{q, text, a, *written, context}.write();
 }
 
+/// Of the one INSERT in a statement's WITH that must have something drawn.
+std::optional<drawing> draw_in_with(const sql::statement& s, std::string_view text, const plan_context& context) {
+  const sql::with_clause& with = *own_with(s);
+  const auto bodies = with.recursive ? std::nullopt : bodies_of_with(text, with.tables.size());
+  std::optional<drawing> out;
+  for (std::size_t i = 0; bodies && i < bodies->size(); ++i) {
+    if (with.tables[i].query == nullptr || with.tables[i].query->kind != sql::statement_kind::insert) continue;
+    const std::string_view body = (*bodies)[i].of(text);
+    const read_text read{body, context};
+    if (read.statement() == nullptr || read.statement()->insert == nullptr) return std::nullopt;
+    if (read.found.drawn.empty() && read.found.draws.empty()) continue;
+    if (out) return std::nullopt;
+    out = draw_for(*read.statement()->insert, body, read.found, context);
+    if (!out) return std::nullopt;
+    out->text.insert(0, text.substr(0, (*bodies)[i].begin)).append(text.substr((*bodies)[i].end));
+  }
+  return out;
+}
+
+}  // namespace
+
+std::optional<drawing> make_drawing(const sql::statement& s, std::string_view text, const analysis& a,
+                                    const plan_context& context) {
+  if (text.find(moment_mark) != std::string_view::npos) return std::nullopt;
+  if (writes_in_with(s)) return draw_in_with(s, text, context);
+  return s.insert == nullptr ? std::nullopt : draw_for(*s.insert, text, a, context);
+}
+
 std::optional<drawing> plan_drawing(std::string_view text, const plan_context& context) {
   if (context.schema == nullptr) return std::nullopt;
   const read_text read{text, context};
-  if (read.statement() == nullptr || read.statement()->insert == nullptr) return std::nullopt;
-  return make_drawing(*read.statement()->insert, text, read.found, context);
+  if (read.statement() == nullptr) return std::nullopt;
+  return make_drawing(*read.statement(), text, read.found, context);
 }
 
 std::string with_any_values(const drawing& d) {

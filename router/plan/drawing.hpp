@@ -24,9 +24,10 @@ struct drawing {
   std::vector<std::string> samples;
 };
 
-/// For INSERT ... VALUES and INSERT ... DEFAULT VALUES; nothing where it cannot be said what is to be drawn.
-[[nodiscard]] std::optional<drawing> make_drawing(const sql::insert_query& q, std::string_view text,
-                                                  const analysis& found, const plan_context& context);
+/// For INSERT ... VALUES and INSERT ... DEFAULT VALUES, also where one of them stands in a statement's WITH; nothing
+/// where it cannot be said what is to be drawn.
+[[nodiscard]] std::optional<drawing> make_drawing(const sql::statement& s, std::string_view text, const analysis& found,
+                                                  const plan_context& context);
 
 /// The same for a text that a plan of that kind was made from.
 [[nodiscard]] std::optional<drawing> plan_drawing(std::string_view text, const plan_context& context);

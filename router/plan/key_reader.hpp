@@ -78,6 +78,9 @@ inline oid integer_literal_type(std::string_view digits) noexcept {
   return value >= INT32_MIN && value <= INT32_MAX ? type_oid::int4 : type_oid::int8;
 }
 
+/// What is told of a value that came in binary.
+inline constexpr std::string_view shown_binary = "(binary)";
+
 /// What one source came to.
 struct source_result {
   enum class outcome : std::uint8_t { shard, null, unknown, invalid, unowned } what = outcome::unknown;
@@ -228,7 +231,7 @@ class key_reader {
 
   /// The key goes by ranges or a list.
   source_result of_value(const key_group& group, oid from, bool binary, std::string_view value) const {
-    const std::string_view shown = binary ? "(binary)" : value;
+    const std::string_view shown = binary ? shown_binary : value;
     std::string bytes;
     if (!key_bytes(bytes, group.key_type, group.modifier, from, binary, value, literals_.time_zone))
       return invalid(group, shown);
@@ -251,7 +254,7 @@ class key_reader {
       case known_key::kind::absent:
         if (const auto others = group.values->others()) return {outcome::shard, *others, 0, {}};
         if (group.insert_row || group.new_key)
-          return {outcome::unowned, 0, 0, std::string{binary ? "(binary)" : value.substr(0, 200)}};
+          return {outcome::unowned, 0, 0, std::string{binary ? shown_binary : value.substr(0, 200)}};
         return {};
       case known_key::kind::unclear:
         return {};
@@ -347,7 +350,7 @@ class key_reader {
       return {};
     }
     if (group.values != nullptr) return of_value(group, from, true, value);
-    return of_hash(group, partition_hash_binary(group.key_type, group.modifier, from, value), "(binary)");
+    return of_hash(group, partition_hash_binary(group.key_type, group.modifier, from, value), shown_binary);
   }
 
   const topology& map_;

@@ -25,6 +25,7 @@
 #include "router/plan/table_marks.hpp"
 #include "router/plan/targets.hpp"
 #include "router/plan/upkeep.hpp"
+#include "router/plan/writing_with.hpp"
 #include "router/shard/value_map.hpp"
 #include "router/sql/parser.hpp"
 
@@ -118,14 +119,16 @@ class statement_planner {
 
   /// What becomes of a query that several shards may take part in.
   void by_kind(const sql::statement& s, const analysis& a, bool concatenate, plan& out) {
-    const bool inserts = s.kind == kind::insert && concatenate && alone_ && &s == statement_;
+    const bool whole_text = concatenate && alone_ && &s == statement_;
+    const bool inserts = whole_text && s.kind == kind::insert;
     const bool draws = !a.drawn.empty() || !a.draws.empty();
-    if (inserts && draws && plan_drawing_first(*s.insert, text_, a, context_, out)) return;
+    if (draws && (inserts || (whole_text && writes_in_with(s))) && plan_drawing_first(s, text_, a, context_, out))
+      return;
     if ((a.writes || a.locking) && concatenate && &s == statement_) {
       plan_in_steps(s, text_, a, context_, out);
       const error_id later = a.mirrored ? error_id::reference_write : error_id::key_not_provable;
       if (inserts && (a.mirrored || a.key_unknown) && !draws && !out.staged && refused_for(out, later))
-        (void)plan_drawing_first(*s.insert, text_, a, context_, out);
+        (void)plan_drawing_first(s, text_, a, context_, out);
       return;
     }
     if (const auto whole = query_of(*statement_, text_)) gather_instead(*whole, a, out);

@@ -50,12 +50,32 @@ error_report refuse_time_in_words() {
       "Write the date or the time itself.");
 }
 
+bool is_number(std::string_view text) {
+  constexpr std::string_view blanks = " \t\n\r\f\v";
+  const std::size_t first = text.find_first_not_of(blanks);
+  if (first == std::string_view::npos) return false;
+  text = text.substr(first, text.find_last_not_of(blanks) + 1 - first);
+  if (text.front() == '-' || text.front() == '+') text.remove_prefix(1);
+  return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+/// What a server says of a value that is none of the key's type.
+error_report problem_of_value(const key_group& group, const source_result& result) {
+  constexpr std::int32_t header = 4;
+  const std::string_view type = type_label(group.key_type);
+  if (group.key_type == type_oid::varchar || group.key_type == type_oid::bpchar)
+    return make_error(error_id::key_too_long, type, group.modifier - header);
+  if (result.text == shown_binary) return make_error(error_id::invalid_key_value, group.key, type);
+  if (is_number(result.text)) return make_error(error_id::key_out_of_range, result.text, type);
+  return make_error(error_id::invalid_key_text, type, result.text);
+}
+
 error_report problem_of(const key_group& group, const source_result& result) {
   if (result.what == outcome::null) return make_error(error_id::null_key, group.key, group.table);
   if (result.what == outcome::unowned) return make_error(error_id::key_unowned, result.text, group.key, group.table);
   // A date may be written in more ways than are understood here.
   if (result.what == outcome::invalid && !date_or_time(group.key_type)) {
-    return make_error(error_id::invalid_key_value, group.key, type_label(group.key_type), result.text);
+    return problem_of_value(group, result);
   }
   return make_error(error_id::key_not_provable, group.key, group.table);
 }

@@ -131,9 +131,9 @@ void lock_in_order(const sql::statement& s, const analysis& a, const plan_contex
 }  // namespace
 
 // An INSERT that leaves columns to sequences: they are drawn first, and what comes of it is planned anew.
-bool plan_drawing_first(const sql::insert_query& q, std::string_view text, const analysis& a,
-                        const plan_context& context, plan& out) {
-  const auto made = make_drawing(q, text, a, context);
+bool plan_drawing_first(const sql::statement& s, std::string_view text, const analysis& a, const plan_context& context,
+                        plan& out) {
+  const auto made = make_drawing(s, text, a, context);
   if (!made) return false;
   const std::string numbered = with_any_values(*made);
   sql::token_scan scan;

@@ -12,7 +12,7 @@ namespace pgbraid::router {
 
 /// An INSERT that leaves columns to sequences: they are drawn first, and what comes of it is planned anew. False: it
 /// draws nothing, or cannot be done; `out` is then as it was.
-[[nodiscard]] bool plan_drawing_first(const sql::insert_query& q, std::string_view text, const analysis& found,
+[[nodiscard]] bool plan_drawing_first(const sql::statement& s, std::string_view text, const analysis& found,
                                       const plan_context& context, plan& out);
 
 /// A write of which something must be known first, or whose rows leave their shards. `out` has been planned already; it

@@ -255,7 +255,10 @@ WRITES = {
     "WITH that writes": """
         WITH gone AS (DELETE FROM entries WHERE amount > 200 RETURNING *) SELECT count(*), (SELECT count(*) FROM entries) FROM gone
         WITH gone AS (DELETE FROM entries WHERE amount > 200 RETURNING account_id, id, at) INSERT INTO archive (account_id, id, moved) SELECT * FROM gone
-        0A000 WITH t AS (INSERT INTO tickets (account_id, title) VALUES (1, 'x'), (2, 'y'), (3, 'z') RETURNING id) SELECT * FROM t
+        WITH t AS (INSERT INTO tickets (account_id, title) VALUES (1, 'x'), (2, 'y'), (3, 'z') RETURNING id) SELECT * FROM t
+        WITH t AS (INSERT INTO tickets (account_id, title) VALUES (1, 'x') RETURNING id, account_id) INSERT INTO archive (account_id, id, note) SELECT account_id, id, 'of ' || id FROM t RETURNING account_id, id, note
+        WITH t AS (INSERT INTO numbered (name, price) VALUES ('x', 1), ('y', 2) RETURNING id, name) INSERT INTO owned (numbered_id, what) SELECT id, name FROM t RETURNING what
+        0A000 WITH t AS (INSERT INTO tickets (account_id, title) SELECT id, owner FROM accounts RETURNING id) SELECT * FROM t
         0A000 WITH a AS (UPDATE accounts SET balance = 1 RETURNING id) UPDATE accounts SET owner = 'z' FROM a WHERE a.id = accounts.id
     """,
     "with WITH entries, also recursive ones": """

@@ -102,7 +102,7 @@ TEST_CASE("what would be another value in each copy is drawn once", "[drawing]")
          {"INSERT INTO currencies VALUES ('a', 1) ON CONFLICT (code) DO UPDATE SET rate = random()", "refused:..."},
          {"INSERT INTO currencies VALUES ('a', 1) RETURNING random()", "refused:..."},
          {"INSERT INTO currencies VALUES ('a', random() * $1)", "refused:..."},
-         {"WITH i AS (INSERT INTO countries (code) VALUES ('a') RETURNING name) SELECT * FROM i", "refused:..."}});
+         {"WITH i AS (INSERT INTO countries (code) VALUES ('a') RETURNING name) SELECT * FROM i", "shard s0..."}});
 }
 
 TEST_CASE("sequences of unsharded tables count on their shards", "[drawing]") {
@@ -127,31 +127,50 @@ TEST_CASE("sequences of unsharded tables count on their shards", "[drawing]") {
             {"SELECT setval('report_ids', (SELECT max(id) FROM reports))", "shard s1 (primary)"}});
 }
 
+TEST_CASE("numbers of an INSERT in WITH are drawn before the statement", "[drawing]") {
+  const drawing_world w;
+  CHECK(w.drawn("WITH i AS (INSERT INTO orders (customer_id) VALUES (5), ($1) RETURNING amount) SELECT * FROM i") ==
+        one +
+            " FROM pg_catalog.generate_series(1, 2) -> WITH i AS (INSERT INTO orders (customer_id, \"amount\") VALUES "
+            "(5, '1'), ($1, '2') RETURNING amount) SELECT * FROM i");
+  CHECK(w.drawn(
+            "WITH i AS (INSERT INTO customers DEFAULT VALUES RETURNING id) INSERT INTO notes (customer_id, id) SELECT "
+            "id, 7 FROM i") ==
+        one +
+            " -> WITH i AS (INSERT INTO customers (\"id\") VALUES ('1') RETURNING id) INSERT INTO notes (customer_id, "
+            "id) SELECT id, 7 FROM i");
+}
+
 TEST_CASE("statements with sequences and where they go", "[drawing]") {
   const drawing_world w;
   CHECK(w.make("INSERT INTO customers (name) VALUES ('a')").plan->draws);
   CHECK(w.make("INSERT INTO currencies (code) VALUES ('EUR')").plan->draws);
   CHECK_FALSE(w.make("INSERT INTO customers (id) VALUES (5)").plan->draws);
-  check(w, {{"SELECT nextval('ids')", "shard s0 (primary)"},
-            {"SELECT setval('ids', 5), currval('ids'), lastval()", "shard s0 (primary)"},
-            {"SELECT last_value FROM order_ids", "shard s0 (primary, a read)"},
-            {"SELECT nextval('ids'), id FROM customers WHERE id = 5", "refused:..."},
-            {"SELECT nextval('ids'), set_config('a', 'b', false)", "refused:..."},
-            {"UPDATE customers SET name = nextval('ids') WHERE id = 5", "refused:..."},
-            {"UPDATE orders SET amount = DEFAULT WHERE customer_id = 5", "refused:..."},
-            {"INSERT INTO orders (customer_id) VALUES (5) ON CONFLICT (customer_id) DO UPDATE SET amount = DEFAULT",
-             "refused:..."},
-            {"WITH i AS (INSERT INTO orders (customer_id) VALUES (5) RETURNING amount) SELECT * FROM i", "refused:..."},
-            {"EXPLAIN ANALYZE INSERT INTO orders (customer_id) VALUES (5)", "refused:..."},
-            {"PREPARE p AS INSERT INTO orders (customer_id) VALUES (5)", "refused:..."},
-            {"INSERT INTO orders (customer_id) VALUES (5); SELECT 1", "refused:..."},
-            {"INSERT INTO currencies SELECT name FROM countries", "refused:..."},
-            {"COPY orders (customer_id) FROM STDIN", "shards s0, s1, s2, s3 together (primary)"},
-            {"COPY orders (customer_id) FROM STDIN WHERE customer_id > 5", "refused: COPY FROM ... WHERE..."},
-            {"COPY orders (customer_id, amount) FROM STDIN", "shards s0, s1, s2, s3 together (primary)"},
-            {"INSERT INTO unlisted DEFAULT VALUES", "refused: table \"public.unlisted\"..."},
-            {"DROP SEQUENCE order_ids", "shards s0, s1, s2, s3 together (primary)"},
-            {"CREATE SEQUENCE more", "shards s0, s1, s2, s3 together (primary)"}});
+  check(w,
+        {{"SELECT nextval('ids')", "shard s0 (primary)"},
+         {"SELECT setval('ids', 5), currval('ids'), lastval()", "shard s0 (primary)"},
+         {"SELECT last_value FROM order_ids", "shard s0 (primary, a read)"},
+         {"SELECT nextval('ids'), id FROM customers WHERE id = 5", "refused:..."},
+         {"SELECT nextval('ids'), set_config('a', 'b', false)", "refused:..."},
+         {"UPDATE customers SET name = nextval('ids') WHERE id = 5", "refused:..."},
+         {"UPDATE orders SET amount = DEFAULT WHERE customer_id = 5", "refused:..."},
+         {"INSERT INTO orders (customer_id) VALUES (5) ON CONFLICT (customer_id) DO UPDATE SET amount = DEFAULT",
+          "refused:..."},
+         {"WITH i AS (INSERT INTO orders (customer_id) VALUES (5) RETURNING amount) SELECT * FROM i", "shard s0..."},
+         {"WITH i AS (INSERT INTO orders (customer_id) SELECT 5 RETURNING amount) SELECT * FROM i", "refused:..."},
+         {"WITH i AS (INSERT INTO orders (customer_id) VALUES (5)), c AS (INSERT INTO customers (name) VALUES ('a')) "
+          "SELECT 1",
+          "refused:..."},
+         {"EXPLAIN ANALYZE INSERT INTO orders (customer_id) VALUES (5)", "refused:..."},
+         {"PREPARE p AS INSERT INTO orders (customer_id) VALUES (5)", "refused:..."},
+         {"INSERT INTO orders (customer_id) VALUES (5); SELECT 1", "refused:..."},
+         {"INSERT INTO currencies SELECT name FROM countries", "refused:..."},
+         {"COPY orders (customer_id) FROM STDIN", "shards s0, s1, s2, s3 together (primary)"},
+         {"COPY orders (customer_id) FROM STDIN WHERE customer_id > 5", "refused: COPY FROM ... WHERE..."},
+         {"COPY orders (customer_id, amount) FROM STDIN", "shards s0, s1, s2, s3 together (primary)"},
+         {"INSERT INTO unlisted DEFAULT VALUES", "refused: table \"public.unlisted\"..."},
+         {"DROP SEQUENCE order_ids", "shards s0, s1, s2, s3 together (primary)"},
+         {"CREATE SEQUENCE more", "shards s0, s1, s2, s3 together (primary)"}});
 }
 
 TEST_CASE("copied rows are numbered on their way", "[drawing]") {

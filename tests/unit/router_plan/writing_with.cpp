@@ -133,3 +133,19 @@ TEST_CASE("rows of a table are those of what inherits from it", "[writing_with]"
     }
   }
 }
+
+TEST_CASE("rows that a DELETE takes along are those of the whole statement", "[writing_with]") {
+  writing_world w;
+  for (const std::string_view text :
+       {"WITH a AS (DELETE FROM customers RETURNING id) INSERT INTO orders (customer_id, id) SELECT id, 1 FROM a",
+        "WITH a AS (DELETE FROM customers RETURNING id) UPDATE orders SET amount = 1 FROM a WHERE a.id = "
+        "customer_id"}) {
+    INFO(text);
+    for (const bool refers : {false, true}) {
+      auto& to = w.schema.relations.at("public.orders").refers_to;
+      to = refers ? std::vector<std::string>{"public.notes"} : std::vector<std::string>{};
+      w.schema.relations.at("public.notes").refers_to = {"public.customers"};
+      CHECK((w.staged(text) == nullptr) == refers);
+    }
+  }
+}
