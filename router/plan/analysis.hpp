@@ -139,6 +139,8 @@ struct analysis {
   std::optional<protocol::error_report> types_differ;
   /// The same of a table whose types only have other OIDs (relation::types_renumbered): it matters to binary results.
   std::optional<protocol::error_report> types_renumbered;
+  /// Of a table that is written (relation::types_differ): its rows must not be told in binary, nor come so.
+  std::optional<protocol::error_report> written_types_differ;
 
   /// Notes that a value of a key of type `key_type` comes from here, if it is a parameter.
   void note_tie(const key_source& source, oid key_type);

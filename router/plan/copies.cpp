@@ -113,6 +113,7 @@ bool copy_into_all(const sql::statement& s, const table_use& use, const plan_con
   std::string problem;
   const std::optional<copy_format> format = read_copy_format(c.options, problem);
   if (format && problem.empty()) problem = problem_of(*format, context);
+  if (format && format->form == copy_format::kind::binary && a.written_types_differ) a.refuse(*a.written_types_differ);
   auto made = std::make_shared<copy_layout>();
   for (const column& each : use.table.described->columns) {
     const bool draws = !each.draws.empty();
@@ -166,6 +167,10 @@ std::shared_ptr<const copy_layout> copy_into_shards(const sql::statement& s, con
   std::string problem;
   std::optional<copy_format> format = read_copy_format(c.options, problem);
   if (!format) return refuse("option \"" + problem + "\"", "Use the options of PostgreSQL 15.");
+  if (format->form == copy_format::kind::binary && a.written_types_differ) {
+    a.refuse(*a.written_types_differ);
+    return nullptr;
+  }
   problem = problem_of(*format, context);
   if (!problem.empty()) return refuse(problem, "Use other characters and an encoding such as UTF8.");
   auto layout = std::make_shared<copy_layout>();

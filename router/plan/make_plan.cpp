@@ -98,6 +98,14 @@ class statement_planner {
   }
 
  private:
+  /// Of a write.
+  static bool returns_rows(const sql::statement& s) {
+    if (s.insert != nullptr) return !s.insert->returning.empty();
+    if (s.update != nullptr) return !s.update->returning.empty();
+    if (s.delete_ != nullptr) return !s.delete_->returning.empty();
+    return s.merge == nullptr;
+  }
+
   [[nodiscard]] bool one_shard() const { return context_.map->one_shard(); }
 
   /// `may_be_binary`: in a way that only the server sees.
@@ -109,6 +117,8 @@ class statement_planner {
     out.by_columns = names_by_columns(s, a);
     if (a.types_renumbered && !gives_columns_alone(s, a, *context_.schema))
       out.no_binary = std::make_shared<const protocol::error_report>(*a.types_renumbered);
+    if (a.written_types_differ && returns_rows(s))
+      out.no_binary = std::make_shared<const protocol::error_report>(*a.written_types_differ);
     if (one_shard()) return;
     if (hints_.names_shard()) return hints_.confine_query(s, a, out);
     by_kind(s, a, concatenate, out);

@@ -320,7 +320,7 @@ void analyzer::judge_relation(const resolved_table& table, table_role role) {
   if (table.described->types_differ) {
     protocol::error_report error = types_differ();
     if (role != table_role::read) {
-      out_.refuse(std::move(error));
+      out_.written_types_differ = std::move(error);
     } else if (!out_.types_differ) {
       out_.types_differ = std::move(error);
     }

@@ -19,7 +19,8 @@ std::string problem_of(const relation& table, const analysis& a, const plan_cont
   if (table.writes_spread || table.row_security || table.kind != 'r') {
     return "triggers, rules, policies, partitions or foreign keys that cascade would see a DELETE and an INSERT";
   }
-  if (a.types_differ || a.locking || a.into || a.not_understood) return "it contains something that cannot be moved";
+  if (a.types_differ || a.written_types_differ || a.locking || a.into || a.not_understood)
+    return "it contains something that cannot be moved";
   if (!a.functions.differs.empty()) return a.functions.differs + " may give another value on each shard";
   return {};
 }

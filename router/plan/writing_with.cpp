@@ -155,8 +155,8 @@ bool read_body(std::string_view body, const sql::with_clause& with, const plan_c
   if (s.kind != kind::insert && s.kind != kind::update && s.kind != kind::delete_) return false;
   const analysis& found = read.found;
   if (found.refusal || found.not_understood || found.into || found.locking || found.moves || found.mirrored ||
-      found.types_differ || !found.functions.user_code.empty() || !found.drawn.empty() || !found.draws.empty() ||
-      found.default_differs || names_entry(found, with) || only_home(found))
+      found.types_differ || found.written_types_differ || !found.functions.user_code.empty() || !found.drawn.empty() ||
+      !found.draws.empty() || found.default_differs || names_entry(found, with) || only_home(found))
     return false;
   const auto use =
       std::find_if(found.uses.begin(), found.uses.end(), [](const table_use& u) { return u.role != table_role::read; });

@@ -1,10 +1,12 @@
 """Types whose OIDs are not the same on all shards: clients know the first shard's, whichever answers."""
 
+import io
+
 import psycopg2
 import pytest
 
 from braid import sharded_topology
-from wire import bind, describe_portal, describe_statement, errors, execute, kinds, parse, rows, sync
+from wire import bind, describe_portal, describe_statement, errors, execute, kinds, parse, query, rows, sync
 
 MOODS = ("sad", "plain", "happy")
 
@@ -126,9 +128,30 @@ def test_binary_results(braid, numbers, keys):
         assert client.query(f"SELECT note FROM feelings WHERE id = {key}") == [["z"]]
 
 
-def test_columns_made_of_the_type(braid, keys):
-    """Their binary form names it: they are read from the first shard, over gathered rows, and not written."""
+def test_columns_made_of_the_type(cluster, braid, numbers, keys):
+    """Their binary form names it: they are read from the first shard, over gathered rows, and written as text."""
+    array = [shard.primary.query("SELECT 'mood[]'::regtype::oid::bigint")[0][0] for shard in cluster.shards][0]
+    first, second = keys[0][0], keys[1][0]
     with braid.raw() as client:
-        assert client.query(f"SELECT * FROM many WHERE id = {keys[1][0]}") == []
-        client.send(parse(f"INSERT INTO many VALUES ({keys[1][0]}, ARRAY['sad'::mood])"), bind(), execute(), sync())
+        assert client.query(f"SELECT * FROM many WHERE id = {second}") == []
+        for key, value in ((first, "{sad,happy}"), (second, "{plain}")):
+            client.send(parse("INSERT INTO many VALUES ($1, $2) RETURNING moods"), bind([key, value]), describe_portal(), execute(), sync())
+            got = client.until_ready()
+            assert described(got) == [[array]] and rows(got) == [[value.encode()]], errors(got)
+        client.send(query(f"UPDATE many SET moods = array_append(moods, 'sad') WHERE id IN ({first}, {second}) RETURNING *"))
+        got = client.until_ready()
+        assert described(got) == [[20, array]] and sorted(rows(got)) == sorted([[str(first).encode(), b"{sad,happy,sad}"], [str(second).encode(), b"{plain,sad}"]])
+        more = [keys[0][1], keys[1][1]]
+        client.query(f"INSERT INTO many (id, moods) SELECT n, ARRAY['plain', 'happy']::mood[] FROM unnest(ARRAY[{more[0]}, {more[1]}]) n")
+        client.query(f"INSERT INTO many VALUES ({second}, NULL) ON CONFLICT (id) DO UPDATE SET moods = excluded.moods")
+        assert client.query(f"DELETE FROM many WHERE id IN ({more[0]}, {more[1]}) RETURNING moods") == [["{plain,happy}"]] * 2
+        assert client.query("SELECT moods FROM many ORDER BY id = " + str(first)) == [[None], ["{sad,happy,sad}"]]
+        client.send(parse(f"UPDATE many SET moods = NULL WHERE id = {second} RETURNING moods"), bind(result_formats=[1]), execute(), sync())
         assert errors(client.until_ready())[0]["C"] == "0A000"
+        client.send(query("COPY many FROM STDIN (FORMAT binary)"))
+        assert errors(client.until_ready())[0]["C"] == "0A000"
+    with braid.connect(autocommit=True) as connection, connection.cursor() as cursor:
+        cursor.execute("DELETE FROM many")
+        cursor.copy_expert("COPY many FROM STDIN", io.StringIO(f"{first}\t{{sad}}\n{second}\t{{happy}}\n"))
+        cursor.execute("SELECT moods FROM many ORDER BY moods")
+        assert cursor.fetchall() == [("{sad}",), ("{happy}",)]
