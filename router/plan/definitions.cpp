@@ -8,11 +8,13 @@
 #include <vector>
 
 #include "router/plan/analysis.hpp"
+#include "router/plan/clauses.hpp"
 #include "router/plan/constants.hpp"
 #include "router/plan/key_columns.hpp"
 #include "router/plan/names.hpp"
 #include "router/plan/statements.hpp"
 #include "router/plan/targets.hpp"
+#include "router/plan/time_words.hpp"
 #include "router/plan/words.hpp"
 
 namespace pgbraid::router {
@@ -111,18 +113,71 @@ bool adds_column(std::string_view text) {
   return false;
 }
 
-/// ALTER TABLE computes values for the rows that are there, which may be others on each shard. A new default of a
-/// column that is there computes nothing.
-bool computes(std::string_view text) {
-  if (!has_word(text, "using") && !adds_column(text)) return false;
-  constexpr std::array<std::string_view, 9> values{"using",       "generated", "identity", "serial", "bigserial",
-                                                   "smallserial", "serial2",   "serial4",  "serial8"};
-  const auto stands = [&](std::string_view word) { return has_word(text, word); };
-  if (std::any_of(values.begin(), values.end(), stands)) return true;
-  if (!has_word(text, "default")) return false;
+/// Whether a word may stand in front of a parenthesis without being called.
+bool takes_length(std::string_view word) {
+  constexpr std::array<std::string_view, 14> types{"varchar", "varying", "char", "character", "bpchar",
+                                                   "numeric", "decimal", "dec",  "timestamp", "timestamptz",
+                                                   "time",    "timetz",  "bit",  "interval"};
+  return std::find(types.begin(), types.end(), word) != types.end();
+}
+
+/// Whether what stands behind the word DEFAULT, up to the next constraint or column, calls a function or is the time.
+bool calls_in_default(std::string_view text, std::size_t at) {
   constexpr std::array<std::string_view, 8> calls{"current_date",   "current_time", "current_timestamp", "localtime",
                                                   "localtimestamp", "current_user", "session_user",      "user"};
-  return text.find('(') != std::string_view::npos || std::any_of(calls.begin(), calls.end(), stands);
+  constexpr std::array<std::string_view, 5> ends{"check", "references", "constraint", "unique", "primary"};
+  const auto among = [](const auto& words, const std::string& word) {
+    return std::find(words.begin(), words.end(), word) != words.end();
+  };
+  const auto is_length = [](std::string_view list) {
+    return list.find_first_not_of("0123456789, ()") == std::string_view::npos;
+  };
+  std::string before;
+  int depth = 0;  // of brackets
+  while (at < text.size() && (text[at] != ',' || depth > 0)) {
+    if (const std::size_t past = skip_quoted(text, at); past != at) {
+      if (text[at] == '\'' && is_word_of_time(text.substr(at + 1, past - at - 2))) return true;
+      if (text[at] == '"') before = "\"";
+      at = past;
+    } else if (is_word_start(text[at])) {
+      const std::size_t end = end_of_word(text, at);
+      before = lower_word(text.substr(at, end - at));
+      at = end;
+      if (among(calls, before)) return true;
+      const std::vector<std::string> next = words_at(text, end, 1);
+      if (among(ends, before) || (before == "not" && !next.empty() && next.front() == "null")) return false;
+    } else if (text[at] == '(') {
+      const auto past = past_parentheses(text, at, text.size());
+      if (!past || !takes_length(before) || !is_length(text.substr(at, *past - at))) return true;
+      at = *past;
+    } else {
+      depth += text[at] == '[' ? 1 : text[at] == ']' ? -1 : 0;
+      ++at;
+    }
+  }
+  return false;
+}
+
+/// ALTER TABLE computes values for the rows that are there, which may be others on each shard. A new default of a
+/// column that is there computes nothing, and a generated column is the same wherever its row is.
+bool computes(std::string_view text) {
+  if (!has_word(text, "using") && !adds_column(text)) return false;
+  constexpr std::array<std::string_view, 8> values{"using",       "identity", "serial",  "bigserial",
+                                                   "smallserial", "serial2",  "serial4", "serial8"};
+  const auto stands = [&](std::string_view word) { return has_word(text, word); };
+  if (std::any_of(values.begin(), values.end(), stands)) return true;
+  for (std::size_t i = 0; i < text.size();) {
+    if (const std::size_t past = skip_quoted(text, i); past != i) {
+      i = past;
+    } else if (is_word_start(text[i])) {
+      const std::size_t end = end_of_word(text, i);
+      if (lower_word(text.substr(i, end - i)) == "default" && calls_in_default(text, end)) return true;
+      i = end;
+    } else {
+      ++i;
+    }
+  }
+  return false;
 }
 
 /// CREATE, ALTER, DROP SCHEMA: one that is listed lives on its shard.

@@ -230,8 +230,9 @@ void place_literals(gather_plan& plan) {
   plan.combine_sql = std::move(out);
 }
 
-/// The shard that has what cannot be fetched, or whose types clients know; false if no single one has.
-bool choose_combiner(const gather_set& set, std::optional<shard_index>& combiner) {
+/// The shard that has what cannot be fetched, or whose types clients know; false if no single one has. `kept`: see
+/// gather_query.
+bool choose_combiner(const gather_set& set, bool kept, std::optional<shard_index>& combiner) {
   const auto known_there = [](const gather_source& source) {
     return source.found->types_differ || source.found->functions.designated;
   };
@@ -246,7 +247,8 @@ bool choose_combiner(const gather_set& set, std::optional<shard_index>& combiner
   }
   // Rows in binary may name types by OIDs, of which clients know the first shard's.
   const auto renumbered = [](const gather_source& source) { return source.found->types_renumbered.has_value(); };
-  if (!combiner && std::any_of(set.sources.begin(), set.sources.end(), renumbered)) combiner = designated_shard;
+  if (!combiner && !kept && std::any_of(set.sources.begin(), set.sources.end(), renumbered))
+    combiner = designated_shard;
   return true;
 }
 
@@ -297,7 +299,7 @@ std::shared_ptr<const gather_plan> make_gather(const gather_query& query, const 
   if (with == nullptr) return nullptr;
   const auto set = gather_sources(query, a, context);
   auto out = std::make_shared<gather_plan>();
-  if (!set || !choose_combiner(*set, out->combiner)) return nullptr;
+  if (!set || !choose_combiner(*set, query.kept, out->combiner)) return nullptr;
   auto edits = edits_of(set->sources.back(), *set);
   if (!edits) return nullptr;
 

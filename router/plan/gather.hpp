@@ -85,6 +85,7 @@ struct gather_query {
   std::string_view text;                      ///< of the whole statement
   std::size_t begin = 0, end = 0;             ///< of the query in it
   bool literals = false;                      ///< fragments are put into the text
+  bool kept = false;                          ///< pgbraid reads its rows itself, as text; no client gets them
   std::vector<text_edit> edits{};             ///< what else is changed in the text
   const writing_with* writing =
       nullptr;  ///< what the text's WITH has written; the text is `writing->text`, or ends otherwise

@@ -153,6 +153,13 @@ std::string without_unused(const sql::statement& s, std::string_view text) {
   return edits.empty() ? std::string{} : edited(text, 0, text.size(), std::move(edits));
 }
 
+std::shared_ptr<const gather_plan> combined_at(const gather_plan& plan, shard_index home) {
+  auto out = std::make_shared<gather_plan>(plan);
+  out->combiner = home;
+  if (plan.otherwise != nullptr) out->otherwise = combined_at(*plan.otherwise, home);
+  return out;
+}
+
 /// The whole statement is shown to the server that is asked, which must know all of its tables. False: another must be
 /// asked.
 bool ask_at(shard_index home, const plan_context& context, staged_query& query, staged_write& out) {
@@ -160,9 +167,7 @@ bool ask_at(shard_index home, const plan_context& context, staged_query& query, 
   query.only = home;
   if (out.rows == nullptr) return true;
   if (!takes_part(home, context)) return false;
-  auto there = std::make_shared<gather_plan>(*out.rows);
-  there->combiner = home;
-  out.rows = std::move(there);
+  out.rows = combined_at(*out.rows, home);
   return true;
 }
 

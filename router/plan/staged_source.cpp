@@ -143,6 +143,7 @@ bool plan_query(const std::string& sql, const plan_context& context, staged_quer
     query.text = sql;
     query.end = sql.size();
     query.literals = true;
+    query.kept = true;
     query.writing = writing;
     out.rows = make_gather(query, found, context);
     if (out.rows == nullptr || !takes_part(out.rows->combiner, context)) return false;

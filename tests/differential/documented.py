@@ -376,6 +376,7 @@ WRITES = {
     "TRUNCATE, COMMENT": """
         CREATE INDEX ON archive (id)
         ALTER TABLE archive ADD COLUMN more int DEFAULT 5
+        ALTER TABLE archive ADD COLUMN price numeric(8, 2) NOT NULL DEFAULT 0.5 CHECK (price > 0), ADD COLUMN twice numeric GENERATED ALWAYS AS (amount * 2) STORED
         TRUNCATE archive
         0A000 ALTER TABLE archive DROP COLUMN account_id
         0A000 CREATE UNIQUE INDEX ON archive (note)

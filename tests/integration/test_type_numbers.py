@@ -30,7 +30,9 @@ def numbers(cluster):
     on_all(cluster, "CREATE TYPE mood AS ENUM ('sad', 'plain', 'happy');"
                     "CREATE TABLE feelings (id bigint PRIMARY KEY, mood mood, note text); CREATE TABLE many (id bigint PRIMARY KEY, moods mood[]);"
                     "GRANT ALL ON feelings, many TO app")
+    second.query("CREATE TABLE lone (n bigint, mood mood); INSERT INTO lone VALUES (1, 'sad'); GRANT ALL ON lone TO app")
     yield [server.query("SELECT 'mood'::regtype::oid::bigint")[0][0] for server in (first, second)]
+    second.query("DROP TABLE lone")
     on_all(cluster, "DROP TABLE feelings, many; DROP TYPE mood")
     second.query("DROP TYPE filler")
 
@@ -40,7 +42,8 @@ def braid(cluster, numbers, start_braid):
     on_all(cluster, "TRUNCATE feelings, many")
     sharding = sharded_topology(cluster)["databases"]["shop"]["sharding"]
     tables = sharding["tables"] | {"feelings": {"key": "id"}, "many": {"key": "id"}}
-    return start_braid(sharded_topology(cluster, sharding=sharding | {"tables": tables}))
+    lone = {"unsharded": sharding.get("unsharded", {}) | {"lone": cluster.shards[1].name}}
+    return start_braid(sharded_topology(cluster, sharding=sharding | {"tables": tables} | lone))
 
 
 def described(messages):
@@ -155,3 +158,16 @@ def test_columns_made_of_the_type(cluster, braid, numbers, keys):
         cursor.copy_expert("COPY many FROM STDIN", io.StringIO(f"{first}\t{{sad}}\n{second}\t{{happy}}\n"))
         cursor.execute("SELECT moods FROM many ORDER BY moods")
         assert cursor.fetchall() == [("{sad}",), ("{happy}",)]
+
+
+def test_a_table_of_the_second_shard_is_written_from_others(braid, keys):
+    """The rows are read as text, wherever they are put together."""
+    with braid.raw() as client:
+        client.query(f"INSERT INTO feelings VALUES ({keys[0][0]}, 'happy', 'x'), ({keys[1][0]}, 'plain', 'y')")
+        for sql, left in (("UPDATE lone SET n = (SELECT sum(length(note)) FROM feelings)", [["2", "sad"]]),
+                          ("DELETE FROM lone WHERE n IN (SELECT 2 FROM feelings WHERE mood = 'plain')", []),
+                          ("INSERT INTO lone (n) SELECT 1 FROM feelings WHERE mood = 'plain'", [["1", None]])):
+            client.query(sql)
+            assert client.query("SELECT n, mood FROM lone") == left, sql
+        client.query(f"INSERT INTO feelings (id, note) SELECT {keys[0][1]} + n - n, 'z' FROM lone")
+        assert client.query("SELECT id FROM feelings WHERE note = 'z'") == [[str(keys[0][1])]]
