@@ -33,7 +33,8 @@ bool session_machine::copies_locked(step& s) {
   using phase = copy_locks_state::phase;
   copy_locks_state& locks = *copy_locks_;
   if (locks.at == phase::held) return true;
-  if (cycle_failed_) return false;
+  const auto waits = [this](branch_index i) { return branches_[i].preparing > 0; };
+  if (cycle_failed_ || std::any_of(locks.over.begin(), locks.over.end(), waits)) return false;
   // What failed among the messages sent before would have the server pass over this one.
   if (locks.at == phase::wanted && !nothing_unsynced() && !drained(s)) return false;
   if (locks.at == phase::others) {

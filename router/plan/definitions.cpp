@@ -24,16 +24,18 @@ using kind = sql::statement_kind;
 namespace {
 
 /// Commands of which each shard makes the same of its own, and which can be prepared.
-constexpr std::array<std::string_view, 36> alike{
-    "CREATE TABLE",   "CREATE INDEX",  "CREATE VIEW",      "CREATE SCHEMA",
-    "CREATE TYPE",    "CREATE DOMAIN", "CREATE FUNCTION",  "CREATE PROCEDURE",
-    "CREATE TRIGGER", "ALTER TABLE",   "ALTER INDEX",      "ALTER VIEW",
-    "ALTER SCHEMA",   "ALTER TYPE",    "ALTER DOMAIN",     "ALTER FUNCTION",
-    "DROP TABLE",     "DROP INDEX",    "DROP VIEW",        "DROP SCHEMA",
-    "DROP TYPE",      "DROP DOMAIN",   "DROP FUNCTION",    "DROP TRIGGER",
-    "COMMENT",        "GRANT",         "REVOKE",           "CREATE SEQUENCE",
-    "ALTER SEQUENCE", "DROP SEQUENCE", "CREATE EXTENSION", "ALTER EXTENSION",
-    "DROP EXTENSION", "CREATE POLICY", "ALTER POLICY",     "DROP POLICY"};
+constexpr std::array<std::string_view, 41> alike{
+    "CREATE TABLE",    "CREATE INDEX",   "CREATE VIEW",      "CREATE SCHEMA",
+    "CREATE TYPE",     "CREATE DOMAIN",  "CREATE FUNCTION",  "CREATE PROCEDURE",
+    "CREATE TRIGGER",  "ALTER TABLE",    "ALTER INDEX",      "ALTER VIEW",
+    "ALTER SCHEMA",    "ALTER TYPE",     "ALTER DOMAIN",     "ALTER FUNCTION",
+    "DROP TABLE",      "DROP INDEX",     "DROP VIEW",        "DROP SCHEMA",
+    "DROP TYPE",       "DROP DOMAIN",    "DROP FUNCTION",    "DROP TRIGGER",
+    "COMMENT",         "GRANT",          "REVOKE",           "CREATE SEQUENCE",
+    "ALTER SEQUENCE",  "DROP SEQUENCE",  "CREATE EXTENSION", "ALTER EXTENSION",
+    "DROP EXTENSION",  "CREATE POLICY",  "ALTER POLICY",     "DROP POLICY",
+    "ALTER PROCEDURE", "DROP PROCEDURE", "CREATE AGGREGATE", "ALTER AGGREGATE",
+    "DROP AGGREGATE"};
 
 bool has_word(std::string_view text, std::string_view word) {
   for (std::size_t i = 0; i < text.size();) {
@@ -405,7 +407,8 @@ bool changes_key(const sql::statement& s, const resolved_table& table) {
 /// Names in no plan what it goes by: types, what an extension brings, what an index has kept unique, a schema's name, a
 /// sequence behind a default, a function that takes a built-in one's name.
 bool concerns_anything(const sql::statement& s, std::string_view text, const std::string& tag, const catalog& schema) {
-  constexpr std::array<std::string_view, 5> kinds{" TYPE", " DOMAIN", " EXTENSION", " SCHEMA", " SEQUENCE"};
+  constexpr std::array<std::string_view, 6> kinds{" TYPE",   " DOMAIN",   " EXTENSION",
+                                                  " SCHEMA", " SEQUENCE", " AGGREGATE"};
   const auto of_kind = [&](std::string_view k) { return tag.ends_with(k); };
   if (tag == "DROP INDEX" || std::any_of(kinds.begin(), kinds.end(), of_kind)) return true;
   // What hangs on that may be of any table.

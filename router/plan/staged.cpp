@@ -18,6 +18,7 @@
 #include "router/plan/rows.hpp"
 #include "router/plan/scatter.hpp"
 #include "router/plan/staged_locks.hpp"
+#include "router/plan/staged_parts.hpp"
 #include "router/plan/staged_source.hpp"
 #include "router/plan/words.hpp"
 #include "router/plan/writing_with.hpp"
@@ -197,6 +198,8 @@ std::shared_ptr<const staged_write> make_behind_writes(const sql::statement& s, 
   const auto through = [](const table_use& use) { return use.table.through != nullptr; };
   if (std::any_of(a.uses.begin(), a.uses.end(), through)) return nullptr;
   std::shared_ptr<staged_write> out;
+  if (rest.kind == sql::statement_kind::insert && carrier_of(a, false).one)
+    return make_into_one(rest, *writing, a, text, context);
   if (rest.kind == sql::statement_kind::insert) {
     if (!a.drawn.empty() && a.insert_source == nullptr) return nullptr;
     out = std::make_shared<staged_write>();

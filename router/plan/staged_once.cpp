@@ -290,6 +290,37 @@ std::shared_ptr<const staged_write> make_locked_select(const sql::statement& s, 
   return locked;
 }
 
+std::shared_ptr<const staged_write> make_into_one(const sql::statement& rest, const writing_with& writing,
+                                                  const analysis& a, std::string_view shown,
+                                                  const plan_context& context) {
+  const carrier by = carrier_of(a, false);
+  const std::string_view text = writing.text;
+  const auto at = parts_of_text(text);
+  if (!by.one || !at || rest.insert->source == nullptr || a.refusal || a.not_understood || a.default_differs ||
+      !a.moments.empty() || !writing.moments.sql().empty() || defaults_to_moment(rest, a) || !takes_part(by.one, context))
+    return nullptr;
+  const std::string_view after = text.substr(at->end);
+  const auto named = [&](const sql::common_table& entry) { return occurrences(after, entry.name) > 0; };
+  const std::vector<sql::common_table>& entries = rest.insert->with.tables;
+  if (has_word(after, "select") || has_word(after, "table") || std::any_of(entries.begin(), entries.end(), named))
+    return nullptr;
+  const std::vector<once_part> parts = parts_of(rest, text, a, by);
+  const auto source = std::find_if(parts.begin(), parts.end(), [&](const once_part& part) {
+    return part.place.begin == at->source && part.place.end == at->end;
+  });
+  if (source == parts.end() || !has_parameters_alone(source->query, a)) return nullptr;
+  auto out = std::make_shared<staged_write>();
+  const auto query = std::make_shared<staged_query>();
+  if (!plan_query(source->query, context, *query, *out, &writing) || !ask_at(*by.one, context, *query, *out))
+    return nullptr;
+  query->shown = shown;
+  out->shown = shown;
+  out->query = query;
+  out->only = by.one;
+  out->text = std::string{text.substr(at->insert, at->source - at->insert)} + mark() + std::string{after};
+  return out;
+}
+
 bool names_own_type(std::string_view text, const catalog& schema) {
   const std::vector<std::string> named = names_of_types(text);
   return std::any_of(named.begin(), named.end(),

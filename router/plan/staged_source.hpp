@@ -37,6 +37,13 @@ namespace pgbraid::router {
 /// Whether a server that must put rows together is among those that have some, as all who take part do.
 [[nodiscard]] bool takes_part(const std::optional<shard_index>& combiner, const plan_context& context);
 
+/// INSERT into a table of one shard whose query is answered over rows of WITH's writes: the rows it gives take its
+/// place on that shard. `rest` stands in writing_with::text, `shown` is the whole statement. Null where that cannot be
+/// done.
+[[nodiscard]] std::shared_ptr<const staged_write> make_into_one(const sql::statement& rest, const writing_with& writing,
+                                                                const analysis& found, std::string_view shown,
+                                                                const plan_context& context);
+
 /// A WITH entry or a subquery that no shard may answer for itself, since it chooses some rows (LIMIT, a window) and
 /// might choose others on each shard, or reads a table that only one shard has, is answered once; what comes of the
 /// statement is planned anew. WITH entries that nobody names are left out. Null where neither is to be done, or the

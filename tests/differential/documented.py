@@ -382,6 +382,7 @@ WRITES = {
         0A000 CREATE UNIQUE INDEX ON archive (note)
         ALTER TABLE archive DROP COLUMN note
         CREATE POLICY own ON archive USING (id > 5)
+        CREATE AGGREGATE added (int) (SFUNC = int4pl, STYPE = int, INITCOND = '0')
         ALTER TABLE archive ENABLE ROW LEVEL SECURITY
         see integration/test_upkeep.py::test_an_extension
         0A000 ALTER TABLE archive ADD COLUMN late timestamptz DEFAULT now()

@@ -453,6 +453,14 @@ GROUPS = {
         WITH gone AS (DELETE FROM numbered WHERE id < 5 RETURNING id) SELECT * FROM gone
         WITH gone AS (DELETE FROM owned WHERE numbered_id < 7 RETURNING numbered_id) DELETE FROM numbered USING gone WHERE id = numbered_id RETURNING id
         WITH t AS (INSERT INTO tickets (account_id, title) VALUES (1, 'x'), (2, 'y'), (3, 'z') RETURNING id) SELECT * FROM t
+        WITH d AS (DELETE FROM entries WHERE account_id = 6 RETURNING account_id, id) INSERT INTO picks SELECT 100000 + id, 'x' FROM d
+        WITH d AS (DELETE FROM entries WHERE amount > 200 RETURNING account_id, id) INSERT INTO picks SELECT 200000 + id, 'x' FROM d RETURNING id
+        WITH d AS (UPDATE accounts SET balance = 0 WHERE id < 9 RETURNING id, owner), c AS (SELECT count(*) AS n FROM d) INSERT INTO picks (id, title) SELECT 300000 + d.id, owner || n FROM d, c ON CONFLICT (id) DO NOTHING RETURNING *
+        WITH d AS (DELETE FROM archive RETURNING account_id) INSERT INTO picks SELECT 7, 'x' FROM d
+        WITH d AS (DELETE FROM archive RETURNING account_id) INSERT INTO picks SELECT 600000 + max(account_id), min(account_id) FROM d ON CONFLICT (id) DO UPDATE SET title = 'y'
+        WITH d AS (DELETE FROM entries WHERE amount > 50 RETURNING id) INSERT INTO signs (word, made) SELECT 'w' || max(id), '2024-01-01' FROM d RETURNING *
+        WITH d AS (DELETE FROM entries WHERE amount > 50 RETURNING id) INSERT INTO signs (word) SELECT 'w' || id FROM d
+        WITH d AS (DELETE FROM entries WHERE amount > 50 RETURNING id) INSERT INTO picks SELECT id, 'x' FROM d RETURNING (SELECT max(id) FROM d)
         WITH a AS (UPDATE accounts SET id = id + 1000 WHERE id < 3 RETURNING id) SELECT * FROM a
         WITH a AS (INSERT INTO archive (account_id, id) SELECT account_id, id FROM entries WHERE amount > 200 RETURNING *) SELECT count(*), max(id), bool_and(moved = now()) FROM a
     """,
@@ -496,6 +504,9 @@ REFUSED = {
     "WITH a AS (UPDATE accounts SET balance = 1 WHERE id < 9 RETURNING id) UPDATE accounts SET owner = 'z' FROM a WHERE a.id = accounts.id",
     "WITH a AS (UPDATE accounts SET id = id + 1000 WHERE id < 3 RETURNING id) SELECT * FROM a",
     "WITH gone AS (DELETE FROM numbered WHERE id < 5 RETURNING id) DELETE FROM owned USING gone WHERE owned.numbered_id = gone.id",
+    # The time of another shard; what stands behind the rows reads those of WITH.
+    "WITH d AS (DELETE FROM entries WHERE amount > 50 RETURNING id) INSERT INTO signs (word) SELECT 'w' || id FROM d",
+    "WITH d AS (DELETE FROM entries WHERE amount > 50 RETURNING id) INSERT INTO picks SELECT id, 'x' FROM d RETURNING (SELECT max(id) FROM d)",
     "WITH a AS (INSERT INTO archive (account_id, id) SELECT account_id, id FROM entries WHERE amount > 200 RETURNING *) SELECT count(*), max(id), bool_and(moved = now()) FROM a",
     # A whole row.
     "WITH a AS (UPDATE accounts SET owner = upper(owner) WHERE id < 3 RETURNING accounts) SELECT * FROM a",

@@ -42,6 +42,7 @@ TEST_CASE("definitions tell what of the catalog they change", "[definitions]") {
     CHECK(alters("DROP TRIGGER t ON orders") == list{"orders"});
   }
   SECTION("functions") {
+    CHECK(alters("CREATE AGGREGATE added (int) (SFUNC = int4pl, STYPE = int)").front() == "*");
     CHECK(alters("CREATE FUNCTION tax(int) RETURNS int LANGUAGE sql AS 'SELECT 1'") == list{"tax()", "()"});
     CHECK(alters("CREATE OR REPLACE PROCEDURE x.tax() LANGUAGE sql AS 'SELECT 1'") == list{"tax()", "()"});
     CHECK(alters("ALTER FUNCTION tax(int) STABLE") == list{"tax()", "()"});
