@@ -23,7 +23,12 @@ void add_tables(const resolved_table& table, const topology& map, std::set<std::
 std::string locks_of_copies(const analysis& a, const plan_context& context) {
   if (!a.mirrored) return {};
   std::set<std::string> read, written;
-  for (const table_use& use : a.uses) add_tables(use.table, *context.map, use.role == table_role::read ? read : written);
+  for (const table_use& use : a.uses) {
+    add_tables(use.table, *context.map, use.role == table_role::read ? read : written);
+    // How many rows a write in WITH has changed, nobody is told.
+    const bool changes = use.role == table_role::update || use.role == table_role::delete_;
+    if (changes && !a.levels[use.level].top) add_tables(use.table, *context.map, read);
+  }
   std::string out;
   for (const std::string& name : read) {
     const std::size_t dot = name.find('.');

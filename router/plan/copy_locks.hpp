@@ -10,8 +10,9 @@
 
 namespace pgbraid::router {
 
-/// The LOCK statements that come before the write, on every shard; "" where it reads nothing but the rows that it writes:
-/// of these the locks of rows see to it.
+/// The LOCK statements that come before the write, on every shard; "" where it reads nothing but the rows that it
+/// writes: one copy may find more of these than another, but then their command tags differ. What policies read is not
+/// followed.
 [[nodiscard]] std::string locks_of_copies(const analysis& a, const plan_context& context);
 
 }  // namespace pgbraid::router

@@ -123,10 +123,17 @@ bool takes_length(std::string_view word) {
   return std::find(types.begin(), types.end(), word) != types.end();
 }
 
+/// Whether a quoted text is the time, or is written in a way that is not looked into.
+bool may_be_time(std::string_view text, std::size_t at, std::size_t past) {
+  const bool plain = text[at] == '\'' && (at == 0 || !is_word_start(text[at - 1]));
+  return !plain || is_word_of_time(text.substr(at + 1, past - at - 2));
+}
+
 /// Whether what stands behind the word DEFAULT, up to the next constraint or column, calls a function or is the time.
 bool calls_in_default(std::string_view text, std::size_t at) {
-  constexpr std::array<std::string_view, 8> calls{"current_date",   "current_time", "current_timestamp", "localtime",
-                                                  "localtimestamp", "current_user", "session_user",      "user"};
+  constexpr std::array<std::string_view, 11> calls{"current_date",    "current_time", "current_timestamp", "localtime",
+                                                   "localtimestamp",  "current_user", "session_user",      "user",
+                                                   "current_catalog", "current_role", "current_schema"};
   constexpr std::array<std::string_view, 5> ends{"check", "references", "constraint", "unique", "primary"};
   const auto among = [](const auto& words, const std::string& word) {
     return std::find(words.begin(), words.end(), word) != words.end();
@@ -138,16 +145,19 @@ bool calls_in_default(std::string_view text, std::size_t at) {
   int depth = 0;  // of brackets
   while (at < text.size() && (text[at] != ',' || depth > 0)) {
     if (const std::size_t past = skip_quoted(text, at); past != at) {
-      if (text[at] == '\'' && is_word_of_time(text.substr(at + 1, past - at - 2))) return true;
+      const bool comment = text[at] == '-' || text[at] == '/';
+      if (!comment && text[at] != '"' && may_be_time(text, at, past)) return true;
       if (text[at] == '"') before = "\"";
       at = past;
     } else if (is_word_start(text[at])) {
       const std::size_t end = end_of_word(text, at);
-      before = lower_word(text.substr(at, end - at));
+      const std::string word = lower_word(text.substr(at, end - at));
       at = end;
-      if (among(calls, before)) return true;
+      if (among(calls, word)) return true;
       const std::vector<std::string> next = words_at(text, end, 1);
-      if (among(ends, before) || (before == "not" && !next.empty() && next.front() == "null")) return false;
+      const bool not_null = word == "not" && before != "is" && !next.empty() && next.front() == "null";
+      if (among(ends, word) || not_null) return false;
+      before = word;
     } else if (text[at] == '(') {
       const auto past = past_parentheses(text, at, text.size());
       if (!past || !takes_length(before) || !is_length(text.substr(at, *past - at))) return true;
@@ -160,14 +170,37 @@ bool calls_in_default(std::string_view text, std::size_t at) {
   return false;
 }
 
+/// Whether something in a text with a generated column may be another value on each shard: functions are taken for
+/// immutable that read tables, and tables have other numbers.
+bool generates_differently(std::string_view text, const catalog& schema) {
+  if (!has_word(text, "generated")) return false;
+  if (has_word(text, "tableoid") || !schema.code_operators.empty()) return true;
+  for (std::size_t i = 0; i < text.size();) {
+    const std::size_t past = skip_quoted(text, i);
+    const bool word = past == i && is_word_start(text[i]);
+    const std::size_t end = word ? end_of_word(text, i) : past;
+    if (end == i) {
+      ++i;
+      continue;
+    }
+    const std::size_t next = skip_blanks(text, end);
+    const bool called = next < text.size() && text[next] == '(' && (word || text[i] == '"');
+    const auto found =
+        called && word ? schema.functions.find(lower_word(text.substr(i, end - i))) : schema.functions.end();
+    if (called && (!word || (found != schema.functions.end() && found->second.any_user_code))) return true;
+    i = end;
+  }
+  return false;
+}
+
 /// ALTER TABLE computes values for the rows that are there, which may be others on each shard. A new default of a
-/// column that is there computes nothing, and a generated column is the same wherever its row is.
-bool computes(std::string_view text) {
+/// column that is there computes nothing.
+bool computes(std::string_view text, const catalog& schema) {
   if (!has_word(text, "using") && !adds_column(text)) return false;
   constexpr std::array<std::string_view, 8> values{"using",       "identity", "serial",  "bigserial",
                                                    "smallserial", "serial2",  "serial4", "serial8"};
   const auto stands = [&](std::string_view word) { return has_word(text, word); };
-  if (std::any_of(values.begin(), values.end(), stands)) return true;
+  if (std::any_of(values.begin(), values.end(), stands) || generates_differently(text, schema)) return true;
   for (std::size_t i = 0; i < text.size();) {
     if (const std::size_t past = skip_quoted(text, i); past != i) {
       i = past;
@@ -298,7 +331,7 @@ std::optional<fixed_target> ddl_target(const sql::statement& s, std::string_view
   const bool known =
       s.kind == kind::truncate || (s.kind == kind::ddl && std::find(alike.begin(), alike.end(), tag) != alike.end());
   if (!known || has_word(text, "concurrently")) return std::nullopt;
-  if (tag == "ALTER TABLE" && computes(text)) return std::nullopt;
+  if (tag == "ALTER TABLE" && computes(text, *context.schema)) return std::nullopt;
   if (beyond_the_database(tag, text)) return std::nullopt;
   if (const std::string& why = context.schema->single_writer; !why.empty()) {
     auto error = protocol::make_error(protocol::error_id::ddl_over_shards, tag);

@@ -66,7 +66,8 @@ error_report problem_of_value(const key_group& group, const source_result& resul
   if (group.key_type == type_oid::varchar || group.key_type == type_oid::bpchar)
     return make_error(error_id::key_too_long, type, group.modifier - header);
   if (result.text == shown_binary) return make_error(error_id::invalid_key_value, group.key, type);
-  if (is_number(result.text)) return make_error(error_id::key_out_of_range, result.text, type);
+  if (integer_family(group.key_type) && is_number(result.text))
+    return make_error(error_id::key_out_of_range, result.text, type);
   return make_error(error_id::invalid_key_text, type, result.text);
 }
 

@@ -184,6 +184,17 @@ bool may_share_rows(const relation* one, const relation* other) {
   return spreads(one) && spreads(other);
 }
 
+/// Whether rows that refer to those of a table may go or change with what a statement does.
+bool takes_along(const sql::statement& s, const relation& written) {
+  if (s.kind == kind::delete_) return true;
+  if (s.update == nullptr) return false;
+  return std::any_of(s.update->set.begin(), s.update->set.end(), [&](const sql::target& t) {
+    return std::any_of(
+        written.unique_keys.begin(), written.unique_keys.end(),
+        [&](const std::vector<std::string>& key) { return std::find(key.begin(), key.end(), t.name) != key.end(); });
+  });
+}
+
 /// Whether a table's foreign keys lead to the other, by way of further tables or at once.
 bool refers(const relation& from, const relation& to, const plan_context& context) {
   std::vector<const relation*> seen{&from};
@@ -283,7 +294,7 @@ std::optional<writing_with> take_writes_out(const sql::statement& s, std::string
     const std::string body = *constants + std::string{own};
     writing_entry entry;
     if (!has_parameters_alone(body, a) || !read_body(body, *with, context, out.moments, entry)) return std::nullopt;
-    entry.deletes = with->tables[i].query->kind == kind::delete_;
+    entry.deletes = takes_along(*with->tables[i].query, *entry.written);
     const auto again = [&](const writing_entry& other) { return may_share_rows(other.written, entry.written); };
     if (std::any_of(out.entries.begin(), out.entries.end(), again)) return std::nullopt;
     out.text.append(text.substr(from, (*bodies)[i].begin - from));
@@ -300,7 +311,8 @@ std::optional<writing_with> take_writes_out(const sql::statement& s, std::string
 bool may_come_after(const writing_with& writing, const sql::statement& s, const analysis& rest,
                     const plan_context& context) {
   return std::none_of(rest.uses.begin(), rest.uses.end(), [&](const table_use& use) {
-    // What a DELETE does to rows that refer to those that are gone, is done when the whole statement has ended.
+    // What is done to rows that refer to those that are gone or have other keys, is done when the whole statement has
+    // ended.
     const bool goes_along =
         use.role != table_role::read && use.table.described != nullptr &&
         std::any_of(writing.entries.begin(), writing.entries.end(), [&](const writing_entry& entry) {

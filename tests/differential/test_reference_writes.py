@@ -206,6 +206,7 @@ READING = ["UPDATE levels SET bonus = (SELECT sum(v) FROM rates) + n WHERE n < 7
            "DELETE FROM levels USING rates r WHERE CASE WHEN v > 1000 THEN levels.n = 5 ELSE levels.n IN (5, 6) END AND r.n = 3",
            "INSERT INTO levels (n, name) VALUES (5, 'x') ON CONFLICT (n) DO UPDATE SET bonus = (SELECT v FROM rates WHERE rates.n = 5)",
            "INSERT INTO levels (n, bonus) SELECT CASE WHEN l.n = 1 THEN 5 ELSE l.n + 100 END, v FROM levels l JOIN rates r ON r.n = l.n ON CONFLICT (n) DO NOTHING",
+           "WITH w AS (UPDATE levels SET name = 'x' WHERE bonus > 5 RETURNING n) SELECT count(*) FROM w",
            "MERGE INTO levels l USING rates r ON r.n = l.n AND l.n = 5 WHEN MATCHED THEN UPDATE SET bonus = v"]
 
 

@@ -136,9 +136,12 @@ TEST_CASE("rows of a table are those of what inherits from it", "[writing_with]"
 
 TEST_CASE("rows that a DELETE takes along are those of the whole statement", "[writing_with]") {
   writing_world w;
+  w.schema.relations.at("public.customers").unique_keys = {{"id"}, {"name"}};
   for (const std::string_view text :
        {"WITH a AS (DELETE FROM customers RETURNING id) INSERT INTO orders (customer_id, id) SELECT id, 1 FROM a",
         "WITH a AS (DELETE FROM customers RETURNING id) UPDATE orders SET amount = 1 FROM a WHERE a.id = "
+        "customer_id",
+        "WITH a AS (UPDATE customers SET name = 'x' RETURNING id) UPDATE orders SET amount = 1 FROM a WHERE a.id = "
         "customer_id"}) {
     INFO(text);
     for (const bool refers : {false, true}) {
