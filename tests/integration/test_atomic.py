@@ -400,7 +400,7 @@ def test_copies_that_differ_are_not_written(cluster, client):
     try:
         with pytest.raises(ServerError) as failed:
             client.query("UPDATE countries SET name = 'x' WHERE code = 'Q9'")
-        assert failed.value.sqlstate == "XX000" and client.status == "I"
+        assert failed.value.sqlstate == "40001" and client.status == "I"
         assert cluster.shards[1].primary.value("SELECT name FROM countries WHERE code = 'Q9'") == "stray"
     finally:
         cluster.shards[1].primary.query("DELETE FROM countries WHERE code = 'Q9'")
