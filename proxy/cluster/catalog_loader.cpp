@@ -28,6 +28,7 @@ constexpr question questions[] = {
     {catalog_sql::columns, &catalog_answers::columns},
     {catalog_sql::functions, &catalog_answers::functions},
     {catalog_sql::bodies, &catalog_answers::bodies},
+    {catalog_sql::row_triggers, &catalog_answers::row_triggers},
     {catalog_sql::operators, &catalog_answers::operators},
     {catalog_sql::types, &catalog_answers::types},
     {catalog_sql::collations, &catalog_answers::collations},

@@ -1,9 +1,10 @@
 #include "proxy/cluster/catalog_rows.hpp"
 
-#include "proxy/cluster/view_safety.hpp"
+#include "proxy/cluster/function_safety.hpp"
 
 #include <algorithm>
 #include <charconv>
+#include <set>
 #include <string_view>
 #include <unordered_map>
 #include <utility>
@@ -168,8 +169,17 @@ shard_catalog read_catalog(const catalog_answers& answers) {
     if (found != by_oid.end()) found->second->functions.push_back({text(row[1]), truth(row[2]), truth(row[3])});
   }
   std::vector<function_body> bodies;
-  for (const pg_row& row : answers.bodies) bodies.push_back({text(row[0]), truth(row[1]), text(row[2])});
-  judge_functions(content, bodies);
+  for (const pg_row& row : answers.bodies)
+    bodies.push_back({text(row[0]), truth(row[1]), text(row[2]), text(row[3]), text(row[4]), text(row[5])});
+  std::set<std::string> only_user_code;
+  for (const pg_row& row : answers.functions) {
+    if (truth(row[8])) only_user_code.insert(text(row[0]));
+  }
+  judge_functions(content, bodies, only_user_code);
+  for (const pg_row& row : answers.row_triggers) {
+    if (auto trigger = text(row[2]) == "c" ? judge_c_trigger(text(row[0])) : judge_row_trigger(content, text(row[1])))
+      shard.row_triggers.emplace(text(row[0]), std::move(*trigger));
+  }
   return shard;
 }
 

@@ -40,6 +40,14 @@ struct code_facts {
   std::string reads;  ///< a policy's: "schema.name" of that relation, pg_catalog for any of the server's own; else ""
 };
 
+/// A function of triggers that looks at nothing but the row.
+struct row_trigger {
+  std::set<std::string, std::less<>> assigned;  ///< columns of the row that it may change
+  bool whole_row = false;                       ///< it may change any of them
+  bool told_time = false;                       ///< it may give another row in another statement
+  bool by_chance = false;                       ///< it may give another row each time
+};
+
 struct view_function {
   std::string name;  ///< "schema.name"
   bool is_volatile = false;
@@ -64,6 +72,8 @@ struct shard_catalog {
   std::vector<constraint_facts> constraints;
   std::vector<sequence_facts> sequences;
   std::vector<code_facts> code;
+  std::map<std::string, row_trigger, std::less<>>
+      row_triggers;  ///< by "schema.name" of their functions: those that are known to read no table
   view_map views;  ///< outside pg_catalog and information_schema
   std::set<std::string, std::less<>> heirs;                  ///< tables that inherit from others, partitions included
   std::map<std::string, std::string, std::less<>> declared;  ///< comments of tables that speak to pgbraid
@@ -71,8 +81,8 @@ struct shard_catalog {
 
 /// The answers to the questions of catalog_sql.hpp of the same names.
 struct catalog_answers {
-  std::vector<pg_row> schemas, relations, heirs, declared, columns, functions, bodies, operators, types, collations,
-      user_casts, role_settings, server_settings, views, view_functions, constraints, sequences, user_code;
+  std::vector<pg_row> schemas, relations, heirs, declared, columns, functions, bodies, row_triggers, operators, types,
+      collations, user_casts, role_settings, server_settings, views, view_functions, constraints, sequences, user_code;
 };
 
 [[nodiscard]] shard_catalog read_catalog(const catalog_answers& answers);

@@ -98,23 +98,52 @@ SELECT a.attrelid, a.attname, a.atttypid, a.atttypmod, coalesce(k.collisdetermin
  WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind NOT IN ('t', 'c', 'i', 'I')
  ORDER BY a.attrelid, a.attnum)";
 
-/// name, volatile, stable, user code, aggregate, window, set returning, in pg_catalog only. The built-in functions
-/// listed run queries that they are given as text, or read tables that they are given by name: as good as user code.
+/// name, volatile, stable, user code, aggregate, window, set returning, in pg_catalog only, nothing but user code. The
+/// built-in functions listed run queries that they are given as text, or read tables that they are given by name: as
+/// good as user code.
 inline constexpr const char* functions = R"(
 SELECT p.proname, bool_or(p.provolatile = 'v'), bool_or(p.provolatile = 's'),
        bool_or(p.oid >= 16384 AND l.lanname NOT IN ('c', 'internal')
                OR p.oid < 16384 AND p.proname ~ '^(query|cursor|table|schema|database)_to_xml|^ts_stat$|^ts_rewrite$'),
-       bool_or(p.prokind = 'a'), bool_or(p.prokind = 'w'), bool_or(p.proretset), bool_and(n.nspname = 'pg_catalog')
+       bool_or(p.prokind = 'a'), bool_or(p.prokind = 'w'), bool_or(p.proretset), bool_and(n.nspname = 'pg_catalog'),
+       bool_and(p.oid >= 16384 AND l.lanname NOT IN ('c', 'internal'))
   FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang JOIN pg_namespace n ON n.oid = p.pronamespace
  GROUP BY 1)";
 
-/// name, might be proved to read no table (a plain SQL function without settings or defaults of its own), body; of every
-/// function that is user code
+/// name, might be proved to read no table (nothing about it that its body does not say), language, body (of one in
+/// standard SQL its whole definition), the defaults of its arguments, what stands between the name and the body of a
+/// function with such arguments; of every function that is user code. An aggregate made of such functions is told as a
+/// body that calls them.
 inline constexpr const char* bodies = R"(
-SELECT p.proname, l.lanname = 'sql' AND p.prokind = 'f' AND NOT p.prosecdef AND p.proconfig IS NULL AND p.pronargdefaults = 0
-                  AND p.provolatile <> 'v' AND p.prosrc <> '', p.prosrc
+SELECT p.proname, l.lanname IN ('sql', 'plpgsql') AND p.prokind = 'f' AND NOT p.prosecdef AND p.proconfig IS NULL
+                  AND p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype),
+       l.lanname, CASE WHEN l.lanname = 'sql' AND p.prosrc = '' THEN pg_get_functiondef(p.oid) ELSE p.prosrc END,
+       coalesce(pg_get_expr(p.proargdefaults, 0), ''),
+       format('(%s) RETURNS %s%s',
+              array_to_string(ARRAY(SELECT quote_ident(a.name) || ' int' FROM unnest(p.proargnames) AS a(name) WHERE a.name <> ''), ', '),
+              CASE WHEN p.proretset THEN 'SETOF ' ELSE '' END,
+              CASE WHEN p.prorettype = 'void'::regtype OR p.proargmodes && '{o,b,t}'::"char"[] THEN 'void' ELSE 'int' END)
   FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
- WHERE p.oid >= 16384 AND l.lanname NOT IN ('c', 'internal'))";
+ WHERE p.oid >= 16384 AND l.lanname NOT IN ('c', 'internal')
+UNION ALL
+SELECT p.proname, true, 'sql', 'SELECT ' || string_agg(quote_ident(f.proname) || '()', ', ' ORDER BY f.proname), '', ''
+  FROM pg_aggregate g JOIN pg_proc p ON p.oid = g.aggfnoid
+  JOIN pg_proc f ON f.oid IN (g.aggtransfn, g.aggfinalfn, g.aggcombinefn, g.aggserialfn, g.aggdeserialfn, g.aggmtransfn,
+                              g.aggminvtransfn, g.aggmfinalfn)
+  JOIN pg_language l ON l.oid = f.prolang
+ WHERE f.oid >= 16384 AND l.lanname NOT IN ('c', 'internal')
+ GROUP BY p.oid, p.proname)";
+
+/// "schema.name", body, language; of functions in PL/pgSQL that do nothing but what their body says, and are called for
+/// rows of tables alone, and of those written in C
+inline constexpr const char* row_triggers = R"(
+SELECT n.nspname || '.' || p.proname, p.prosrc, l.lanname
+  FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang JOIN pg_namespace n ON n.oid = p.pronamespace
+ WHERE p.oid >= 16384 AND l.lanname IN ('plpgsql', 'c') AND p.prorettype = 'trigger'::regtype AND (l.lanname = 'c' OR NOT p.prosecdef)
+   AND (l.lanname = 'c' OR p.proconfig IS NULL)
+   AND (l.lanname = 'c' OR NOT EXISTS (SELECT FROM pg_trigger g
+                    WHERE g.tgfoid = p.oid AND (g.tgtype & 1 = 0 OR g.tgtype & 64 <> 0
+                                                OR g.tgqual::text ~ '\{(FUNCEXPR|SQLVALUEFUNCTION|COERCEVIAIO) '))))";
 
 /// symbol, outside pg_catalog, volatile, user code: only those of which one is true
 inline constexpr const char* operators = R"(
@@ -237,7 +266,7 @@ SELECT DISTINCT x.root, x.what, n.nspname || '.' || p.proname,
   LEFT JOIN pg_operator o ON d.refclassid = 'pg_operator'::regclass AND o.oid = d.refobjid
   JOIN pg_proc p ON p.oid = CASE WHEN d.refclassid = 'pg_proc'::regclass THEN d.refobjid ELSE o.oprcode END
   JOIN pg_language l ON l.oid = p.prolang JOIN pg_namespace n ON n.oid = p.pronamespace
- WHERE p.oid >= 16384 AND l.lanname NOT IN ('c', 'internal')
+ WHERE p.oid >= 16384 AND (l.lanname NOT IN ('c', 'internal') OR l.lanname = 'c' AND x.class = 'pg_trigger'::regclass)
 UNION ALL SELECT t.root, 'rule "' || r.rulename || '"', NULL, false, NULL
   FROM tree t JOIN pg_rewrite r ON r.ev_class = t.oid AND r.rulename <> '_RETURN' AND r.ev_enabled <> 'D'
 UNION SELECT x.root, x.what, NULL, p.polcmd IN ('*', 'r'), n.nspname || '.' || c.relname

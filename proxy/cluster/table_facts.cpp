@@ -154,13 +154,26 @@ bool stands_whole_beside(const std::string& table, const std::string& read, cons
   return own && other && *own == *other;
 }
 
+// The rows of `table` become the same, and stand where they belong, whichever shards these triggers run on.
+bool stays_in_its_row(const row_trigger& trigger, const std::string& table, const router::topology& map) {
+  if (map.reference_tables.contains(table)) return !trigger.told_time && !trigger.by_chance;
+  const auto sharded = map.tables.find(table);
+  if (sharded == map.tables.end()) return true;
+  const std::vector<std::string>& key = sharded->second.key;
+  return !trigger.whole_row && std::none_of(key.begin(), key.end(), [&](const std::string& column) {
+    return trigger.assigned.contains(column);
+  });
+}
+
 findings_by_table code_behind(const shard_catalog& shard, const router::topology& map, bool policies_alone) {
   findings_by_table found;
   for (const code_facts& code : shard.code) {
     if ((policies_alone && !code.policy) || listed_shard_local(map, code.table)) continue;
     if (code.function) {
-      if (!listed_shard_local(map, *code.function) && !proved_harmless(shard.content, *code.function))
-        found[code.table].push_back(*code.function);
+      const auto trigger = shard.row_triggers.find(*code.function);
+      const bool harmless = trigger != shard.row_triggers.end() ? stays_in_its_row(trigger->second, code.table, map)
+                                                                : proved_harmless(shard.content, *code.function);
+      if (!listed_shard_local(map, *code.function) && !harmless) found[code.table].push_back(*code.function);
     } else if (code.reads.empty() || !stands_whole_beside(code.table, code.reads, shard.content, map)) {
       found[code.table].push_back(code.what);
     }
@@ -173,6 +186,18 @@ findings_by_table code_behind(const shard_catalog& shard, const router::topology
 
 findings_by_table user_code(const shard_catalog& shard, const router::topology& map) {
   return code_behind(shard, map, false);
+}
+
+findings_by_table timed_code(const shard_catalog& shard, const router::topology& map) {
+  findings_by_table found;
+  for (const code_facts& code : shard.code) {
+    const auto trigger = code.function ? shard.row_triggers.find(*code.function) : shard.row_triggers.end();
+    if (trigger == shard.row_triggers.end() || !trigger->second.told_time || !map.tables.contains(code.table)) continue;
+    if (!listed_shard_local(map, code.table) && !listed_shard_local(map, *code.function))
+      found[code.table].push_back(*code.function);
+  }
+  tidy(found);
+  return found;
 }
 
 findings_by_table policy_code(const shard_catalog& shard, const router::topology& map) {

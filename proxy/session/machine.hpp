@@ -410,7 +410,6 @@ class session_machine {
   [[nodiscard]] bool must_ask_collations() const;
   [[nodiscard]] bool ask_collations(step& s, const protocol::bind_view* m, const statement* st);
   void take_collations(std::string_view row);
-  [[nodiscard]] const router::plan_context* known_columns() const;
   [[nodiscard]] bool plan_without_rows(step& s, const protocol::bind_view* m, const statement* st);
   void take_source_columns(step& s, std::string_view description);
   void take_source_row(step& s, std::string_view row);

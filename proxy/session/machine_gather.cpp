@@ -36,6 +36,11 @@ bool is_of_server(std::string_view sqlstate) {
   return std::find(classes.begin(), classes.end(), sqlstate.substr(0, 2)) != classes.end();
 }
 
+// What the statement computes of its constants cannot be computed: 1 / 0. A text that is no value may be one of ours.
+bool is_of_values(std::string_view sqlstate) {
+  return sqlstate.starts_with("22") && !sqlstate.starts_with("22P0");
+}
+
 // What the shard that was asked does not have may stand on another one.
 bool stands_elsewhere(std::string_view sqlstate) {
   constexpr std::string_view undefined_table = "42P01", undefined_schema = "3F000";
@@ -404,7 +409,8 @@ session_machine::verdict session_machine::gather_answer(step& s, branch_index i,
         pass_to_sync(i);
         return verdict::drop;
       }
-      if ((e.sequence != combining && !subquery) || is_of_server(fields.sqlstate())) return error_answer(s, i, frame);
+      const bool own = is_of_server(fields.sqlstate()) || is_of_values(fields.sqlstate());
+      if ((e.sequence != combining && !subquery) || own) return error_answer(s, i, frame);
       // The statement itself is right, or its own description would have failed: it means more than its rows.
       fail_statement(s, refuse(fmt::format("it cannot be answered over gathered rows ({})", fields.message()), "Tie the statement to keys of one shard."));
       (void)error_answer(s, i, frame);

@@ -206,7 +206,7 @@ bool session_machine::op_parse(step& s, std::string_view frame) {
     router::route r = resolve_bind(*st, bind);
     if (!fetches_in_parts(bind.portal)) see_everywhere(*st->plan, r);
     if ((lookup_ && !lookup_->wanted().empty()) || wrong_block(*st->plan)) break;
-    if (st->plan->described_on && std::holds_alternative<router::to_many>(r.target)) break;
+    if (st->plan->described_on && (st->plan->draws || std::holds_alternative<router::to_many>(r.target))) break;
     if (std::holds_alternative<router::to_refusal>(r.target) || std::holds_alternative<router::to_gather>(r.target)) break;
     found = place(s, *st->plan, r, targets_, refusal);
     if (!found) break;

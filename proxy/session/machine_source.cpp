@@ -122,11 +122,6 @@ bool session_machine::plan_without_rows(step& s, const p::bind_view* m, const st
   return true;
 }
 
-// The catalog has the first shard's numbers of types: rows of another one may mean others by them.
-const router::plan_context* session_machine::known_columns() const {
-  return branches_[stage_->home].shard == router::designated_shard ? &context_->context : nullptr;
-}
-
 // Appends the question for rows to what goes to a branch.
 void session_machine::ask_rows(step& s, branch& b, std::string_view sql, const own_parameters& given,
                                std::uint32_t mark) {

@@ -189,7 +189,7 @@ bool session_machine::stage_over(step& s, const p::bind_view* m, const statement
     std::string& json = stage_->source.json.front();
     json.append(json.empty() ? "[]" : "]");
     if (stage_->source.lacks_collation) return fail("a column of a subquery may have a collation of its own");
-    stage_->moments.push_back(router::rows_select(stage_->source.columns, json, known_columns()));
+    stage_->moments.push_back(router::rows_select(stage_->source.columns, json, context_->context));
     if (stage_->moments.back().empty())
       return fail("a column of a subquery has a type that is not known to all shards alike");
     const auto marks = std::count(stage_->text.begin(), stage_->text.end(), router::moment_mark) / 2;

@@ -2,6 +2,7 @@
 // sharding keys are tied. Filled by analyze(), judged by the steps of the planner.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <memory>
 #include <optional>
@@ -95,6 +96,12 @@ struct key_tie {
   std::vector<key_bound> bounds{};
 };
 
+/// A WITH entry that writes, and what it writes.
+struct written_entry {
+  const sql::common_table* entry = nullptr;
+  std::size_t use = nowhere;
+};
+
 /// Everything that was found in one statement.
 struct analysis {
   std::vector<table_use> uses;
@@ -102,6 +109,7 @@ struct analysis {
   std::vector<key_edge> edges;
   std::vector<key_tie> ties;
   std::unordered_map<const sql::from_item*, std::size_t> use_of;  ///< FROM items that are relations
+  std::unordered_map<const sql::from_item*, written_entry> returned;  ///< FROM items that name what a WITH entry writes
   std::vector<std::size_t> parameter_uses;                        ///< how often $n occurs, by n-1
   std::vector<std::size_t> parameter_ties;                        ///< how often as a key's value
   std::vector<oid> parameter_types;  ///< of these keys: 0 for none, mixed_types where they would read it differently
@@ -110,9 +118,10 @@ struct analysis {
   std::vector<std::string> common_names;  ///< names of all WITH entries
   std::vector<const sql::expr*> moments;  ///< calls that give one value for the whole statement: now(), current_date
   bool moment_in_from = false;            ///< one of them stands for a table: FROM now()
+  std::string timed_code;  ///< a trigger's function that writes down the time of the shard that it runs on, "" for none
   std::vector<std::string> moment_defaults;  ///< columns of rows to insert that are left to a default of that kind
-  /// Several shards: columns of rows to insert that are left to a sequence; in a reference table also to another
-  /// default that gives each row its own.
+  /// Several shards: columns of rows to insert that are left to a sequence; keys, and any column of a reference table,
+  /// also to another default that gives each row its own.
   std::vector<std::string> drawn;
   std::vector<const sql::expr*> draws;    ///< calls of nextval(), currval(), lastval(), setval()
   function_facts functions;
@@ -143,6 +152,9 @@ struct analysis {
   std::optional<protocol::error_report> written_types_differ;
 
   /// Notes that a value of a key of type `key_type` comes from here, if it is a parameter.
+  void note_drawn(const std::string& column) {
+    if (std::find(drawn.begin(), drawn.end(), column) == drawn.end()) drawn.push_back(column);
+  }
   void note_tie(const key_source& source, oid key_type);
   void refuse(protocol::error_report error) {
     if (!refusal) refusal = std::move(error);

@@ -52,7 +52,14 @@ class analyzer {
   void read_where(const sql::expr_ptr& where, std::size_t level);
   void read_targets(const std::vector<sql::target>& targets, std::size_t level);
   void read_sort_keys(const std::vector<sql::sort_key>& keys, std::size_t level);
-  [[nodiscard]] bool is_common_table(const sql::qualified_name& name);
+  struct common_entry {
+    std::string name;
+    std::size_t first = 0, last = 0;  ///< query levels, `last` excluded; none of what writes
+    bool read = false;
+    written_entry written{};
+  };
+  /// The WITH entry in scope that a relation of this name is, or nullptr: it is read.
+  [[nodiscard]] const common_entry* read_common_table(const sql::qualified_name& name);
   void judge_relation(const resolved_table& table, table_role role);
   void judge_code(const resolved_table& table, table_role role);
   void judge_readable(const resolved_table& table);
@@ -100,11 +107,6 @@ class analyzer {
   const sql::from_item* on_join_ = nullptr;  ///< and the join it belongs to
   std::size_t with_depth_ = 0;               ///< how many WITH entries the statement being read stands in
   bool row_is_read_ = false;  ///< the column that is being read may be a whole row, and its type does not count
-  struct common_entry {
-    std::string name;
-    std::size_t first = 0, last = 0;  ///< query levels, `last` excluded; none of what writes
-    bool read = false;
-  };
   std::vector<common_entry> common_tables_;  ///< the WITH entries in scope, innermost last
 };
 

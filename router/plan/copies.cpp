@@ -178,7 +178,9 @@ std::shared_ptr<const copy_layout> copy_into_shards(const sql::statement& s, con
   layout->schema = use.table.schema;
   for (const column& each : use.table.described->columns) {
     if (c.columns.empty() || contains(c.columns, each.name)) continue;
-    if (each.draws.empty() && !each.default_of_moment) continue;
+    const bool key =
+        std::any_of(use.keys.begin(), use.keys.end(), [&](const key_column& k) { return k.name == each.name; });
+    if (each.draws.empty() && !each.default_of_moment && !(key && has_random_default(each, context))) continue;
     const std::string why = keeps_from_numbering(each, *use.table.described, *format, context);
     if (!why.empty()) {
       return refuse("column \"" + each.name + "\" " + why,

@@ -249,12 +249,17 @@ class draw_writer {
   }
 
   /// A number of a sequence, or what else is another value each time.
-  static draw default_of(const column& c) {
+  draw default_of(const column& c) const {
     if (!c.draws.empty()) return {0, 0, c.draws, ""};
     // As its column's type, without its length, to which a cast would cut it.
     const auto type = written_type(c.type, -1);
     const std::string value = type ? "((" + c.default_text + ")::" + *type + ")" : "(" + c.default_text + ")";
-    return {0, 0, "pg_catalog.quote_nullable(" + as_text(value, c.type) + ")", "", "'1'"};
+    const bool key =
+        std::any_of(use_.keys.begin(), use_.keys.end(), [&](const key_column& k) { return k.stored == &c; });
+    const auto form =
+        std::find_if(key_forms.begin(), key_forms.end(), [&](const key_form& f) { return key && f.type == c.type; });
+    return {0, 0, "pg_catalog.quote_nullable(" + as_text(value, c.type) + ")", "",
+            form == key_forms.end() ? "'1'" : std::string{form->sample}};
   }
 
   /// Keys of a row whose values must be evaluated. What cannot be asked for by itself is left as it is.
@@ -441,7 +446,7 @@ std::string with_any_values(const drawing& d) {
 
 drawing_query draw_beside(const std::vector<const column*>& columns) {
   drawing_query out{"SELECT pgbraid_rows.*", "\n) AS pgbraid_rows"};
-  for (const column* c : columns) out.prefix += ", " + c->draws;
+  for (const column* c : columns) out.prefix += ", " + (c->draws.empty() ? "(" + c->default_text + ")" : c->draws);
   out.prefix += " FROM (";
   return out;
 }

@@ -35,8 +35,8 @@ struct drawing {
 /// `text` with values in the places of its marks.
 [[nodiscard]] std::string with_any_values(const drawing& d);
 
-/// An INSERT's query with further columns for what it leaves to sequences, one number for each of its rows. The query
-/// stands alone between `prefix` and `suffix`.
+/// An INSERT's query with further columns for what it leaves to sequences, or a key to chance, one value for each of
+/// its rows. The query stands alone between `prefix` and `suffix`.
 struct drawing_query {
   std::string prefix, suffix;
 };

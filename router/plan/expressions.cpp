@@ -3,6 +3,7 @@
 #include <array>
 
 #include "router/plan/analyzer.hpp"
+#include "router/plan/refusals.hpp"
 
 namespace pgbraid::router {
 namespace {
@@ -164,6 +165,12 @@ void analyzer::read_expr(const sql::expr& e, std::size_t level, literal constant
     case kind::default_:
       return;
     case kind::current_of:
+      if (several()) {
+        out_.refuse(
+            protocol::with_hint(refuse_session("WHERE CURRENT OF", "a cursor's rows may come from several shards"),
+                                "Change the row by its key."));
+      }
+      break;
     case kind::other:
       break;
   }

@@ -336,7 +336,8 @@ std::shared_ptr<const gather_plan> make_gather(const gather_query& query, const 
   edits->insert(edits->end(), query.edits.begin(), query.edits.end());
   if (query.writing != nullptr) add_returned(*query.writing, *set, *out, *edits);
   if (!entries.empty())
-    edits->push_back({query.begin + with_position(own), 0, has_with ? " " + entries + "," : "WITH " + entries + " "});
+    edits->push_back(
+        {query.begin + with_position(own, has_with), 0, has_with ? " " + entries + "," : "WITH " + entries + " "});
   out->combine_sql = edited(query.text, 0, query.text.size(), std::move(*edits));
   out->described_sql = query.literals ? own : query.text;
   out->rows_in_text = query.literals;

@@ -6,6 +6,7 @@
 
 #include "router/plan/columns.hpp"
 #include "router/plan/keys.hpp"
+#include "router/plan/moments.hpp"
 #include "router/plan/refusals.hpp"
 #include "router/plan/words.hpp"
 #include "router/shard/hash.hpp"
@@ -83,6 +84,92 @@ std::optional<key_place> key_of_source(const given_value& given, std::size_t lev
   return std::nullopt;
 }
 
+const std::vector<sql::target>* returning_of(const sql::statement& s) {
+  if (s.insert != nullptr) return &s.insert->returning;
+  if (s.update != nullptr) return &s.update->returning;
+  return s.delete_ != nullptr ? &s.delete_->returning : nullptr;
+}
+
+struct returned_name {
+  std::string name;
+  std::size_t part = nowhere;  ///< of the written table's key
+};
+
+/// What comes back from a write of WITH; empty where that is not known column by column.
+std::vector<returned_name> columns_returned(const written_entry& rows, const analysis& a) {
+  const table_use& use = a.uses[rows.use];
+  const std::vector<sql::target>* list = returning_of(*rows.entry->query);
+  if (list == nullptr || use.table.described == nullptr || use.table.through != nullptr || a.moves) return {};
+  std::vector<returned_name> out;
+  for (const sql::target& t : *list) {
+    if (t.value == nullptr || t.indirection) return {};
+    const sql::expr& value = *t.value;
+    const bool column = value.kind == sql::expr_kind::column;
+    if (column && value.star) {
+      const query_level& level = a.levels[use.level];
+      const bool alone = value.name.empty() && (level.from == nullptr || level.from->empty());
+      if (!alone && !(value.name.size() == 1 && value.name[0] == use.alias)) return {};
+      for (const router::column& c : use.table.described->columns) out.push_back({c.name, use.shown_part(c.name)});
+      continue;
+    }
+    returned_name each{t.name.empty() && column ? value.name.back() : t.name};
+    if (column && use_of_column(a, {use.level, nullptr}, value) == rows.use)
+      each.part = use.shown_part(value.name.back());
+    out.push_back(std::move(each));
+  }
+  const std::vector<std::string>& names = rows.entry->columns;
+  for (std::size_t i = 0; i < std::min(out.size(), names.size()); ++i) out[i].name = names[i];
+  return out;
+}
+
+/// The FROM item that gives a column, if it is what a WITH entry writes.
+const sql::from_item* item_returned(const sql::select_query& q, const sql::expr& column, const analysis& a) {
+  for (const auto& [item, rows] : a.returned) {
+    const sql::from_item* wanted = item;
+    const std::string& shown = item->alias.empty() ? item->name.back() : item->alias;
+    const std::size_t qualified = column.star ? 1 : 2;
+    const bool only = q.from.size() == 1 && &q.from.front() == item && column.name.size() + 1 == qualified;
+    const bool named = column.name.size() == qualified && column.name[0] == shown;
+    const bool there =
+        std::any_of(q.from.begin(), q.from.end(), [&](const sql::from_item& f) { return always_there(f, wanted); });
+    if (there && item->column_aliases.empty() && (named || only)) return item;
+  }
+  return nullptr;
+}
+
+/// The key's column of a written row that the query gives at `position`, as RETURNING of a WITH entry tells it.
+std::optional<key_place> key_returned(const sql::select_query& q, std::size_t position, const analysis& a) {
+  std::size_t at = 0;
+  for (const sql::target& t : q.targets) {
+    if (t.value == nullptr) return std::nullopt;
+    const bool column = t.value->kind == sql::expr_kind::column;
+    if (at == position && column && !t.value->star) {
+      const sql::from_item* item = item_returned(q, *t.value, a);
+      if (item == nullptr) return std::nullopt;
+      const written_entry& rows = a.returned.at(item);
+      const std::vector<returned_name> names = columns_returned(rows, a);
+      const auto named = [&](const returned_name& n) { return n.name == t.value->name.back(); };
+      const auto found = std::find_if(names.begin(), names.end(), named);
+      const bool one = std::count_if(names.begin(), names.end(), named) == 1;
+      return one && found->part != nowhere ? std::optional{key_place{rows.use, found->part}} : std::nullopt;
+    }
+    if (!column || !t.value->star) {
+      ++at;
+      continue;
+    }
+    const sql::from_item* item = item_returned(q, *t.value, a);
+    const std::vector<returned_name> names =
+        item == nullptr ? std::vector<returned_name>{} : columns_returned(a.returned.at(item), a);
+    if (names.empty()) return std::nullopt;
+    if (position < at + names.size()) {
+      const std::size_t part = names[position - at].part;
+      return part == nowhere ? std::nullopt : std::optional{key_place{a.returned.at(item).use, part}};
+    }
+    at += names.size();
+  }
+  return std::nullopt;
+}
+
 /// True if all columns of the key of one table stand in GROUP BY: no group has rows of two shards.
 bool groups_by_key(const sql::select_query& q, std::size_t level, const analysis& a) {
   const auto grouped = [&](std::size_t wanted, std::size_t part) {
@@ -133,6 +220,10 @@ void tie_to_source(const sql::insert_query& q, std::size_t use, const plan_conte
       if ((q.columns.empty() ? columns[i].name : q.columns[i].name) == key.name) position = i;
     }
     if (position == nowhere && !key.draws.empty()) continue;  // drawn with the rows
+    if (position == nowhere && has_random_default(key, context)) {
+      out.note_drawn(key.name);
+      continue;
+    }
     if (position == nowhere) {
       out.refuse(
           protocol::make_error(key.has_default ? protocol::error_id::missing_key : protocol::error_id::null_key,
@@ -140,6 +231,10 @@ void tie_to_source(const sql::insert_query& q, std::size_t use, const plan_conte
       return;
     }
     if (level == nowhere || q.source->set_op != sql::set_operation::none || !q.source->values.empty()) continue;
+    if (const auto back = key_returned(*q.source, position, out)) {
+      if (stored_alike(*out.uses[back->use].keys[back->part].stored, key)) out.edges.push_back({*back, {use, part}});
+      continue;
+    }
     const auto given = value_at(*q.source, position, out);
     if (!given) continue;
     if (given->value != nullptr) {

@@ -336,12 +336,35 @@ class key_reader {
     if (source.literal_type != 0) {
       // $1::int8: the parameter's own type is the cast's unless it was declared otherwise.
       if (declared == 0) from = source.literal_type;
+      // A text that is cast is read as a constant of the type is; its two formats are the same bytes.
+      if (text_family(from) && !text_family(source.literal_type) && source.literal_type != type_oid::bpchar)
+        return ties_key(group.key_type, source.literal_type) ? of_text(group, source.literal_type, p.value)
+                                                             : source_result{};
       const bool same = from == source.literal_type || (integer_family(from) && integer_family(source.literal_type)) ||
                         (text_family(from) && text_family(source.literal_type));
       if (!same) return {};
     }
-    if (!ties_key(group.key_type, from)) return {};
+    if (!ties_key(group.key_type, from)) return of_other_number(group, source, from, p);
     return p.binary ? of_bytes(group, from, p.value) : of_text(group, from, p.value);
+  }
+
+  // What is compared with an integer as a numeric or a float. Floats beyond 2^53 are equal to several integers.
+  source_result of_other_number(const key_group& group, const key_source& source, oid from,
+                                const bound_parameter& p) const {
+    constexpr std::size_t most_digits = 15;
+    if (p.binary || group.insert_row || source.literal_type != 0 || !integer_family(group.key_type)) return {};
+    if (from != type_oid::numeric && from != type_oid::float8) return {};
+    const std::string_view text = p.value;
+    const std::size_t begin = !text.empty() && text.front() == '-' ? 1 : 0;
+    const std::size_t point = std::min(text.find('.'), text.size());
+    const auto digits = [](std::string_view part) { return part.find_first_not_of("0123456789") == part.npos; };
+    const std::string_view whole = text.substr(begin, point - begin);
+    const std::string_view rest = point < text.size() ? text.substr(point + 1) : std::string_view{};
+    if (whole.empty() || whole.size() > most_digits || !digits(whole) || !digits(rest)) return {};
+    if (rest.find_first_not_of('0') != rest.npos) return {outcome::null, 0, 0, {}};
+    const source_result found = of_text(group, type_oid::int8, text.substr(0, point));
+    // No row has a key that its type cannot hold.
+    return found.what == outcome::invalid ? source_result{outcome::null, 0, 0, {}} : found;
   }
 
   source_result of_bytes(const key_group& group, oid from, std::string_view value) const {

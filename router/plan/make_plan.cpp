@@ -254,6 +254,7 @@ class statement_planner {
     bool everywhere = false;
     if (!one_shard() && c.from && where == placement::sharded) {
       out.copy = copy_into_shards(s, a.uses[use], context_, a);
+      if (!a.timed_code.empty()) a.refuse(refuse_timed(a.timed_code, name));
     } else if (!one_shard() && c.from && where == placement::reference) {
       everywhere = copy_into_all(s, a.uses[use], context_, a, out.copy);
       if (everywhere) out.timed_data = format_with_times(c, *a.uses[use].table.described);

@@ -129,6 +129,12 @@ default_facts facts_of_default(const column& c, const plan_context& context) {
   return out;
 }
 
+bool has_random_default(const column& c, const plan_context& context) {
+  if (!c.has_default || !c.draws.empty()) return false;
+  const default_facts facts = facts_of_default(c, context);
+  return facts.by_row && !facts.by_moment && !facts.differs;
+}
+
 std::string with_moments(std::string_view text, std::span<const std::string> values) {
   std::string out;
   for (std::size_t at = 0; at < text.size();) {

@@ -47,6 +47,9 @@ struct default_facts {
 };
 [[nodiscard]] default_facts facts_of_default(const column& c, const plan_context& context);
 
+/// It is left to a default that gives each row its own value, such as gen_random_uuid().
+[[nodiscard]] bool has_random_default(const column& c, const plan_context& context);
+
 /// `text`, in which replace() has left its marks, with the values in their places.
 [[nodiscard]] std::string with_moments(std::string_view text, std::span<const std::string> values);
 

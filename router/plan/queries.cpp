@@ -81,11 +81,15 @@ void analyzer::read_with(const sql::with_clause& with, std::size_t parent) {
   const auto read_body = [&](const sql::common_table& table, common_entry& entry) {
     out_.common_tables = true;
     out_.common_names.push_back(table.name);
-    const std::size_t first = out_.levels.size();
+    const std::size_t first = out_.levels.size(), uses = out_.uses.size();
     ++with_depth_;
     if (table.query != nullptr) read_statement(*table.query, parent, false);
     --with_depth_;
-    if (table.query == nullptr || table.query->kind != sql::statement_kind::select) return;
+    if (table.query == nullptr) return;
+    for (std::size_t use = uses; use < out_.uses.size() && entry.written.entry == nullptr; ++use) {
+      if (out_.uses[use].role != table_role::read) entry.written = {&table, use};
+    }
+    if (table.query->kind != sql::statement_kind::select) return;
     entry.first = first;
     entry.last = out_.levels.size();
   };
@@ -199,7 +203,10 @@ void analyzer::read_from_item(const sql::from_item& item, std::size_t level) {
   if (item.tablesample) out_.levels[level].tablesample = true;
   switch (item.kind) {
     case sql::from_kind::relation: {
-      if (is_common_table(item.name)) break;
+      if (const common_entry* entry = read_common_table(item.name)) {
+        if (entry->written.use != nowhere) out_.returned.emplace(&item, entry->written);
+        break;
+      }
       const std::size_t use = add_use(item.name, item.alias, level, table_role::read);
       out_.uses[use].column_aliases = item.column_aliases;
       describe_key(out_.uses[use], *context_.map);
@@ -251,13 +258,13 @@ void analyzer::read_join(const sql::from_item& item, std::size_t level) {
   add_condition(*item.condition, level, &item, which, context_, marks_, out_);
 }
 
-bool analyzer::is_common_table(const sql::qualified_name& name) {
-  if (name.size() != 1) return false;
+const analyzer::common_entry* analyzer::read_common_table(const sql::qualified_name& name) {
+  if (name.size() != 1) return nullptr;
   const auto named = [&](const common_entry& entry) { return entry.name == name[0]; };
   const auto found = std::find_if(common_tables_.rbegin(), common_tables_.rend(), named);
-  if (found == common_tables_.rend()) return false;
+  if (found == common_tables_.rend()) return nullptr;
   found->read = true;
-  return true;
+  return &*found;
 }
 
 std::size_t analyzer::add_use(const sql::qualified_name& name, const std::string& alias, std::size_t level,

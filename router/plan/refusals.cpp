@@ -29,6 +29,17 @@ protocol::error_report refuse_write(std::string_view reason, const table_use* us
   return use == nullptr ? out : with_hint(std::move(out), key_hint(*use));
 }
 
+protocol::error_report refuse_timed(std::string_view function, std::string_view table) {
+  std::string reason = "function \"";
+  reason.append(function)
+      .append("\" of \"")
+      .append(table)
+      .append("\" writes down the time, of which each shard has its own");
+  return with_hint(refuse_write(reason),
+                   "Write one row at a time, tied to its key, or list the function under sharding.shard_local if each "
+                   "shard's own time will do.");
+}
+
 protocol::error_report refuse_session(std::string_view what, std::string_view why) {
   return make_error(error_id::session_feature, what, why);
 }

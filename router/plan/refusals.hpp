@@ -14,6 +14,8 @@ namespace pgbraid::router {
 
 [[nodiscard]] protocol::error_report refuse_read(std::string_view reason, std::string hint);
 [[nodiscard]] protocol::error_report refuse_write(std::string_view reason, const table_use* use = nullptr);
+/// Rows of several shards, each of which a trigger's `function` would give its own shard's time.
+[[nodiscard]] protocol::error_report refuse_timed(std::string_view function, std::string_view table);
 [[nodiscard]] protocol::error_report refuse_session(std::string_view what, std::string_view why);
 [[nodiscard]] protocol::error_report refuse_syntax(std::string_view what);
 

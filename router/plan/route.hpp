@@ -247,7 +247,7 @@ struct plan {
   std::string copy_locks;  ///< what comes before a write to reference tables, on every shard: see copy_locks.hpp
   bool draws = false;                      ///< numbers of sequences must be drawn first, where it goes: see drawing.hpp
   bool whole_directory = false;            ///< all rows of the lookup table must be known first
-  std::optional<shard_index> described_on;  ///< staged: the one shard that knows all of its tables
+  std::optional<shard_index> described_on;  ///< staged, or drawn first: the one shard that knows all of its tables
   bool staged = false;                     ///< over several shards something must be known first: see staged.hpp
   bool timed = false;  ///< where it goes to one shard, the time alone: that of the transaction, if it began on another
   // What consistency among all sessions goes by: table_mark() of the tables whose rows it may see, respectively change.

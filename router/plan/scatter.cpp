@@ -174,7 +174,7 @@ bool keeps_partition(const analysis& a, const std::vector<sql::from_item>& from)
 }
 
 bool writes_spread(const analysis& a, const plan_context& context) {
-  if (!context.schema->single_writer.empty()) return false;
+  if (!context.schema->single_writer.empty() || !a.timed_code.empty()) return false;
   const auto written = [](const table_use& use) { return use.role == table_role::update || use.role == table_role::delete_; };
   const auto other = [&](const table_use& use) {
     return use.role != table_role::read && !written(use) && !(a.merge != nullptr && use.role == table_role::insert);

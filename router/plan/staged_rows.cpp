@@ -17,7 +17,7 @@ struct named_type {
   std::string_view name;
 };
 
-constexpr std::array<named_type, 73> plain_types{{
+constexpr std::array<named_type, 98> plain_types{{
     {16, "bool"},
     {17, "bytea"},
     {18, "\"char\""},
@@ -91,6 +91,31 @@ constexpr std::array<named_type, 73> plain_types{{
     {1041, "_inet"},
     {1183, "_time"},
     {1187, "_interval"},
+    {27, "tid"},
+    {3220, "pg_lsn"},
+    {5069, "xid8"},
+    {143, "_xml"},
+    {651, "_cidr"},
+    {791, "_money"},
+    {1017, "_point"},
+    {1028, "_oid"},
+    {1040, "_macaddr"},
+    {1270, "_timetz"},
+    {1561, "_bit"},
+    {1563, "_varbit"},
+    {3221, "_pg_lsn"},
+    {3643, "_tsvector"},
+    {3645, "_tsquery"},
+    {3905, "_int4range"},
+    {3907, "_numrange"},
+    {3909, "_tsrange"},
+    {3911, "_tstzrange"},
+    {3913, "_daterange"},
+    {3927, "_int8range"},
+    {4073, "_jsonpath"},
+    {6150, "_int4multirange"},
+    {6151, "_nummultirange"},
+    {6157, "_int8multirange"},
 }};
 
 /// A text as a value of a type that users made, said by a column of some table that every shard has; "" without one.
@@ -127,7 +152,7 @@ std::string_view plain_type_name(oid type) noexcept {
   return found == plain_types.end() ? std::string_view{} : found->name;
 }
 
-std::string rows_select(const std::vector<source_column>& columns, std::string_view json, const plan_context* known) {
+std::string rows_select(const std::vector<source_column>& columns, std::string_view json, const plan_context& known) {
   constexpr oid name_type = 19;
   std::string list;
   for (std::size_t i = 0; i < columns.size(); ++i) {
@@ -135,8 +160,8 @@ std::string rows_select(const std::vector<source_column>& columns, std::string_v
     const std::string value = "(f.value OPERATOR(pg_catalog.->>) 'c" + std::to_string(i) + "')";
     const std::string_view plain = plain_type_name(c.type);
     const auto written = c.modifier < 0 ? std::nullopt : written_type(c.type, c.modifier);
-    if (plain.empty() && known != nullptr && c.modifier < 0) {
-      const std::string typed = as_column_of_type(*known, c.type, value);
+    if (plain.empty() && c.modifier < 0) {
+      const std::string typed = as_column_of_type(known, c.type, value);
       if (typed.empty()) return {};
       list += (i > 0 ? ", " : "") + typed;
     } else if (plain.empty() || (c.modifier >= 0 && !written)) {

@@ -75,10 +75,10 @@ namespace pgbraid::router {
                                         std::string_view json);
 
 /// The same where the rows are those of a query that is no INSERT's, with its columns' names, types, modifiers and
-/// collations. Calls nothing but immutable functions. `known`: whose tables have columns of the types that users made;
-/// null for none.
+/// collations. Calls nothing but immutable functions. `known`: whose tables have columns of the types that users made,
+/// by the numbers that clients know them by.
 [[nodiscard]] std::string rows_select(const std::vector<source_column>& columns, std::string_view json,
-                                      const plan_context* known = nullptr);
+                                      const plan_context& known);
 
 /// Asks for the collations of a query's columns, as names that may stand in a text: one row, without asking for the
 /// query's rows. Source: the manual's pg_collation_for().

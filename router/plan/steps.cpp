@@ -148,6 +148,9 @@ bool plan_drawing_first(const sql::statement& s, std::string_view text, const an
   }
   out.draws = true;
   out.sequence_memory = false;
+  out.described_on = then.plan->described_on;
+  if (const auto* gathered = fixed == nullptr ? nullptr : std::get_if<to_gather>(&fixed->target))
+    out.described_on = gathered->described_on;
   out.where = fixed_target{to_shard{designated_shard}};
   out.reason = (made->keys ? "its keys are evaluated" : "numbers are drawn") +
                (" on the designated shard; then: " + then.plan->reason);

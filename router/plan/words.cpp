@@ -204,8 +204,9 @@ std::string string_literal(std::string_view text) {
   return out;
 }
 
-std::size_t with_position(std::string_view text) {
-  const std::size_t at = skip_blanks(text, 0);
+std::size_t with_position(std::string_view text, bool in_parentheses) {
+  std::size_t at = skip_blanks(text, 0);
+  while (in_parentheses && at < text.size() && text[at] == '(') at = skip_blanks(text, at + 1);
   std::size_t end = end_of_word(text, at);
   if (lower_word(text.substr(at, end - at)) != "with") return at;
   const std::size_t next = skip_blanks(text, end);

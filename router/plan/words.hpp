@@ -54,7 +54,8 @@ void add_names(std::string_view text, named_words& out);
 void append_literal(std::string& out, std::string_view text);
 [[nodiscard]] std::string string_literal(std::string_view text);
 
-/// Where WITH entries may be put into a query's text: behind its WITH [RECURSIVE], or before its first word.
-[[nodiscard]] std::size_t with_position(std::string_view text);
+/// Where WITH entries may be put into a query's text: behind its WITH [RECURSIVE], or before its first word. Its WITH
+/// may stand `in_parentheses` with it.
+[[nodiscard]] std::size_t with_position(std::string_view text, bool in_parentheses = false);
 
 }  // namespace pgbraid::router

@@ -47,6 +47,7 @@ void analyzer::judge_write(std::size_t index) {
     return out_.refuse(make_error(error_id::key_not_provable, label, name));
   }
   judge_constraints(use);
+  if (!use.table.described->timed_code.empty()) out_.timed_code = use.table.described->timed_code.front();
 }
 
 void analyzer::judge_constraints(const table_use& use) {
@@ -95,6 +96,7 @@ void analyzer::miss_key(key_place place) {
   const table_use& use = out_.uses[place.use];
   const column& key = *use.keys[place.part].stored;
   if (!key.draws.empty()) return;  // drawn first: see drawing.hpp
+  if (has_random_default(key, context_)) return out_.note_drawn(key.name);
   out_.refuse(make_error(key.has_default ? error_id::missing_key : error_id::null_key, key.name, use.table.full_name));
 }
 
@@ -190,6 +192,8 @@ void analyzer::read_insert(const sql::insert_query& q, std::size_t parent) {
   for (const sql::expr_ptr& e : q.conflict_exprs) read_expr(e, level, literal::free);
   read_targets(q.returning, level);
   leave_with(outer_tables);
+  const bool one_row = q.source == nullptr || q.source->values.size() == 1;
+  if (!out_.timed_code.empty() && !one_row) out_.refuse(refuse_timed(out_.timed_code, out_.uses[use].table.full_name));
   if (several()) look_at_sequences(q, out_.uses[use]);
   if (out_.mirrored) look_at_defaults(q, out_.uses[use]);
   if (several() && parent == nowhere && with_depth_ == 0) note_moments(q, out_.uses[use]);

@@ -146,6 +146,17 @@ std::optional<std::string> constants_for(std::string_view body, std::size_t entr
   return out;
 }
 
+/// All parts of the written table's key are equal to one value each.
+bool tied_to_one_key(const analysis& a, std::size_t use) {
+  for (std::size_t part = 0; part < a.uses[use].keys.size(); ++part) {
+    const bool tied = std::any_of(a.ties.begin(), a.ties.end(), [&](const key_tie& tie) {
+      return tie.place.use == use && tie.place.part == part && tie.sources.size() == 1 && !tie.sources.front().array;
+    });
+    if (!tied) return false;
+  }
+  return true;
+}
+
 /// A write that each shard does its part of by itself.
 bool read_body(std::string_view body, const sql::with_clause& with, const plan_context& context, moment_list& moments,
                writing_entry& out) {
@@ -171,6 +182,7 @@ bool read_body(std::string_view body, const sql::with_clause& with, const plan_c
   } else if (!found.moment_defaults.empty() || judge_scatter(found, context)) {
     return false;
   }
+  out.tied = s.kind != kind::insert && tied_to_one_key(found, static_cast<std::size_t>(use - found.uses.begin()));
   out.body = edited(body, 0, body.size(), std::move(edits));
   out.written = use->table.described;
   return describe_returning(s, found, *use, out);
@@ -207,6 +219,15 @@ bool refers(const relation& from, const relation& to, const plan_context& contex
     }
   }
   return false;
+}
+
+/// Whether each shard comes to the same whichever of two writes of one table comes first. The two do not see each
+/// other's rows; of a row that both change, one change is lost in PostgreSQL too (the manual's chapter "Data-Modifying
+/// Statements in WITH"), which only two that name the same key can come to.
+bool either_may_come_first(const writing_entry& one, const writing_entry& other) {
+  if (one.written != other.written) return false;
+  if (one.adds || other.adds) return (one.adds || !one.deletes) && (other.adds || !other.deletes);
+  return one.tied && other.tied;
 }
 
 std::string stand_in(const writing_entry& entry) {
@@ -294,8 +315,12 @@ std::optional<writing_with> take_writes_out(const sql::statement& s, std::string
     const std::string body = *constants + std::string{own};
     writing_entry entry;
     if (!has_parameters_alone(body, a) || !read_body(body, *with, context, out.moments, entry)) return std::nullopt;
-    entry.deletes = takes_along(*with->tables[i].query, *entry.written);
-    const auto again = [&](const writing_entry& other) { return may_share_rows(other.written, entry.written); };
+    const sql::statement& query = *with->tables[i].query;
+    entry.deletes = takes_along(query, *entry.written);
+    entry.adds = query.insert != nullptr && !query.insert->on_conflict;
+    const auto again = [&](const writing_entry& other) {
+      return may_share_rows(other.written, entry.written) && !either_may_come_first(other, entry);
+    };
     if (std::any_of(out.entries.begin(), out.entries.end(), again)) return std::nullopt;
     out.text.append(text.substr(from, (*bodies)[i].begin - from));
     entry.begin = out.text.size();

@@ -29,6 +29,8 @@ struct writing_entry {
   std::string nothing;                ///< INSERT ... VALUES: see spread_insert; "" for what every shard gets as it is
   const relation* written = nullptr;  ///< of the catalog
   bool deletes = false;               ///< rows that refer to its rows may go or change with them
+  bool adds = false;                  ///< it adds rows and changes none
+  bool tied = false;                  ///< it changes rows of one key alone
   std::vector<returned_column> columns;
   std::size_t begin = 0, length = 0;  ///< in writing_with::text: what stands for its rows there
 };

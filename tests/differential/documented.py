@@ -211,6 +211,14 @@ WRITES = {
         INSERT INTO kinds (name) VALUES ('x') RETURNING id
         0A000 INSERT INTO numbered (name) OVERRIDING USER VALUE VALUES ('a'), ('b')
     """,
+    "a key that is left to a default": """
+        runs INSERT INTO tickets_by_uuid (title) VALUES ('a')
+        INSERT INTO tickets_by_uuid (title) VALUES ('a'), ('b'), ('c') RETURNING title, id IS NOT NULL
+        INSERT INTO tickets_by_uuid VALUES (DEFAULT, 'a'), ('a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', 'b') RETURNING title
+        INSERT INTO tickets_by_uuid DEFAULT VALUES RETURNING title
+        INSERT INTO tickets_by_uuid (title) SELECT owner FROM accounts WHERE id < 5 ORDER BY id RETURNING title
+        see differential/test_numbered_copies.py::test_a_key_left_to_chance
+    """,
     "INSERT without a value for the key": """
         23502 INSERT INTO accounts (owner) VALUES ('nobody')
         23502 INSERT INTO accounts (id, owner) VALUES (NULL, 'nobody')
@@ -258,6 +266,11 @@ WRITES = {
         WITH t AS (INSERT INTO tickets (account_id, title) VALUES (1, 'x'), (2, 'y'), (3, 'z') RETURNING id) SELECT * FROM t
         WITH t AS (INSERT INTO tickets (account_id, title) VALUES (1, 'x') RETURNING id, account_id) INSERT INTO archive (account_id, id, note) SELECT account_id, id, 'of ' || id FROM t RETURNING account_id, id, note
         WITH t AS (INSERT INTO numbered (name, price) VALUES ('x', 1), ('y', 2) RETURNING id, name) INSERT INTO owned (numbered_id, what) SELECT id, name FROM t RETURNING what
+        WITH debit AS (UPDATE accounts SET balance = balance - 5 WHERE id = 1 RETURNING id, balance), credit AS (UPDATE accounts SET balance = balance + 5 WHERE id = 2 RETURNING id, balance) SELECT * FROM debit UNION ALL SELECT * FROM credit
+        WITH gone AS (DELETE FROM entries WHERE account_id = 1 RETURNING id), kept AS (UPDATE entries SET note = 'kept' WHERE account_id = 2 RETURNING id) SELECT (SELECT count(*) FROM gone), (SELECT count(*) FROM kept)
+        WITH a AS (INSERT INTO accounts (id, owner) VALUES (1001, 'a'), (1002, 'b') RETURNING id), b AS (INSERT INTO accounts (id, owner) VALUES (1003, 'c') RETURNING id), c AS (UPDATE accounts SET owner = owner || '!' RETURNING id) SELECT (SELECT count(*) FROM a), (SELECT count(*) FROM b), (SELECT count(*) FROM c), (SELECT count(*) FROM accounts)
+        0A000 WITH a AS (UPDATE accounts SET owner = 'a' WHERE id < 5 RETURNING id), b AS (UPDATE accounts SET owner = 'b' WHERE id = 2 RETURNING id) SELECT (SELECT count(*) FROM a), (SELECT count(*) FROM b)
+        0A000 WITH a AS (DELETE FROM accounts WHERE id = 1001), b AS (INSERT INTO accounts (id, owner) VALUES (1001, 'a'), (1002, 'b')) SELECT 1
         0A000 WITH t AS (INSERT INTO tickets (account_id, title) SELECT id, owner FROM accounts RETURNING id) SELECT * FROM t
         0A000 WITH a AS (UPDATE accounts SET balance = 1 RETURNING id) UPDATE accounts SET owner = 'z' FROM a WHERE a.id = accounts.id
     """,
@@ -368,6 +381,7 @@ WRITES = {
         0A000 INSERT INTO watched (id) VALUES (1)
         0A000 INSERT INTO noted VALUES (1)
         SELECT id FROM noted
+        0A000 INSERT INTO moving VALUES (1, 1)
     """,
     "`nextval()`, `setval()`": """
         SELECT nextval('codes') > 0
@@ -421,6 +435,28 @@ SESSIONS = {
     """,
     "functions of your own, SQL": """
         SELECT id, doubled(balance) FROM accounts
+        SELECT id, vat(balance), band(balance), band(balance, 10, 20), band(balance, high => 300) FROM accounts
+        SELECT band(balance), count(*) FROM accounts GROUP BY band(balance) ORDER BY 1
+        SELECT longest(owner) FROM accounts WHERE band(balance) <> 'low'
+        SELECT band, count(*) FROM banded GROUP BY band
+        0A000 SELECT spoken_total(id) FROM accounts
+    """,
+    "triggers for each row, in PL/pgSQL": """
+        INSERT INTO articles (id, title) VALUES (101, 'One More'), (102, 'And Another One'), (103, 'THE LAST')
+        INSERT INTO articles (id, title) VALUES (101, 'One More'), (102, 'skip'), (103, 'THE LAST'), (104, 'skip') RETURNING id, slug
+        INSERT INTO articles (id, title) VALUES (102, 'skip') RETURNING id, slug
+        INSERT INTO articles (id, title) SELECT id + 200, CASE WHEN id % 3 = 0 THEN 'skip' ELSE owner END FROM accounts RETURNING id, slug
+        UPDATE articles SET title = CASE WHEN id % 2 = 0 THEN 'skip' ELSE 'x' END RETURNING id
+        MERGE INTO articles t USING accounts a ON a.id = t.id WHEN MATCHED THEN UPDATE SET title = CASE WHEN a.id % 2 = 0 THEN 'skip' ELSE a.owner END WHEN NOT MATCHED THEN INSERT (id, title) VALUES (a.id, CASE WHEN a.id % 3 = 0 THEN 'skip' ELSE a.owner END)
+        WITH t AS (INSERT INTO articles (id, title) VALUES (101, 'One More'), (102, 'skip'), (103, 'THE LAST') RETURNING id, slug) SELECT * FROM t
+        23514 INSERT INTO articles (id, title) VALUES (101, 'One More'), (102, '')
+        INSERT INTO articles (id, title) VALUES (1, 'Again') ON CONFLICT (id) DO UPDATE SET title = EXCLUDED.title RETURNING slug, changes
+        UPDATE articles SET title = title || ' (' || id || ')' RETURNING id, slug, changes
+        INSERT INTO visitors VALUES (77, 'new', NULL) RETURNING seen = now()
+        UPDATE visitors SET name = 'again' WHERE id = 3 RETURNING seen = now()
+        0A000 UPDATE visitors SET name = 'again'
+        0A000 INSERT INTO visitors (id) VALUES (78), (79)
+        DELETE FROM articles WHERE id > 6 RETURNING slug
     """,
     "other functions of your own": """
         0A000 SELECT id, spoken(id) FROM accounts

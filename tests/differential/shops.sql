@@ -55,8 +55,9 @@ CREATE FUNCTION label(n bigint, t text) RETURNS text LANGUAGE sql STABLE AS $$ S
 CREATE FUNCTION counted() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT count(*) FROM sales';
 CREATE FUNCTION indirect() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT counted()';
 CREATE FUNCTION spoken(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN $1 + 1; END';
+CREATE FUNCTION asking(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN $1 + (SELECT count(*) FROM shops); END';
 CREATE FUNCTION mixed(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1 + 1';
-CREATE FUNCTION mixed(text) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN 1; END';
+CREATE FUNCTION mixed(text) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN PERFORM 1; RETURN 1; END';
 -- What an extension does: another replace(), whose body calls the server's own.
 CREATE DOMAIN loose_text AS text;
 CREATE FUNCTION replace(loose_text, loose_text, loose_text) RETURNS text LANGUAGE sql IMMUTABLE AS

@@ -23,11 +23,12 @@ SCHEMA = """
     CREATE TABLE labels (note text, id serial PRIMARY KEY, n int CHECK (n <> -3));
     CREATE TABLE nodes (tenant bigint, id bigserial, above bigint, note text, PRIMARY KEY (tenant, id),
                         FOREIGN KEY (tenant, above) REFERENCES nodes (tenant, id));
+    CREATE TABLE chances (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), note text);
     ALTER TABLE stamps OWNER TO app;
     GRANT ALL ON ALL TABLES IN SCHEMA public TO app;
     GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO app;
 """
-KEYS = {"tickets": "id", "visits": "name", "stamps": "id", "marks": "price", "nodes": "tenant"}
+KEYS = {"tickets": "id", "visits": "name", "stamps": "id", "marks": "price", "nodes": "tenant", "chances": "id"}
 COLUMNS = {"tickets": ("id", "note", "n"), "visits": ("note", "name"), "stamps": ("note", "n"), "marks": ("price", "note"),
            "labels": ("note", "n")}
 SEQUENCES = {"tickets": {"tickets_no_seq": 1}, "visits": {"visits_no_seq": 5, "visits_sign_seq": -1}, "stamps": {"stamps_id_seq": 1},
@@ -196,3 +197,14 @@ def test_a_reference_table(two_sides):
     assert len({str(shard.primary.query("SELECT count(*), sum(id * n) FROM labels")) for shard in parts.shards}) == 1
     following = "INSERT INTO labels (note) VALUES ('next') RETURNING id"
     assert ask(one, following) == ask(many, following)
+
+
+def test_a_key_left_to_chance(two_sides):
+    one, many, parts = two_sides
+    data = b"".join(b"row %d\n" % n for n in range(300))
+    for client in (one, many):
+        assert load(client, "COPY chances (note) FROM STDIN", data) == ([], ["COPY 300"], "I")
+        assert ask(client, "SELECT count(*), count(DISTINCT id), count(DISTINCT note) FROM chances") == [[b"300"] * 3]
+    for (key, note) in ask(many, "SELECT id, note FROM chances"):
+        assert ask(many, f"SELECT note FROM chances WHERE id = '{key.decode()}'") == [[note]]
+    assert all(0 < shard.primary.value("SELECT count(*) FROM chances") < 300 for shard in parts.shards)

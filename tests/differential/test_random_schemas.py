@@ -105,7 +105,7 @@ def verdict_of(statement, one, many):
         places = [n for n, c in enumerate(one[1] or ()) if c[1] in FLOATS]
 
         def rounded(row):
-            return repr([v if v is None or n not in places else "%.9g" % number(v, statement.binary) for n, v in enumerate(row)])
+            return repr([v if v is None or n not in places else "%.9g" % (number(v, statement.binary) + 0.0) for n, v in enumerate(row)])
         left, right = (r[2] if statement.ordered else sorted(r[2], key=rounded) for r in (one, many))
         if alike(left, right, one[1], statement.binary):
             return True if one[3] == many[3] else f"tags {one[3]} and {many[3]}"

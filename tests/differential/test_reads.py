@@ -277,6 +277,8 @@ GROUPS = {
     """,
     "functions": """
         SELECT twice(sum(amount)), thrice(max(amount)) FROM sales
+        SELECT spoken(id::int) AS s, count(*) FROM shops GROUP BY 1 ORDER BY 1 LIMIT 5
+        SELECT id, spoken(spoken(id::int)) FROM shops WHERE spoken(id::int) % 3 = 0
         SELECT label(id, name), count(*) FROM shops WHERE id < 30 GROUP BY 1 ORDER BY 1
         SELECT id, thrice(amount) FROM sales WHERE thrice(amount) > 2000 ORDER BY id
         SELECT twice(rent) FROM shops WHERE id = 5
@@ -364,7 +366,7 @@ def test_read_with_an_array(two_sides, value):
 
 
 @pytest.mark.parametrize("sql", [
-    "SELECT counted()", "SELECT indirect()", "SELECT spoken(1)", "SELECT mixed(1)", "SELECT spoken(id::int), count(*) FROM shops GROUP BY 1",
+    "SELECT counted()", "SELECT indirect()", "SELECT asking(1)", "SELECT mixed(1)", "SELECT asking(id::int), count(*) FROM shops GROUP BY 1",
     "SELECT s FROM shops s ORDER BY id", "SELECT array_agg(s) FROM shops s", "SELECT count(*) FROM sales TABLESAMPLE SYSTEM (100)",
     "SELECT max(xmin::text) FROM shops", "SELECT pg_relation_size('sales'), count(*) FROM sales"])
 def test_refused(two_sides, sql):

@@ -455,6 +455,16 @@ GROUPS = {
         WITH t AS (INSERT INTO tickets (account_id, title) VALUES (1, 'x'), (2, 'y'), (3, 'z') RETURNING id) SELECT * FROM t
         WITH d AS (DELETE FROM entries WHERE account_id = 6 RETURNING account_id, id) INSERT INTO picks SELECT 100000 + id, 'x' FROM d
         WITH d AS (DELETE FROM entries WHERE amount > 200 RETURNING account_id, id) INSERT INTO picks SELECT 200000 + id, 'x' FROM d RETURNING id
+        INSERT INTO picks SELECT 1 / 0 FROM accounts
+        WITH gone AS (DELETE FROM entries WHERE account_id = 6 RETURNING *), kept AS (INSERT INTO archive SELECT account_id, id, amount, note, at FROM gone WHERE amount > 3 RETURNING *) SELECT count(*), sum(amount) FROM kept
+        WITH a AS (INSERT INTO accounts (id, owner) VALUES (1001, 'x') RETURNING id AS no, owner), e AS (INSERT INTO entries (account_id, id, amount) SELECT no, 1, 5 FROM a RETURNING account_id, amount) SELECT * FROM e
+        WITH a (no, owner) AS (INSERT INTO accounts (id, owner) VALUES (1001, 'x') RETURNING id, owner), e AS (INSERT INTO archive (account_id, id, note, moved) SELECT x.no, 1, x.owner, NULL FROM rates, a AS x WHERE rates.code = 'r1' RETURNING account_id, note) SELECT * FROM e
+        WITH a AS (UPDATE accounts SET owner = 'x' FROM rates WHERE id = 9 AND code = 'r' || id RETURNING accounts.*) INSERT INTO archive (account_id, note, moved) SELECT id, owner, NULL FROM a
+        WITH a AS (DELETE FROM archive WHERE account_id = 3 RETURNING id, account_id), b AS (INSERT INTO archive (account_id, id, moved) SELECT id, account_id, NULL FROM a RETURNING account_id) SELECT * FROM b
+        WITH a AS (INSERT INTO accounts (id, owner) VALUES (1001, 'x') RETURNING id), b AS (INSERT INTO accounts (id, owner) SELECT id + 1, 'y' FROM a RETURNING id) SELECT * FROM b
+        WITH t AS (INSERT INTO owned (numbered_id, what) VALUES (1, 'a'), (2, 'b') RETURNING n, what) INSERT INTO picks SELECT 700000 + n, what FROM t RETURNING title
+        INSERT INTO events (id, name) (WITH c AS (SELECT id + 3000 AS id, owner FROM accounts) SELECT * FROM c)
+        (WITH c AS (SELECT id, owner FROM accounts ORDER BY id LIMIT 2) SELECT * FROM c)
         WITH d AS (UPDATE accounts SET balance = 0 WHERE id < 9 RETURNING id, owner), c AS (SELECT count(*) AS n FROM d) INSERT INTO picks (id, title) SELECT 300000 + d.id, owner || n FROM d, c ON CONFLICT (id) DO NOTHING RETURNING *
         WITH d AS (DELETE FROM archive RETURNING account_id) INSERT INTO picks SELECT 7, 'x' FROM d
         WITH d AS (DELETE FROM archive RETURNING account_id) INSERT INTO picks SELECT 600000 + max(account_id), min(account_id) FROM d ON CONFLICT (id) DO UPDATE SET title = 'y'
@@ -508,6 +518,9 @@ REFUSED = {
     "WITH d AS (DELETE FROM entries WHERE amount > 50 RETURNING id) INSERT INTO signs (word) SELECT 'w' || id FROM d",
     "WITH d AS (DELETE FROM entries WHERE amount > 50 RETURNING id) INSERT INTO picks SELECT id, 'x' FROM d RETURNING (SELECT max(id) FROM d)",
     "WITH a AS (INSERT INTO archive (account_id, id) SELECT account_id, id FROM entries WHERE amount > 200 RETURNING *) SELECT count(*), max(id), bool_and(moved = now()) FROM a",
+    # Rows of WITH that go to another key than theirs, in WITH.
+    "WITH a AS (DELETE FROM archive WHERE account_id = 3 RETURNING id, account_id), b AS (INSERT INTO archive (account_id, id, moved) SELECT id, account_id, NULL FROM a RETURNING account_id) SELECT * FROM b",
+    "WITH a AS (INSERT INTO accounts (id, owner) VALUES (1001, 'x') RETURNING id), b AS (INSERT INTO accounts (id, owner) SELECT id + 1, 'y' FROM a RETURNING id) SELECT * FROM b",
     # A whole row.
     "WITH a AS (UPDATE accounts SET owner = upper(owner) WHERE id < 3 RETURNING accounts) SELECT * FROM a",
     # Parentheses around a part of it.
@@ -589,7 +602,10 @@ def test_without_a_block(two_sides):
 @pytest.mark.parametrize("sql", [
     "DELETE FROM entries USING picks WHERE picks.id = entries.account_id AND entries.id < $1 RETURNING entries.id",
     "UPDATE accounts SET id = id + 7000 WHERE id IN (SELECT id FROM picks WHERE id < $1) RETURNING id",
-    "INSERT INTO picks SELECT id + (SELECT max(id) FROM picks), owner FROM accounts WHERE id < $1 RETURNING id"])
+    "INSERT INTO picks SELECT id + (SELECT max(id) FROM picks), owner FROM accounts WHERE id < $1 RETURNING id",
+    # The key comes back from what WITH has written.
+    "WITH upd AS (UPDATE accounts SET balance = balance - 5 WHERE id = $1 RETURNING id, balance) INSERT INTO archive (account_id, id, moved) SELECT id, 70000 + $1, NULL FROM upd RETURNING account_id, id",
+    "WITH gone AS (DELETE FROM entries WHERE account_id = $1 RETURNING *), kept AS (INSERT INTO archive SELECT account_id, id, amount, note, at FROM gone RETURNING id) SELECT count(*) + $1 FROM kept"])
 def test_prepared_and_carried_out_twice(two_sides, sql):
     """A statement of which one shard alone knows all tables."""
     told = []

@@ -1,11 +1,14 @@
 // From rows to one catalog for all shards: settings, views, and what the shards disagree on.
 #include "proxy/cluster/catalog_merge.hpp"
 #include "proxy/cluster/catalog_rows.hpp"
+#include "proxy/cluster/definition_walk.hpp"
 #include "proxy/cluster/view_safety.hpp"
 
 #include <catch2/catch.hpp>
 
 #include <algorithm>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -65,12 +68,25 @@ TEST_CASE("SQL functions that read no table are like built-in ones") {
   catalog_answers a = small();
   a.functions = {row({"lower", "f", "f", "f", "f", "f", "f", "t"}), row({"random", "t", "f", "f", "f", "f", "f", "t"})};
   const auto add = [&](const char* name, const char* provable, const char* body) {
-    a.functions.push_back(row({name, "f", "f", "t", "f", "f", "f", "f"}));
-    a.bodies.push_back(row({name, provable, body}));
+    a.functions.push_back(row({name, "t", "f", "t", "f", "f", "f", "f", "t"}));
+    a.bodies.push_back(row({name, provable, "sql", body, ""}));
   };
   add("plain", "t", "SELECT lower($1) || 'x'");
   add("outer", "t", "SELECT inner_one($1)");
   add("inner_one", "t", "SELECT plain($1)");
+  add("returns", "t",
+      "CREATE OR REPLACE FUNCTION public.returns(a text)\n RETURNS text\n LANGUAGE sql\nRETURN lower(a)\n");
+  add("atomic", "t",
+      "CREATE OR REPLACE FUNCTION public.atomic()\n RETURNS text\n LANGUAGE sql\nBEGIN ATOMIC\n SELECT "
+      "lower('X'::text) AS lower;\nEND\n");
+  add("returns_count", "t",
+      "CREATE OR REPLACE FUNCTION public.returns_count()\n RETURNS bigint\n LANGUAGE sql\nRETURN (SELECT count(*) FROM "
+      "orders)\n");
+  add("atomic_twice", "t",
+      "CREATE OR REPLACE FUNCTION public.atomic_twice()\n LANGUAGE sql\nBEGIN ATOMIC\n SELECT 1;\n DELETE FROM "
+      "orders;\nEND\n");
+  add("misleads", "t",
+      "CREATE OR REPLACE FUNCTION public.misleads(a text DEFAULT '\nRETURN 1'::text)\n LANGUAGE sql\nRETURN reads()\n");
   add("reads", "t", "SELECT count(*) FROM orders");
   add("calls_reads", "t", "SELECT reads()");
   add("draws", "t", "SELECT random()");
@@ -81,18 +97,138 @@ TEST_CASE("SQL functions that read no table are like built-in ones") {
   add("operator_of_mine", "t", "SELECT 1 =~ 2");
   add("spoken", "f", "SELECT 1");
   add("mixed", "t", "SELECT 1");
-  a.bodies.push_back(row({"mixed", "f", "BEGIN RETURN 1; END"}));
+  a.bodies.push_back(row({"mixed", "f", "plpgsql", "BEGIN RETURN 1; END", "", "() RETURNS int"}));
   const auto user_code = [&](const std::string& name) { return read_catalog(a).content.functions.find(name)->second.any_user_code; };
-  for (const char* name : {"plain", "outer", "inner_one"}) {
+  for (const char* name : {"plain", "outer", "inner_one", "returns", "atomic"}) {
     INFO(name);
     CHECK_FALSE(user_code(name));
+    CHECK_FALSE(read_catalog(a).content.functions.find(name)->second.any_volatile);
   }
-  for (const char* name : {"reads", "calls_reads", "draws", "tells_time", "several", "writes", "broken", "operator_of_mine", "spoken", "mixed"}) {
+  for (const char* name : {"returns_count", "atomic_twice", "misleads", "reads", "calls_reads", "draws", "tells_time",
+                           "several", "writes", "broken", "operator_of_mine", "spoken", "mixed"}) {
     INFO(name);
     CHECK(user_code(name));
   }
   a.user_casts = {row({"t"})};
   CHECK(user_code("plain"));
+}
+
+TEST_CASE("functions in PL/pgSQL that only compute are like built-in ones") {
+  catalog_answers a = small();
+  a.functions = {row({"lower", "f", "f", "f", "f", "f", "f", "t"}), row({"random", "t", "f", "f", "f", "f", "f", "t"}),
+                 row({"count", "f", "f", "f", "t", "f", "f", "t"})};
+  const auto add = [&](const char* name, const char* body, const char* signature = "(n int, s int) RETURNS int",
+                       const char* defaults = "") {
+    a.functions.push_back(row({name, "t", "f", "t", "f", "f", "f", "f", "t"}));
+    a.bodies.push_back(row({name, "t", "plpgsql", body, defaults, signature}));
+  };
+  add("computes", "DECLARE t int := 0; BEGIN FOR i IN 1..n LOOP t := t + i; END LOOP; RETURN t; END");
+  add("chooses",
+      "BEGIN IF n > 1 THEN RETURN lower(s); ELSIF n = 0 THEN RAISE EXCEPTION 'no % of %', n, s; ELSE RETURN NULL; END "
+      "IF; END");
+  add("cases",
+      "BEGIN CASE n WHEN 1, 2 THEN RETURN 1; ELSE RETURN computes(n, 1); END CASE; EXCEPTION WHEN division_by_zero "
+      "THEN RETURN 0; END");
+  add("walks",
+      "DECLARE e int; BEGIN FOREACH e IN ARRAY n LOOP EXIT WHEN e > 3; CONTINUE; END LOOP; WHILE false LOOP NULL; END "
+      "LOOP; RETURN e; END");
+  add("sets", "BEGIN RETURN NEXT n; RETURN NEXT s; END", "(n int, s int) RETURNS SETOF int");
+  add("gives_out", "BEGIN s := n; END", "(n int, s int) RETURNS void");
+  add("with_default", "BEGIN RETURN n; END", "(n int) RETURNS int", "lower('X'), 3");
+  add("asks", "BEGIN RETURN (SELECT count(*) FROM orders); END");
+  add("asks_without_select", "DECLARE t int; BEGIN t := count(*) FROM orders; RETURN t; END");
+  add("asks_below", "BEGIN IF EXISTS (SELECT 1 FROM orders) THEN RETURN 1; END IF; RETURN 0; END");
+  add("asks_at_first", "DECLARE t int := (SELECT count(*) FROM orders); BEGIN RETURN t; END");
+  add("asks_as_place", "DECLARE t int[]; BEGIN t[(SELECT count(*) FROM orders)] := 1; RETURN 1; END");
+  add("selects_into", "DECLARE t int; BEGIN SELECT 1 INTO t; RETURN t; END");
+  add("writes", "BEGIN DELETE FROM orders; RETURN 1; END");
+  add("performs", "BEGIN PERFORM asks(1, 2); RETURN 1; END");
+  add("calls_asks", "BEGIN RETURN asks(1, 2); END");
+  add("executes", "BEGIN EXECUTE 'DELETE FROM orders'; RETURN 1; END");
+  add("loops_over_rows", "DECLARE r record; BEGIN FOR r IN SELECT * FROM orders LOOP NULL; END LOOP; RETURN 1; END");
+  add("has_cursor", "DECLARE c CURSOR FOR SELECT * FROM orders; BEGIN RETURN 1; END");
+  add("queries", "BEGIN RETURN QUERY SELECT 1; END", "() RETURNS SETOF int");
+  add("draws", "BEGIN RETURN random(); END");
+  add("speaks", "BEGIN RAISE NOTICE 'now'; RETURN 1; END");
+  add("commits", "BEGIN COMMIT; RETURN 1; END");
+  add("tells_time", "BEGIN RETURN CURRENT_DATE; END");
+  add("broken", "BEGIN RETURN 1");
+  add("no_definition", "BEGIN RETURN 1; END", "garbage");
+  add("asks_by_default", "BEGIN RETURN n; END", "(n int) RETURNS int", "asks(1, 2)");
+  const router::catalog content = read_catalog(a).content;
+  for (const char* name : {"computes", "chooses", "cases", "walks", "sets", "gives_out", "with_default"}) {
+    INFO(name);
+    CHECK_FALSE(content.functions.find(name)->second.any_user_code);
+    CHECK_FALSE(content.functions.find(name)->second.any_volatile);
+  }
+  for (const char* name : {"asks",
+                           "asks_without_select",
+                           "asks_below",
+                           "asks_at_first",
+                           "asks_as_place",
+                           "selects_into",
+                           "writes",
+                           "performs",
+                           "calls_asks",
+                           "executes",
+                           "loops_over_rows",
+                           "has_cursor",
+                           "queries",
+                           "draws",
+                           "speaks",
+                           "commits",
+                           "tells_time",
+                           "broken",
+                           "no_definition",
+                           "asks_by_default"}) {
+    INFO(name);
+    CHECK(content.functions.find(name)->second.any_user_code);
+    CHECK(content.functions.find(name)->second.any_volatile);
+  }
+}
+
+TEST_CASE("triggers that look at nothing but their row are known for what they do to it") {
+  catalog_answers a = small();
+  a.functions = {row({"now", "f", "t", "f", "f", "f", "f", "t"}), row({"lower", "f", "f", "f", "f", "f", "f", "t"}),
+                 row({"random", "t", "f", "f", "f", "f", "f", "t"}),
+                 row({"nextval", "t", "f", "f", "f", "f", "f", "t"}),
+                 row({"count", "f", "f", "f", "t", "f", "f", "t"})};
+  const auto judged = [&](const char* body) {
+    a.row_triggers = {row({"public.t", body, "plpgsql"})};
+    const auto& found = read_catalog(a).row_triggers;
+    return found.empty() ? std::optional<row_trigger>{} : found.begin()->second;
+  };
+  const auto touched = judged("BEGIN NEW.updated_at = now(); NEW.words := lower(NEW.title); RETURN NEW; END");
+  REQUIRE(touched);
+  CHECK(touched->assigned == std::set<std::string, std::less<>>{"updated_at", "words"});
+  CHECK(touched->told_time);
+  CHECK_FALSE(touched->whole_row);
+  CHECK_FALSE(touched->by_chance);
+  const auto chance =
+      judged("BEGIN IF TG_OP = 'INSERT' AND NEW.token IS NULL THEN NEW.token := random(); END IF; RETURN NEW; END");
+  REQUIRE(chance);
+  CHECK(chance->by_chance);
+  CHECK_FALSE(chance->told_time);
+  const auto refuses =
+      judged("BEGIN IF NEW.a IS DISTINCT FROM OLD.a THEN RAISE EXCEPTION 'no'; END IF; RETURN NULL; END");
+  REQUIRE(refuses);
+  CHECK(refuses->assigned.empty());
+  const auto other = judged("BEGIN NEW := OLD; RETURN NEW; END");
+  REQUIRE(other);
+  CHECK(other->whole_row);
+  a.row_triggers = {row({"public.moddatetime", "moddatetime", "c"}), row({"public.autoinc", "autoinc", "c"}),
+                    row({"gis.moves", "moves", "c"})};
+  const auto in_c = read_catalog(a).row_triggers;
+  CHECK(in_c.size() == 2);
+  CHECK(in_c.at("public.moddatetime").told_time);
+  CHECK(in_c.at("public.autoinc").whole_row);
+  for (const char* body :
+       {"BEGIN INSERT INTO log VALUES (NEW.id); RETURN NEW; END", "BEGIN NEW.n := nextval('s'); RETURN NEW; END",
+        "DECLARE r record; BEGIN r := NEW; RETURN r; END", "BEGIN RETURN ROW(1, 2); END",
+        "BEGIN NEW.n := (SELECT count(*) FROM orders); RETURN NEW; END", "BEGIN PERFORM now(); RETURN NEW; END"}) {
+    INFO(body);
+    CHECK_FALSE(judged(body));
+  }
 }
 
 TEST_CASE("rows become a catalog") {

@@ -158,6 +158,36 @@ TEST_CASE("code behind a table, unless it is listed") {
   }
 }
 
+TEST_CASE("triggers that look at their row alone stand in nobody's way where the row stays the same everywhere") {
+  router::topology map = shop();
+  shard_catalog shard;
+  shard.code = {{"public.orders", "trigger \"t\"", "public.touch", false, {}}};
+  const std::string key = map.tables.at("public.orders").key.front();
+  const auto stands = [&](const row_trigger& trigger) {
+    shard.row_triggers["public.touch"] = trigger;
+    return user_code(shard, map).empty();
+  };
+  row_trigger trigger;
+  trigger.assigned = {"note"};
+  CHECK(stands(trigger));
+  CHECK(timed_code(shard, map).empty());
+  trigger.told_time = trigger.by_chance = true;
+  CHECK(stands(trigger));
+  CHECK(timed_code(shard, map)["public.orders"] == std::vector<std::string>{"public.touch"});
+  map.shard_local = {"touch"};
+  CHECK(timed_code(shard, map).empty());
+  map.shard_local.clear();
+  trigger.assigned.insert(key);
+  CHECK_FALSE(stands(trigger));
+  trigger.assigned.clear();
+  trigger.whole_row = true;
+  CHECK_FALSE(stands(trigger));
+  shard.code.front().table = "public.countries";
+  map.reference_tables = {"public.countries"};
+  CHECK_FALSE(stands(trigger));
+  CHECK(stands(row_trigger{{"note"}, true, false, false}));
+}
+
 TEST_CASE("what decides which rows of a table are read") {
   router::topology map = shop();
   shard_catalog shard = with_columns();

@@ -63,8 +63,8 @@ TEST_CASE("what a parameter cannot say", "[parameters]") {
   const world w(4);
   const std::string sql = "SELECT * FROM orders WHERE customer_id = $1";
   CHECK(w.told(sql).starts_with("shards s0, s1, s2, s3 concatenated"));
-  CHECK(w.told(sql, {text_parameter("5", type_oid::numeric)}).starts_with("shards s0, s1, s2, s3 concatenated"));
-  CHECK(w.told(sql, {text_parameter("5", type_oid::float8)}).starts_with("shards s0, s1, s2, s3 concatenated"));
+  CHECK(w.told(sql, {text_parameter("5", type_oid::numeric)}).starts_with("shard "));
+  CHECK(w.told(sql, {text_parameter("5", type_oid::float8)}).starts_with("shard "));
   // The servers tell what is wrong with those.
   CHECK(w.told(sql, {text_parameter("five")}).starts_with("shards s0, s1, s2, s3 concatenated"));
   CHECK(w.told(sql, {binary(big_endian(5, 4))}).starts_with("shards s0, s1, s2, s3 concatenated"));
@@ -86,13 +86,31 @@ TEST_CASE("casts of parameters", "[parameters]") {
   CHECK(w.told(sql, {text_parameter("7")}) == expected);
   CHECK(w.told(sql, {binary(big_endian(7, 4))}) == expected);
   CHECK(w.told(sql, {text_parameter("7", type_oid::int8)}) == expected);
-  CHECK(w.told(sql, {text_parameter("7", type_oid::text)}).starts_with("shards s0, s1, s2, s3 concatenated"));
+  CHECK(w.told(sql, {text_parameter("7", type_oid::text)}) == expected);
+  CHECK(w.told(sql, {binary("7", type_oid::varchar)}) == expected);
+  CHECK(w.told(sql, {text_parameter("x", type_oid::text)}).starts_with("shards s0, s1, s2, s3 concatenated"));
   CHECK(w.told(sql, {text_parameter("7.5", type_oid::numeric)}).starts_with("shards s0, s1, s2, s3 concatenated"));
   CHECK(w.told("SELECT * FROM orders WHERE customer_id = $1::int::bigint", {text_parameter("7")}) == expected);
   CHECK(w.told("SELECT * FROM orders WHERE customer_id = $1::numeric", {text_parameter("7")}) ==
         "shards s0, s1, s2, s3 concatenated (replica allowed)");
   CHECK(w.told("SELECT * FROM orders WHERE customer_id = $1 + 1", {text_parameter("7")}) ==
         "shards s0, s1, s2, s3 concatenated (replica allowed)");
+}
+
+TEST_CASE("parameters that are other numbers than the key", "[parameters]") {
+  const world w(4);
+  const std::string sql = "SELECT * FROM orders WHERE customer_id = $1";
+  const std::string expected = "shard s" + std::to_string(shard_of(w.map, 7)) + " (replica allowed)";
+  for (const char* seven : {"7", "7.0", "7.", "7.000"}) {
+    CHECK(w.told(sql, {text_parameter(seven, type_oid::numeric)}) == expected);
+    CHECK(w.told(sql, {text_parameter(seven, type_oid::float8)}) == expected);
+  }
+  for (const char* nobody : {"7.5", "-0.25"})
+    CHECK(w.told(sql, {text_parameter(nobody, type_oid::numeric)}).starts_with("shard "));
+  for (const char* unknown : {"NaN", "1e3", "9007199254740993", "-", "", "7.x", "--7"})
+    CHECK(w.told(sql, {text_parameter(unknown, type_oid::float8)}).starts_with("shards s0, s1, s2, s3 concatenated"));
+  CHECK(w.told("INSERT INTO orders (customer_id) VALUES ($1)", {text_parameter("7.5", type_oid::numeric)})
+            .starts_with("refused"));
 }
 
 TEST_CASE("several parameters", "[parameters]") {

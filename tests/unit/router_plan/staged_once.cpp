@@ -391,15 +391,16 @@ TEST_CASE("rows of a queue are found, then locked", "[staged]") {
 }
 
 TEST_CASE("rows in the place of a part have its columns' names and modifiers", "[staged]") {
+  writing_world w;
   std::vector<source_column> columns = {{"a b", 23, false, false, -1}, {"c", 1043, false, false, 12}};
-  CHECK(rows_select(columns, "[]") ==
+  CHECK(rows_select(columns, "[]", w.context) ==
         "SELECT (f.value OPERATOR(pg_catalog.->>) 'c0')::pg_catalog.int4 AS \"a b\", "
         "(f.value OPERATOR(pg_catalog.->>) 'c1')::pg_catalog.varchar(8) AS \"c\" FROM "
         "pg_catalog.json_array_elements('[]'::pg_catalog.json) AS f(value)");
   columns[1].type = 16390;
-  CHECK(rows_select(columns, "[]").empty());
+  CHECK(rows_select(columns, "[]", w.context).empty());
   columns = {{"a", 25, false, false, -1, "\"en-x-icu\""}, {"b", 19, false, false, -1}};
-  CHECK(rows_select(columns, "[]") ==
+  CHECK(rows_select(columns, "[]", w.context) ==
         "SELECT (f.value OPERATOR(pg_catalog.->>) 'c0')::pg_catalog.text COLLATE \"en-x-icu\" AS \"a\", "
         "(f.value OPERATOR(pg_catalog.->>) 'c1')::pg_catalog.name COLLATE pg_catalog.\"C\" AS \"b\" FROM "
         "pg_catalog.json_array_elements('[]'::pg_catalog.json) AS f(value)");
@@ -410,13 +411,12 @@ TEST_CASE("values of types that users made are columns of a table that every sha
   constexpr pgbraid::router::oid mood = 99999;
   w.schema.relations["public.reports"].columns[1].type = 16390;
   w.schema.relations["public.typed"].types_differ = false;
-  CHECK(rows_select({{"m", mood, false, false, -1}}, "[]", &w.context) ==
+  CHECK(rows_select({{"m", mood, false, false, -1}}, "[]", w.context) ==
         "SELECT (pg_catalog.json_populate_record(NULL::\"public\".\"typed\", pg_catalog.json_build_object('mood', "
         "(f.value OPERATOR(pg_catalog.->>) 'c0')))).\"mood\" AS \"m\" FROM "
         "pg_catalog.json_array_elements('[]'::pg_catalog.json) AS f(value)");
-  CHECK(rows_select({{"m", mood, false, false, -1}}, "[]").empty());
   // Only one shard has that table.
-  CHECK(rows_select({{"m", 16390, false, false, -1}}, "[]", &w.context).empty());
+  CHECK(rows_select({{"m", 16390, false, false, -1}}, "[]", w.context).empty());
 }
 
 TEST_CASE("collations of a query's columns are asked for without its rows", "[staged]") {

@@ -51,6 +51,35 @@ TEST_CASE("writes tied to one key", "[writes]") {
       });
 }
 
+TEST_CASE("a key that comes back from a write of WITH", "[writes]") {
+  const world w(4);
+  const std::string seven = "shard s" + std::to_string(shard_of(w.map, 7)) + " (primary)";
+  const auto told = [&](const std::string& with, const std::string& rest) {
+    return w.told("WITH x AS (" + with + ") " + rest);
+  };
+  const std::string into = "INSERT INTO orders (customer_id, item) SELECT ";
+  const std::string add = "INSERT INTO customers (id, name) VALUES (7, 'a') RETURNING ";
+  CHECK(told(add + "id", into + "id, 'i' FROM x") == seven);
+  CHECK(told(add + "id AS no, name", into + "no, name FROM x") == seven);
+  CHECK(told(add + "*", into + "x.id, x.name FROM x, countries WHERE code = 'DE'") == seven);
+  CHECK(told(add + "id, name", "INSERT INTO orders (customer_id, item) SELECT * FROM x") == seven);
+  CHECK(told("UPDATE customers c SET name = 'a' FROM countries WHERE id = 7 RETURNING c.*",
+             into + "id, name FROM x AS y") == seven);
+  CHECK(told("DELETE FROM notes WHERE customer_id = 7 RETURNING customer_id", into + "customer_id, 'i' FROM x") ==
+        seven);
+  CHECK(w.told("WITH x (no) AS (" + add + "id), y AS (" + into +
+               "no, 'i' FROM x RETURNING customer_id) SELECT * FROM y") == seven);
+  CHECK(w.told("WITH x AS (INSERT INTO customers (id) VALUES ($1) RETURNING id) " + into + "id, $2 FROM x",
+               {text_parameter("7"), text_parameter("i")}) == seven);
+  // Not the key, more than the key, from elsewhere, or there is no row.
+  for (const char* rest : {"id + 1, 'i' FROM x", "balance, 'i' FROM x", "8, 'i' FROM x",
+                           "y.id, 'i' FROM x, customers y", "x.id, 'i' FROM countries LEFT JOIN x ON true"}) {
+    INFO(rest);
+    CHECK(told(add + "id, balance::bigint AS balance", into + rest) != seven);
+  }
+  CHECK(told("UPDATE customers SET id = 8 WHERE id = 7 RETURNING id", into + "id, 'i' FROM x") != seven);
+}
+
 TEST_CASE("writes that mean several shards", "[writes]") {
   const world w(2);
   const auto on0 = keys_on(w.map, 0, 2);

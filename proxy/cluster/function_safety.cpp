@@ -1,0 +1,145 @@
+#include "proxy/cluster/function_safety.hpp"
+
+#include "proxy/cluster/definition_walk.hpp"
+#include "proxy/cluster/plpgsql_body.hpp"
+#include "router/sql/parser.hpp"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+#include <variant>
+
+namespace pgbraid::proxy {
+
+namespace {
+
+namespace sql = router::sql;
+
+/// What one function computes; none: it is not known to do no more than that.
+using queries = std::optional<std::vector<std::string>>;
+
+/// The query of a body in standard SQL, of which the server tells the function's whole definition; "" where it is not
+/// the only thing in there that looks like one.
+std::string standard_body(const std::string& definition) {
+  constexpr std::string_view one = "\nRETURN ", block = "\nBEGIN ATOMIC\n";
+  const bool returns = definition.find(one) != definition.npos;
+  const std::string_view mark = returns ? one : block;
+  const std::size_t at = definition.find(mark);
+  if (at == definition.npos || at != definition.rfind(mark) || (returns && definition.find(block) != definition.npos))
+    return {};
+  std::string body = definition.substr(at + mark.size());
+  if (returns) return "SELECT " + body;
+  const std::size_t end = body.rfind("\nEND");
+  return end == body.npos ? std::string{} : body.substr(0, end);
+}
+
+queries queries_of(const function_body& body) {
+  if (!body.provable) return std::nullopt;
+  std::vector<std::string> out;
+  if (!body.defaults.empty()) out.push_back("SELECT " + body.defaults);
+  if (body.language == "sql") {
+    const bool standard = body.text.starts_with("CREATE OR REPLACE FUNCTION ");
+    out.push_back(standard ? standard_body(body.text) : body.text);
+    return out;
+  }
+  // How often it is called is not the same everywhere, and shows in what it says.
+  const std::optional<plpgsql_body> code = read_plpgsql(body.signature, body.text, false);
+  if (!code || code->speaks) return std::nullopt;
+  out.insert(out.end(), code->expressions.begin(), code->expressions.end());
+  return out;
+}
+
+/// None: one of them is more than a SELECT that reads no table. Such words as 'now' are another moment on each shard.
+std::optional<definition_findings> findings_of(const std::vector<std::string>& texts, const router::catalog& content) {
+  constexpr std::array<std::string_view, 4> moments{"'now", "'today", "'tomorrow", "'yesterday"};
+  definition_findings found;
+  for (const std::string& text : texts) {
+    const sql::parse_result parsed = sql::parse(text);
+    const auto* statements = std::get_if<std::vector<sql::statement>>(&parsed);
+    if (statements == nullptr || statements->size() != 1) return std::nullopt;
+    const sql::statement& statement = statements->front();
+    if (statement.kind != sql::statement_kind::select || statement.unparsable_parts) return std::nullopt;
+    const bool timeless = std::none_of(moments.begin(), moments.end(),
+                                       [&](std::string_view word) { return text.find(word) != std::string::npos; });
+    if (!timeless) return std::nullopt;
+    walk_definition(content, statement.select.get(), found);
+  }
+  if (found.calls_user_code || !found.relations.empty()) return std::nullopt;
+  return found;
+}
+
+}  // namespace
+
+void judge_functions(router::catalog& content, const std::vector<function_body>& bodies,
+                     const std::set<std::string>& only_user_code) {
+  std::vector<queries> texts;
+  std::set<std::string> open;
+  for (const function_body& body : bodies) {
+    texts.push_back(content.user_casts ? std::nullopt : queries_of(body));
+    open.insert(body.name);
+    if (const auto known = content.functions.find(std::string_view{body.name}); known != content.functions.end())
+      known->second.any_user_code = true;
+  }
+  const auto proved = [&](std::size_t i) {
+    if (!texts[i]) return false;
+    const std::optional<definition_findings> found = findings_of(*texts[i], content);
+    // What varies is no matter where the function says so of itself.
+    const auto declared = content.functions.find(std::string_view{bodies[i].name});
+    const bool said =
+        declared != content.functions.end() && declared->second.any_stable && !declared->second.any_volatile;
+    return found && found->safe && (!found->varies || said);
+  };
+  // One that calls another is proved in a later round than that one.
+  for (bool again = true; again;) {
+    again = false;
+    for (auto name = open.begin(); name != open.end();) {
+      const auto known = content.functions.find(std::string_view{*name});
+      bool all = known != content.functions.end();
+      for (std::size_t i = 0; all && i < bodies.size(); ++i) all = bodies[i].name != *name || proved(i);
+      if (!all) {
+        ++name;
+        continue;
+      }
+      known->second.any_user_code = false;
+      if (only_user_code.contains(*name)) known->second.any_volatile = false;
+      again = true;
+      name = open.erase(name);
+    }
+  }
+}
+
+std::optional<row_trigger> judge_row_trigger(const router::catalog& content, std::string_view body) {
+  // Another value for each row on one server too.
+  constexpr std::array<std::string_view, 4> by_chance{"random", "gen_random_uuid", "uuid_generate_v4",
+                                                      "clock_timestamp"};
+  if (content.user_casts) return std::nullopt;
+  std::optional<plpgsql_body> code = read_plpgsql("() RETURNS trigger", body, true);
+  if (!code) return std::nullopt;
+  const std::optional<definition_findings> found = findings_of(code->expressions, content);
+  if (!found || !found->only_calls) return std::nullopt;
+  const bool known = std::all_of(
+      found->volatile_calls.begin(), found->volatile_calls.end(),
+      [&](const std::string& name) { return std::find(by_chance.begin(), by_chance.end(), name) != by_chance.end(); });
+  if (!known) return std::nullopt;
+  row_trigger trigger;
+  trigger.assigned = std::move(code->assigned);
+  trigger.whole_row = code->whole_row;
+  trigger.told_time = found->varies;
+  trigger.by_chance = !found->volatile_calls.empty();
+  return trigger;
+}
+
+std::optional<row_trigger> judge_c_trigger(std::string_view function) {
+  const std::string_view name = function.substr(function.rfind('.') + 1);
+  row_trigger trigger;
+  if (name == "moddatetime") {
+    trigger.told_time = true;
+  } else if (name == "autoinc") {  // draws from a sequence of each shard
+    trigger.whole_row = trigger.by_chance = true;
+  } else {
+    return std::nullopt;
+  }
+  return trigger;
+}
+
+}  // namespace pgbraid::proxy
