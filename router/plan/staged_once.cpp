@@ -34,9 +34,14 @@ bool must_come_first(const analysis& found, const carrier& by) {
     return by.alike &&
            ((!level.aggregate.empty() && !level.plain_count) || level.grouped || level.distinct || level.array);
   };
+  // By the order of rows, string_agg() and sums of floats among them, they might too.
+  const auto by_order = [&](const query_level& level) {
+    return !by.one && !level.exact && !level.plain_count && !level.aggregate.empty();
+  };
   const bool chooses = !by.one && !std::all_of(found.levels.begin(), found.levels.end(), chooses_none);
   return chooses || !std::all_of(found.uses.begin(), found.uses.end(), [&](const table_use& u) { return by.has(u); }) ||
-         std::any_of(found.levels.begin(), found.levels.end(), differs) || (by.alike && found.set_operation);
+         std::any_of(found.levels.begin(), found.levels.end(), differs) ||
+         std::any_of(found.levels.begin(), found.levels.end(), by_order) || (by.alike && found.set_operation);
 }
 
 bool has_own_collation(const analysis& found) {

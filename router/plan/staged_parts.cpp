@@ -181,6 +181,7 @@ class part_list {
     std::vector<const sql::select_query*> joined;
     if (s.update != nullptr) subqueries_of(s.update->from, joined);
     if (s.delete_ != nullptr) subqueries_of(s.delete_->using_, joined);
+    if (s.merge != nullptr && (a.mirrored || by.one)) subqueries_of(s.merge->source, joined);
     for (const sql::select_query* each : joined) add_joined(*each);
   }
 

@@ -335,7 +335,7 @@ WRITES = {
         MERGE INTO rates r USING (VALUES ('r1', 10), ('n1', 11)) v(code, rate) ON r.code = v.code WHEN MATCHED THEN UPDATE SET rate = v.rate WHEN NOT MATCHED THEN INSERT (code, rate, token) VALUES (v.code, v.rate, NULL)
         MERGE INTO rates r USING accounts a ON r.code = 'r' || a.id WHEN MATCHED THEN UPDATE SET rate = a.balance
         MERGE INTO rates r USING (SELECT 'r' || account_id AS code, max(n) AS n FROM events GROUP BY 1) e ON r.code = e.code WHEN MATCHED THEN UPDATE SET rate = e.n
-        0A000 MERGE INTO rates r USING (SELECT 'r' || account_id AS code, (array_agg(n))[1] AS n FROM events GROUP BY 1) e ON r.code = e.code WHEN MATCHED THEN UPDATE SET rate = e.n
+        MERGE INTO rates r USING (SELECT DISTINCT 'r' || account_id AS code, (array_agg(n ORDER BY n))[1] AS n FROM events GROUP BY account_id) e ON r.code = e.code WHEN MATCHED THEN UPDATE SET rate = e.n
     """,
     "unsharded tables, COPY FROM included": """
         INSERT INTO notes (id, title) VALUES (50, 'x') RETURNING id

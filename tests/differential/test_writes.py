@@ -456,6 +456,17 @@ GROUPS = {
         WITH d AS (DELETE FROM entries WHERE account_id = 6 RETURNING account_id, id) INSERT INTO picks SELECT 100000 + id, 'x' FROM d
         WITH d AS (DELETE FROM entries WHERE amount > 200 RETURNING account_id, id) INSERT INTO picks SELECT 200000 + id, 'x' FROM d RETURNING id
         INSERT INTO picks SELECT 1 / 0 FROM accounts
+        MERGE INTO picks USING (SELECT account_id, max(amount) AS t FROM entries GROUP BY account_id) s ON picks.id = s.account_id WHEN MATCHED THEN UPDATE SET title = s.t::text WHEN NOT MATCHED THEN INSERT VALUES (s.account_id, s.t::text)
+        MERGE INTO picks USING (SELECT id % 9 AS k, max(amount) AS t FROM entries GROUP BY 1) s ON picks.id = s.k WHEN MATCHED AND s.t > 100 THEN UPDATE SET title = s.t::text WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT VALUES (s.k, s.t::text)
+        MERGE INTO picks USING (SELECT account_id, count(*) AS t FROM entries GROUP BY account_id ORDER BY 2 DESC, 1 LIMIT 5) s ON picks.id = s.account_id WHEN MATCHED THEN UPDATE SET title = s.t::text WHEN NOT MATCHED THEN INSERT VALUES (s.account_id, s.t::text)
+        MERGE INTO rates USING (SELECT 'r' || account_id AS k, count(*) AS t FROM entries GROUP BY account_id) s ON rates.code = s.k WHEN MATCHED THEN UPDATE SET rate = s.t
+        MERGE INTO rates USING (SELECT DISTINCT ON (id % 5) 'r' || id AS k, balance AS t FROM accounts ORDER BY id % 5, id) s ON rates.code = s.k WHEN MATCHED AND s.t > 50 THEN UPDATE SET rate = s.t WHEN MATCHED THEN DELETE
+        UPDATE accounts SET owner = (SELECT string_agg(code, ',' ORDER BY code) FROM rates)
+        UPDATE accounts SET owner = (SELECT jsonb_agg(code ORDER BY code)::text FROM rates) WHERE id < 9 RETURNING id, owner
+        UPDATE accounts SET owner = r.n FROM (SELECT string_agg(code, ',' ORDER BY code) AS n FROM rates) r WHERE id < 9
+        DELETE FROM accounts WHERE 'r' || id = ANY ((SELECT array_agg(code ORDER BY code) FROM rates)::text[])
+        UPDATE accounts SET owner = (SELECT sum(e.amount * r.rate)::text FROM entries e JOIN rates r ON r.code = 'r' || e.account_id) WHERE id < 9
+        UPDATE accounts SET owner = s.x::text FROM (SELECT e.id AS v, sum(e.amount * a.balance) AS x FROM entries e JOIN accounts a ON a.id = e.account_id JOIN rates r ON r.code = 'r' || a.id GROUP BY e.id) s WHERE s.v = accounts.id
         WITH gone AS (DELETE FROM entries WHERE account_id = 6 RETURNING *), kept AS (INSERT INTO archive SELECT account_id, id, amount, note, at FROM gone WHERE amount > 3 RETURNING *) SELECT count(*), sum(amount) FROM kept
         WITH a AS (INSERT INTO accounts (id, owner) VALUES (1001, 'x') RETURNING id AS no, owner), e AS (INSERT INTO entries (account_id, id, amount) SELECT no, 1, 5 FROM a RETURNING account_id, amount) SELECT * FROM e
         WITH a (no, owner) AS (INSERT INTO accounts (id, owner) VALUES (1001, 'x') RETURNING id, owner), e AS (INSERT INTO archive (account_id, id, note, moved) SELECT x.no, 1, x.owner, NULL FROM rates, a AS x WHERE rates.code = 'r1' RETURNING account_id, note) SELECT * FROM e
