@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
+#include <map>
 #include <utility>
 #include <variant>
 
@@ -49,21 +51,31 @@ queries queries_of(const function_body& body) {
   return out;
 }
 
-/// None: one of them is more than a SELECT that reads no table. Such words as 'now' are another moment on each shard.
-std::optional<definition_findings> findings_of(const std::vector<std::string>& texts, const router::catalog& content) {
+using statements = std::vector<sql::statement>;
+
+/// None: one of them is more than a SELECT. Such words as 'now' are another moment on each shard.
+std::optional<std::vector<statements>> parsed(const queries& texts) {
   constexpr std::array<std::string_view, 4> moments{"'now", "'today", "'tomorrow", "'yesterday"};
-  definition_findings found;
-  for (const std::string& text : texts) {
-    const sql::parse_result parsed = sql::parse(text);
-    const auto* statements = std::get_if<std::vector<sql::statement>>(&parsed);
-    if (statements == nullptr || statements->size() != 1) return std::nullopt;
-    const sql::statement& statement = statements->front();
+  if (!texts) return std::nullopt;
+  std::vector<statements> out;
+  for (const std::string& text : *texts) {
+    sql::parse_result result = sql::parse(text);
+    auto* const found = std::get_if<statements>(&result);
+    if (found == nullptr || found->size() != 1) return std::nullopt;
+    const sql::statement& statement = found->front();
     if (statement.kind != sql::statement_kind::select || statement.unparsable_parts) return std::nullopt;
     const bool timeless = std::none_of(moments.begin(), moments.end(),
                                        [&](std::string_view word) { return text.find(word) != std::string::npos; });
     if (!timeless) return std::nullopt;
-    walk_definition(content, statement.select.get(), found);
+    out.push_back(std::move(*found));
   }
+  return out;
+}
+
+/// None: one of them reads a table, or may.
+std::optional<definition_findings> findings_of(const std::vector<statements>& all, const router::catalog& content) {
+  definition_findings found;
+  for (const statements& each : all) walk_definition(content, each.front().select.get(), found);
   if (found.calls_user_code || !found.relations.empty()) return std::nullopt;
   return found;
 }
@@ -72,39 +84,35 @@ std::optional<definition_findings> findings_of(const std::vector<std::string>& t
 
 void judge_functions(router::catalog& content, const std::vector<function_body>& bodies,
                      const std::set<std::string>& only_user_code) {
-  std::vector<queries> texts;
-  std::set<std::string> open;
+  struct overloads {
+    bool provable = true;
+    std::vector<statements> code;
+  };
+  std::map<std::string, overloads> open;
   for (const function_body& body : bodies) {
-    texts.push_back(content.user_casts ? std::nullopt : queries_of(body));
-    open.insert(body.name);
-    if (const auto known = content.functions.find(std::string_view{body.name}); known != content.functions.end())
-      known->second.any_user_code = true;
+    const auto known = content.functions.find(std::string_view{body.name});
+    if (known == content.functions.end()) continue;
+    known->second.any_user_code = true;
+    overloads& all = open[body.name];
+    auto code = all.provable && !content.user_casts ? parsed(queries_of(body)) : std::nullopt;
+    all.provable = code.has_value();
+    if (code) std::move(code->begin(), code->end(), std::back_inserter(all.code));
   }
-  const auto proved = [&](std::size_t i) {
-    if (!texts[i]) return false;
-    const std::optional<definition_findings> found = findings_of(*texts[i], content);
+  std::erase_if(open, [](const auto& each) { return !each.second.provable; });
+  const auto proved = [&](const overloads& all, const router::function_traits& declared) {
+    const std::optional<definition_findings> found = findings_of(all.code, content);
     // What varies is no matter where the function says so of itself.
-    const auto declared = content.functions.find(std::string_view{bodies[i].name});
-    const bool said =
-        declared != content.functions.end() && declared->second.any_stable && !declared->second.any_volatile;
-    return found && found->safe && (!found->varies || said);
+    return found && found->safe && (!found->varies || (declared.any_stable && !declared.any_volatile));
   };
   // One that calls another is proved in a later round than that one.
   for (bool again = true; again;) {
-    again = false;
-    for (auto name = open.begin(); name != open.end();) {
-      const auto known = content.functions.find(std::string_view{*name});
-      bool all = known != content.functions.end();
-      for (std::size_t i = 0; all && i < bodies.size(); ++i) all = bodies[i].name != *name || proved(i);
-      if (!all) {
-        ++name;
-        continue;
-      }
-      known->second.any_user_code = false;
-      if (only_user_code.contains(*name)) known->second.any_volatile = false;
-      again = true;
-      name = open.erase(name);
-    }
+    again = std::erase_if(open, [&](const auto& each) {
+              router::function_traits& traits = content.functions.find(std::string_view{each.first})->second;
+              if (!proved(each.second, traits)) return false;
+              traits.any_user_code = false;
+              if (only_user_code.contains(each.first)) traits.any_volatile = false;
+              return true;
+            }) > 0;
   }
 }
 
@@ -115,7 +123,8 @@ std::optional<row_trigger> judge_row_trigger(const router::catalog& content, std
   if (content.user_casts) return std::nullopt;
   std::optional<plpgsql_body> code = read_plpgsql("() RETURNS trigger", body, true);
   if (!code) return std::nullopt;
-  const std::optional<definition_findings> found = findings_of(code->expressions, content);
+  const auto expressions = parsed(std::move(code->expressions));
+  const std::optional<definition_findings> found = expressions ? findings_of(*expressions, content) : std::nullopt;
   if (!found || !found->only_calls) return std::nullopt;
   const bool known = std::all_of(
       found->volatile_calls.begin(), found->volatile_calls.end(),
