@@ -50,8 +50,8 @@ struct relation {
   std::vector<std::string> unenforced;   ///< e.g. `unique constraint "orders_pkey" does not contain the sharding key`
   std::vector<std::string> user_code;    ///< triggers, rules, policies, column defaults and checks that call user code: the functions' names
   std::vector<std::string> policy_code;  ///< those of them that decide which rows are read
-  std::vector<std::string>
-      timed_code;  ///< functions of triggers that write down the time of the shard's own transaction
+  std::vector<std::string> row_code;     ///< functions of triggers that are known to look at nothing but the row
+  std::vector<std::string> timed_code;   ///< those of them that write down the time of the shard's own transaction
   // A column's type has different OIDs on different shards: it is made of further ones, which its binary form names by
   // their OIDs, or (renumbered) it is not, and other OIDs in messages are all that there is to it: see type_numbers.
   bool types_differ = false, types_renumbered = false;

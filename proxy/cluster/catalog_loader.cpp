@@ -46,12 +46,12 @@ constexpr question questions[] = {
 std::vector<std::string> named_tables(const router::topology& map, const catalog_answers& answers) {
   std::set<std::string> names(map.reference_tables.begin(), map.reference_tables.end());
   if (!map.patterns.empty() || !answers.declared.empty()) {
-    for (const auto& [name, table] : tables_of_patterns(map, read_catalog(answers))) names.insert(name);
+    for (const auto& [name, table] : tables_of_patterns(map, read_catalog(answers, false))) names.insert(name);
   }
   for (const auto& [name, table] : map.tables) names.insert(name);
   for (const auto& [name, shard] : map.unsharded) names.insert(name);
   if (!map.schemas.empty()) {
-    for (const auto& [name, relation] : read_catalog(answers).content.relations) {
+    for (const auto& [name, relation] : read_catalog(answers, false).content.relations) {
       if (map.schemas.contains(relation.schema) && (relation.kind == 'r' || relation.kind == 'p')) names.insert(name);
     }
   }

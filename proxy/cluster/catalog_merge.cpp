@@ -231,6 +231,7 @@ merged_catalog merge_catalogs(const std::vector<std::shared_ptr<const shard_cata
     take_findings(content, unenforced(*shard, map), &router::relation::unenforced);
     take_findings(content, user_code(*shard, map), &router::relation::user_code);
     take_findings(content, policy_code(*shard, map), &router::relation::policy_code);
+    take_findings(content, row_code(*shard), &router::relation::row_code);
     take_findings(content, timed_code(*shard, map), &router::relation::timed_code);
   }
   take_keys(content, first, map);

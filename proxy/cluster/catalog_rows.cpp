@@ -148,7 +148,7 @@ view_map read_views(const std::vector<pg_row>& rows, const router::catalog& cont
 
 }  // namespace
 
-shard_catalog read_catalog(const catalog_answers& answers) {
+shard_catalog read_catalog(const catalog_answers& answers, bool functions) {
   shard_catalog shard;
   router::catalog& content = shard.content;
   for (const pg_row& row : answers.schemas) content.schemas.insert(text(row[0]));
@@ -168,9 +168,11 @@ shard_catalog read_catalog(const catalog_answers& answers) {
     const auto found = by_oid.find(number<router::oid>(row[0]));
     if (found != by_oid.end()) found->second->functions.push_back({text(row[1]), truth(row[2]), truth(row[3])});
   }
+  if (!functions) return shard;
   std::vector<function_body> bodies;
   for (const pg_row& row : answers.bodies)
-    bodies.push_back({text(row[0]), truth(row[1]), text(row[2]), text(row[3]), text(row[4]), text(row[5])});
+    bodies.push_back(
+        {text(row[0]), truth(row[1]), text(row[2]), text(row[3]), text(row[4]), text(row[5]), truth(row[6])});
   std::set<std::string> only_user_code;
   for (const pg_row& row : answers.functions) {
     if (truth(row[8])) only_user_code.insert(text(row[0]));

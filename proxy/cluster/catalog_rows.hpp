@@ -85,7 +85,8 @@ struct catalog_answers {
       collations, user_casts, role_settings, server_settings, views, view_functions, constraints, sequences, user_code;
 };
 
-[[nodiscard]] shard_catalog read_catalog(const catalog_answers& answers);
+/// `functions`: theirs are judged too, which costs more than all else.
+[[nodiscard]] shard_catalog read_catalog(const catalog_answers& answers, bool functions = true);
 
 /// An array literal for a parameter of type text[].
 [[nodiscard]] std::string array_literal(const std::vector<std::string>& values);

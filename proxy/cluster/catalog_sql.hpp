@@ -112,8 +112,8 @@ SELECT p.proname, bool_or(p.provolatile = 'v'), bool_or(p.provolatile = 's'),
 
 /// name, might be proved to read no table (nothing about it that its body does not say), language, body (of one in
 /// standard SQL its whole definition), the defaults of its arguments, what stands between the name and the body of a
-/// function with such arguments; of every function that is user code. An aggregate made of such functions is told as a
-/// body that calls them.
+/// function with such arguments, whether it is one in standard SQL; of every function that is user code. An aggregate
+/// made of such functions is told as a body that calls them.
 inline constexpr const char* bodies = R"(
 SELECT p.proname, l.lanname IN ('sql', 'plpgsql') AND p.prokind = 'f' AND NOT p.prosecdef AND p.proconfig IS NULL
                   AND p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype),
@@ -122,11 +122,12 @@ SELECT p.proname, l.lanname IN ('sql', 'plpgsql') AND p.prokind = 'f' AND NOT p.
        format('(%s) RETURNS %s%s',
               array_to_string(ARRAY(SELECT quote_ident(a.name) || ' int' FROM unnest(p.proargnames) AS a(name) WHERE a.name <> ''), ', '),
               CASE WHEN p.proretset THEN 'SETOF ' ELSE '' END,
-              CASE WHEN p.prorettype = 'void'::regtype OR p.proargmodes && '{o,b,t}'::"char"[] THEN 'void' ELSE 'int' END)
+              CASE WHEN p.prorettype = 'void'::regtype OR p.proargmodes && '{o,b,t}'::"char"[] THEN 'void' ELSE 'int' END),
+       l.lanname = 'sql' AND p.prosrc = ''
   FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
  WHERE p.oid >= 16384 AND l.lanname NOT IN ('c', 'internal')
 UNION ALL
-SELECT p.proname, true, 'sql', 'SELECT ' || string_agg(quote_ident(f.proname) || '()', ', ' ORDER BY f.proname), '', ''
+SELECT p.proname, true, 'sql', 'SELECT ' || string_agg(quote_ident(f.proname) || '()', ', ' ORDER BY f.proname), '', '', false
   FROM pg_aggregate g JOIN pg_proc p ON p.oid = g.aggfnoid
   JOIN pg_proc f ON f.oid IN (g.aggtransfn, g.aggfinalfn, g.aggcombinefn, g.aggserialfn, g.aggdeserialfn, g.aggmtransfn,
                               g.aggminvtransfn, g.aggmfinalfn)

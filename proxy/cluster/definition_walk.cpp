@@ -47,6 +47,17 @@ class definition_walker {
   }
 
  private:
+  void vary(const std::string& name) {
+    found_.varies = true;
+    found_.varying.insert(name);
+  }
+
+  // o.total_due may be total_due(o).
+  void attribute(const std::string& name) {
+    const auto function = content_.functions.find(std::string_view{name});
+    if (function != content_.functions.end() && function->second.any_user_code) found_.calls_user_code = true;
+  }
+
   void not_safe() { found_.safe = found_.only_calls = false; }
 
   void lost() {
@@ -97,7 +108,7 @@ class definition_walker {
       found_.safe = false;
       found_.volatile_calls.insert(name.back());
     }
-    if (known->second.any_stable && !router::told_by_settings(name.back())) found_.varies = true;
+    if (known->second.any_stable && !router::told_by_settings(name.back())) vary(name.back());
     // Of several with this name the one of pg_catalog is meant: pg_catalog.replace(), though citext has another one.
     const bool of_server = name.size() > 1 && name[name.size() - 2] == "pg_catalog" && !known->second.pg_catalog_only;
     if (known->second.any_user_code && !of_server) found_.calls_user_code = true;
@@ -119,10 +130,19 @@ class definition_walker {
         if (!e->name.empty() && content_.user_operators.contains(e->name.back())) found_.calls_user_code = true;
         break;
       case sql::expr_kind::sql_value:
-        found_.varies = true;
+        vary(e->name.empty() ? std::string{} : e->name.back());
         break;
       case sql::expr_kind::cast:
-        if (content_.user_casts) found_.calls_user_code = true;
+        // A name becomes the number that it has on this server.
+        if (content_.user_casts || (!e->type.name.empty() && e->type.name.back().starts_with("reg")))
+          found_.calls_user_code = true;
+        break;
+      case sql::expr_kind::column:
+        // A field of a trigger's row is nothing else.
+        if (e->name.size() > 1 && e->name[0] != "new" && e->name[0] != "old") attribute(e->name.back());
+        break;
+      case sql::expr_kind::indirection:
+        for (const std::string& field : e->name) attribute(field);
         break;
       case sql::expr_kind::other:
         lost();

@@ -17,6 +17,8 @@ struct definition_findings {
   std::set<std::string> relations;       ///< "schema.name", an unqualified one as one of pg_catalog's
   std::set<std::string> user_code;       ///< functions of pg_catalog that are as good as user code
   std::set<std::string> volatile_calls;  ///< bare names of the volatile functions that it calls
+  std::set<std::string>
+      varying;  ///< bare names of the stable functions that it calls, and of CURRENT_DATE and the like
   bool calls_user_code = false;          ///< by a name or operator that some user code has
   bool varies = false;     ///< with the time, the settings or the server: something not immutable is in it
   bool only_calls = true;  ///< where it is not safe, nothing but volatile_calls makes it so

@@ -2,6 +2,7 @@
 
 #include "proxy/cluster/definition_walk.hpp"
 #include "proxy/cluster/plpgsql_body.hpp"
+#include "router/plan/words.hpp"
 #include "router/sql/parser.hpp"
 
 #include <algorithm>
@@ -40,8 +41,7 @@ queries queries_of(const function_body& body) {
   std::vector<std::string> out;
   if (!body.defaults.empty()) out.push_back("SELECT " + body.defaults);
   if (body.language == "sql") {
-    const bool standard = body.text.starts_with("CREATE OR REPLACE FUNCTION ");
-    out.push_back(standard ? standard_body(body.text) : body.text);
+    out.push_back(body.standard ? standard_body(body.text) : body.text);
     return out;
   }
   // How often it is called is not the same everywhere, and shows in what it says.
@@ -53,9 +53,26 @@ queries queries_of(const function_body& body) {
 
 using statements = std::vector<sql::statement>;
 
-/// None: one of them is more than a SELECT. Such words as 'now' are another moment on each shard.
+/// Whether a word that is the time where it is read as one may stand among the constants: 'now', another moment on each
+/// shard. A call of now() is none.
+bool names_a_moment(std::string_view text) {
+  constexpr std::array<std::string_view, 4> moments{"now", "today", "tomorrow", "yesterday"};
+  // Dollars stand around constants.
+  const auto letter = [&](std::size_t at) {
+    return at < text.size() && text[at] != '$' && router::is_word_start(text[at]);
+  };
+  for (std::size_t at = 0, end = 0; at < text.size(); at = std::max(end, at + 1)) {
+    for (end = at; letter(end);) ++end;
+    const std::string word = router::lower_word(text.substr(at, end - at));
+    const std::size_t behind = router::skip_blanks(text, end);
+    const bool called = behind < text.size() && text[behind] == '(';
+    if (!called && std::find(moments.begin(), moments.end(), word) != moments.end()) return true;
+  }
+  return false;
+}
+
+/// None: one of them is more than a SELECT.
 std::optional<std::vector<statements>> parsed(const queries& texts) {
-  constexpr std::array<std::string_view, 4> moments{"'now", "'today", "'tomorrow", "'yesterday"};
   if (!texts) return std::nullopt;
   std::vector<statements> out;
   for (const std::string& text : *texts) {
@@ -64,9 +81,7 @@ std::optional<std::vector<statements>> parsed(const queries& texts) {
     if (found == nullptr || found->size() != 1) return std::nullopt;
     const sql::statement& statement = found->front();
     if (statement.kind != sql::statement_kind::select || statement.unparsable_parts) return std::nullopt;
-    const bool timeless = std::none_of(moments.begin(), moments.end(),
-                                       [&](std::string_view word) { return text.find(word) != std::string::npos; });
-    if (!timeless) return std::nullopt;
+    if (names_a_moment(text)) return std::nullopt;
     out.push_back(std::move(*found));
   }
   return out;
@@ -120,6 +135,26 @@ std::optional<row_trigger> judge_row_trigger(const router::catalog& content, std
   // Another value for each row on one server too.
   constexpr std::array<std::string_view, 4> by_chance{"random", "gen_random_uuid", "uuid_generate_v4",
                                                       "clock_timestamp"};
+  // The time of the transaction, and what sessions are on every shard alike.
+  constexpr std::array<std::string_view, 19> of_time{"now",
+                                                     "transaction_timestamp",
+                                                     "statement_timestamp",
+                                                     "current_timestamp",
+                                                     "current_date",
+                                                     "current_time",
+                                                     "localtime",
+                                                     "localtimestamp",
+                                                     "current_user",
+                                                     "session_user",
+                                                     "current_role",
+                                                     "user",
+                                                     "current_setting",
+                                                     "age",
+                                                     "date_trunc",
+                                                     "date_part",
+                                                     "extract",
+                                                     "timezone",
+                                                     "to_timestamp"};
   if (content.user_casts) return std::nullopt;
   std::optional<plpgsql_body> code = read_plpgsql("() RETURNS trigger", body, true);
   if (!code) return std::nullopt;
@@ -129,7 +164,10 @@ std::optional<row_trigger> judge_row_trigger(const router::catalog& content, std
   const bool known = std::all_of(
       found->volatile_calls.begin(), found->volatile_calls.end(),
       [&](const std::string& name) { return std::find(by_chance.begin(), by_chance.end(), name) != by_chance.end(); });
-  if (!known) return std::nullopt;
+  const bool told = std::all_of(found->varying.begin(), found->varying.end(), [&](const std::string& name) {
+    return std::find(of_time.begin(), of_time.end(), name) != of_time.end();
+  });
+  if (!known || !told) return std::nullopt;
   row_trigger trigger;
   trigger.assigned = std::move(code->assigned);
   trigger.whole_row = code->whole_row;
@@ -143,7 +181,8 @@ std::optional<row_trigger> judge_c_trigger(std::string_view function) {
   row_trigger trigger;
   if (name == "moddatetime") {
     trigger.told_time = true;
-  } else if (name == "autoinc") {  // draws from a sequence of each shard
+  } else if (name == "autoinc" || name == "check_primary_key" || name == "check_foreign_key") {
+    // A sequence of each shard is drawn from; other tables are read or written.
     trigger.whole_row = trigger.by_chance = true;
   } else {
     return std::nullopt;

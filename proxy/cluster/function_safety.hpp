@@ -19,6 +19,7 @@ struct function_body {
   std::string language, text;
   std::string defaults;   ///< of its arguments, as a list of expressions
   std::string signature;  ///< what stands between its name and its body
+  bool standard = false;  ///< `text` is the whole definition of one in standard SQL
 };
 
 /// Takes any_user_code from every name in `content` whose functions all have bodies that read no table and call nothing

@@ -57,6 +57,13 @@ bool returns_the_row(std::string_view text) {
   return true;
 }
 
+// What is another number on each server.
+bool tells_of_server(std::string_view text) {
+  constexpr std::array<std::string_view, 7> words{"tg_relid", "tableoid", "ctid", "xmin", "xmax", "cmin", "cmax"};
+  const std::string body = lower(text);
+  return std::any_of(words.begin(), words.end(), [&](std::string_view word) { return body.find(word) != body.npos; });
+}
+
 class body_reader {
  public:
   explicit body_reader(bool trigger) : trigger_(trigger) {}
@@ -68,12 +75,28 @@ class body_reader {
     const json::value* const datums = function->get_object().if_contains("datums");
     if (datums != nullptr && datums->is_array()) datums_ = &datums->get_array();
     new_row_ = number(function->get_object(), "new_varno");
+    old_row_ = number(function->get_object(), "old_varno");
+    if (trigger_ && hides_the_row()) return std::nullopt;
     visit(tree);
     if (!plain_) return std::nullopt;
     return std::move(out_);
   }
 
  private:
+  /// Whether something else is called as the row is.
+  bool hides_the_row() const {
+    if (datums_ == nullptr) return true;
+    for (std::size_t i = 0; i < datums_->size(); ++i) {
+      const auto place = static_cast<std::int64_t>(i);
+      if (place == new_row_ || place == old_row_ || !(*datums_)[i].is_object()) continue;
+      for (const auto& [kind, datum] : (*datums_)[i].get_object()) {
+        const std::string name = datum.is_object() ? lower(text(datum.get_object(), "refname")) : std::string{};
+        if (name == "new" || name == "old") return true;
+      }
+    }
+    return false;
+  }
+
   static std::int64_t number(const json::object& object, std::string_view name) {
     const json::value* const found = object.if_contains(name);
     return found != nullptr && found->is_int64() ? found->get_int64() : 0;
@@ -116,10 +139,13 @@ class body_reader {
   void assign_to(std::int64_t place) {
     if (!trigger_) return;
     if (datums_ == nullptr || place < 0 || static_cast<std::size_t>(place) >= datums_->size()) return refuse();
-    if (place == new_row_) out_.whole_row = true;
+    // OLD may be given back.
+    if (place == new_row_ || place == old_row_) out_.whole_row = true;
     const json::value& datum = (*datums_)[static_cast<std::size_t>(place)];
     const json::value* const field = datum.is_object() ? datum.get_object().if_contains("PLpgSQL_recfield") : nullptr;
-    if (field == nullptr || !field->is_object() || number(field->get_object(), "recparentno") != new_row_) return;
+    if (field == nullptr || !field->is_object()) return;
+    const std::int64_t row = number(field->get_object(), "recparentno");
+    if (row != new_row_ && row != old_row_) return;
     out_.assigned.insert(text(field->get_object(), "fieldname"));
   }
 
@@ -135,6 +161,7 @@ class body_reader {
     const std::string_view target = std::string_view{query}.substr(0, query[end - 1] == ':' ? end - 1 : end);
     if (target.find_first_of("('\"$/-*<>!") != target.npos) return refuse();
     assign_to(number(statement, "varno"));
+    expression(std::string{target});  // its subscripts
     expression(query.substr(end + 1));
   }
 
@@ -147,14 +174,14 @@ class body_reader {
 
   bool trigger_, plain_ = true;
   const json::array* datums_ = nullptr;
-  std::int64_t new_row_ = 0;
+  std::int64_t new_row_ = 0, old_row_ = 0;
   plpgsql_body out_;
 };
 
 }  // namespace
 
 std::optional<plpgsql_body> read_plpgsql(std::string_view signature, std::string_view body, bool trigger) {
-  if (trigger && !returns_the_row(body)) return std::nullopt;
+  if (trigger && (!returns_the_row(body) || tells_of_server(body))) return std::nullopt;
   const std::optional<std::string> statements = router::sql::plpgsql_statements(signature, body);
   if (!statements) return std::nullopt;
   json::error_code failed;

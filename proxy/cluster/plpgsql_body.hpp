@@ -11,7 +11,7 @@ namespace pgbraid::proxy {
 
 struct plpgsql_body {
   std::vector<std::string> expressions;         ///< each as a SELECT
-  std::set<std::string, std::less<>> assigned;  ///< columns of a trigger's NEW
+  std::set<std::string, std::less<>> assigned;  ///< columns of a trigger's NEW or OLD
   bool whole_row = false;                       ///< a trigger puts another row in NEW's place
   bool speaks = false;                          ///< RAISE of less than an error
 };

@@ -165,14 +165,21 @@ bool stays_in_its_row(const row_trigger& trigger, const std::string& table, cons
   });
 }
 
+/// What is known of the function, where a trigger calls it: another of that name may have arguments.
+const row_trigger* trigger_of(const shard_catalog& shard, const code_facts& code) {
+  if (!code.function || !code.what.starts_with("trigger ")) return nullptr;
+  const auto found = shard.row_triggers.find(*code.function);
+  return found == shard.row_triggers.end() ? nullptr : &found->second;
+}
+
 findings_by_table code_behind(const shard_catalog& shard, const router::topology& map, bool policies_alone) {
   findings_by_table found;
   for (const code_facts& code : shard.code) {
     if ((policies_alone && !code.policy) || listed_shard_local(map, code.table)) continue;
     if (code.function) {
-      const auto trigger = shard.row_triggers.find(*code.function);
-      const bool harmless = trigger != shard.row_triggers.end() ? stays_in_its_row(trigger->second, code.table, map)
-                                                                : proved_harmless(shard.content, *code.function);
+      const row_trigger* const trigger = trigger_of(shard, code);
+      const bool harmless = trigger != nullptr ? stays_in_its_row(*trigger, code.table, map)
+                                               : proved_harmless(shard.content, *code.function);
       if (!listed_shard_local(map, *code.function) && !harmless) found[code.table].push_back(*code.function);
     } else if (code.reads.empty() || !stands_whole_beside(code.table, code.reads, shard.content, map)) {
       found[code.table].push_back(code.what);
@@ -188,11 +195,20 @@ findings_by_table user_code(const shard_catalog& shard, const router::topology& 
   return code_behind(shard, map, false);
 }
 
+findings_by_table row_code(const shard_catalog& shard) {
+  findings_by_table found;
+  for (const code_facts& code : shard.code) {
+    if (trigger_of(shard, code) != nullptr) found[code.table].push_back(*code.function);
+  }
+  tidy(found);
+  return found;
+}
+
 findings_by_table timed_code(const shard_catalog& shard, const router::topology& map) {
   findings_by_table found;
   for (const code_facts& code : shard.code) {
-    const auto trigger = code.function ? shard.row_triggers.find(*code.function) : shard.row_triggers.end();
-    if (trigger == shard.row_triggers.end() || !trigger->second.told_time || !map.tables.contains(code.table)) continue;
+    const row_trigger* const trigger = trigger_of(shard, code);
+    if (trigger == nullptr || !trigger->told_time || !map.tables.contains(code.table)) continue;
     if (!listed_shard_local(map, code.table) && !listed_shard_local(map, *code.function))
       found[code.table].push_back(*code.function);
   }

@@ -27,6 +27,9 @@ using findings_by_table = std::map<std::string, std::vector<std::string>, std::l
 /// Those of them that are, or are called by, policies: what decides which rows are read.
 [[nodiscard]] findings_by_table policy_code(const shard_catalog& shard, const router::topology& map);
 
+/// "schema.name" of the functions of triggers that are known to look at nothing but the row.
+[[nodiscard]] findings_by_table row_code(const shard_catalog& shard);
+
 /// "schema.name" of the functions of triggers of sharded tables that write down the time, or a setting, and would do so
 /// on each shard by its own clock; but for what the topology lists as shard_local.
 [[nodiscard]] findings_by_table timed_code(const shard_catalog& shard, const router::topology& map);

@@ -36,9 +36,10 @@ bool is_of_server(std::string_view sqlstate) {
   return std::find(classes.begin(), classes.end(), sqlstate.substr(0, 2)) != classes.end();
 }
 
-// What the statement computes of its constants cannot be computed: 1 / 0. A text that is no value may be one of ours.
+// What the statement computes of its constants cannot be computed: 1 / 0, what is out of range, logarithms and powers.
 bool is_of_values(std::string_view sqlstate) {
-  return sqlstate.starts_with("22") && !sqlstate.starts_with("22P0");
+  constexpr std::array<std::string_view, 4> states{"22012", "22003", "2201E", "2201F"};
+  return std::find(states.begin(), states.end(), sqlstate) != states.end();
 }
 
 // What the shard that was asked does not have may stand on another one.

@@ -118,7 +118,8 @@ struct analysis {
   std::vector<std::string> common_names;  ///< names of all WITH entries
   std::vector<const sql::expr*> moments;  ///< calls that give one value for the whole statement: now(), current_date
   bool moment_in_from = false;            ///< one of them stands for a table: FROM now()
-  std::string timed_code;  ///< a trigger's function that writes down the time of the shard that it runs on, "" for none
+  /// A function of a trigger that writes down the time of the shard that it runs on, and its table; "" for none.
+  std::string timed_code, timed_table;
   std::vector<std::string> moment_defaults;  ///< columns of rows to insert that are left to a default of that kind
   /// Several shards: columns of rows to insert that are left to a sequence; keys, and any column of a reference table,
   /// also to another default that gives each row its own.

@@ -37,6 +37,7 @@ class analyzer {
   void read_delete(const sql::delete_query& q, std::size_t parent);
   void judge_write(std::size_t use);
   void judge_constraints(const table_use& use);
+  void note_timed_code(const table_use& use);
 
   // merge_into.cpp
   void read_merge(const sql::merge_query& q, std::size_t parent);

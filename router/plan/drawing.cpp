@@ -446,7 +446,11 @@ std::string with_any_values(const drawing& d) {
 
 drawing_query draw_beside(const std::vector<const column*>& columns) {
   drawing_query out{"SELECT pgbraid_rows.*", "\n) AS pgbraid_rows"};
-  for (const column* c : columns) out.prefix += ", " + (c->draws.empty() ? "(" + c->default_text + ")" : c->draws);
+  for (const column* c : columns) {
+    const auto type = written_type(c->type, -1);
+    const std::string value = type ? "((" + c->default_text + ")::" + *type + ")" : "(" + c->default_text + ")";
+    out.prefix += ", " + (c->draws.empty() ? value : c->draws);
+  }
   out.prefix += " FROM (";
   return out;
 }

@@ -352,7 +352,9 @@ class key_reader {
   source_result of_other_number(const key_group& group, const key_source& source, oid from,
                                 const bound_parameter& p) const {
     constexpr std::size_t most_digits = 15;
-    if (p.binary || group.insert_row || source.literal_type != 0 || !integer_family(group.key_type)) return {};
+    if (p.binary || group.insert_row || !group.bounds.empty() || source.literal_type != 0 ||
+        !integer_family(group.key_type))
+      return {};
     if (from != type_oid::numeric && from != type_oid::float8) return {};
     const std::string_view text = p.value;
     const std::size_t begin = !text.empty() && text.front() == '-' ? 1 : 0;
@@ -360,7 +362,9 @@ class key_reader {
     const auto digits = [](std::string_view part) { return part.find_first_not_of("0123456789") == part.npos; };
     const std::string_view whole = text.substr(begin, point - begin);
     const std::string_view rest = point < text.size() ? text.substr(point + 1) : std::string_view{};
-    if (whole.empty() || whole.size() > most_digits || !digits(whole) || !digits(rest)) return {};
+    // A float may have been rounded to an integer.
+    const std::size_t told = from == type_oid::float8 ? whole.size() + rest.size() : whole.size();
+    if (whole.empty() || told > most_digits || !digits(whole) || !digits(rest)) return {};
     if (rest.find_first_not_of('0') != rest.npos) return {outcome::null, 0, 0, {}};
     const source_result found = of_text(group, type_oid::int8, text.substr(0, point));
     // No row has a key that its type cannot hold.

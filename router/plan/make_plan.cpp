@@ -122,6 +122,7 @@ class statement_planner {
     if (one_shard()) return;
     if (hints_.names_shard()) return hints_.confine_query(s, a, out);
     by_kind(s, a, concatenate, out);
+    keep_time_of_one_shard(a, out);
     const auto* fixed = std::get_if<fixed_target>(&out.where);
     if (alone_ && &s == statement_ && (fixed == nullptr || std::holds_alternative<to_shard>(fixed->target)))
       out.timed = make_timed(s, text_, a, context_) != nullptr;

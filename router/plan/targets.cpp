@@ -283,12 +283,28 @@ void list_calls(const analysis& a, plan& out) {
   for (const table_use& use : a.uses) {
     if (use.table.described == nullptr) continue;
     for (const std::string& function : use.table.described->user_code) add_function(function);
+    if (use.role == table_role::read) continue;
+    for (const std::string& function : use.table.described->row_code) add_function(function);
   }
   if (!out.calls.empty()) add(std::string{any_function});
   for (const table_use& use : a.uses) {
     if (use.table.described == nullptr) continue;
     for (const std::string& below : use.table.described->view_relations) add(below);
   }
+}
+
+void keep_time_of_one_shard(const analysis& a, plan& out) {
+  if (a.timed_code.empty()) return;
+  protocol::error_report error = refuse_timed(a.timed_code, a.timed_table);
+  if (auto* keyed = std::get_if<keyed_target>(&out.where)) {
+    keyed->scatter_allowed = keyed->split_allowed = keyed->stays = false;
+    keyed->gather.clear();
+    keyed->several_refusal = std::move(error);
+    return;
+  }
+  const route_target& target = std::get<fixed_target>(out.where).target;
+  if (!std::holds_alternative<to_shard>(target) && !std::holds_alternative<to_refusal>(target))
+    out.where = refusal(std::move(error));
 }
 
 }  // namespace pgbraid::router

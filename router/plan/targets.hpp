@@ -34,4 +34,7 @@ void list_tables(const analysis& a, plan& out);
 /// Fills plan::calls.
 void list_calls(const analysis& a, plan& out);
 
+/// A write behind which triggers write down the time may go to one shard alone: each has its own.
+void keep_time_of_one_shard(const analysis& a, plan& out);
+
 }  // namespace pgbraid::router

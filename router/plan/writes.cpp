@@ -29,6 +29,7 @@ void analyzer::judge_write(std::size_t index) {
   switch (use.table.where) {
     case placement::reference:
       if (!context_.schema->single_writer.empty()) return out_.refuse(make_error(error_id::reference_write, name));
+      if (use.table.described != nullptr) note_timed_code(use);
       out_.mirrored = true;
       return judge_constraints(use);
     case placement::unsharded:
@@ -47,7 +48,22 @@ void analyzer::judge_write(std::size_t index) {
     return out_.refuse(make_error(error_id::key_not_provable, label, name));
   }
   judge_constraints(use);
-  if (!use.table.described->timed_code.empty()) out_.timed_code = use.table.described->timed_code.front();
+  note_timed_code(use);
+}
+
+// Triggers that write down the time, of the table itself or of those whose rows go or change with its own.
+void analyzer::note_timed_code(const table_use& use) {
+  const auto note = [&](const relation& table) {
+    if (table.timed_code.empty()) return;
+    out_.timed_code = table.timed_code.front();
+    out_.timed_table = table.schema + "." + table.name;
+  };
+  note(*use.table.described);
+  if (use.role == table_role::insert) return;
+  for (const auto& [name, other] : context_.schema->relations) {
+    const auto& to = other.refers_to;
+    if (!other.timed_code.empty() && std::find(to.begin(), to.end(), use.table.full_name) != to.end()) note(other);
+  }
 }
 
 void analyzer::judge_constraints(const table_use& use) {
@@ -192,8 +208,6 @@ void analyzer::read_insert(const sql::insert_query& q, std::size_t parent) {
   for (const sql::expr_ptr& e : q.conflict_exprs) read_expr(e, level, literal::free);
   read_targets(q.returning, level);
   leave_with(outer_tables);
-  const bool one_row = q.source == nullptr || q.source->values.size() == 1;
-  if (!out_.timed_code.empty() && !one_row) out_.refuse(refuse_timed(out_.timed_code, out_.uses[use].table.full_name));
   if (several()) look_at_sequences(q, out_.uses[use]);
   if (out_.mirrored) look_at_defaults(q, out_.uses[use]);
   if (several() && parent == nowhere && with_depth_ == 0) note_moments(q, out_.uses[use]);

@@ -226,6 +226,8 @@ bool refers(const relation& from, const relation& to, const plan_context& contex
 /// Statements in WITH"), which only two that name the same key can come to.
 bool either_may_come_first(const writing_entry& one, const writing_entry& other) {
   if (one.written != other.written) return false;
+  // Its triggers may change columns that the statement does not name.
+  if (one.adds != other.adds && !one.written->row_code.empty()) return false;
   if (one.adds || other.adds) return (one.adds || !one.deletes) && (other.adds || !other.deletes);
   return one.tied && other.tied;
 }

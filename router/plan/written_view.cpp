@@ -98,6 +98,8 @@ std::optional<written_view> look_through(const relation& view, const plan_contex
   out.shown.columns.clear();
   out.shown.unenforced = table->shown.unenforced;
   out.shown.row_security = table->shown.row_security;
+  out.shown.row_code = table->shown.row_code;
+  out.shown.timed_code = table->shown.timed_code;
   const std::vector<std::string>& code = table->shown.user_code;
   // What is said of the view is not said of what runs behind the table.
   const auto& local = context.map->shard_local;

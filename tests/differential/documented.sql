@@ -59,6 +59,7 @@ CREATE TABLE visitors (id bigint PRIMARY KEY, name text, seen timestamptz);
 CREATE FUNCTION seen() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.seen := now(); RETURN NEW; END';
 CREATE TRIGGER seen BEFORE INSERT OR UPDATE ON visitors FOR EACH ROW EXECUTE FUNCTION seen();
 INSERT INTO visitors SELECT n, 'visitor ' || n FROM generate_series(1, 12) AS n;
+CREATE VIEW visitors_shown AS SELECT id, name, seen FROM visitors;
 CREATE TABLE moving (id bigint PRIMARY KEY, n int);
 CREATE FUNCTION elsewhere() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.id := NEW.id + 1; RETURN NEW; END';
 CREATE TRIGGER elsewhere BEFORE INSERT ON moving FOR EACH ROW EXECUTE FUNCTION elsewhere();
@@ -70,7 +71,7 @@ CREATE VIEW lucky AS SELECT id FROM accounts WHERE random() < 0.5;
 CREATE VIEW alike_rates AS SELECT code, rate FROM rates;
 CREATE VIEW first_rates AS SELECT code, rate FROM rates ORDER BY rate, code LIMIT 3;
 CREATE VIEW above_first_rates AS SELECT code FROM first_rates;
-GRANT ALL ON banded, articles, visitors, moving, tickets_by_uuid, entered, marked, allowed, guarded, shown, remarks, noted, notes, drafts, unlisted, unique_owners, watched, rich, plain, rich_entries, lucky, alike_rates, first_rates, above_first_rates TO app;
+GRANT ALL ON banded, articles, visitors, visitors_shown, moving, tickets_by_uuid, entered, marked, allowed, guarded, shown, remarks, noted, notes, drafts, unlisted, unique_owners, watched, rich, plain, rich_entries, lucky, alike_rates, first_rates, above_first_rates TO app;
 -- Its owner may change its definition.
 ALTER TABLE archive OWNER TO app;
 GRANT CREATE ON SCHEMA public TO app;

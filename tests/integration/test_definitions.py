@@ -148,6 +148,22 @@ def test_triggers(transaction, session):
     session.execute("UPDATE defined.t SET note = 'x' WHERE customer_id = 1")
 
 
+def test_functions_of_triggers_that_are_replaced(transaction, session):
+    """A trigger that looks at nothing but its row does no more so from the statement on that changes its function."""
+    make = "CREATE OR REPLACE FUNCTION defined.shout() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.note := {}; RETURN NEW; END $$"
+    session.execute(make.format("upper(NEW.note)"))
+    session.execute("CREATE TRIGGER shout BEFORE UPDATE ON defined.t FOR EACH ROW EXECUTE FUNCTION defined.shout()")
+    assert ask(session, "UPDATE defined.t SET note = 'x' WHERE customer_id = 1 RETURNING note") == [("X",)]
+    session.execute(make.format("(SELECT count(*) FROM defined.t)"))
+    assert "shout" in refused(session, "UPDATE defined.t SET note = 'x' WHERE customer_id = 1")
+    session.execute(make.format("lower(NEW.note)"))
+    assert ask(session, "UPDATE defined.t SET note = 'Y' WHERE customer_id = 1 RETURNING note") == [("y",)]
+    transaction.execute(make.format("(SELECT count(*) FROM defined.t)"))
+    refused_within(transaction, "UPDATE defined.t SET note = 'x' WHERE customer_id = 1")
+    transaction.connection.rollback()
+    session.execute("DROP TRIGGER shout ON defined.t")
+
+
 def test_functions_that_are_replaced(transaction, session):
     """What is asked of each shard goes by what a function is now."""
     make = "CREATE OR REPLACE FUNCTION defined.told() RETURNS bigint LANGUAGE sql {} AS '{}'"

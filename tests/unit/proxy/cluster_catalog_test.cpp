@@ -69,7 +69,8 @@ TEST_CASE("SQL functions that read no table are like built-in ones") {
   a.functions = {row({"lower", "f", "f", "f", "f", "f", "f", "t"}), row({"random", "t", "f", "f", "f", "f", "f", "t"})};
   const auto add = [&](const char* name, const char* provable, const char* body) {
     a.functions.push_back(row({name, "t", "f", "t", "f", "f", "f", "f", "t"}));
-    a.bodies.push_back(row({name, provable, "sql", body, ""}));
+    const bool standard = std::string_view{body}.starts_with("CREATE");
+    a.bodies.push_back(row({name, provable, "sql", body, "", "", standard ? "t" : "f"}));
   };
   add("plain", "t", "SELECT lower($1) || 'x'");
   add("outer", "t", "SELECT inner_one($1)");
@@ -87,6 +88,16 @@ TEST_CASE("SQL functions that read no table are like built-in ones") {
       "orders;\nEND\n");
   add("misleads", "t",
       "CREATE OR REPLACE FUNCTION public.misleads(a text DEFAULT '\nRETURN 1'::text)\n LANGUAGE sql\nRETURN reads()\n");
+  a.functions.push_back(row({"total_of", "t", "f", "t", "f", "f", "f", "f", "t"}));
+  a.bodies.push_back(row({"total_of", "f", "c_like", "x"}));
+  add("attribute", "t", "SELECT ($1).total_of");
+  add("qualified_attribute", "t", "SELECT o.total_of FROM (SELECT $1 AS o) s");
+  add("number_of_table", "t", "SELECT 'orders'::regclass::oid");
+  add("word_of_time", "t", "SELECT timestamp ' Today '");
+  add("time_in_dollars", "t", "SELECT $q$NOW$q$::timestamp");
+  a.functions.push_back(row({"pretends", "t", "f", "t", "f", "f", "f", "f", "t"}));
+  a.bodies.push_back(
+      row({"pretends", "t", "sql", "CREATE OR REPLACE FUNCTION g() RETURNS int LANGUAGE sql\nRETURN 1", "", "", "f"}));
   add("reads", "t", "SELECT count(*) FROM orders");
   add("calls_reads", "t", "SELECT reads()");
   add("draws", "t", "SELECT random()");
@@ -104,8 +115,9 @@ TEST_CASE("SQL functions that read no table are like built-in ones") {
     CHECK_FALSE(user_code(name));
     CHECK_FALSE(read_catalog(a).content.functions.find(name)->second.any_volatile);
   }
-  for (const char* name : {"returns_count", "atomic_twice", "misleads", "reads", "calls_reads", "draws", "tells_time",
-                           "several", "writes", "broken", "operator_of_mine", "spoken", "mixed"}) {
+  for (const char* name : {"attribute", "qualified_attribute", "number_of_table", "word_of_time", "time_in_dollars",
+                           "pretends", "returns_count", "atomic_twice", "misleads", "reads", "calls_reads", "draws",
+                           "tells_time", "several", "writes", "broken", "operator_of_mine", "spoken", "mixed"}) {
     INFO(name);
     CHECK(user_code(name));
   }
@@ -189,10 +201,10 @@ TEST_CASE("functions in PL/pgSQL that only compute are like built-in ones") {
 
 TEST_CASE("triggers that look at nothing but their row are known for what they do to it") {
   catalog_answers a = small();
-  a.functions = {row({"now", "f", "t", "f", "f", "f", "f", "t"}), row({"lower", "f", "f", "f", "f", "f", "f", "t"}),
-                 row({"random", "t", "f", "f", "f", "f", "f", "t"}),
-                 row({"nextval", "t", "f", "f", "f", "f", "f", "t"}),
-                 row({"count", "f", "f", "f", "t", "f", "f", "t"})};
+  a.functions = {
+      row({"now", "f", "t", "f", "f", "f", "f", "t"}),     row({"current_database", "f", "t", "f", "f", "f", "f", "t"}),
+      row({"lower", "f", "f", "f", "f", "f", "f", "t"}),   row({"random", "t", "f", "f", "f", "f", "f", "t"}),
+      row({"nextval", "t", "f", "f", "f", "f", "f", "t"}), row({"count", "f", "f", "f", "t", "f", "f", "t"})};
   const auto judged = [&](const char* body) {
     a.row_triggers = {row({"public.t", body, "plpgsql"})};
     const auto& found = read_catalog(a).row_triggers;
@@ -213,6 +225,9 @@ TEST_CASE("triggers that look at nothing but their row are known for what they d
       judged("BEGIN IF NEW.a IS DISTINCT FROM OLD.a THEN RAISE EXCEPTION 'no'; END IF; RETURN NULL; END");
   REQUIRE(refuses);
   CHECK(refuses->assigned.empty());
+  const auto by_old = judged("BEGIN OLD.customer_id := OLD.customer_id + 1; RETURN OLD; END");
+  REQUIRE(by_old);
+  CHECK(by_old->assigned.contains("customer_id"));
   const auto other = judged("BEGIN NEW := OLD; RETURN NEW; END");
   REQUIRE(other);
   CHECK(other->whole_row);
@@ -225,7 +240,10 @@ TEST_CASE("triggers that look at nothing but their row are known for what they d
   for (const char* body :
        {"BEGIN INSERT INTO log VALUES (NEW.id); RETURN NEW; END", "BEGIN NEW.n := nextval('s'); RETURN NEW; END",
         "DECLARE r record; BEGIN r := NEW; RETURN r; END", "BEGIN RETURN ROW(1, 2); END",
-        "BEGIN NEW.n := (SELECT count(*) FROM orders); RETURN NEW; END", "BEGIN PERFORM now(); RETURN NEW; END"}) {
+        "BEGIN NEW.n := (SELECT count(*) FROM orders); RETURN NEW; END", "BEGIN PERFORM now(); RETURN NEW; END",
+        "DECLARE new orders := OLD; BEGIN RETURN new; END", "BEGIN NEW.rel := TG_RELID; RETURN NEW; END",
+        "BEGIN NEW.base := current_database(); RETURN NEW; END", "BEGIN NEW.at := 'NOW'; RETURN NEW; END",
+        "BEGIN NEW.at := $q$ today $q$; RETURN NEW; END"}) {
     INFO(body);
     CHECK_FALSE(judged(body));
   }

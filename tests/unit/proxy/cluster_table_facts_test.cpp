@@ -171,6 +171,7 @@ TEST_CASE("triggers that look at their row alone stand in nobody's way where the
   trigger.assigned = {"note"};
   CHECK(stands(trigger));
   CHECK(timed_code(shard, map).empty());
+  CHECK(row_code(shard)["public.orders"] == std::vector<std::string>{"public.touch"});
   trigger.told_time = trigger.by_chance = true;
   CHECK(stands(trigger));
   CHECK(timed_code(shard, map)["public.orders"] == std::vector<std::string>{"public.touch"});
@@ -182,6 +183,13 @@ TEST_CASE("triggers that look at their row alone stand in nobody's way where the
   trigger.assigned.clear();
   trigger.whole_row = true;
   CHECK_FALSE(stands(trigger));
+  // A check that calls another function of that name.
+  shard.row_triggers["public.touch"] = {};
+  CHECK(user_code(shard, map).empty());
+  shard.code.front().what = "constraint \"c\"";
+  CHECK_FALSE(user_code(shard, map).empty());
+  shard.code.front().what = "trigger \"t\"";
+  shard.row_triggers["public.touch"] = trigger;
   shard.code.front().table = "public.countries";
   map.reference_tables = {"public.countries"};
   CHECK_FALSE(stands(trigger));

@@ -34,6 +34,14 @@ struct valued_world : world {
 
 }  // namespace
 
+TEST_CASE("an end of an interval that is no integer", "[values]") {
+  const valued_world w;
+  for (const char* end : {"250.5", "99999999999999", "250"}) {
+    CHECK(w.told("SELECT * FROM customers WHERE id < $1", {text_parameter(end, type_oid::numeric)})
+              .starts_with("shards s0, s1, s2"));
+  }
+}
+
 TEST_CASE("values and intervals of a key by ranges", "[values]") {
   const valued_world w;
   check(w, {
