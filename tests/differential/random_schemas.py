@@ -90,6 +90,7 @@ class Schema:
     places: list = field(default_factory=list)    # of each shard what the topology says of its ranges or values
     settings: list = field(default_factory=list)  # SET statements of the session
     views: list = field(default_factory=list)     # (name, columns, text)
+    trigger: tuple = ()                           # (table, statements): what each new row of it goes through
 
     def on(self, shard):
         return [t for t in self.tables if not shard or t.home in ("", shard)]
@@ -98,10 +99,17 @@ class Schema:
         """Of one shard, or of a server that has everything."""
         tables = self.on(shard)
         names = ", ".join(t.name for t in tables)
-        return ("CREATE TYPE mood AS ENUM ('sad', 'plain', 'happy');\n" + "\n".join(t.definition() for t in tables) + f"\nGRANT ALL ON {names} TO app;")
+        return ("CREATE TYPE mood AS ENUM ('sad', 'plain', 'happy');\n" + "\n".join(t.definition() for t in tables)
+                + f"\nGRANT ALL ON {names} TO app;" + self.touching(tables))
+
+    def touching(self, tables):
+        if not self.trigger or self.trigger[0] not in [t.name for t in tables]:
+            return ""
+        return (f"\nCREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {self.trigger[1]} RETURN NEW; END $$;"
+                f"\nCREATE TRIGGER touch BEFORE INSERT OR UPDATE ON {self.trigger[0]} FOR EACH ROW EXECUTE FUNCTION touch();")
 
     def drop(self, shard=""):
-        return f"DROP TABLE {', '.join(t.name for t in self.on(shard))} CASCADE; DROP TYPE mood;"
+        return f"DROP TABLE {', '.join(t.name for t in self.on(shard))} CASCADE; DROP FUNCTION IF EXISTS touch; DROP TYPE mood;"
 
     def sharding(self):
         """(tables, reference tables, unsharded tables) as the topology has them."""
@@ -132,7 +140,19 @@ class SchemaGenerator:
             schema.settings = self.random.sample(SETTINGS, self.random.randint(1, 3))
         if len(shapes) == 1 and self.random.random() < 0.5:
             self.place(schema, shapes[0], shards)
+        if self.random.random() < 0.2:
+            self.touch(schema)
         return schema
+
+    def touch(self, schema):
+        """Has a trigger look after new rows; a row that it has seen stays as it is."""
+        told = {"int": "coalesce({0}, 5)", "text": "upper(coalesce({0}, 'none'))", "num": "coalesce({0}, 1.5)", "date": "coalesce({0}, '2024-05-05')"}
+        table = self.random.choice(schema.tables)
+        columns = [c for c in table.columns if c.name.isalpha() and c.name not in table.key + table.unique and family(c.type) in told]
+        if columns:
+            column = self.random.choice(columns)
+            value = told[family(column.type)].format(f"NEW.{column.name}")
+            schema.trigger = (table.name, f"NEW.{column.name} := {value};")
 
     def referring(self, tables):
         """Sometimes a table whose key is another table's: the first one comes first."""

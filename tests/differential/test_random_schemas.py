@@ -428,7 +428,7 @@ def described(schema, rows):
     for table in schema.tables:
         out.append(f"{table.definition()} -- {'key ' + ', '.join(table.key) if table.key else table.home or 'reference'}")
         out += [f"    {row}" for row in rows[table.name]]
-    return "\n".join(out + [f"CREATE VIEW {name} AS {sql};" for name, _, sql in schema.views])
+    return "\n".join(out + [f"CREATE VIEW {name} AS {sql};" for name, _, sql in schema.views]) + schema.touching(schema.tables)
 
 
 @pytest.fixture(scope="module")
