@@ -332,6 +332,7 @@ class statement_planner {
     } else if (!one_shard()) {
       const auto whole = query_of(s, text_);
       if (whole) gather_instead(*whole, a, out);
+      keep_time_of_one_shard(a, out);
       explain_shards(s, text_, whole, a, context_, out);
     }
     // Without ANALYZE nothing runs: only what the planner itself could not open keeps it from a replica.

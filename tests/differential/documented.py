@@ -459,6 +459,7 @@ SESSIONS = {
         0A000 WITH a AS (INSERT INTO visitors (id) VALUES (78) RETURNING seen), b AS (INSERT INTO visitors (id) VALUES (79) RETURNING seen), c AS (INSERT INTO visitors (id) VALUES (80) RETURNING seen) SELECT a.seen = b.seen FROM a, b, c
         0A000 MERGE INTO visitors v USING accounts a ON a.id = v.id WHEN MATCHED THEN UPDATE SET name = a.owner
         0A000 INSERT INTO visitors (id) VALUES (generate_series(101, 120))
+        0A000 EXPLAIN ANALYZE INSERT INTO visitors (id) VALUES (78), (79), (80), (81), (82), (83)
         0A000 UPDATE visitors_shown SET name = 'again'
         UPDATE visitors_shown SET name = 'again' WHERE id = 3 RETURNING name
         DELETE FROM articles WHERE id > 6 RETURNING slug

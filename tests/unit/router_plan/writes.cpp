@@ -80,6 +80,18 @@ TEST_CASE("a key that comes back from a write of WITH", "[writes]") {
   CHECK(told("UPDATE customers SET id = 8 WHERE id = 7 RETURNING id", into + "id, 'i' FROM x") != seven);
 }
 
+TEST_CASE("two writes of one row in WITH are its shard's own statement", "[writes]") {
+  const world w(4);
+  const std::string seven = "shard s" + std::to_string(shard_of(w.map, 7)) + " (primary)";
+  CHECK(w.told("WITH a AS (UPDATE customers SET name = 'a' WHERE id = 7 RETURNING id), b AS (DELETE FROM customers "
+               "WHERE id = 7 "
+               "RETURNING id) SELECT (SELECT count(*) FROM a), (SELECT count(*) FROM b)") == seven);
+  CHECK(w.told("WITH a AS (UPDATE customers SET name = 'a' WHERE id = $1 RETURNING id), b AS (UPDATE customers SET "
+               "name = 'b' "
+               "WHERE id = $2 RETURNING id) SELECT (SELECT count(*) FROM a), (SELECT count(*) FROM b)",
+               {text_parameter("7"), text_parameter("7")}) == seven);
+}
+
 TEST_CASE("writes that mean several shards", "[writes]") {
   const world w(2);
   const auto on0 = keys_on(w.map, 0, 2);
