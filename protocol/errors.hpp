@@ -119,7 +119,7 @@ enum class severity : std::uint8_t { error, fatal };
   row(unfit_table, "0A000", error, "table \"{}\" is meant to be sharded and cannot be: {}",                                    \
       "Make it alike on every shard, or list it in the topology.")                                                      \
   row(table_remade, "0A000", error, "{} has been redefined in this transaction",                                         \
-      "COMMIT first: pgbraid learns of definitions when they are committed.")                                           \
+      "COMMIT first: of tables under another name, and under these settings, pgbraid learns with the commit.")          \
   row(definition_unknown, "55000", error, "{} has been redefined, and its definition could not be read yet",              \
       "A shard without a primary keeps it from being read: run the statement again.")                                   \
   row(unknown_table, "42P01", error, "relation \"{}\" does not exist", "pgbraid looks its catalog up again every few seconds.") \

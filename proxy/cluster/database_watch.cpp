@@ -353,6 +353,7 @@ std::shared_ptr<database_state> database_watch::build() const {
   state->map = map_;
   state->schema = schema_;
   state->definitions = definitions_;
+  state->own = own_;
   state->schema_as_of = steady_time::max();
   for (const auto& shard : shards_) state->schema_as_of = std::min(state->schema_as_of, shard->catalog_as_of);
   const std::vector<std::string> against = objections();

@@ -120,6 +120,7 @@ class database_watch : public std::enable_shared_from_this<database_watch> {
   std::shared_ptr<const router::topology> listed_;  ///< what the file says
   std::shared_ptr<const router::topology> map_;     ///< and the tables that its patterns mean
   std::shared_ptr<recent_definitions> definitions_;
+  std::shared_ptr<const own_definitions> own_;
   std::map<std::string, std::string, std::less<>> told_unfit_;
   std::shared_ptr<const router::catalog> schema_;
   std::vector<std::unique_ptr<shard_watch>> shards_;

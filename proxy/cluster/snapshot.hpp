@@ -3,6 +3,7 @@
 #pragma once
 
 #include "config/config.hpp"
+#include "proxy/cluster/own_definitions.hpp"
 #include "proxy/cluster/recent_definitions.hpp"
 #include "proxy/cluster/timeline_history.hpp"
 #include "router/catalog.hpp"
@@ -59,6 +60,7 @@ struct database_state {
   std::shared_ptr<const router::catalog> schema;
   steady_time schema_as_of = steady_time::min();  ///< definitions made before this moment are in it, if they are in it at all
   std::shared_ptr<recent_definitions> definitions;            ///< that passed through here; null: nobody needs to know
+  std::shared_ptr<const own_definitions> own;                 ///< how a transaction learns of its own; null: not at all
   std::shared_ptr<const ::pgbraid::config::database> config;  ///< its part of the topology; null when it has none
   std::vector<shard_state> shards;
 };

@@ -1,6 +1,7 @@
 // What a database_watch makes of its shards' catalogs: one catalog, and the map with the tables that are meant to be
 // sharded.
 #include "proxy/cluster/catalog_merge.hpp"
+#include "proxy/cluster/own_catalog.hpp"
 #include "proxy/cluster/shard_watch.hpp"
 
 #include <spdlog/spdlog.h>
@@ -30,6 +31,7 @@ void database_watch::merge() {
     if (!(map == *map_)) map_ = std::make_shared<const router::topology>(std::move(map));
   }
   merged_catalog merged = merge_catalogs(read, *map_);
+  if (gated()) own_ = std::make_shared<const own_catalog>(listed_, std::move(read));
   for (const std::string& text : merged.warnings) {
     const bool told = std::find(warnings_.begin(), warnings_.end(), text) != warnings_.end();
     if (!told) spdlog::warn("database {}: {}", name_, text);

@@ -5,8 +5,10 @@
 
 #include <array>
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace pgbraid::proxy {
@@ -22,14 +24,32 @@ class definitions_made {
  public:
   /// A savepoint, to which back_to() returns.
   struct mark {
-    std::size_t altered = 0, remade = 0, moved = 0;
+    std::size_t altered = 0, remade = 0, moved = 0, made = 0;
+    friend bool operator==(const mark&, const mark&) = default;
   };
 
   void add(const router::plan& plan);
   /// Bare names of all that is not what it was for others either, once the transaction is over, whatever becomes of it.
   [[nodiscard]] const std::vector<std::string>& names() const noexcept { return names_; }
-  [[nodiscard]] mark now() const noexcept { return {altered_.size(), remade_.size(), moved_.size()}; }
+  [[nodiscard]] mark now() const noexcept { return {altered_.size(), remade_.size(), moved_.size(), made_.size()}; }
   void back_to(const mark& then);
+
+  /// All so far has been learnt (see learning.hpp), and is planned by.
+  void learn() noexcept {
+    learnt_ = now();
+    forgotten_ = false;
+  }
+  /// What has been learnt is not planned by any more, though rows may have come into tables by it.
+  void forget() noexcept {
+    if (std::exchange(learnt_, std::nullopt)) forgotten_ = true;
+  }
+  [[nodiscard]] bool forgotten() const noexcept { return forgotten_; }
+  /// There is something to learn.
+  [[nodiscard]] bool unlearnt() const noexcept { return learnt_ != now(); }
+  /// What any statement may go by has changed since.
+  [[nodiscard]] bool changes_anything() const;
+  /// A table of this bare name has been made.
+  [[nodiscard]] bool makes(std::string_view name) const noexcept;
   /// What a later plan of the transaction goes by and must not; "" without one.
   [[nodiscard]] std::string outdated(const router::plan& plan) const;
 
@@ -38,6 +58,9 @@ class definitions_made {
   std::vector<std::string> altered_;  ///< of them: the catalog has other columns, or another function
   std::vector<std::string> remade_;   ///< of them: nothing that the catalog knows may hold
   std::vector<std::string> moved_;    ///< of them: tables that may be full already, under a new name
+  std::vector<std::string> made_;     ///< of them: tables that there were not before
+  std::optional<mark> learnt_;
+  bool forgotten_ = false;
 };
 
 }  // namespace pgbraid::proxy

@@ -27,7 +27,7 @@ session_machine::session_machine(session_environment& environment, std::string u
 }
 
 void session_machine::adopt_settings() {
-  context_ = env_.contexts.get(user_, *local_, env_.state);
+  context_ = own_ ? env_.contexts.apart(user_, *local_, own_) : env_.contexts.get(user_, *local_, env_.state);
   static const router::catalog no_catalog;
   const router::catalog& schema = env_.state->schema ? *env_.state->schema : no_catalog;
   const auto for_role = [&](const auto& by_role) {
@@ -226,6 +226,7 @@ void session_machine::finish_cycle(step& s) {
   if (lookup_) lookup_->forget();
   hold_.reset();
   copy_locks_.reset();
+  learning_.reset();
   copy_.reset();
   replay_.reset();
   if (braid_.active) braid_ = braid_state{};

@@ -20,6 +20,7 @@
 #include "proxy/session/definitions_made.hpp"
 #include "proxy/session/gather.hpp"
 #include "proxy/session/hold.hpp"
+#include "proxy/session/learning.hpp"
 #include "proxy/session/listening.hpp"
 #include "proxy/session/named_map.hpp"
 #include "proxy/session/portal.hpp"
@@ -265,6 +266,15 @@ class session_machine {
   [[nodiscard]] std::optional<protocol::error_report> judge_definitions(const router::plan& p) const;
   void stop_awaiting_catalog() noexcept;
   [[nodiscard]] static protocol::error_report declares_by_hint();
+  // machine_learning.cpp: what the transaction itself has defined
+  [[nodiscard]] bool must_learn(const router::plan& p) const;
+  [[nodiscard]] bool learnt(step& s);
+  void ask_definitions(step& s);
+  void fail_learning(step& s);
+  void take_definition(branch_index b, std::string_view row);
+  void forget_own();
+  /// What statements are planned by.
+  [[nodiscard]] const database_state& known_state() const noexcept { return own_ ? *own_ : *env_.state; }
   // machine_hints.cpp: pgbraid.shard, pgbraid.key, pgbraid.target
   [[nodiscard]] bool control_hint();
   void apply_hint(const router::plan& p, const std::string& sql);
@@ -656,6 +666,9 @@ class session_machine {
   std::unique_ptr<copy_state> copy_;
   std::unique_ptr<copy_replay> replay_;
   std::unique_ptr<definitions_made> made_;  ///< null: the transaction has defined nothing
+  std::unique_ptr<learning_state> learning_;  ///< null: nothing of that is being asked for
+  database_state_ptr own_;                    ///< with that; null: nobody has had to know
+  steady_time learnt_at_{}, learnt_from_{};   ///< when, and the age of the published state beneath it
   bool awaits_catalog_ = false;
   std::unique_ptr<changed_tables> changed_;  ///< null: nothing, or nobody needs to know
   braid_state braid_;

@@ -20,10 +20,11 @@ bool is_refused(const router::plan& plan) {
   return fixed != nullptr && std::holds_alternative<router::to_refusal>(fixed->target);
 }
 
-// The first name that a plan goes by with a definition from `since` on; null: none. What is to be unique goes by the
-// table itself. `whatever`: what any statement may go by counts too.
+// The first name that a plan goes by with a definition from `since` on; null: none. What is to be unique, or is
+// redefined by a transaction that `goes_on`, goes by the table itself. `whatever`: what any statement may go by counts
+// too.
 const std::string* defined_since(const router::plan& plan, const recent_definitions& known, steady_time since,
-                                 bool whatever) {
+                                 bool whatever, bool goes_on = false) {
   const auto look = [&](const std::vector<std::string>& names) -> const std::string* {
     const auto found = std::find_if(names.begin(), names.end(), [&](const std::string& name) {
       const steady_time when = known.latest(name);
@@ -40,7 +41,7 @@ const std::string* defined_since(const router::plan& plan, const recent_definiti
   const bool any = plan.effect == router::session_effect::none && plan.defines.empty() && plan.alters.empty();
   const bool named = std::any_of(lists.begin(), lists.end(), [](const auto* list) { return !list->empty(); });
   if (const auto* found = whatever && (any || named) ? look(all) : nullptr) return found;
-  if (!plan.makes_unique) return nullptr;
+  if (!plan.makes_unique && !goes_on) return nullptr;
   const auto* found = look(plan.alters);
   return found != nullptr ? found : look(plan.defines);
 }
@@ -68,12 +69,15 @@ bool session_machine::waits_for_definition(const router::plan& plan) {
   const database_state& state = *env_.state;
   const bool behind = state.definitions && state.definitions->latest() != steady_time::min() &&
                       state.schema_as_of <= state.definitions->latest();
-  // Of several statements others may go by what was defined before: they wait while none of them holds a lock yet.
-  if (!behind || (!plan.defines.empty() && !plan.makes_unique && !plan.one_by_one)) return false;
+  // Of several statements others may go by what was defined before: they wait while none of them holds a lock yet. So
+  // does what a transaction goes on to use when it has changed it.
+  const bool defines = !plan.defines.empty() && !plan.makes_unique && !plan.one_by_one;
+  const bool goes_on = txn_.active && !txn_.own && plan.tag.starts_with("ALTER ");
+  if (!behind || (defines && !goes_on)) return false;
   const auto& known = *state.definitions;
   const bool refused_lately = is_refused(plan) && !plan.one_by_one && env_.now() <= known.latest() + longest_wait;
   const steady_time since = std::max(state.schema_as_of, env_.now() - longest_wait);
-  if (!refused_lately && defined_since(plan, known, since, true) == nullptr) return false;
+  if (!refused_lately && defined_since(plan, known, since, true, defines) == nullptr) return false;
   if (!std::exchange(awaits_catalog_, true)) ++env_.awaiting_catalog;
   return true;
 }
@@ -86,9 +90,10 @@ std::optional<p::error_report> session_machine::judge_definitions(const router::
   }
   if (!plan.defines.empty() && !plan.makes_unique) return std::nullopt;
   const recent_definitions& known = *env_.state->definitions;
-  if (known.latest() == steady_time::min() || env_.state->schema_as_of > known.latest()) return std::nullopt;
+  const steady_time as_of = known_state().schema_as_of;
+  if (known.latest() == steady_time::min() || as_of > known.latest()) return std::nullopt;
   // What one server gets as it stands does not wait for servers that are down, only because a type is new.
-  if (const std::string* name = defined_since(plan, known, env_.state->schema_as_of, plan.by_columns))
+  if (const std::string* name = defined_since(plan, known, as_of, plan.by_columns))
     return p::make_error(error_id::definition_unknown, described_name(*name));
   return std::nullopt;
 }

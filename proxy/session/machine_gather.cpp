@@ -331,6 +331,7 @@ session_machine::verdict session_machine::gather_answer(step& s, branch_index i,
       if (e.sequence == asking_source && stage_ && !cycle_failed_) take_source_row(s, frame.body);
       if (e.sequence == asking_collations && stage_ && !cycle_failed_) take_collations(frame.body);
       if (e.sequence == asking_numbers && question_ && !cycle_failed_) take_numbers(s, frame.body);
+      if (e.sequence == asking_definitions && learning_ && !cycle_failed_) take_definition(i, frame.body);
       if (e.sequence == asking_copied && numbers_under_way() != nullptr)
         take_copy_numbers(*numbers_under_way(), frame.body);
       if (e.sequence >= asking_moments || cycle_failed_ || !gather_) return verdict::drop;
@@ -361,6 +362,10 @@ session_machine::verdict session_machine::gather_answer(step& s, branch_index i,
       if (e.sequence == asking_source) {
         if (stage_ && !cycle_failed_) take_source_columns(s, frame.body);
         return completes(answer::describe_portal);
+      }
+      if (e.sequence == asking_definitions) {
+        if (answered_text* const text = learning_ ? learning_->text_of(i) : nullptr) text->emplace_back();
+        return verdict::drop;
       }
       if (e.sequence != combining) {
         if (gather_) gather_->row_description.assign(frame.bytes);

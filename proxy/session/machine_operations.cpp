@@ -156,9 +156,16 @@ bool session_machine::op_parse(step& s, std::string_view frame) {
     st = env_.statements.get(context_->serial, m.text, std::move(types), made);
   }
   refresh_plan(*st);
-  if (waits_for_definition(*st->plan)) {
+  if (!learning_ && waits_for_definition(*st->plan)) {
     if (name.empty()) unnamed_ = std::move(st);
     return false;
+  }
+  if (learning_ || must_learn(*st->plan)) {
+    if (!learnt(s)) {
+      if (name.empty()) unnamed_ = std::move(st);
+      return cycle_failed_;
+    }
+    refresh_plan(*st);
   }
   if (txn_.untold && st->plan->effect != session_effect::rollback) {
     if (!drained(s)) return false;
@@ -301,7 +308,11 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
     if (const auto hidden = executes_unseen(*st->plan, st->text)) return op_error(s, *hidden);
   }
   const bool begun = placed_ || question_ || stage_ || gather_;
-  if (!begun && waits_for_definition(*st->plan)) return false;
+  if (!begun && !learning_ && waits_for_definition(*st->plan)) return false;
+  if (learning_ || (!begun && must_learn(*st->plan))) {
+    if (!learnt(s)) return cycle_failed_;
+    refresh_plan(*st);
+  }
   if (txn_.untold && st->plan->effect != session_effect::rollback) {
     if (!drained(s)) return false;
     const p::error_report error = *std::exchange(txn_.untold, nullptr);

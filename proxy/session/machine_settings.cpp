@@ -17,9 +17,12 @@ void session_machine::end_transaction(bool committed) {
   if (!committed) current_ = base;
   const bool chained = txn_.chained;
   if (chained && changed_) publish_changes();
+  if (chained && made_) publish_definitions();
+  const bool had_own = own_ != nullptr;
+  own_.reset();
   const bool had_local = local_ != current_;
   local_ = current_;
-  if (had_local || !committed) adopt_settings();
+  if (had_local || had_own || !committed) adopt_settings();
   if (!chained) {
     txn_.clear();
     for (branch& b : branches_) b.in_block = false;
@@ -54,6 +57,7 @@ void session_machine::roll_back_to(int savepoint) {
   const prologue_entry& entry = txn_.prologue[static_cast<std::size_t>(savepoint)];
   if (listening_ && listening_->changes.size() > entry.listens) listening_->changes.resize(entry.listens);
   if (made_) made_->back_to(entry.made);
+  if (made_ && made_->forgotten()) forget_own();
   for (branch& b : branches_) {
     if (b.in_block && b.facts != nullptr && b.facts->current == current_) b.facts->current = entry.settings_before;
   }

@@ -35,6 +35,10 @@ void session_machine::start_simple(step& s, const p::frame_view& frame) {
     cycle_bytes_ = 0;
     return;
   }
+  if (must_learn(*plan_)) {
+    learning_ = std::make_unique<learning_state>();
+    return run_simple(s);
+  }
 
   if (plan_->statement_count == 0) {
     const std::size_t from = s.client_bytes.size();
@@ -120,6 +124,12 @@ void session_machine::run_simple(step& s) {
     // A backend could not be prepared for the statement.
     if (anything_outstanding()) return;
     return end_cycle(s);
+  }
+  if (learning_) {
+    if (!learnt(s)) return;
+    p::frame_view again;
+    (void)p::next_frame(input_, ~std::size_t{0}, again);
+    return start_simple(s, again);
   }
   if (round_) {
     if (!run_round(s)) return;

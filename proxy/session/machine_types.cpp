@@ -30,7 +30,7 @@ bool asks_for_binary(const p::format_list& formats) {
 
 // Null where they are the first shard's.
 const router::type_numbers* session_machine::numbers_of(router::shard_index shard) const noexcept {
-  const auto& schema = env_.state->schema;
+  const auto& schema = known_state().schema;
   if (!schema || shard >= schema->types.size() || schema->types[shard].to_first.empty()) return nullptr;
   return &schema->types[shard];
 }
@@ -84,7 +84,7 @@ std::span<const oid> session_machine::types_for(branch_index i, std::span<const 
 // cannot be.
 const p::error_report* session_machine::not_in_binary(const statement& st, const p::bind_view& m) {
   if (!asks_for_binary(m.result_formats)) return nullptr;
-  const auto& schema = env_.state->schema;
+  const auto& schema = known_state().schema;
   if (!schema || schema->types.empty()) return nullptr;
   if (std::holds_alternative<router::to_gather>(route_.target)) {
     // A table of one shard only may keep it from being combined on the first.

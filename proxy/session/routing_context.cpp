@@ -104,41 +104,72 @@ std::uint64_t routing_context::fresh_number() noexcept {
   return last.fetch_add(1, std::memory_order_relaxed) + 1;
 }
 
-std::shared_ptr<routing_context> routing_contexts::get(const std::string& user, const settings& wanted, const database_state_ptr& state) {
-  const setting* path = wanted.find("search_path");
-  // A leading '=' tells an empty search_path from none at all.
-  const std::string path_setting = path == nullptr ? std::string{} : "=" + path->value;
-  const bool conforming = lower(wanted.value_of("standard_conforming_strings", "on")) != "off";
-  const std::string_view encoding = wanted.value_of("client_encoding", "UTF8");
-  const std::string_view zone = wanted.value_of("timezone", "");
-  const std::string_view hints[] = {wanted.value_of(shard_setting, ""), wanted.value_of(key_setting, ""), wanted.value_of(target_setting, "")};
-  const std::string role{wanted.value_of("role", wanted.value_of("session_authorization", ""))};
+/// What a context depends on, beside the database's state.
+struct routing_contexts::key_of_context {
+  const std::string& user;
+  std::string path;  // a leading '=' tells an empty search_path from none at all
+  bool conforming;
+  std::string_view encoding, zone;
+  std::string_view hints[3];
+  std::string role;
 
-  std::string key = user;
-  for (const std::string_view part : {std::string_view{path_setting}, std::string_view{conforming ? "1" : "0"}, encoding, zone, std::string_view{role}}) {
-    key.push_back('\0');
-    key.append(part);
+  key_of_context(const std::string& of_user, const settings& wanted)
+      : user{of_user},
+        conforming{lower(wanted.value_of("standard_conforming_strings", "on")) != "off"},
+        encoding{wanted.value_of("client_encoding", "UTF8")},
+        zone{wanted.value_of("timezone", "")},
+        hints{wanted.value_of(shard_setting, ""), wanted.value_of(key_setting, ""),
+              wanted.value_of(target_setting, "")},
+        role{wanted.value_of("role", wanted.value_of("session_authorization", ""))} {
+    if (const setting* own = wanted.find("search_path")) path = "=" + own->value;
   }
-  for (const std::string_view part : hints) key.append(1, '\0').append(part);
-  if (const auto found = known_.find(key); found != known_.end()) {
+
+  [[nodiscard]] std::string text() const {
+    std::string out = user;
+    for (const std::string_view part :
+         {std::string_view{path}, std::string_view{conforming ? "1" : "0"}, encoding, zone, std::string_view{role}}) {
+      out.push_back('\0');
+      out.append(part);
+    }
+    for (const std::string_view part : hints) out.append(1, '\0').append(part);
+    return out;
+  }
+};
+
+std::shared_ptr<routing_context> routing_contexts::make(const key_of_context& key,
+                                                        const database_state_ptr& state) const {
+  auto made = std::make_shared<routing_context>();
+  made->context.user = key.user;
+  made->context.standard_conforming_strings = key.conforming;
+  made->context.multibyte_unsafe = multibyte_unsafe(key.encoding);
+  made->context.max_parse_bytes = max_parse_bytes_;
+  made->context.utf8 = is_utf8(key.encoding);
+  made->hints_ = {std::string{key.hints[0]}, std::string{key.hints[1]}, std::string{key.hints[2]}};
+  made->time_zone = key.zone;
+  made->literals.utf8 = is_utf8(key.encoding);
+  made->literals.time_zone = made->time_zone;
+  made->search_path_setting_ = key.path;
+  made->role_ = key.role;
+  made->update(state);
+  return made;
+}
+
+std::shared_ptr<routing_context> routing_contexts::get(const std::string& user, const settings& wanted,
+                                                       const database_state_ptr& state) {
+  const key_of_context key{user, wanted};
+  std::string text = key.text();
+  if (const auto found = known_.find(text); found != known_.end()) {
     if (auto alive = found->second.lock()) return alive;
   }
   std::erase_if(known_, [](const auto& item) { return item.second.expired(); });
-  auto made = std::make_shared<routing_context>();
-  made->context.user = user;
-  made->context.standard_conforming_strings = conforming;
-  made->context.multibyte_unsafe = multibyte_unsafe(encoding);
-  made->context.max_parse_bytes = max_parse_bytes_;
-  made->context.utf8 = is_utf8(encoding);
-  made->hints_ = {std::string{hints[0]}, std::string{hints[1]}, std::string{hints[2]}};
-  made->time_zone = zone;
-  made->literals.utf8 = is_utf8(encoding);
-  made->literals.time_zone = made->time_zone;
-  made->search_path_setting_ = path_setting;
-  made->role_ = role;
-  made->update(state);
-  known_[std::move(key)] = made;
+  auto made = make(key, state);
+  known_[std::move(text)] = made;
   return made;
+}
+
+std::shared_ptr<routing_context> routing_contexts::apart(const std::string& user, const settings& wanted,
+                                                         const database_state_ptr& state) const {
+  return make({user, wanted}, state);
 }
 
 void routing_contexts::set_max_parse(std::size_t bytes) {

@@ -48,12 +48,18 @@ class routing_contexts {
 
   /// The context of a session of `user` with these settings.
   [[nodiscard]] std::shared_ptr<routing_context> get(const std::string& user, const settings& wanted, const database_state_ptr& state);
+  /// One of its own, which does not go by newer states.
+  [[nodiscard]] std::shared_ptr<routing_context> apart(const std::string& user, const settings& wanted,
+                                                       const database_state_ptr& state) const;
   /// Another limit: plans made under the old one are dropped.
   void set_max_parse(std::size_t bytes);
   /// Hands a new state to all contexts in use.
   void update(const database_state_ptr& state);
 
  private:
+  struct key_of_context;
+  [[nodiscard]] std::shared_ptr<routing_context> make(const key_of_context& key, const database_state_ptr& state) const;
+
   std::map<std::string, std::weak_ptr<routing_context>> known_;
   std::size_t max_parse_bytes_;
 };

@@ -118,11 +118,11 @@ def test_sessions_that_stand_go_by_the_new_definition(cluster, braid, session):
 
 
 def test_in_the_transaction_that_makes_it(cluster, braid):
+    """More of this is in test_own_definitions.py."""
     connection = braid.connect()
     cursor = connection.cursor()
     cursor.execute("CREATE TABLE births.t (customer_id int, name text)")
-    code, text = code_of(cursor, f"INSERT INTO births.t VALUES {ROWS}")
-    assert (code, text) == ("0A000", 'table "births.t" has been redefined in this transaction')
+    cursor.execute(f"INSERT INTO births.t VALUES {ROWS}")
     connection.rollback()
     assert code_of(cursor, "SELECT * FROM births.t")[0] == "42P01"
     connection.rollback()
@@ -132,7 +132,7 @@ def test_in_the_transaction_that_makes_it(cluster, braid):
     connection.commit()
     cursor.execute("DROP TABLE births.t")
     cursor.execute("CREATE TABLE births.t (customer_id text, name text)")
-    assert code_of(cursor, "INSERT INTO births.t VALUES ('1', '')")[0] == "0A000"
+    cursor.execute("INSERT INTO births.t VALUES ('1', '')")
     connection.rollback()
     cursor.execute("ALTER TABLE births.t RENAME TO u")
     for name in ("t", "u"):

@@ -1,5 +1,7 @@
 """Definitions that change tables while these are in use: what goes by the columns, indexes, triggers and functions that the catalog
-knows waits for the new ones, or is refused within the transaction itself; what no shard can see to alone is refused."""
+knows waits for the new ones, or learns them within the transaction itself; what no shard can see to alone is refused."""
+
+import io
 
 import psycopg2
 import pytest
@@ -75,10 +77,16 @@ def test_in_the_transaction_that_alters_it(transaction):
     transaction.execute("UPDATE defined.t SET more = 6")
     assert transaction.rowcount == 40
     transaction.execute("INSERT INTO defined.t (customer_id, more) VALUES (101, 1), (102, 2), (103, 3)")
-    for sql in ("SELECT count(*), sum(more) FROM defined.t", "SELECT * FROM defined.t ORDER BY customer_id", "COPY defined.t TO STDOUT",
-                "SELECT row_to_json(t) FROM defined.t t ORDER BY t.customer_id", "INSERT INTO defined.t VALUES (104, 'x', 1)",
-                "SELECT * FROM defined.t NATURAL JOIN defined.t s WHERE customer_id = 7"):
-        assert refused_within(transaction, sql) == 'table "defined.t" has been redefined in this transaction'
+    assert ask(transaction, "SELECT count(*), sum(more) FROM defined.t") == [(43, 246)]
+    assert ask(transaction, "SELECT * FROM defined.t ORDER BY customer_id DESC LIMIT 2") == [(103, None, 3), (102, None, 2)]
+    assert ask(transaction, "SELECT row_to_json(t)::text FROM defined.t t WHERE t.customer_id > 102 ORDER BY t.customer_id") == [
+        ('{"customer_id":103,"note":null,"more":3}',)]
+    assert ask(transaction, "SELECT * FROM defined.t NATURAL JOIN defined.t s WHERE customer_id = 7") == [(7, "note 7", 6)]
+    transaction.execute("INSERT INTO defined.t VALUES (104, 'x', 1)")
+    copied = io.StringIO()
+    transaction.copy_expert("COPY defined.t TO STDOUT", copied)
+    assert len(copied.getvalue().splitlines()) == 44 and "104\tx\t1" in copied.getvalue()
+    transaction.execute("DELETE FROM defined.t WHERE customer_id = 104")
     # Other tables are what they were.
     ask(transaction, "SELECT count(*) FROM customers")
     transaction.connection.commit()
@@ -93,7 +101,9 @@ def test_what_is_taken_back(transaction):
     transaction.execute("SAVEPOINT after")
     transaction.execute("ALTER TABLE defined.t ADD COLUMN more int")
     transaction.execute("RELEASE after")
-    refused_within(transaction, "SELECT count(*) FROM defined.t")
+    assert ask(transaction, "SELECT count(*), count(more) FROM defined.t") == [(40, 0)]
+    transaction.execute("ROLLBACK TO before")
+    assert refused(transaction, "SELECT count(more) FROM defined.t", "42703")
 
 
 def test_a_name_that_has_become_a_column(transaction, session):
@@ -103,7 +113,7 @@ def test_a_name_that_has_become_a_column(transaction, session):
     question = "SELECT count(*) FROM defined.t t WHERE EXISTS (SELECT 1 FROM defined.u u WHERE u.customer_id = t.customer_id AND note = 'note 7')"
     assert ask(transaction, question) == [(1,)]
     transaction.execute("ALTER TABLE defined.u ADD COLUMN note text DEFAULT 'note 7'")
-    assert refused_within(transaction, question) == 'table "defined.u" has been redefined in this transaction'
+    assert ask(transaction, question) == [(40,)]
     transaction.connection.commit()
     assert ask(transaction, question) == [(40,)]
 
@@ -113,9 +123,9 @@ def test_columns_that_have_moved(transaction, session):
     session.execute("DROP TABLE defined.t")
     session.execute("CREATE TABLE defined.t (gone int, customer_id int)")
     transaction.execute("ALTER TABLE defined.t DROP COLUMN gone")
-    refused_within(transaction, "INSERT INTO defined.t VALUES (1), (2)")
+    transaction.execute("INSERT INTO defined.t VALUES (1), (2)")
     transaction.connection.commit()
-    transaction.execute("INSERT INTO defined.t VALUES (1), (2), (3), (4)")
+    transaction.execute("INSERT INTO defined.t VALUES (3), (4)")
     transaction.connection.commit()
     assert all(ask(session, f"SELECT customer_id FROM defined.t WHERE customer_id = {k}") == [(k,)] for k in range(1, 5))
 
@@ -123,9 +133,8 @@ def test_columns_that_have_moved(transaction, session):
 def test_tables_that_every_shard_has(transaction, session, cluster):
     session.execute("TRUNCATE defined_alike")
     transaction.execute("ALTER TABLE defined_alike ALTER COLUMN name SET DEFAULT clock_timestamp()::text")
-    refused_within(transaction, "INSERT INTO defined_alike (code) VALUES ('a')")
+    transaction.execute("INSERT INTO defined_alike (code) VALUES ('a')")
     transaction.connection.commit()
-    session.execute("INSERT INTO defined_alike (code) VALUES ('a')")
     copies = [shard.primary.query("SELECT name FROM defined_alike") for shard in cluster.shards]
     assert copies == [copies[0]] * len(copies) and len(copies[0]) == 1
     session.execute("TRUNCATE defined_alike")
@@ -140,7 +149,7 @@ def test_triggers(transaction, session):
                     "$$ BEGIN NEW.note := (SELECT count(*) FROM defined.t); RETURN NEW; END $$")
     trigger = "CREATE TRIGGER stamp BEFORE UPDATE ON defined.t FOR EACH ROW EXECUTE FUNCTION defined.stamp()"
     transaction.execute(trigger)
-    refused_within(transaction, "UPDATE defined.t SET note = 'x' WHERE customer_id = 1")
+    assert "stamp" in refused_within(transaction, "UPDATE defined.t SET note = 'x' WHERE customer_id = 1")
     transaction.connection.rollback()
     session.execute(trigger)
     assert "stamp" in refused(session, "UPDATE defined.t SET note = 'x' WHERE customer_id = 1")
@@ -159,7 +168,7 @@ def test_functions_of_triggers_that_are_replaced(transaction, session):
     session.execute(make.format("lower(NEW.note)"))
     assert ask(session, "UPDATE defined.t SET note = 'Y' WHERE customer_id = 1 RETURNING note") == [("y",)]
     transaction.execute(make.format("(SELECT count(*) FROM defined.t)"))
-    refused_within(transaction, "UPDATE defined.t SET note = 'x' WHERE customer_id = 1")
+    assert "shout" in refused_within(transaction, "UPDATE defined.t SET note = 'x' WHERE customer_id = 1")
     transaction.connection.rollback()
     session.execute("DROP TRIGGER shout ON defined.t")
 
@@ -170,7 +179,7 @@ def test_functions_that_are_replaced(transaction, session):
     session.execute(make.format("IMMUTABLE", "SELECT 5::bigint"))
     assert ask(session, "SELECT defined.told()") == [(5,)]
     transaction.execute(make.format("STABLE", "SELECT count(*) FROM defined.t"))
-    assert refused_within(transaction, "SELECT defined.told()") == 'function "told" has been redefined in this transaction'
+    assert "told" in refused_within(transaction, "SELECT defined.told()")
     transaction.connection.commit()
     assert "told" in refused(session, "SELECT defined.told()")
     session.execute("DROP FUNCTION defined.told()")
@@ -241,7 +250,7 @@ def test_a_view_whose_columns_have_other_names_below(session, transaction):
     assert ask(session, "SELECT count(DISTINCT note) FROM defined.notes") == [(40,)]
     transaction.execute("ALTER TABLE defined.t RENAME COLUMN note TO former")
     transaction.execute("ALTER TABLE defined.t ADD COLUMN note text DEFAULT 'same'")
-    refused_within(transaction, "SELECT count(DISTINCT note) FROM defined.notes")
+    assert ask(transaction, "SELECT count(DISTINCT note) FROM defined.notes") == [(40,)]
     transaction.connection.commit()
     assert ask(session, "SELECT count(DISTINCT note) FROM defined.notes") == [(40,)]
     session.execute("DROP VIEW defined.notes")
