@@ -220,7 +220,8 @@ void database_watch::transactions_wait(unsigned worker, std::vector<waiting_tran
       const auto self = weak.lock();
       return self ? self->primary_login(shard) : std::nullopt;
     };
-    locks_ = std::make_shared<lock_watch>(*services_.context, name_, login, services_.end_deadlock, services_.options.timeout);
+    locks_ = std::make_shared<lock_watch>(*services_.context, name_, shards_.size(), login, services_.end_deadlock,
+                                          services_.options.timeout);
   }
   locks_->take(worker, std::move(waiting));
 }

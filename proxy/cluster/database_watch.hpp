@@ -96,6 +96,7 @@ class database_watch : public std::enable_shared_from_this<database_watch> {
   void tell_of_patterns();
   [[nodiscard]] bool checks_rows() const noexcept;
   [[nodiscard]] boost::asio::awaitable<void> see_to_commits(shard_watch& shard);
+  [[nodiscard]] boost::asio::awaitable<void> see_to_waiting(shard_watch& shard);
   [[nodiscard]] boost::asio::awaitable<void> recover(shard_watch& shard, doubtful_part part);
   [[nodiscard]] std::string single_writer() const;
   [[nodiscard]] std::optional<pg_login> primary_login(router::shard_index shard) const;

@@ -1,6 +1,7 @@
 // The rounds that a database_watch makes over each of its shards: its catalog is read, its rows are held against the map,
 // and what commits over several shards have left there is finished.
 #include "proxy/cluster/shard_watch.hpp"
+#include "proxy/cluster/waiting_table.hpp"
 
 #include <spdlog/spdlog.h>
 #include <boost/asio/redirect_error.hpp>
@@ -180,6 +181,7 @@ asio::awaitable<void> database_watch::see_to_commits(shard_watch& shard) {
     shard.no_commits = "max_prepared_transactions is 0";
   } else {
     shard.no_commits = co_await make_commit_record_table(shard.connection, catalog_timeout);
+    if (!stopped_ && shard.no_commits.empty()) co_await see_to_waiting(shard);
   }
   if (stopped_) co_return;
   shard.commits_asked = true;
@@ -205,6 +207,18 @@ asio::awaitable<void> database_watch::see_to_commits(shard_watch& shard) {
   if (!settled || !shard.no_commits.empty() || now < shard.records_forgotten + forget_records_every) co_return;
   shard.records_forgotten = now;
   co_await forget_old_records(shard.connection, catalog_timeout);
+}
+
+// Has instances tell each other there who waits. Without it each still finds the deadlocks of its own clients.
+asio::awaitable<void> database_watch::see_to_waiting(shard_watch& shard) {
+  std::string unable = co_await make_waiting_table(shard.connection, catalog_timeout);
+  if (!stopped_ && !unable.empty() && unable != shard.no_waiting) {
+    spdlog::warn(
+        "database {}: deadlocks over several shards in which clients of other instances take part may not be found: "
+        "shard {}: {}",
+        name_, map_->shards[shard.index], unable);
+  }
+  shard.no_waiting = std::move(unable);
 }
 
 asio::awaitable<void> database_watch::recover(shard_watch& shard, doubtful_part part) {

@@ -57,6 +57,7 @@ struct database_watch::shard_watch {
   std::string trouble;  // the last reason why the catalog could not be read
   steady_time looked_at = steady_time::min();
   std::string no_commits = "it has not been asked yet";  // why it can have no part in a commit over several shards
+  std::string no_waiting;                                // why instances cannot tell each other there who waits
   bool commits_asked = false;                            // `no_commits` is its primary's answer
   bool doubtful = true;                                  // parts of ours stand prepared there, as far as is known
   std::string complaint;                                 // the last about one of them

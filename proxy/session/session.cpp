@@ -247,6 +247,7 @@ std::optional<waiting_transaction> session::waiting() const {
   out.parts = machine_->waiting_parts();
   if (out.parts.size() < 2) return std::nullopt;
   out.key = {worker_.number(), id_, machine_->finished_cycles()};
+  out.seen = std::chrono::steady_clock::now();
   return out;
 }
 
