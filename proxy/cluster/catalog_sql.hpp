@@ -5,6 +5,8 @@
 namespace pgbraid::proxy::catalog_sql {
 
 // 16384 is the lowest OID that is not of the server's own making (FirstNormalObjectId, transam.h).
+//
+// pgbraid.id() is left out among functions: the router knows it by its name and its schema.
 
 /// Moves whenever a definition that a catalog is made from changes: every change writes a new row version. Temporary
 /// objects come and go without moving it.
@@ -51,7 +53,8 @@ WITH spread AS (
     LEFT JOIN pg_attrdef f ON d.classid = 'pg_attrdef'::regclass AND f.oid = d.objid
     LEFT JOIN pg_constraint k ON d.classid = 'pg_constraint'::regclass AND k.oid = d.objid
     LEFT JOIN pg_attribute a ON k.contypid <> 0 AND a.atttypid = k.contypid
-   WHERE p.oid >= 16384 AND p.provolatile = 'v')
+   WHERE p.oid >= 16384 AND p.provolatile = 'v'
+     AND (p.proname, p.pronargs, p.pronamespace) IS DISTINCT FROM ('id', 0, to_regnamespace('pgbraid')))
 SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, c.relrowsecurity, c.oid IN (SELECT oid FROM spread WHERE oid IS NOT NULL)
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE n.nspname <> 'pg_toast' AND n.nspname !~ '^pg_(toast_)?temp_' AND c.relkind NOT IN ('t', 'c')
@@ -108,6 +111,7 @@ SELECT p.proname, bool_or(p.provolatile = 'v'), bool_or(p.provolatile = 's'),
        bool_or(p.prokind = 'a'), bool_or(p.prokind = 'w'), bool_or(p.proretset), bool_and(n.nspname = 'pg_catalog'),
        bool_and(p.oid >= 16384 AND l.lanname NOT IN ('c', 'internal'))
   FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang JOIN pg_namespace n ON n.oid = p.pronamespace
+ WHERE (p.proname, p.pronargs, n.nspname) IS DISTINCT FROM ('id', 0, 'pgbraid')
  GROUP BY 1)";
 
 /// name, might be proved to read no table (nothing about it that its body does not say), language, body (of one in
@@ -126,6 +130,7 @@ SELECT p.proname, l.lanname IN ('sql', 'plpgsql') AND p.prokind = 'f' AND NOT p.
        l.lanname = 'sql' AND p.prosrc = ''
   FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
  WHERE p.oid >= 16384 AND l.lanname NOT IN ('c', 'internal')
+   AND (p.proname, p.pronargs, p.pronamespace) IS DISTINCT FROM ('id', 0, to_regnamespace('pgbraid'))
 UNION ALL
 SELECT p.proname, true, 'sql', 'SELECT ' || string_agg(quote_ident(f.proname) || '()', ', ' ORDER BY f.proname), '', '', false
   FROM pg_aggregate g JOIN pg_proc p ON p.oid = g.aggfnoid
@@ -268,6 +273,7 @@ SELECT DISTINCT x.root, x.what, n.nspname || '.' || p.proname,
   JOIN pg_proc p ON p.oid = CASE WHEN d.refclassid = 'pg_proc'::regclass THEN d.refobjid ELSE o.oprcode END
   JOIN pg_language l ON l.oid = p.prolang JOIN pg_namespace n ON n.oid = p.pronamespace
  WHERE p.oid >= 16384 AND (l.lanname NOT IN ('c', 'internal') OR l.lanname = 'c' AND x.class = 'pg_trigger'::regclass)
+   AND (p.proname, p.pronargs, n.nspname) IS DISTINCT FROM ('id', 0, 'pgbraid')
 UNION ALL SELECT t.root, 'rule "' || r.rulename || '"', NULL, false, NULL
   FROM tree t JOIN pg_rewrite r ON r.ev_class = t.oid AND r.rulename <> '_RETURN' AND r.ev_enabled <> 'D'
 UNION SELECT x.root, x.what, NULL, p.polcmd IN ('*', 'r'), n.nspname || '.' || c.relname

@@ -255,7 +255,7 @@ void database_watch::roles_taken(shard_watch& shard, bool other_roles) {
   for (const shard_event& event : events) {
     if (announced_) spdlog::log(level_of(event.severity), "{}", event.text);
   }
-  const bool commits_known = !gated() || shard.commits_asked;
+  const bool commits_known = !gated() || (shard.commits_asked && shard.number_asked);
   if (other_roles && (!shard.catalog || !shard.rows_checked || !commits_known)) {
     shard.hurried = true;
     shard.pause.cancel();
@@ -272,9 +272,12 @@ bool database_watch::gated() const noexcept {
 }
 
 bool database_watch::settled() const {
+  // Tables may be made at once that name pgbraid.id().
+  if (gated() && numbers_known() && !numbers_settled_) return false;
   return std::all_of(shards_.begin(), shards_.end(), [this](const auto& shard) {
     if (!shard->roles.settled()) return false;
-    if (gated() && shard->roles.state().primary >= 0 && !shard->commits_asked && shard->trouble.empty()) return false;
+    const bool asked = shard->commits_asked && shard->number_asked;
+    if (gated() && shard->roles.state().primary >= 0 && !asked && shard->trouble.empty()) return false;
     const auto& servers = shard->roles.state().servers;
     const bool reachable = std::any_of(servers.begin(), servers.end(), [](const server_state& s) { return s.usable; });
     return !reachable || (shard->catalog && shard->rows_checked) || !shard->misplaced.empty() ||
@@ -374,6 +377,8 @@ std::shared_ptr<database_state> database_watch::build() const {
     }
     take_out_drained(database_->shards[shard->index], copy);
     if (shard->switching) take_out_switching(copy);
+    // Its ids might be another shard's.
+    if (gated() && (!shard->number_asked || shard->number_clashes)) copy.primary = -1;
     if (!gated() || (shard->catalog && shard->rows_checked)) continue;
     copy.primary = -1;
     for (server_state& server : copy.servers) {

@@ -26,6 +26,7 @@ namespace pgbraid::proxy {
 struct shard_catalog;
 struct leader_report;
 class leader_watch;
+class pg_connection;
 
 /// What a watch needs of the monitor that owns it.
 struct watch_services {
@@ -98,6 +99,12 @@ class database_watch : public std::enable_shared_from_this<database_watch> {
   [[nodiscard]] boost::asio::awaitable<void> see_to_commits(shard_watch& shard);
   [[nodiscard]] boost::asio::awaitable<void> see_to_waiting(shard_watch& shard);
   [[nodiscard]] boost::asio::awaitable<void> recover(shard_watch& shard, doubtful_part part);
+  [[nodiscard]] boost::asio::awaitable<void> see_to_number(shard_watch& shard);
+  [[nodiscard]] boost::asio::awaitable<void> give_numbers_now();
+  [[nodiscard]] boost::asio::awaitable<std::string> give_numbers_over(
+      std::vector<std::unique_ptr<pg_connection>>& locked);
+  [[nodiscard]] bool numbers_known() const;
+  void note_clash(shard_watch& read);
   [[nodiscard]] std::string single_writer() const;
   [[nodiscard]] std::optional<pg_login> primary_login(router::shard_index shard) const;
   [[nodiscard]] bool gated() const noexcept;
@@ -129,6 +136,10 @@ class database_watch : public std::enable_shared_from_this<database_watch> {
   database_state_ptr published_;
   boost::asio::steady_timer publish_soon_;
   std::shared_ptr<lock_watch> locks_;  ///< from the first transactions that wait on
+  std::string numbers_trouble_;        ///< why the shards have no numbers for their ids, as it was last told
+  bool numbers_settled_ = false;       ///< they have them, or it has been tried
+  bool giving_numbers_ = false;
+  std::chrono::steady_clock::time_point numbers_again_{};  ///< not tried before
   bool publish_waits_ = false;
   bool announced_ = false;
   bool stopped_ = false;

@@ -101,7 +101,13 @@ class definition_walker {
     }
   }
 
-  void call(const sql::qualified_name& name) {
+  void call(const sql::qualified_name& name, bool arguments) {
+    // Without its schema it is known by the caller's search_path alone, and others may be called so.
+    if (router::is_shard_id(name) || (!arguments && name.size() == 1 && name[0] == "id")) {
+      found_.safe = false;
+      found_.volatile_calls.insert("pgbraid.id");
+      if (name.size() > 1) return;
+    }
     const auto known = name.empty() ? content_.functions.end() : content_.functions.find(std::string_view{name.back()});
     if (known == content_.functions.end()) return not_safe();
     if (known->second.any_volatile) {
@@ -120,7 +126,7 @@ class definition_walker {
     if (e == nullptr) return;
     switch (e->kind) {
       case sql::expr_kind::call:
-        call(e->name);
+        call(e->name, !e->children.empty());
         break;
       case sql::expr_kind::op:
       case sql::expr_kind::op_any:

@@ -133,8 +133,8 @@ void judge_functions(router::catalog& content, const std::vector<function_body>&
 
 std::optional<row_trigger> judge_row_trigger(const router::catalog& content, std::string_view body) {
   // Another value for each row on one server too.
-  constexpr std::array<std::string_view, 4> by_chance{"random", "gen_random_uuid", "uuid_generate_v4",
-                                                      "clock_timestamp"};
+  constexpr std::array<std::string_view, 5> by_chance{"random", "gen_random_uuid", "uuid_generate_v4",
+                                                      "clock_timestamp", "pgbraid.id"};
   // The time of the transaction, and what sessions are on every shard alike.
   constexpr std::array<std::string_view, 19> of_time{"now",
                                                      "transaction_timestamp",

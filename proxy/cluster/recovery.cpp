@@ -1,5 +1,7 @@
 #include "proxy/cluster/recovery.hpp"
 
+#include "proxy/cluster/own_schema.hpp"
+
 #include <utility>
 
 namespace pgbraid::proxy {
@@ -12,12 +14,13 @@ asio::awaitable<std::string> make_commit_record_table(pg_connection& connection,
   if (!there.ok()) co_return there.error;
   if (!there.rows.empty() && there.rows.front()[0] == "t") co_return std::string{};
   const pg_answer made = co_await connection.query(
-      "BEGIN; CREATE SCHEMA IF NOT EXISTS pgbraid; "
-      "CREATE TABLE IF NOT EXISTS pgbraid.commit_record (id uuid PRIMARY KEY, committed boolean NOT NULL, "
-      "at timestamptz NOT NULL DEFAULT now()); "
-      "CREATE TABLE pgbraid.commit_gate (empty boolean); "
-      "GRANT USAGE ON SCHEMA pgbraid TO PUBLIC; GRANT INSERT ON pgbraid.commit_record TO PUBLIC; "
-      "GRANT UPDATE ON pgbraid.commit_gate TO PUBLIC; COMMIT",
+      "BEGIN; " + std::string{lock_own_schema} +
+          "CREATE SCHEMA IF NOT EXISTS pgbraid; CREATE TABLE IF NOT EXISTS pgbraid.commit_record (id uuid PRIMARY KEY, "
+          "committed boolean NOT NULL, "
+          "at timestamptz NOT NULL DEFAULT now()); "
+          "CREATE TABLE IF NOT EXISTS pgbraid.commit_gate (empty boolean); "
+          "GRANT USAGE ON SCHEMA pgbraid TO PUBLIC; GRANT INSERT ON pgbraid.commit_record TO PUBLIC; "
+          "GRANT UPDATE ON pgbraid.commit_gate TO PUBLIC; COMMIT",
       {}, timeout);
   if (made.ok() || !connection.is_open()) co_return made.error;
   (void)co_await connection.query("ROLLBACK", {}, timeout);

@@ -37,6 +37,7 @@ asio::awaitable<void> database_watch::keep_shard([[maybe_unused]] std::shared_pt
     if (co_await reach(shard)) {
       co_await read_shard_catalog(shard);
       if (!stopped_ && gated()) co_await see_to_commits(shard);
+      if (!stopped_) co_await see_to_number(shard);
       if (!stopped_ && shard.catalog) co_await look_at_rows(shard);
     }
     if (stopped_) break;

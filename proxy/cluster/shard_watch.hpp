@@ -1,5 +1,5 @@
-// What a database_watch keeps of one shard. For its own files alone: database_watch.cpp, shard_rounds.cpp and
-// shard_leader.cpp.
+// What a database_watch keeps of one shard. For its own files alone: database_watch.cpp, shard_rounds.cpp,
+// number_rounds.cpp and shard_leader.cpp.
 #pragma once
 
 #include "proxy/cluster/catalog_loader.hpp"
@@ -8,12 +8,14 @@
 #include "proxy/cluster/pattern_tables.hpp"
 #include "proxy/cluster/pg_connection.hpp"
 #include "proxy/cluster/roles.hpp"
+#include "proxy/cluster/shard_numbers.hpp"
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -62,6 +64,9 @@ struct database_watch::shard_watch {
   bool doubtful = true;                                  // parts of ours stand prepared there, as far as is known
   std::string complaint;                                 // the last about one of them
   steady_time records_forgotten = steady_time::min();
+  bool number_asked = false;             // what its primary's function pgbraid.id() knows of it
+  std::optional<numbered_shard> number;  // the answer, if there was one
+  bool number_clashes = false;           // another shard gives ids of the same number
 };
 
 }  // namespace pgbraid::proxy

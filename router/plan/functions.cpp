@@ -181,7 +181,8 @@ bool shard_local(const topology& map, const sql::qualified_name& name) {
 }  // namespace
 
 const function_traits* function_reader::traits_of(const sql::qualified_name& name) const {
-  if (name.empty()) return nullptr;
+  // Others may be called id too.
+  if (name.empty() || is_shard_id(name)) return nullptr;
   const auto found = context_.schema->functions.find(std::string_view{name.back()});
   return found == context_.schema->functions.end() ? nullptr : &found->second;
 }
@@ -232,6 +233,11 @@ varies function_reader::note_call(const sql::expr& call) {
     return varies::no;
   }
   const std::string& name = call.name.back();
+  if (is_shard_id(call.name) && call.children.empty()) {
+    not_a_read("function \"pgbraid.id\" is volatile");
+    set_once(facts_.not_replicable, "function \"pgbraid.id\"");
+    return varies::by_row;
+  }
   const function_traits* traits = traits_of(call.name);
   const topology& map = *context_.map;
 
@@ -259,7 +265,13 @@ varies function_reader::note_call(const sql::expr& call) {
     if (!shard_local(map, call.name)) set_once(facts_.spread_user_code, quoted(name));
   }
   facts_.gives_sets = facts_.gives_sets || traits == nullptr || traits->any_set_returning;
-  const varies when = how_it_varies(call, traits);
+  varies when = how_it_varies(call, traits);
+  // By the search_path it may be pgbraid.id() as well as another one.
+  if (call.name.size() == 1 && name == "id" && call.children.empty()) {
+    not_a_read(quoted(name) + " may be pgbraid.id()");
+    set_once(facts_.not_replicable, quoted(name));
+    if (traits != nullptr && when == varies::no) when = varies::by_row;
+  }
   // age(x) is reckoned from today.
   const bool by_settings = (listed(stable_by_settings, name) && (name != "age" || call.children.size() > 1)) ||
                            reads_one_column(call) || (plain_columns_ && listed(record_functions, name));
@@ -348,6 +360,10 @@ bool gives_sets(const std::vector<std::vector<sql::expr_ptr>>& rows, const catal
     return std::any_of(row.begin(), row.end(), [&](const auto& e) { return e != nullptr && gives_sets(*e, schema); });
   };
   return std::any_of(rows.begin(), rows.end(), in_row);
+}
+
+bool is_shard_id(const sql::qualified_name& name) {
+  return name.size() > 1 && name[name.size() - 2] == "pgbraid" && name.back() == "id";
 }
 
 bool is_sequence_function(const sql::qualified_name& name) {

@@ -43,7 +43,7 @@ struct function_facts {
 /// When a call gives another value.
 enum class varies : std::uint8_t {
   no,        ///< or it is noted in function_facts::differs
-  by_row,    ///< at every call: random(), gen_random_uuid()
+  by_row,    ///< at every call: random(), gen_random_uuid(), pgbraid.id()
   by_moment  ///< never within a transaction or a statement: now()
 };
 
@@ -75,6 +75,9 @@ class function_reader {
 /// A function that may give several rows stands in one of these expressions, outside of subqueries. One row of VALUES
 /// gives several then; a server refuses it among several rows.
 [[nodiscard]] bool gives_sets(const std::vector<std::vector<sql::expr_ptr>>& rows, const catalog& schema);
+
+/// pgbraid.id(), which pgbraid has made on every shard: another value at each call, unique over all shards.
+[[nodiscard]] bool is_shard_id(const sql::qualified_name& name);
 
 /// nextval(), currval(), lastval(), setval().
 [[nodiscard]] bool is_sequence_function(const sql::qualified_name& name);

@@ -49,7 +49,8 @@ constexpr std::array<std::string_view, 14> server_state_views{"pg_locks",
 
 // It chooses no rows, reads nothing that differs, and its aggregates do not depend on the order of rows.
 bool alike_everywhere(std::string_view definition, const catalog& schema) {
-  constexpr std::array<std::string_view, 24> telling{"limit",
+  constexpr std::array<std::string_view, 25> telling{"limit",
+                                                     "pgbraid",
                                                      "offset",
                                                      "fetch",
                                                      "over",

@@ -433,6 +433,13 @@ SESSIONS = {
     "functions of pg_catalog": """
         SELECT id, initcap(owner) FROM accounts
     """,
+    "`pgbraid.id()`, the ids": """
+        see integration/test_ids.py::test_no_id_is_given_twice
+        see integration/test_ids.py::test_copies_of_a_reference_table_are_alike
+        see integration/test_ids.py::test_copy_draws_what_it_leaves_out
+        see integration/test_ids.py::test_other_writes
+        see integration/test_ids.py::test_replicas_are_not_asked
+    """,
     "functions of your own, SQL": """
         SELECT id, doubled(balance) FROM accounts
         SELECT id, vat(balance), band(balance), band(balance, 10, 20), band(balance, high => 300) FROM accounts

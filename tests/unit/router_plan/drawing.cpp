@@ -105,6 +105,42 @@ TEST_CASE("what would be another value in each copy is drawn once", "[drawing]")
          {"WITH i AS (INSERT INTO countries (code) VALUES ('a') RETURNING name) SELECT * FROM i", "shard s0..."}});
 }
 
+TEST_CASE("ids are drawn for keys and for copies", "[drawing]") {
+  writing_world w;
+  const auto leave_to_id = [&](const char* table, const char* name) {
+    for (column& c : w.schema.relations[table].columns) {
+      if (c.name != name) continue;
+      c.has_default = c.default_varies = true;
+      c.default_text = "pgbraid.id()";
+    }
+  };
+  leave_to_id("public.customers", "id");
+  leave_to_id("public.orders", "id");
+  leave_to_id("public.currencies", "rate");
+  const auto drawn = [&](std::string_view text) {
+    const auto made = plan_drawing(text, w.context);
+    return made ? made->sql + " -> " + with_any_values(*made) : "none";
+  };
+  const std::string own =
+      "SELECT (pg_catalog.quote_nullable(((pgbraid.id())::pg_catalog.int8)::pg_catalog.text))::pg_catalog.text";
+  CHECK(drawn("INSERT INTO customers (name) VALUES ('a'), ('b') RETURNING id") ==
+        own +
+            " FROM pg_catalog.generate_series(1, 2) -> INSERT INTO customers (name, \"id\") VALUES ('a', '1'), ('b', "
+            "'1') RETURNING id");
+  CHECK(drawn("INSERT INTO customers DEFAULT VALUES") == own + " -> INSERT INTO customers (\"id\") VALUES ('1')");
+  CHECK(drawn("INSERT INTO customers VALUES (pgbraid.id(), 'a')") ==
+        "SELECT (pg_catalog.quote_nullable(((pgbraid.id()\n)::pg_catalog.int8)::pg_catalog.text))::pg_catalog.text -> "
+        "INSERT INTO customers VALUES ('1', 'a')");
+  CHECK(w.make("INSERT INTO currencies (code) VALUES ('a')").plan->draws);
+  CHECK(w.make("INSERT INTO currencies VALUES ('a', pgbraid.id())").plan->draws);
+  // What is no key is each shard's own.
+  CHECK(drawn("INSERT INTO orders (customer_id, item) VALUES (5, 'a'), (6, 'b')") == "none");
+  check(w, {{"INSERT INTO orders (customer_id) VALUES (5)", "shard {5} (primary)"},
+            {"INSERT INTO currencies SELECT code, pgbraid.id() FROM countries",
+             "shards s0, s1, s2, s3 together (primary)"},
+            {"UPDATE orders SET id = pgbraid.id()", "shards..."}});
+}
+
 TEST_CASE("sequences of unsharded tables count on their shards", "[drawing]") {
   world w(4);
   w.schema.relations.find("public.reports")->second.columns.front().draws = "nextval('public.report_ids'::regclass)";

@@ -330,6 +330,32 @@ TEST_CASE("functions that give another value on each shard", "[wrong_answers]") 
       });
 }
 
+TEST_CASE("pgbraid.id() is another value at each call, and a write", "[wrong_answers]") {
+  two w;
+  // Others' functions of that name do not count.
+  w.schema.functions["id"].any_aggregate = true;
+  check(w, {
+               {"SELECT pgbraid.id()", "any shard (primary)"},
+               {"SELECT PGBRAID . ID ()", "any shard (primary)"},
+               {"SELECT pgbraid.id() FROM orders WHERE customer_id = 5", "shard {5} (primary)"},
+               {"SELECT pgbraid.id() FROM orders", gathered},
+               {"SELECT * FROM orders WHERE id > pgbraid.id()", gathered},
+               {"SELECT * FROM orders WHERE customer_id = pgbraid.id()", gathered},
+               {"INSERT INTO orders (customer_id, id) VALUES (5, pgbraid.id())", "shard {5} (primary)"},
+               {"UPDATE orders SET id = pgbraid.id() WHERE customer_id = 5", "shard {5} (primary)"},
+               {"DELETE FROM orders WHERE customer_id = pgbraid.id()", "refused:..."},
+               {"SELECT pgbraid.id(7)", "refused:..."},
+           });
+  // Without its schema it may be either.
+  w.schema.functions["id"].any_aggregate = false;
+  w.schema.functions["id"].pg_catalog_only = false;
+  check(w, {
+               {"SELECT id() FROM orders", gathered},
+               {"SELECT id(customer_id) FROM orders", all},
+               {"SELECT id()", "any shard (primary)"},
+           });
+}
+
 TEST_CASE("unlisted and unknown tables", "[wrong_answers]") {
   const two w;
   check(w, {
