@@ -33,6 +33,7 @@ std::string described_name(const std::string& name) {
 }
 
 void definitions_made::add(const router::plan& plan) {
+  ++statements_;
   const bool comment = plan.tag == "COMMENT" && !plan.remakes;
   const bool moves = plan.remakes && plan.tag.starts_with("ALTER");
   const mark known = learnt_.value_or(mark{});
@@ -48,8 +49,7 @@ void definitions_made::add(const router::plan& plan) {
 }
 
 void definitions_made::back_to(const mark& then) {
-  const bool beyond = learnt_ && (learnt_->altered > then.altered || learnt_->remade > then.remade);
-  if (beyond) forget();
+  if (learnt_ && learnt_->statements > then.statements) forget();
   made_.resize(std::min(made_.size(), then.made));
   altered_.resize(std::min(altered_.size(), then.altered));
   remade_.resize(std::min(remade_.size(), then.remade));

@@ -25,13 +25,13 @@ class definitions_made {
   /// A savepoint, to which back_to() returns.
   struct mark {
     std::size_t altered = 0, remade = 0, moved = 0, made = 0;
-    friend bool operator==(const mark&, const mark&) = default;
+    std::size_t statements = 0;  ///< that have defined something, those that were taken back included
   };
 
   void add(const router::plan& plan);
   /// Bare names of all that is not what it was for others either, once the transaction is over, whatever becomes of it.
   [[nodiscard]] const std::vector<std::string>& names() const noexcept { return names_; }
-  [[nodiscard]] mark now() const noexcept { return {altered_.size(), remade_.size(), moved_.size(), made_.size()}; }
+  [[nodiscard]] mark now() const noexcept { return {altered_.size(), remade_.size(), moved_.size(), made_.size(), statements_}; }
   void back_to(const mark& then);
 
   /// All so far has been learnt (see learning.hpp), and is planned by.
@@ -45,7 +45,7 @@ class definitions_made {
   }
   [[nodiscard]] bool forgotten() const noexcept { return forgotten_; }
   /// There is something to learn.
-  [[nodiscard]] bool unlearnt() const noexcept { return learnt_ != now(); }
+  [[nodiscard]] bool unlearnt() const noexcept { return !learnt_ || learnt_->statements != statements_; }
   /// What any statement may go by has changed since.
   [[nodiscard]] bool changes_anything() const;
   /// A table of this bare name has been made.
@@ -60,6 +60,7 @@ class definitions_made {
   std::vector<std::string> moved_;    ///< of them: tables that may be full already, under a new name
   std::vector<std::string> made_;     ///< of them: tables that there were not before
   std::optional<mark> learnt_;
+  std::size_t statements_ = 0;
   bool forgotten_ = false;
 };
 

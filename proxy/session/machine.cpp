@@ -243,6 +243,7 @@ void session_machine::finish_cycle(step& s) {
   if (!txn_.active) {
     if (changed_) publish_changes();
     if (made_) publish_definitions();
+    if (own_) forget_own();
     ++finished_transactions_;
     portals_.clear();
     cursors_.clear();

@@ -159,9 +159,10 @@ def test_what_may_be_full_already(cluster, connection, cursor):
         cursor.execute(change)
         assert code_of(cursor, "INSERT INTO births.t VALUES (1, 'x')") == REDEFINED
         connection.rollback()
-    # Its rows have not been looked at by anybody, though a table of this name is made by the transaction.
+    # A table of this name is made by the transaction, but not this one, whose rows stand anywhere.
     cursor.execute("CREATE TABLE births.u (customer_id bigint)")
-    everywhere(cluster, "CREATE TABLE aside.u (customer_id bigint); COMMENT ON TABLE aside.u IS 'pgbraid: key=customer_id'; GRANT ALL ON aside.u TO app")
+    everywhere(cluster, "CREATE TABLE aside.u (customer_id bigint); COMMENT ON TABLE aside.u IS 'pgbraid: key=customer_id'; "
+                        "GRANT ALL ON aside.u TO app; INSERT INTO aside.u VALUES (1), (2), (3), (4)")
     cursor.execute("INSERT INTO births.u VALUES (1)")
     code, text = code_of(cursor, "INSERT INTO aside.u VALUES (1)")
     assert code == "0A000", text
