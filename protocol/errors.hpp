@@ -119,9 +119,11 @@ enum class severity : std::uint8_t { error, fatal };
   row(unfit_table, "0A000", error, "table \"{}\" is meant to be sharded and cannot be: {}",                                    \
       "Make it alike on every shard, or list it in the topology.")                                                      \
   row(table_remade, "0A000", error, "{} has been redefined in this transaction",                                         \
-      "COMMIT first: of tables under another name, and under these settings, pgbraid learns with the commit.")          \
+      "COMMIT first: what it is now pgbraid learns then.")                                                              \
   row(definition_unknown, "55000", error, "{} has been redefined, and its definition could not be read yet",              \
       "A shard without a primary keeps it from being read: run the statement again.")                                   \
+  row(definition_unfit, "0A000", error, "what this transaction has defined does not fit the topology: {}",                \
+      "The topology's file says which tables are sharded, and by which columns.")                                       \
   row(unknown_table, "42P01", error, "relation \"{}\" does not exist", "pgbraid looks its catalog up again every few seconds.") \
   row(cross_shard_read, "0A000", error, "this query over several shards is not supported: {}", "{}")                    \
   row(gather_too_large, "53400", error,                                                                                 \

@@ -23,6 +23,18 @@ using shard_name = std::pair<std::string, std::string>;
 
 constexpr auto look_again = std::chrono::milliseconds{20};
 
+// Parts of commits over several shards whose sessions are gone, and which could not be finished yet.
+void add_doubtful(worker& here, console_report& report) {
+  for (const database_state_ptr& state : here.shared().databases()) {
+    for (std::size_t i = 0; i < state->shards.size() && i < state->map->shards.size(); ++i) {
+      for (const doubtful_transaction& each : state->shards[i].doubtful) {
+        report.rows.push_back({"", each.owner, state->name, "", fmt::format("in doubt since {} UTC", each.since),
+                               state->map->shards[i], "t", each.id});
+      }
+    }
+  }
+}
+
 asio::awaitable<console_report> clients(worker& here, bool transactions) {
   console_report report{{"pid", "user", "database", "worker", "state", "servers", "wrote", "kept_because"}, {}};
   const auto ask = [transactions](worker& each) {
@@ -37,6 +49,7 @@ asio::awaitable<console_report> clients(worker& here, bool transactions) {
   };
   std::vector<rows> all = co_await ask_everywhere<rows>(here, ask);
   for (rows& of_one : all) std::move(of_one.begin(), of_one.end(), std::back_inserter(report.rows));
+  if (transactions) add_doubtful(here, report);
   co_return report;
 }
 

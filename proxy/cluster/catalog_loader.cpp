@@ -14,12 +14,8 @@ namespace asio = boost::asio;
 asio::awaitable<catalog_reading> read_catalog(pg_connection& connection, const router::topology& map,
                                               std::string known_token, std::chrono::milliseconds timeout) {
   catalog_reading reading;
-  // Definitions are printed in full only when nothing but pg_catalog is in the search path, and their constants so that
-  // every session reads them alike. JIT would cost more than the whole reading.
   pg_answer answer = co_await connection.query(
-      "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL search_path = pg_catalog; SET LOCAL jit = off; "
-      "SET LOCAL datestyle = 'ISO, MDY'; SET LOCAL intervalstyle = 'postgres'; SET LOCAL extra_float_digits = 3", {},
-      timeout);
+      std::string{"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "} + reading_settings, {}, timeout);
   if (answer.ok()) answer = co_await connection.query(catalog_sql::token, {}, timeout);
   if (answer.ok() && !answer.rows.empty()) reading.token = answer.rows.front()[0].value_or("");
   if (answer.ok() && (reading.token.empty() || reading.token != known_token)) {

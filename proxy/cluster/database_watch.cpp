@@ -31,16 +31,14 @@ spdlog::level::level_enum level_of(shard_event::level severity) {
 }
 
 bool same_servers(const shard_state& a, const shard_state& b) {
-  return a.primary == b.primary && a.identity == b.identity && a.system_identifier == b.system_identifier &&
-         a.timeline == b.timeline && a.history == b.history &&
+  return a.primary == b.primary && a.doubtful == b.doubtful && a.identity == b.identity &&
+         a.system_identifier == b.system_identifier && a.timeline == b.timeline && a.history == b.history &&
          std::equal(a.servers.begin(), a.servers.end(), b.servers.begin(), b.servers.end(),
-                                              [](const server_state& x, const server_state& y) {
-                                                return x.role == y.role && x.usable == y.usable &&
-                                                       x.reason == y.reason && x.weight == y.weight &&
-                                                       x.safe_until == y.safe_until && x.lag_bytes == y.lag_bytes &&
-                                                       x.answers == y.answers && x.drained == y.drained &&
-                                                       x.restarts == y.restarts && x.replayed == y.replayed;
-                                              });
+                    [](const server_state& x, const server_state& y) {
+                      return x.role == y.role && x.usable == y.usable && x.reason == y.reason && x.weight == y.weight &&
+                             x.safe_until == y.safe_until && x.lag_bytes == y.lag_bytes && x.answers == y.answers &&
+                             x.drained == y.drained && x.restarts == y.restarts && x.replayed == y.replayed;
+                    });
 }
 
 // Somebody may wait for what it does not know yet.
@@ -375,6 +373,7 @@ std::shared_ptr<database_state> database_watch::build() const {
       const auto place = static_cast<std::size_t>(copy.primary);
       copy.identity = shard_identity(shard->probes[place]->facts().system_identifier, shard->dbnames[place]);
     }
+    copy.doubtful = shard->left_in_doubt;
     take_out_drained(database_->shards[shard->index], copy);
     if (shard->switching) take_out_switching(copy);
     // Its ids might be another shard's.

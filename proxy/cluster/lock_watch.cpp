@@ -190,11 +190,17 @@ asio::awaitable<void> lock_watch::exchange(shard_set shards, const std::vector<b
       } else {
         told_.erase(shard);
       }
-    } else if (connection->is_open() && !std::exchange(complained_, true)) {
-      spdlog::warn(
-          "database {}: deadlocks over several shards in which clients of other instances take part may not be found: "
-          "{}",
-          database_, there.error);
+    } else {
+      if (connection->is_open() && !std::exchange(complained_, true)) {
+        spdlog::warn(
+            "database {}: deadlocks over several shards in which clients of other instances take part may not be "
+            "found: "
+            "{}",
+            database_, there.error);
+      }
+      // What may stand there of ours ends with the connection that has written it.
+      connection->close();
+      told_.erase(shard);
     }
     // A connection that was lost may not be known there to be.
     std::erase_if(there.others, [this](const auto& other) { return other.name.starts_with(instance_); });

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <tuple>
 #include <utility>
 
 namespace pgbraid::proxy {
@@ -101,9 +102,12 @@ asio::awaitable<void> database_watch::give_numbers_now() {
 asio::awaitable<std::string> database_watch::give_numbers_over(std::vector<std::unique_ptr<pg_connection>>& locked) {
   std::vector<std::size_t> order(shards_.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(), [this](std::size_t a, std::size_t b) {
-    return shards_[a]->number->identity < shards_[b]->number->identity;
-  });
+  const auto place = [this](std::size_t i) {
+    const shard_watch& shard = *shards_[i];
+    const server_address& address = shard.probes[static_cast<std::size_t>(shard.roles.state().primary)]->address();
+    return std::tuple(shard.number->identity, address.host, address.port);
+  };
+  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return place(a) < place(b); });
   for (std::size_t i = 0; i < shards_.size(); ++i)
     locked.push_back(std::make_unique<pg_connection>(*services_.context));
   std::vector<numbered_shard> seen(shards_.size());

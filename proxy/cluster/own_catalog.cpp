@@ -16,18 +16,19 @@ namespace pgbraid::proxy {
 namespace {
 
 // What the client has set would have definitions printed in another way. The servers tell of what they report when a
-// text is over, and by then it is as it was.
-constexpr const char* prologue =
-    "SAVEPOINT pgbraid_definitions; SET LOCAL search_path = pg_catalog; SET LOCAL jit = off; "
-    "SET LOCAL datestyle = 'ISO, MDY'; SET LOCAL intervalstyle = 'postgres'; SET LOCAL extra_float_digits = 3; "
-    "SET LOCAL quote_all_identifiers = off; SET LOCAL bytea_output = 'hex'";
+// text is over, and by then it is as it was. To print a definition takes a lock of its table, which another transaction
+// that redefines it may have; such a one must not be waited for longer than deadlocks are.
+std::string prologue() {
+  return std::string{"SAVEPOINT pgbraid_definitions; SET LOCAL lock_timeout = '2s'; "} + reading_settings;
+}
 constexpr const char* epilogue = "ROLLBACK TO SAVEPOINT pgbraid_definitions; RELEASE SAVEPOINT pgbraid_definitions";
 
-// "schema.name" of tables that this transaction has made: no older than it, and locked by it.
+// "schema.name" of tables that this transaction has made: their system columns, which no ALTER touches, are no older
+// than it, and it has locked them.
 constexpr const char* young_tables = R"(
 SELECT n.nspname || '.' || c.relname
-  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_type t ON t.oid = c.reltype
- WHERE c.relkind IN ('r', 'p') AND age(t.xmin) <= 0
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = -6
+ WHERE c.relkind IN ('r', 'p') AND age(a.xmin) <= 0
    AND EXISTS (SELECT FROM pg_locks l WHERE l.relation = c.oid AND l.pid = pg_backend_pid() AND l.mode = 'AccessExclusiveLock'))";
 
 constexpr std::string_view table_parameter = "$1::text[]";
@@ -83,7 +84,7 @@ own_catalog::own_catalog(std::shared_ptr<const router::topology> listed,
     : listed_{std::move(listed)}, shards_{std::move(shards)} {}
 
 std::string own_catalog::first_text() const {
-  std::vector<std::string> statements{prologue, catalog_sql::token};
+  std::vector<std::string> statements{prologue(), catalog_sql::token};
   for (const catalog_question& q : catalog_questions()) {
     if (!q.about_tables && !q.of_defaults) statements.emplace_back(q.sql);
   }
@@ -95,7 +96,7 @@ std::string own_catalog::second_text(const answered_text& first) const {
   catalog_answers answers;
   take(answers, first, false);
   const std::vector<std::string> tables = named_tables(*listed_, answers);
-  std::vector<std::string> statements{prologue};
+  std::vector<std::string> statements{prologue()};
   for (const catalog_question& q : catalog_questions()) {
     if (q.about_tables) statements.push_back(about(q.sql, tables));
   }
@@ -123,6 +124,7 @@ std::shared_ptr<const database_state> own_catalog::see(const database_state& pub
     young.push_back(young_of(*shards[i]));
   }
   if (!read.front() || !published.schema || young.empty()) return nullptr;
+  const bool all = young.size() == read.size();
   std::vector<seen_shard> seen;
   for (const auto& shard : read) seen.push_back({shard, nullptr});
   router::topology map = with_pattern_tables(*listed_, seen);
@@ -132,7 +134,7 @@ std::shared_ptr<const database_state> own_catalog::see(const database_state& pub
     if (listed_->tables.contains(table.first)) return false;
     const auto known = published.map->tables.find(table.first);
     if (known != published.map->tables.end() && known->second == table.second) return false;
-    const bool is_new = made(bare_name(table.first)) &&
+    const bool is_new = all && made(bare_name(table.first)) &&
                         std::all_of(young.begin(), young.end(), [&](const auto& s) { return s.contains(table.first); });
     if (!is_new) map.unfit.emplace(table.first, "its rows have not been looked at yet");
     return !is_new;
@@ -145,9 +147,11 @@ std::shared_ptr<const database_state> own_catalog::see(const database_state& pub
   content.default_read_only = published.schema->default_read_only;
   content.default_search_path = published.schema->default_search_path;
   content.defaults = published.schema->defaults;
-  if (!contradictions(map, content).empty()) return nullptr;
   auto state = std::make_shared<database_state>(published);
-  const bool all = young.size() == read.size();
+  if (const std::vector<std::string> against = contradictions(map, content); !against.empty()) {
+    state->served = false;
+    state->reason = against.front();
+  }
   state->schema_as_of = all ? began : std::min(began, published.schema_as_of);
   state->map = std::make_shared<const router::topology>(std::move(map));
   state->schema = std::make_shared<const router::catalog>(std::move(content));

@@ -42,7 +42,8 @@ class own_definitions {
   /// The server's definitions were others when they were asked for last than when they were asked for first.
   [[nodiscard]] virtual bool moved_between(const reading& server) const = 0;
   /// `published` with the definitions that the transaction sees. `shards`: by shard_index, none for one on which it has
-  /// not begun. `began`: when the first of them was asked. Null: there is no database to be made of them.
+  /// not begun. `began`: when the first of them was asked. Not served: they contradict the topology. Null: there is not
+  /// enough to go by.
   [[nodiscard]] virtual std::shared_ptr<const database_state> see(
       const database_state& published, const std::vector<std::optional<reading>>& shards, const is_made& made,
       std::chrono::steady_clock::time_point began) const = 0;

@@ -30,15 +30,18 @@ asio::awaitable<std::string> make_commit_record_table(pg_connection& connection,
 asio::awaitable<doubtful_listing> list_doubtful(pg_connection& connection, std::chrono::milliseconds timeout) {
   doubtful_listing out;
   const pg_answer answer = co_await connection.query(
-      "SELECT gid, prepared < now() - interval '3 seconds' FROM pg_prepared_xacts "
-      "WHERE database = current_database() AND starts_with(gid, 'pgbraid_')",
+      "SELECT gid, prepared < now() - interval '3 seconds', owner, "
+      "to_char(prepared AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') FROM pg_prepared_xacts "
+      "WHERE database = current_database() AND starts_with(gid, 'pgbraid_') ORDER BY prepared, gid",
       {}, timeout);
   out.error = answer.error;
   for (const pg_row& row : answer.rows) {
     auto part = parse_prepared_id(row[0].value_or(""));
     if (!part) continue;
     out.any = true;
-    if (row[1] == "t") out.parts.push_back(std::move(*part));
+    if (row[1] != "t") continue;
+    out.told.push_back({part->id, row[2].value_or(""), row[3].value_or("")});
+    out.parts.push_back(std::move(*part));
   }
   co_return out;
 }

@@ -5,6 +5,7 @@
 
 #include "proxy/cluster/pg_connection.hpp"
 #include "proxy/cluster/prepared_id.hpp"
+#include "proxy/cluster/snapshot.hpp"
 
 #include <boost/asio/awaitable.hpp>
 
@@ -21,6 +22,7 @@ namespace pgbraid::proxy {
 
 struct doubtful_listing {
   std::vector<doubtful_part> parts;  ///< in this database, prepared long enough ago that nobody is about to finish them
+  std::vector<doubtful_transaction> told;  ///< the same, for people
   bool any = false;                  ///< there are such, of whatever age
   std::string error;
 };

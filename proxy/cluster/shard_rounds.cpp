@@ -203,6 +203,13 @@ asio::awaitable<void> database_watch::see_to_commits(shard_watch& shard) {
     co_await recover(shard, part);
     if (stopped_ || !shard.connection.is_open()) co_return;
   }
+  std::vector<doubtful_transaction> left;
+  if (!listing.parts.empty()) left = (co_await list_doubtful(shard.connection, catalog_timeout)).told;
+  if (stopped_) co_return;
+  if (left != shard.left_in_doubt) {
+    shard.left_in_doubt = std::move(left);
+    changed(true);
+  }
   const steady_time now = std::chrono::steady_clock::now();
   const bool settled = std::none_of(shards_.begin(), shards_.end(), [](const auto& s) { return s->doubtful; });
   if (!settled || !shard.no_commits.empty() || now < shard.records_forgotten + forget_records_every) co_return;

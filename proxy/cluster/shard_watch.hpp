@@ -62,6 +62,7 @@ struct database_watch::shard_watch {
   std::string no_waiting;                                // why instances cannot tell each other there who waits
   bool commits_asked = false;                            // `no_commits` is its primary's answer
   bool doubtful = true;                                  // parts of ours stand prepared there, as far as is known
+  std::vector<doubtful_transaction> left_in_doubt;       // those of them that could not be finished
   std::string complaint;                                 // the last about one of them
   steady_time records_forgotten = steady_time::min();
   bool number_asked = false;             // what its primary's function pgbraid.id() knows of it

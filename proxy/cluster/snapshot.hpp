@@ -39,9 +39,18 @@ struct server_state {
   unsigned restarts = 0;  ///< replica: how often it has shown less than before
 };
 
+/// A part of a commit over several shards that stands prepared though nobody is about to finish it.
+struct doubtful_transaction {
+  std::string id;     ///< as in pg_prepared_xacts
+  std::string owner;  ///< the role whose it is
+  std::string since;  ///< when it was prepared, UTC
+  friend bool operator==(const doubtful_transaction&, const doubtful_transaction&) = default;
+};
+
 struct shard_state {
   std::vector<server_state> servers;  ///< in the topology's order
   int primary = -1;                   ///< index into servers, -1 while none is known or it is drained
+  std::vector<doubtful_transaction> doubtful;  ///< on the primary, when it was looked at last
   std::string identity;               ///< the primary's system identifier and database; "" while none is known
   // Of the last primary that was known, so that they outlive it.
   std::uint64_t system_identifier = 0;  ///< 0: none has been known

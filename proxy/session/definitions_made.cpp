@@ -25,6 +25,11 @@ std::array<const std::vector<std::string>*, 3> goes_by(const router::plan& plan)
   return {&plan.reads, &plan.writes, &plan.calls};
 }
 
+bool is_refused(const router::plan& plan) noexcept {
+  const auto* fixed = std::get_if<router::fixed_target>(&plan.where);
+  return fixed != nullptr && std::holds_alternative<router::to_refusal>(fixed->target);
+}
+
 std::string described_name(const std::string& name) {
   if (name == router::any_function) return "a function";
   if (name == router::anything) return "a type, an extension or an index";

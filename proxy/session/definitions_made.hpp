@@ -16,6 +16,9 @@ namespace pgbraid::proxy {
 /// All that a plan goes by: tables, functions as "name()", and what its views read.
 [[nodiscard]] std::array<const std::vector<std::string>*, 3> goes_by(const router::plan& plan);
 
+/// Refused whatever its values are.
+[[nodiscard]] bool is_refused(const router::plan& plan) noexcept;
+
 /// For messages: `table "t"`, `function "f"`; "()" is some function.
 [[nodiscard]] std::string described_name(const std::string& name);
 

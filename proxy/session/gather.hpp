@@ -26,10 +26,10 @@ inline constexpr std::uint32_t asking_collations = 13;
 inline constexpr std::uint32_t asking_plan = 14;
 /// For the numbers of copied rows.
 inline constexpr std::uint32_t asking_copied = 15;
-/// For the definitions that the transaction sees (machine_learning.cpp).
-inline constexpr std::uint32_t asking_definitions = 16;
 /// And for what is asked before a statement goes where it belongs (machine_question.cpp).
 inline constexpr std::uint32_t asking_numbers = 12;
+/// The definitions that the transaction sees (machine_learning.cpp).
+inline constexpr std::uint32_t asking_definitions = 16;
 
 /// What a Parse and a Bind of ours carry.
 struct bound_values {

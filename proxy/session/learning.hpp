@@ -18,11 +18,11 @@ struct learning_state {
     router::shard_index shard = 0;
     own_definitions::reading told;
   };
-  std::shared_ptr<const own_definitions> by;  ///< null: not asked yet
+  database_state_ptr published;  ///< what it goes on from; null: not asked yet
   std::vector<server> servers;
   steady_time began{};
   bool second = false;  ///< the first text has been answered
-  unsigned rounds = 1;
+  unsigned rounds = 0;
 
   [[nodiscard]] answered_text* text_of(branch_index b) noexcept {
     for (server& each : servers) {

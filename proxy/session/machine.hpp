@@ -267,10 +267,12 @@ class session_machine {
   void stop_awaiting_catalog() noexcept;
   [[nodiscard]] static protocol::error_report declares_by_hint();
   // machine_learning.cpp: what the transaction itself has defined
+  [[nodiscard]] bool can_learn() const;
   [[nodiscard]] bool must_learn(const router::plan& p) const;
   [[nodiscard]] bool learnt(step& s);
   void ask_definitions(step& s);
-  void fail_learning(step& s);
+  void begin_learning(step& s);
+  void fail_learning(step& s, const protocol::error_report& error);
   void take_definition(branch_index b, std::string_view row);
   void forget_own();
   /// What statements are planned by.
@@ -668,7 +670,7 @@ class session_machine {
   std::unique_ptr<definitions_made> made_;  ///< null: the transaction has defined nothing
   std::unique_ptr<learning_state> learning_;  ///< null: nothing of that is being asked for
   database_state_ptr own_;                    ///< with that; null: nobody has had to know
-  steady_time learnt_at_{}, learnt_from_{};   ///< when, and the age of the published state beneath it
+  database_state_ptr beneath_;                ///< the published one that it was made of
   bool awaits_catalog_ = false;
   std::unique_ptr<changed_tables> changed_;  ///< null: nothing, or nobody needs to know
   braid_state braid_;

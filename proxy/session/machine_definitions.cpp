@@ -13,13 +13,6 @@ namespace {
 
 constexpr auto longest_wait = 5s;  // for the catalog to be read again
 
-// Any definition may be why: of the tables that it names, under whatever name, or of those that refer to them and were
-// seen on some of the shards only.
-bool is_refused(const router::plan& plan) {
-  const auto* fixed = std::get_if<router::fixed_target>(&plan.where);
-  return fixed != nullptr && std::holds_alternative<router::to_refusal>(fixed->target);
-}
-
 // The first name that a plan goes by with a definition from `since` on; null: none. What is to be unique, or is
 // redefined by a transaction that `goes_on`, goes by the table itself. `whatever`: what any statement may go by counts
 // too.
@@ -75,6 +68,8 @@ bool session_machine::waits_for_definition(const router::plan& plan) {
   const bool goes_on = txn_.active && !txn_.own && plan.tag.starts_with("ALTER ");
   if (!behind || (defines && !goes_on)) return false;
   const auto& known = *state.definitions;
+  // Any definition may be why: of the tables that it names, under whatever name, or of those that refer to them and
+  // were seen on some of the shards only.
   const bool refused_lately = is_refused(plan) && !plan.one_by_one && env_.now() <= known.latest() + longest_wait;
   const steady_time since = std::max(state.schema_as_of, env_.now() - longest_wait);
   if (!refused_lately && defined_since(plan, known, since, true, defines) == nullptr) return false;
@@ -85,6 +80,7 @@ bool session_machine::waits_for_definition(const router::plan& plan) {
 std::optional<p::error_report> session_machine::judge_definitions(const router::plan& plan) const {
   if (!env_.state->definitions) return std::nullopt;
   if (made_ && txn_.active) {
+    if (made_->forgotten() && !is_control(plan)) return p::make_error(error_id::table_remade, "a table");
     if (const std::string name = made_->outdated(plan); !name.empty())
       return p::make_error(error_id::table_remade, described_name(name));
   }

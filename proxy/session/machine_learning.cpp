@@ -16,27 +16,24 @@ using protocol::error_id;
 
 namespace {
 
-constexpr unsigned most_rounds = 3;  // while others' definitions come in between
-
-bool is_refused(const router::plan& plan) {
-  const auto* fixed = std::get_if<router::fixed_target>(&plan.where);
-  return fixed != nullptr && std::holds_alternative<router::to_refusal>(fixed->target);
-}
+constexpr unsigned most_rounds = 5;  // while others' definitions come in between
 
 }  // namespace
 
-// Whether the statement must wait for definitions of its own transaction. With one snapshot for all of it a shard that
-// it has not seen yet would be seen too early.
-bool session_machine::must_learn(const router::plan& plan) const {
-  const database_state& published = *env_.state;
-  if (!made_ || !txn_.active || !published.own || txn_.untold || client_status() == 'E' || txn_.one_snapshot())
-    return false;
+// With one snapshot for all of it, a shard that the transaction has not seen yet would be seen too early.
+bool session_machine::can_learn() const {
   const router::plan_context& context = context_->context;
-  if (!context.standard_conforming_strings || !context.utf8 || is_control(plan)) return false;
+  return env_.state->own && !txn_.untold && client_status() != 'E' && !txn_.one_snapshot() &&
+         context.standard_conforming_strings && context.utf8;
+}
+
+// Whether the statement must wait for definitions of its own transaction.
+bool session_machine::must_learn(const router::plan& plan) const {
+  if (!made_ || !txn_.active || !can_learn() || is_control(plan)) return false;
   if (made_->forgotten()) return true;
-  // Others have defined something since, or what they had defined has been looked at since.
-  const steady_time latest = published.definitions->latest();
-  if (own_ && (latest >= learnt_at_ || (published.schema_as_of > latest && latest >= learnt_from_))) return true;
+  // Others have defined something since, or the topology is another one.
+  const database_state& published = *env_.state;
+  if (own_ && (beneath_->map != published.map || beneath_->schema != published.schema)) return true;
   return made_->unlearnt() &&
          (!made_->outdated(plan).empty() || is_refused(plan) || (plan.by_columns && made_->changes_anything()));
 }
@@ -45,16 +42,9 @@ bool session_machine::must_learn(const router::plan& plan) const {
 bool session_machine::learnt(step& s) {
   if (cycle_failed_) return false;
   if (!learning_) learning_ = std::make_unique<learning_state>();
-  if (!learning_->by) {
+  if (!learning_->published) {
     if (cycle_ == cycle_kind::batch && !drained(s)) return false;
-    learning_->by = env_.state->own;
-    for (std::size_t i = 0; i < branches_.size(); ++i) {
-      const branch& b = branches_[i];
-      if (b.state != branch_state::ready || !b.in_block || b.replica) continue;
-      learning_->servers.push_back({static_cast<branch_index>(i), b.shard, {}});
-    }
-    ask_definitions(s);
-    if (learning_->servers.empty()) fail_learning(s);
+    begin_learning(s);
     return false;
   }
   if (anything_outstanding()) return false;
@@ -64,25 +54,27 @@ bool session_machine::learnt(step& s) {
     ask_definitions(s);
     return false;
   }
-  const bool moved = std::any_of(l.servers.begin(), l.servers.end(),
-                                 [&](const learning_state::server& each) { return l.by->moved_between(each.told); });
-  if (moved && l.rounds < most_rounds) {
-    ++l.rounds;
-    l.second = false;
-    for (learning_state::server& each : l.servers) each.told = {};
-    ask_definitions(s);
+  const bool moved = l.published->map != env_.state->map || !env_.state->own ||
+                     std::any_of(l.servers.begin(), l.servers.end(), [&](const learning_state::server& each) {
+                       return l.published->own->moved_between(each.told);
+                     });
+  if (moved && l.rounds < most_rounds && can_learn()) {
+    begin_learning(s);
     return false;
   }
-  std::vector<std::optional<own_definitions::reading>> told(env_.state->shards.size());
+  std::vector<std::optional<own_definitions::reading>> told(l.published->shards.size());
   for (learning_state::server& each : l.servers) told[each.shard] = std::move(each.told);
   const auto made = [this](std::string_view name) { return made_->makes(name); };
-  database_state_ptr own = moved ? nullptr : l.by->see(*env_.state, told, made, l.began);
+  database_state_ptr own = moved ? nullptr : l.published->own->see(*l.published, told, made, l.began);
   if (!own) {
-    fail_learning(s);
+    fail_learning(s, p::make_error(error_id::definition_unknown, "what this transaction has defined"));
     return false;
   }
-  learnt_at_ = l.began;
-  learnt_from_ = env_.state->schema_as_of;
+  if (!own->served) {
+    fail_learning(s, p::make_error(error_id::definition_unfit, own->reason));
+    return false;
+  }
+  beneath_ = l.published;
   own_ = std::move(own);
   made_->learn();
   learning_.reset();
@@ -90,8 +82,23 @@ bool session_machine::learnt(step& s) {
   return true;
 }
 
-void session_machine::fail_learning(step& s) {
-  const auto error = p::make_error(error_id::definition_unknown, "what this transaction has defined");
+void session_machine::begin_learning(step& s) {
+  learning_state& l = *learning_;
+  l.published = env_.state;
+  l.servers.clear();
+  l.second = false;
+  ++l.rounds;
+  for (std::size_t i = 0; i < branches_.size(); ++i) {
+    const branch& b = branches_[i];
+    if (b.state != branch_state::ready || !b.in_block || b.replica || b.shard >= l.published->shards.size()) continue;
+    l.servers.push_back({static_cast<branch_index>(i), b.shard, {}});
+  }
+  if (l.servers.empty())
+    return fail_learning(s, p::make_error(error_id::definition_unknown, "what this transaction has defined"));
+  ask_definitions(s);
+}
+
+void session_machine::fail_learning(step& s, const p::error_report& error) {
   learning_.reset();
   cycle_ == cycle_kind::simple ? refuse_simple(s, error) : static_cast<void>(op_error(s, error));
 }
@@ -102,7 +109,8 @@ void session_machine::ask_definitions(step& s) {
   for (const learning_state::server& each : l.servers) {
     branch& b = branches_[each.branch];
     const std::size_t from = s.backend_bytes.size();
-    p::encode_query(s.backend_bytes, l.second ? l.by->second_text(each.told.first) : l.by->first_text());
+    p::encode_query(s.backend_bytes,
+                    l.second ? l.published->own->second_text(each.told.first) : l.published->own->first_text());
     s.own_to_backend(each.branch, from);
     b.facts->unnamed = 0;
     b.expect({answer::query, disposition::gather, 0, asking_definitions});
@@ -122,7 +130,9 @@ void session_machine::take_definition(branch_index i, std::string_view row) {
 
 // The transaction has ended, or gone back behind what was learnt.
 void session_machine::forget_own() {
-  if (std::exchange(own_, nullptr)) adopt_settings();
+  if (!std::exchange(own_, nullptr)) return;
+  beneath_.reset();
+  adopt_settings();
 }
 
 }  // namespace pgbraid::proxy

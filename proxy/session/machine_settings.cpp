@@ -17,7 +17,7 @@ void session_machine::end_transaction(bool committed) {
   if (!committed) current_ = base;
   const bool chained = txn_.chained;
   if (chained && changed_) publish_changes();
-  if (chained && made_) publish_definitions();
+  if (made_) publish_definitions();
   const bool had_own = own_ != nullptr;
   own_.reset();
   const bool had_local = local_ != current_;
@@ -53,7 +53,11 @@ void session_machine::end_transaction(bool committed) {
 
 void session_machine::roll_back_to(int savepoint) {
   txn_.failed = false;
-  if (savepoint < 0) return;
+  if (savepoint < 0) {
+    // Which one of the servers' it is nobody knows.
+    if (made_) made_->forget();
+    return forget_own();
+  }
   const prologue_entry& entry = txn_.prologue[static_cast<std::size_t>(savepoint)];
   if (listening_ && listening_->changes.size() > entry.listens) listening_->changes.resize(entry.listens);
   if (made_) made_->back_to(entry.made);

@@ -213,12 +213,61 @@ def test_by_what_the_client_has_set(cluster, braid, connection, cursor):
     connection.commit()
     assert ask(cursor, "SHOW datestyle") == [("SQL, DMY",)] and ask(cursor, "SHOW quote_all_identifiers") == [("on",)]
     assert keys_on(cluster, "births.t") == owned(cluster)
-    # In another encoding names are not read.
+    # In another encoding names are not read, nor would what was taken back be.
     other = braid.connect(options="-c client_encoding=LATIN1")
     with other.cursor() as latin:
         latin.execute("CREATE TABLE births.u (customer_id bigint)")
         assert code_of(latin, "INSERT INTO births.u VALUES (1)")[0] == "0A000"
     other.close()
+
+
+def test_taken_back_where_it_cannot_be_learnt(connection, cursor):
+    cursor.execute("CREATE TABLE births.t (customer_id bigint, name text)")
+    cursor.execute("SAVEPOINT s")
+    cursor.execute("ALTER TABLE births.t ADD more int")
+    cursor.execute("INSERT INTO births.t VALUES (1, 'x', 1), (2, 'x', 2)")
+    cursor.execute("SAVEPOINT s2")
+    cursor.execute("ROLLBACK TO s")
+    cursor.execute("SET LOCAL client_encoding = 'LATIN1'")
+    assert code_of(cursor, "CREATE UNIQUE INDEX ON births.t (name)")[0] == "0A000"
+    connection.rollback()
+
+
+def test_full_tables_that_look_like_new_ones(cluster, connection, cursor):
+    """ALTER ... OWNER writes much of a table's definition anew."""
+    everywhere(cluster, "CREATE TABLE aside.u (customer_id bigint); ALTER TABLE aside.u OWNER TO app; INSERT INTO aside.u VALUES (1), (2), (3), (4)")
+    cursor.execute("CREATE TABLE births.u (customer_id bigint)")
+    cursor.execute("ALTER TABLE aside.u OWNER TO app")
+    cursor.execute("COMMENT ON TABLE aside.u IS 'pgbraid: key=customer_id'")
+    assert code_of(cursor, "SELECT * FROM aside.u WHERE customer_id = 1")[0] == "0A000"
+    connection.rollback()
+
+
+def test_what_comes_behind_it_in_the_same_pipeline(cluster, braid):
+    """It goes by what the first has committed: here by another place of the key among the columns."""
+    client = braid.raw()
+    client.query("CREATE TABLE births.t (gone int, customer_id int, v int)")
+    messages = []
+    for sql in ("BEGIN", "ALTER TABLE births.t DROP gone", "SELECT * FROM births.t", "COMMIT", "INSERT INTO births.t VALUES (1, 5)"):
+        messages += [parse(sql), bind(), execute()]
+    client.send(*messages, sync())
+    assert not errors(client.until_ready())
+    assert client.value("SELECT v FROM births.t WHERE customer_id = 1") == "5"
+    client.close()
+    assert keys_on(cluster, "births.t") == [[1] if shard is cluster.shard_of(1, "int8") else [] for shard in cluster.shards]
+
+
+def test_a_table_that_contradicts_the_topology(cluster, schema, start_braid):
+    """It is listed, and made without its key."""
+    top = topology(cluster)
+    top["databases"]["shop"]["sharding"]["tables"]["births.listed"] = {"key": "owner"}
+    connection = start_braid(top).connect()
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE births.listed (a int)")
+        code, text = code_of(cursor, "INSERT INTO births.listed VALUES (1)")
+        assert code == "0A000" and "births.listed" in text
+    connection.rollback()
+    connection.close()
 
 
 def test_listed_and_reference_tables(cluster, connection, cursor):
@@ -259,3 +308,27 @@ def test_a_transaction_that_is_followed_by_another(cluster, braid):
     assert client.value("SELECT count(*) FROM births.t") == "20"
     client.close()
     assert keys_on(cluster, "births.t") == owned(cluster, range(1, 21))
+
+
+def test_of_one_shard_alone(cluster, schema, start_braid):
+    """What is defined in a schema of one shard is seen there; of the others what is known of them holds."""
+    top = topology(cluster)
+    top["databases"]["shop"]["shards"][1]["schemas"] = ["aside"]
+    cluster.shards[0].primary.query("DROP SCHEMA aside")
+    connection = start_braid(top).connect()
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("CREATE TABLE aside.t (id serial PRIMARY KEY, name text)")
+            cursor.execute("INSERT INTO aside.t (name) SELECT 'n' || g FROM generate_series(1, 3) g RETURNING id")
+            assert cursor.fetchall() == [(1,), (2,), (3,)]
+            assert ask(cursor, "SELECT count(*), max(t.name) FROM aside.t JOIN customers c USING (id)") == [(3, "n3")]
+            cursor.execute("ALTER TABLE aside.t ADD more int DEFAULT 4")
+            assert ask(cursor, "SELECT * FROM aside.t WHERE id = 2") == [(2, "n2", 4)]
+            assert ask(cursor, "SELECT sum(more) FROM aside.t") == [(12,)]
+            cursor.execute("CREATE TABLE births.t (customer_id bigint)")
+            cursor.execute("INSERT INTO births.t SELECT more FROM aside.t")
+            connection.commit()
+            assert ask(cursor, "SELECT customer_id FROM births.t") == [(4,)] * 3
+    finally:
+        connection.close()
+        cluster.shards[0].primary.query("CREATE SCHEMA aside AUTHORIZATION app")

@@ -88,9 +88,71 @@ TEST_CASE("what goes by a table that the transaction has made waits until its se
     CHECK(t.asked("s0") + t.asked("s1") == "Q(" + one + ")");
   }
   SECTION("by the extended protocol, behind what is on its way") {
-    t.client("P(/SELECT name FROM customers WHERE id = 1) B(//) E() P(/SELECT name FROM made) B(//) E() S");
-    CHECK(t.asked("s0") + t.asked("s1") == "P(/SELECT name FROM customers WHERE id = 1) B(/) E H");
+    t.client("P(/SELECT name FROM customers WHERE id = 1) B(//) E() P(/" + one + ") B(//) E() S");
+    const std::string before = "P(/SELECT name FROM customers WHERE id = 1) B(/) E H";
+    const std::string home = t.asked("s0") == before ? "s0" : "s1";
+    if (home == "s1") CHECK(t.asked("s1") == before);
+    t.server(home, "1 2 D(x) C(SELECT 1)");
+    CHECK(t.told() == "1 2 D(x) C(SELECT 1)");
+    they_answer(t);
+    const std::string sent = t.asked("s0") + t.asked("s1");
+    CHECK(sent.find("P(/" + one + ") B(/) E S") == 0);
+    t.server(home, "1 2 D(y) C(SELECT 1) Z(T)");
+    CHECK(t.told() == "1 2 D(y) C(SELECT 1) Z(T)");
   }
+}
+
+TEST_CASE("a cancel ends the question") {
+  machine_script t{two_shards(true)};
+  teach(t);
+  make_table(t);
+  t.client("Q(" + one + ")");
+  (void)t.leases();
+  t.cancel();
+  CHECK(t.leases() == "?s0 ?s1");
+}
+
+TEST_CASE("a server that is lost amid the question fails the transaction") {
+  machine_script t{two_shards(true)};
+  teach(t);
+  make_table(t);
+  t.client("Q(" + one + ")");
+  t.lose("s1");
+  t.server("s0", "C(SAVEPOINT) T(a) D(word) C(SELECT 1) C(RELEASE) Z(T)");
+  CHECK(t.told() == "E(08006) Z(E)");
+  t.client("Q(ROLLBACK)");
+  t.server("s0", "C(ROLLBACK) Z(I)");
+  CHECK(t.told() == "C(ROLLBACK) Z(I)");
+}
+
+TEST_CASE("another topology has it learnt anew") {
+  machine_script t{two_shards(true)};
+  teach(t);
+  make_table(t);
+  t.client("Q(SELECT name FROM made)");
+  they_answer(t);
+  on_both(t, "T(name) C(SELECT 0) Z(T)");
+  (void)t.asked("s0");
+  (void)t.asked("s1");
+  auto state = std::make_shared<database_state>(t.state());
+  state->map = std::make_shared<pgbraid::router::topology>(*state->map);
+  t.take_state(std::move(state));
+  t.client("Q(SELECT name FROM made)");
+  they_answer(t);
+  CHECK(t.asked("s0") == "Q(SELECT name FROM made)");
+}
+
+TEST_CASE("definitions that are committed in the middle of a batch are waited for behind it") {
+  machine_script t{two_shards(true)};
+  teach(t);
+  make_table(t);
+  t.client("P(/COMMIT) B(//) E() P(/BEGIN) B(//) E() P(/" + one + ") B(//) E() S");
+  t.server("s0", "C(INSERT 0 1) Z(T)");
+  t.server("s1", "C(PREPARE TRANSACTION) Z(I)");
+  t.server("s0", "C(COMMIT) Z(I)");
+  t.server("s1", "C(COMMIT PREPARED) Z(I)");
+  CHECK(t.state().definitions->latest("made") != steady_time::min());
+  CHECK(t.machine().awaits_catalog());
 }
 
 TEST_CASE("the transaction's end takes it back") {
@@ -121,7 +183,7 @@ TEST_CASE("definitions that others make meanwhile have it asked anew, not for ev
     CHECK(t.told().empty());
   }
   SECTION("or is not") {
-    they_answer(t, "moved!");
+    for (int i = 0; i < 3; ++i) they_answer(t, "moved!");
     CHECK(t.told() == "E(55000) Z(E)");
   }
 }
