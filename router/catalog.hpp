@@ -101,6 +101,8 @@ struct catalog {
   std::set<std::string, std::less<>> volatile_operators;     ///< symbols of which some candidate is volatile
   std::set<std::string, std::less<>> code_operators;         ///< symbols behind which some candidate has user code
   std::set<std::string, std::less<>> user_types;             ///< bare names of types outside pg_catalog
+  std::set<std::string, std::less<>>
+      code_types;  ///< those of them that have a CHECK with user code, or are made of such
   std::set<std::string, std::less<>> user_collations;        ///< bare names of collations outside pg_catalog
   std::string single_writer = "the servers have not been asked yet";  ///< why a transaction may write to one shard only; "": to several
   std::vector<type_numbers> types;                           ///< by shard; empty: they are alike on all

@@ -15,7 +15,9 @@ asio::awaitable<catalog_reading> read_catalog(pg_connection& connection, const r
                                               std::string known_token, std::chrono::milliseconds timeout) {
   catalog_reading reading;
   pg_answer answer = co_await connection.query(
-      std::string{"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "} + reading_settings, {}, timeout);
+      std::string{"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL lock_timeout = '300ms'; "} +
+          reading_settings,
+      {}, timeout);
   if (answer.ok()) answer = co_await connection.query(catalog_sql::token, {}, timeout);
   if (answer.ok() && !answer.rows.empty()) reading.token = answer.rows.front()[0].value_or("");
   if (answer.ok() && (reading.token.empty() || reading.token != known_token)) {
@@ -33,6 +35,8 @@ asio::awaitable<catalog_reading> read_catalog(pg_connection& connection, const r
     if (answer.ok()) reading.shard = std::make_shared<const shard_catalog>(read_catalog(answers));
   }
   reading.error = answer.error;
+  constexpr std::string_view lock_not_available = "55P03";
+  reading.locked_out = answer.sqlstate == lock_not_available;
   if (connection.is_open()) {
     const pg_answer ended = co_await connection.query("COMMIT", {}, timeout);
     if (!ended.ok()) connection.close();

@@ -37,6 +37,7 @@ void add_worst(router::catalog& into, const router::catalog& other) {
   into.user_operators.insert(other.user_operators.begin(), other.user_operators.end());
   into.volatile_operators.insert(other.volatile_operators.begin(), other.volatile_operators.end());
   into.user_types.insert(other.user_types.begin(), other.user_types.end());
+  into.code_types.insert(other.code_types.begin(), other.code_types.end());
   into.user_collations.insert(other.user_collations.begin(), other.user_collations.end());
   into.user_casts |= other.user_casts;
 }

@@ -20,6 +20,7 @@ constexpr catalog_question questions[] = {
     {catalog_sql::row_triggers, &catalog_answers::row_triggers},
     {catalog_sql::operators, &catalog_answers::operators},
     {catalog_sql::types, &catalog_answers::types},
+    {catalog_sql::domain_checks, &catalog_answers::domain_checks},
     {catalog_sql::collations, &catalog_answers::collations},
     {catalog_sql::user_casts, &catalog_answers::user_casts},
     {catalog_sql::role_settings, &catalog_answers::role_settings, false, true},

@@ -120,6 +120,26 @@ void read_types(shard_catalog& shard, const catalog_answers& answers) {
   }
 }
 
+// Functions have been judged.
+void read_code_types(shard_catalog& shard, const catalog_answers& answers) {
+  std::set<router::oid> found;
+  for (const pg_row& row : answers.domain_checks) {
+    const auto known = shard.content.functions.find(std::string_view{text(row[1])});
+    if (known == shard.content.functions.end() || known->second.any_user_code)
+      found.insert(number<router::oid>(row[0]));
+  }
+  for (std::size_t before = 0; before != found.size();) {
+    before = found.size();
+    for (const auto& [id, type] : shard.types) {
+      if (std::any_of(type.parts.begin(), type.parts.end(), [&](router::oid part) { return found.contains(part); }))
+        found.insert(id);
+    }
+  }
+  for (const auto& [id, type] : shard.types) {
+    if (found.contains(id)) shard.content.code_types.insert(type.name.substr(type.name.rfind('.') + 1));
+  }
+}
+
 void read_table_facts(shard_catalog& shard, const catalog_answers& answers) {
   for (const pg_row& row : answers.constraints) {
     if (text(row[7]) == "1" || shard.constraints.empty()) {
@@ -178,6 +198,7 @@ shard_catalog read_catalog(const catalog_answers& answers, bool functions) {
     if (truth(row[8])) only_user_code.insert(text(row[0]));
   }
   judge_functions(content, bodies, only_user_code);
+  read_code_types(shard, answers);
   for (const pg_row& row : answers.row_triggers) {
     if (auto trigger = text(row[2]) == "c" ? judge_c_trigger(text(row[0])) : judge_row_trigger(content, text(row[1])))
       shard.row_triggers.emplace(text(row[0]), std::move(*trigger));

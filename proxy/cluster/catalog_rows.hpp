@@ -82,7 +82,8 @@ struct shard_catalog {
 /// The answers to the questions of catalog_sql.hpp of the same names.
 struct catalog_answers {
   std::vector<pg_row> schemas, relations, heirs, declared, columns, functions, bodies, row_triggers, operators, types,
-      collations, user_casts, role_settings, server_settings, views, view_functions, constraints, sequences, user_code;
+      domain_checks, collations, user_casts, role_settings, server_settings, views, view_functions, constraints,
+      sequences, user_code;
 };
 
 /// `functions`: theirs are judged too, which costs more than all else.

@@ -171,6 +171,15 @@ SELECT t.oid, n.nspname, t.typname, p.part
                WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped) p ON true
  WHERE n.nspname NOT IN ('pg_catalog', 'pg_toast') AND n.nspname !~ '^pg_(toast_)?temp_')";
 
+/// oid of a domain, name of a function of users that one of its CHECKs calls
+inline constexpr const char* domain_checks = R"(
+SELECT DISTINCT c.contypid, p.proname
+  FROM pg_constraint c JOIN pg_depend d ON d.classid = 'pg_constraint'::regclass AND d.objid = c.oid
+  LEFT JOIN pg_operator o ON d.refclassid = 'pg_operator'::regclass AND o.oid = d.refobjid
+  JOIN pg_proc p ON p.oid = CASE WHEN d.refclassid = 'pg_proc'::regclass THEN d.refobjid ELSE o.oprcode END
+  JOIN pg_language l ON l.oid = p.prolang
+ WHERE c.contypid <> 0 AND p.oid >= 16384 AND l.lanname NOT IN ('c', 'internal'))";
+
 /// name
 inline constexpr const char* collations = R"(
 SELECT k.collname FROM pg_collation k JOIN pg_namespace n ON n.oid = k.collnamespace WHERE n.nspname <> 'pg_catalog')";

@@ -21,6 +21,7 @@ constexpr auto recheck_placement = 10s;  // while rows are misplaced or could no
 constexpr auto placement_timeout = 60'000ms;
 constexpr auto catalog_timeout = 10'000ms;
 constexpr auto closest_looks = 100ms;
+constexpr auto while_locked_out = 500ms;
 constexpr auto forget_records_every = 1h;
 constexpr const char* short_waits = "SET lock_timeout = '2s'";
 
@@ -45,7 +46,9 @@ asio::awaitable<void> database_watch::keep_shard([[maybe_unused]] std::shared_pt
     tell_of_patterns();
     boost::system::error_code cancelled;
     if (!shard.hurried) {
-      shard.pause.expires_after(services_.options.catalog_interval);
+      const std::chrono::milliseconds usual = services_.options.catalog_interval;
+      shard.pause.expires_after(shard.locked_out ? std::min<std::chrono::milliseconds>(while_locked_out, usual)
+                                                 : usual);
       co_await shard.pause.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
     }
     if (shard.hurried && !stopped_) {
@@ -86,6 +89,8 @@ asio::awaitable<void> database_watch::read_shard_catalog(shard_watch& shard) {
   const steady_time begin = std::chrono::steady_clock::now();
   catalog_reading reading = co_await read_catalog(shard.connection, *listed_, shard.token, catalog_timeout);
   if (stopped_) co_return;
+  shard.locked_out = reading.locked_out;
+  if (shard.locked_out && shard.catalog) co_return;
   if (!reading.error.empty()) {
     // A connection that was kept may have been cut long ago; a new one is worth a try before anything is said.
     if (kept && !shard.connection.is_open()) {

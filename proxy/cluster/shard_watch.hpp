@@ -58,6 +58,7 @@ struct database_watch::shard_watch {
   steady_time check_again = steady_time::min();
   std::string trouble;  // the last reason why the catalog could not be read
   steady_time looked_at = steady_time::min();
+  bool locked_out = false;                               // its catalog could not be read for a table that is locked
   std::string no_commits = "it has not been asked yet";  // why it can have no part in a commit over several shards
   std::string no_waiting;                                // why instances cannot tell each other there who waits
   bool commits_asked = false;                            // `no_commits` is its primary's answer

@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -25,7 +26,8 @@ struct braid_state {
   std::string behind;                  ///< types of empty messages of ours that come when these have completed
   std::uint64_t rows = 0;
   std::string tag;                     ///< of CommandComplete, without the number of rows
-  std::string row_description;         ///< the first branch's, without table OIDs, to hold the others against
+  std::map<std::uint32_t, std::size_t>
+      row_descriptions;                ///< by sequence: hash of the first branch's, to hold the others against
   std::vector<branch_index> held;      ///< branches with bytes that wait for bulk_owner
   int speaker = -1;                    ///< mirrored: the branch that goes ahead and answers for all
   bool reads_copies = false;           ///< mirrored: a read, of copies that may be of different moments

@@ -19,6 +19,11 @@ namespace pgbraid::proxy {
 /// Refused whatever its values are.
 [[nodiscard]] bool is_refused(const router::plan& plan) noexcept;
 
+/// It defines something itself, which the servers do alike.
+[[nodiscard]] inline bool defines(const router::plan& plan) noexcept {
+  return !plan.defines.empty() || !plan.alters.empty();
+}
+
 /// For messages: `table "t"`, `function "f"`; "()" is some function.
 [[nodiscard]] std::string described_name(const std::string& name);
 

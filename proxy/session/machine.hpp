@@ -544,7 +544,7 @@ class session_machine {
   void flush_run(step& s);
   void forward(step& s, std::string_view bytes);
   [[nodiscard]] bool hear(const expectation& e);
-  [[nodiscard]] bool row_descriptions_agree(std::string_view body);
+  [[nodiscard]] bool row_descriptions_agree(std::uint32_t sequence, std::string_view body);
   [[nodiscard]] verdict braid_complete(step& s, branch_index b, std::string_view body);
   [[nodiscard]] verdict mirror_complete(step& s, branch_index b, std::string_view body);
   void tell_completion(step& s, std::string_view tag);

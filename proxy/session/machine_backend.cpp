@@ -203,7 +203,7 @@ session_machine::verdict session_machine::forward_answer(step& s, branch_index i
     case from_server::close_complete:
       return completes(answer::close);
     case from_server::row_description:
-      if (braid_.active && !row_descriptions_agree(frame.body)) {
+      if (braid_.active && !row_descriptions_agree(e.sequence, frame.body)) {
         if (!braid_.failed) fail_statement(s, p::make_error(error_id::server_results_differ, "their columns are not the same"));
         if (e.kind == answer::describe_portal || e.kind == answer::describe_statement) pop_answer(i);
         return verdict::drop;

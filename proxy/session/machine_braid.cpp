@@ -14,7 +14,8 @@ namespace p = protocol;
 using protocol::error_id;
 
 // Rows are concatenated, so the columns must be the same in all but where they come from (table OID, attribute number).
-bool session_machine::row_descriptions_agree(std::string_view body) {
+// Table OIDs may differ. `sequence`: of the answer.
+bool session_machine::row_descriptions_agree(std::uint32_t sequence, std::string_view body) {
   p::row_description description;
   if (!p::decode(body, description)) return false;
   if (braid_.merge && !braid_.merge->fits(description)) return false;
@@ -23,11 +24,8 @@ bool session_machine::row_descriptions_agree(std::string_view body) {
     text.append(field.name).push_back('\0');
     text.append(fmt::format("{} {} {} {};", field.type, field.type_size, field.type_modifier, field.format));
   }
-  if (braid_.row_description.empty()) {
-    braid_.row_description = std::move(text);
-    return true;
-  }
-  return braid_.row_description == text;
+  const std::size_t hash = std::hash<std::string>{}(text);
+  return braid_.row_descriptions.try_emplace(sequence, hash).first->second == hash;
 }
 
 session_machine::verdict session_machine::braid_complete(step& s, branch_index i, std::string_view body) {

@@ -13,11 +13,16 @@ namespace {
 
 constexpr auto longest_wait = 5s;  // for the catalog to be read again
 
-// The first name that a plan goes by with a definition from `since` on; null: none. What is to be unique, or is
-// redefined by a transaction that `goes_on`, goes by the table itself. `whatever`: what any statement may go by counts
-// too.
+// What takes locks that keep others from printing the definitions behind a table.
+bool locks_tables(const router::plan& plan) {
+  return defines(plan) || plan.tag.starts_with("TRUNCATE") || plan.tag.starts_with("LOCK") ||
+         plan.tag.starts_with("DROP");
+}
+
+// The first name that a plan goes by with a definition from `since` on; null: none. What is to be unique goes by the
+// table itself. `whatever`: what any statement may go by counts too.
 const std::string* defined_since(const router::plan& plan, const recent_definitions& known, steady_time since,
-                                 bool whatever, bool goes_on = false) {
+                                 bool whatever) {
   const auto look = [&](const std::vector<std::string>& names) -> const std::string* {
     const auto found = std::find_if(names.begin(), names.end(), [&](const std::string& name) {
       const steady_time when = known.latest(name);
@@ -34,7 +39,7 @@ const std::string* defined_since(const router::plan& plan, const recent_definiti
   const bool any = plan.effect == router::session_effect::none && plan.defines.empty() && plan.alters.empty();
   const bool named = std::any_of(lists.begin(), lists.end(), [](const auto* list) { return !list->empty(); });
   if (const auto* found = whatever && (any || named) ? look(all) : nullptr) return found;
-  if (!plan.makes_unique && !goes_on) return nullptr;
+  if (!plan.makes_unique) return nullptr;
   const auto* found = look(plan.alters);
   return found != nullptr ? found : look(plan.defines);
 }
@@ -62,17 +67,19 @@ bool session_machine::waits_for_definition(const router::plan& plan) {
   const database_state& state = *env_.state;
   const bool behind = state.definitions && state.definitions->latest() != steady_time::min() &&
                       state.schema_as_of <= state.definitions->latest();
+  if (!behind) return false;
   // Of several statements others may go by what was defined before: they wait while none of them holds a lock yet. So
-  // does what a transaction goes on to use when it has changed it.
-  const bool defines = !plan.defines.empty() && !plan.makes_unique && !plan.one_by_one;
-  const bool goes_on = txn_.active && !txn_.own && plan.tag.starts_with("ALTER ");
-  if (!behind || (defines && !goes_on)) return false;
+  // does a transaction that goes on behind its definitions: once it has locked a table, the catalog may not be
+  // readable.
+  const bool goes_on = txn_.active && !txn_.own && !made_ && locks_tables(plan);
+  if (!plan.defines.empty() && !plan.makes_unique && !plan.one_by_one && !goes_on) return false;
   const auto& known = *state.definitions;
   // Any definition may be why: of the tables that it names, under whatever name, or of those that refer to them and
   // were seen on some of the shards only.
   const bool refused_lately = is_refused(plan) && !plan.one_by_one && env_.now() <= known.latest() + longest_wait;
   const steady_time since = std::max(state.schema_as_of, env_.now() - longest_wait);
-  if (!refused_lately && defined_since(plan, known, since, true, defines) == nullptr) return false;
+  const bool first_lock = goes_on && known.latest() >= since;
+  if (!refused_lately && !first_lock && defined_since(plan, known, since, true) == nullptr) return false;
   if (!std::exchange(awaits_catalog_, true)) ++env_.awaiting_catalog;
   return true;
 }
@@ -81,6 +88,8 @@ std::optional<p::error_report> session_machine::judge_definitions(const router::
   if (!env_.state->definitions) return std::nullopt;
   if (made_ && txn_.active) {
     if (made_->forgotten() && !is_control(plan)) return p::make_error(error_id::table_remade, "a table");
+    if (made_->changes_anything() && !is_control(plan) && !defines(plan))
+      return p::make_error(error_id::table_remade, described_name(std::string{router::anything}));
     if (const std::string name = made_->outdated(plan); !name.empty())
       return p::make_error(error_id::table_remade, described_name(name));
   }

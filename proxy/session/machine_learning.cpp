@@ -35,7 +35,7 @@ bool session_machine::must_learn(const router::plan& plan) const {
   const database_state& published = *env_.state;
   if (own_ && (beneath_->map != published.map || beneath_->schema != published.schema)) return true;
   return made_->unlearnt() &&
-         (!made_->outdated(plan).empty() || is_refused(plan) || (plan.by_columns && made_->changes_anything()));
+         (!made_->outdated(plan).empty() || is_refused(plan) || (!defines(plan) && made_->changes_anything()));
 }
 
 // True: it is known now, and plans are to be made anew. False: it waits, or has failed.

@@ -438,7 +438,8 @@ bool changes_key(const sql::statement& s, const resolved_table& table) {
 }
 
 /// Names in no plan what it goes by: types, what an extension brings, what an index has kept unique, a schema's name, a
-/// sequence behind a default, a function that takes a built-in one's name.
+/// sequence behind a default, a function that takes the name of a built-in one or of another that there is: it may be
+/// behind a view, a default or a check.
 bool concerns_anything(const sql::statement& s, std::string_view text, const std::string& tag, const catalog& schema) {
   constexpr std::array<std::string_view, 6> kinds{" TYPE",   " DOMAIN",   " EXTENSION",
                                                   " SCHEMA", " SEQUENCE", " AGGREGATE"};
@@ -448,8 +449,7 @@ bool concerns_anything(const sql::statement& s, std::string_view text, const std
   if ((tag.starts_with("DROP ") || tag.starts_with("ALTER ")) && has_word(text, "cascade")) return true;
   return std::any_of(s.routines.begin(), s.routines.end(), [&](const sql::qualified_name& routine) {
     if (routine.empty()) return false;
-    const auto known = schema.functions.find(std::string_view{routine.back()});
-    return known != schema.functions.end() && known->second.pg_catalog_only;
+    return schema.functions.contains(std::string_view{routine.back()});
   });
 }
 

@@ -335,6 +335,15 @@ void function_reader::note_cast(const sql::type_name& type) {
     not_a_read("a cast to type \"" + bare + "\" may call user code");
     differs("a cast to type \"" + bare + "\"");
   }
+  if (!builtin && context_.schema->code_types.contains(bare)) {
+    const std::string what = "a check of domain \"" + bare + "\"";
+    not_a_read(what + " calls user code");
+    facts_.reads_more = facts_.writes_more = true;
+    set_once(facts_.user_code, what);
+    set_once(facts_.spread_user_code, what);
+    set_once(facts_.not_replicable, what);
+    differs(what);
+  }
   // regclass and its kin turn names into OIDs, which differ between shards.
   if (bare.starts_with("reg") && bare.size() > 3) {
     facts_.designated = true;

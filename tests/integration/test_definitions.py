@@ -282,3 +282,16 @@ def test_what_no_shard_can_see_to_alone(session, definition):
     assert 'for uniqueness without the sharding key of "defined.t"' in message
     session.execute("CREATE UNIQUE INDEX t_both ON defined.t (note, customer_id)")
     session.execute("INSERT INTO defined.t VALUES (50, 'same')")
+
+
+def test_domains_whose_checks_read_tables(session):
+    """A cast is as much a call of the check's function as any other."""
+    session.execute("CREATE FUNCTION defined.all_there(text) RETURNS bool LANGUAGE sql AS 'SELECT count(*) = 40 FROM defined.t'")
+    session.execute("CREATE DOMAIN defined.there AS text CHECK (defined.all_there(VALUE))")
+    session.execute("CREATE DOMAIN defined.short AS text CHECK (length(VALUE) < 9)")
+    for sql in ("SELECT 'x'::defined.there FROM defined.t WHERE customer_id = 1", "SELECT count(*) FROM defined.t WHERE note = 'x'::defined.there",
+                "SELECT 'x'::defined.there", "SELECT CAST(ARRAY[note] AS defined.there[]) FROM defined.t"):
+        assert "a check of domain \"there\"" in refused(session, sql)
+    assert ask(session, "SELECT 'x'::defined.short FROM defined.t WHERE customer_id = 1") == [("x",)]
+    session.execute("DROP DOMAIN defined.there, defined.short")
+    session.execute("DROP FUNCTION defined.all_there(text)")

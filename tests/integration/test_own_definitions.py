@@ -332,3 +332,52 @@ def test_of_one_shard_alone(cluster, schema, start_braid):
     finally:
         connection.close()
         cluster.shards[0].primary.query("CREATE SCHEMA aside AUTHORIZATION app")
+
+
+def test_functions_that_are_replaced_behind_views_and_defaults(connection, cursor):
+    """They had been proved to read no table."""
+    cursor.execute("CREATE TABLE births.t (customer_id bigint, name text)")
+    cursor.execute(f"INSERT INTO births.t VALUES {ROWS}")
+    cursor.execute("CREATE FUNCTION births.f(x bigint) RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT x + 1'")
+    cursor.execute("CREATE VIEW births.v AS SELECT customer_id, births.f(customer_id) AS o FROM births.t")
+    cursor.execute("CREATE TABLE births.u (customer_id bigint, c bigint DEFAULT births.f(1))")
+    connection.commit()
+    assert ask(cursor, "SELECT o FROM births.v WHERE customer_id = 2") == [(3,)]
+    connection.commit()
+    for committed in (False, True):
+        cursor.execute("CREATE OR REPLACE FUNCTION births.f(x bigint) RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM births.t'")
+        if committed:
+            connection.commit()
+        for sql in ("SELECT o FROM births.v WHERE customer_id = 2", "INSERT INTO births.u (customer_id) VALUES (1), (2), (3)"):
+            cursor.execute("SAVEPOINT s")
+            assert code_of(cursor, sql)[0] == "0A000"
+            cursor.execute("ROLLBACK TO s")
+        connection.rollback()
+
+
+def test_functions_with_the_names_of_the_servers_own(cluster, connection, cursor):
+    cursor.execute("CREATE TABLE births.t (customer_id bigint, name text)")
+    cursor.execute(f"INSERT INTO births.t VALUES {ROWS}")
+    connection.commit()
+    cursor.execute("CREATE FUNCTION births.round(double precision, int) RETURNS numeric LANGUAGE sql AS 'SELECT count(*)::numeric FROM births.t'")
+    cursor.execute("SET LOCAL search_path = births, public")
+    cursor.execute("SAVEPOINT s")
+    for sql in ("SELECT round(customer_id::float8, 1) FROM births.t WHERE customer_id < 4", "SELECT round(1::float8, 1)",
+                "UPDATE births.t SET name = round(1::float8, 1)::text"):
+        assert code_of(cursor, sql)[0] == "0A000"
+        cursor.execute("ROLLBACK TO s")
+    assert ask(cursor, "SELECT count(*) FROM births.t") == [(len(KEYS),)]
+    connection.rollback()
+
+
+def test_one_migration_behind_the_other(braid, connection, cursor):
+    """The second has locked a table with a default by the time that it uses what the first has made."""
+    cursor.execute("CREATE TABLE births.t (customer_id bigint, name text DEFAULT lower('X'))")
+    connection.commit()
+    cursor.execute("CREATE TABLE births.u (customer_id bigint)")
+    connection.commit()
+    cursor.execute("TRUNCATE births.t")
+    cursor.execute("INSERT INTO births.u VALUES (1), (2)")
+    cursor.execute("ALTER TABLE births.t ADD more int DEFAULT 1")
+    assert ask(cursor, "SELECT count(*) FROM births.u") == [(2,)]
+    connection.commit()

@@ -172,6 +172,18 @@ def test_pipeline_over_shards(client, keys):
         assert rows(client.until_ready()) == [[str(key).encode()]]
 
 
+def test_a_pipeline_of_results_with_other_columns(client):
+    """Each is held against its own from the other shards."""
+    messages = []
+    for sql in ("SELECT id FROM customers WHERE id < 9", "SELECT name, id FROM customers WHERE id < 9",
+                "UPDATE customers SET name = name WHERE id < 9 RETURNING name", "UPDATE customers SET name = name WHERE id < 9 RETURNING id, name"):
+        messages += [parse(sql), bind(), describe_portal(), execute()]
+    client.send(*messages, sync())
+    told = client.until_ready()
+    assert not errors(told)
+    assert sorted({len(row) for row in rows(told)}) == [1, 2] and len(rows(told)) == 4 * len(client.query("SELECT id FROM customers WHERE id < 9"))
+
+
 def test_insert_update_delete(cluster, client):
     for shard in range(2):
         key = cluster.keys_of(shard, 1, above=2_000_000)[0]
