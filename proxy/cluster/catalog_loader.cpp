@@ -3,6 +3,8 @@
 #include "proxy/cluster/catalog_questions.hpp"
 #include "proxy/cluster/catalog_sql.hpp"
 
+#include <fmt/format.h>
+
 #include <optional>
 #include <utility>
 #include <vector>
@@ -14,10 +16,9 @@ namespace asio = boost::asio;
 asio::awaitable<catalog_reading> read_catalog(pg_connection& connection, const router::topology& map,
                                               std::string known_token, std::chrono::milliseconds timeout) {
   catalog_reading reading;
+  const char* const patience = known_token.empty() ? "" : "SET LOCAL lock_timeout = '300ms'; ";
   pg_answer answer = co_await connection.query(
-      std::string{"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL lock_timeout = '300ms'; "} +
-          reading_settings,
-      {}, timeout);
+      fmt::format("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {}{}", patience, reading_settings), {}, timeout);
   if (answer.ok()) answer = co_await connection.query(catalog_sql::token, {}, timeout);
   if (answer.ok() && !answer.rows.empty()) reading.token = answer.rows.front()[0].value_or("");
   if (answer.ok() && (reading.token.empty() || reading.token != known_token)) {

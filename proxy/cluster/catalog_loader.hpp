@@ -21,10 +21,10 @@ struct catalog_reading {
   bool locked_out = false;  ///< the error: somebody has locked a table that is read
 };
 
-/// Reads in one REPEATABLE READ READ ONLY transaction, on a primary or a replica. Whoever has locked a table is waited
-/// for shorter than it takes a client that waits for the reading in its turn to be told of a deadlock. `known_token` is
-/// what the last reading gave, "" to read in any case. Each question has `timeout` for itself. runs on: the monitor's
-/// thread.
+/// Reads in one REPEATABLE READ READ ONLY transaction, on a primary or a replica. `known_token` is what the last
+/// reading gave, "" to read in any case. Each question has `timeout` for itself; but for the first reading, whoever has
+/// locked a table is waited for shorter than it takes a client that waits for the reading in its turn to be told of a
+/// deadlock. runs on: the monitor's thread.
 [[nodiscard]] boost::asio::awaitable<catalog_reading> read_catalog(pg_connection& connection,
                                                                    const router::topology& map, std::string known_token,
                                                                    std::chrono::milliseconds timeout);

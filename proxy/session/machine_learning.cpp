@@ -93,7 +93,7 @@ void session_machine::begin_learning(step& s) {
     if (b.state != branch_state::ready || !b.in_block || b.replica || b.shard >= l.published->shards.size()) continue;
     l.servers.push_back({static_cast<branch_index>(i), b.shard, {}});
   }
-  if (l.servers.empty())
+  if (l.servers.empty() || !l.published->own)
     return fail_learning(s, p::make_error(error_id::definition_unknown, "what this transaction has defined"));
   ask_definitions(s);
 }
