@@ -25,6 +25,12 @@ bool session_machine::row_descriptions_agree(std::uint32_t sequence, std::string
     text.append(fmt::format("{} {} {} {};", field.type, field.type_size, field.type_modifier, field.format));
   }
   const std::size_t hash = std::hash<std::string>{}(text);
+  // What no branch owes any more is not kept: a pipeline may go on for ever.
+  std::uint32_t owed = sequence;
+  for (const branch& b : branches_) {
+    if (b.outstanding()) owed = std::min(owed, b.expected[b.next].sequence);
+  }
+  braid_.row_descriptions.erase(braid_.row_descriptions.begin(), braid_.row_descriptions.lower_bound(owed));
   return braid_.row_descriptions.try_emplace(sequence, hash).first->second == hash;
 }
 
