@@ -134,6 +134,7 @@ struct sharded_table {
   std::string name;  ///< as written: "orders" or "sales.orders"
   std::vector<std::string> key;  ///< its columns
   std::optional<shard_function> function;  ///< none: the sharding's
+  std::vector<std::string> unique{};       ///< columns whose values are kept apart over all shards, each by itself
   position where;
 };
 
@@ -142,6 +143,7 @@ struct table_pattern {
   std::vector<std::string> tables;         ///< names with * and ?, as written
   std::vector<std::string> key;            ///< columns: tables that lack one of them are not meant
   std::optional<shard_function> function;  ///< none: the sharding's
+  std::vector<std::string> unique{};       ///< as a table's
   position where;
 };
 

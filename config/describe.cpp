@@ -39,9 +39,22 @@ std::string list(const std::vector<std::string>& texts) {
   return out + "]";
 }
 
+std::string text_or_list(const std::vector<std::string>& texts) {
+  return texts.size() == 1 ? quoted(texts.front()) : list(texts);
+}
+
 template <typename Enum>
 std::string_view name_of(std::string_view path, Enum value) {
   return find_key(path)->choices[static_cast<std::size_t>(value)].name;
+}
+
+/// What a table, or a pattern, may have beside its key.
+template <typename Sharded>
+std::string further(const Sharded& table) {
+  std::string out;
+  if (table.function) out += fmt::format(", function: {}", name_of("databases.*.sharding.function", *table.function));
+  if (!table.unique.empty()) out += fmt::format(", unique: {}", text_or_list(table.unique));
+  return out;
 }
 
 std::string address(const host_port& a) {
@@ -183,17 +196,12 @@ void write_sharding(writer& out, const sharding& s) {
   if (!s.default_shard.empty()) out.line(3, "default_shard: {}", quoted(s.default_shard));
   out.line(3, "tables:{}", s.tables.empty() ? " {}" : "");
   for (const sharded_table& table : s.tables) {
-    const std::string own = !table.function ? std::string{} : fmt::format(", function: {}", name_of("databases.*.sharding.function", *table.function));
-    out.line(4, "{}: {{key: {}{}}}", quoted(table.name), table.key.size() == 1 ? quoted(table.key.front()) : list(table.key), own);
+    out.line(4, "{}: {{key: {}{}}}", quoted(table.name), text_or_list(table.key), further(table));
   }
   if (!s.patterns.empty()) out.line(3, "patterns:");
   for (const table_pattern& pattern : s.patterns) {
-    const std::string own =
-        !pattern.function ? std::string{}
-                          : fmt::format(", function: {}", name_of("databases.*.sharding.function", *pattern.function));
-    out.line(4, "- {{tables: {}, key: {}{}}}",
-             pattern.tables.size() == 1 ? quoted(pattern.tables.front()) : list(pattern.tables),
-             pattern.key.size() == 1 ? quoted(pattern.key.front()) : list(pattern.key), own);
+    out.line(4, "- {{tables: {}, key: {}{}}}", text_or_list(pattern.tables), text_or_list(pattern.key),
+             further(pattern));
   }
   if (s.lookup) {
     const std::string age =

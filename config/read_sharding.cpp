@@ -34,10 +34,13 @@ class sharding_reader {
       check_shard("default_shard", *named);
     }
     for (const node::entry& e : section.entries("tables")) {
-      sharded_table table{e.key, {}, std::nullopt, e.where};
+      sharded_table table;
+      table.name = e.key;
+      table.where = e.where;
       const fields own(e.value.get());
       own.texts("key", table.key);
-      check_columns(e.value.get(), fmt::format("tables.{}", e.key), e.where, table.key);
+      own.texts("unique", table.unique);
+      check_columns(e.value.get(), fmt::format("tables.{}", e.key), e.where, table.key, table.unique);
       if (own.scalar("function") != nullptr) {
         own.choice("function", "databases.*.sharding.tables.*.function", table.function.emplace());
       }
@@ -95,7 +98,8 @@ class sharding_reader {
           given != nullptr && given->what == node::kind::list && pattern.tables.empty())
         report(finding::level::error, given->where, fmt::format("{}.tables: it has no name", place));
       own.texts("key", pattern.key);
-      check_columns(&item, place, item.where, pattern.key);
+      own.texts("unique", pattern.unique);
+      check_columns(&item, place, item.where, pattern.key, pattern.unique);
       if (own.scalar("function") != nullptr)
         own.choice("function", "databases.*.sharding.patterns[].function", pattern.function.emplace());
       for (const std::string& name : pattern.tables)
@@ -105,14 +109,26 @@ class sharding_reader {
     }
   }
 
-  /// `section` is what has the `key`.
-  void check_columns(const node* section, const std::string& place, position at, const std::vector<std::string>& key) {
-    const node* given = fields(section).at("key");
-    if (given != nullptr && given->what == node::kind::list && key.empty())
-      report(finding::level::error, given->where, fmt::format("{}.key: it has no column", place));
-    for (std::size_t i = 0; i < key.size(); ++i) {
-      if (std::find(key.begin(), key.begin() + static_cast<std::ptrdiff_t>(i), key[i]) == key.begin() + static_cast<std::ptrdiff_t>(i)) continue;
-      report(finding::level::error, at, fmt::format("{}.key: column {} stands twice", place, key[i]));
+  /// `section` is what has the `key`, and `unique`.
+  void check_columns(const node* section, const std::string& place, position at, const std::vector<std::string>& key,
+                     const std::vector<std::string>& unique) {
+    check_list(section, "key", place, at, key);
+    check_list(section, "unique", place, at, unique);
+    if (key.size() != 1 || std::find(unique.begin(), unique.end(), key.front()) == unique.end()) return;
+    report(
+        finding::level::error, at,
+        fmt::format("{}.unique: column {} is the key: equal values stand on one shard, where a constraint sees to it",
+                    place, key.front()));
+  }
+
+  void check_list(const node* section, std::string_view name, const std::string& place, position at,
+                  const std::vector<std::string>& columns) {
+    const node* given = fields(section).at(name);
+    if (given != nullptr && given->what == node::kind::list && columns.empty())
+      report(finding::level::error, given->where, fmt::format("{}.{}: it has no column", place, name));
+    for (auto column = columns.begin(); column != columns.end(); ++column) {
+      if (std::find(columns.begin(), column, *column) == column) continue;
+      report(finding::level::error, at, fmt::format("{}.{}: column {} stands twice", place, name, *column));
     }
   }
 

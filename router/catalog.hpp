@@ -39,6 +39,13 @@ struct column {
   friend bool operator==(const column&, const column&) = default;
 };
 
+/// A column whose values are kept apart over all shards: see plan/claims.hpp.
+struct claimed_column {
+  std::string column;
+  std::string constraint;  ///< the unique constraint, or index, that keeps them apart on each shard
+  friend bool operator==(const claimed_column&, const claimed_column&) = default;
+};
+
 /// A table, view, sequence or index-like relation.
 struct relation {
   oid id = 0;
@@ -48,6 +55,7 @@ struct relation {
   std::vector<column> columns; ///< live columns in attnum order
   // What holds on one shard only; empty when nothing does. Filled for tables the topology names as sharded.
   std::vector<std::string> unenforced;   ///< e.g. `unique constraint "orders_pkey" does not contain the sharding key`
+  std::vector<claimed_column> claimed;   ///< likewise
   std::vector<std::string> user_code;    ///< triggers, rules, policies, column defaults and checks that call user code: the functions' names
   std::vector<std::string> policy_code;  ///< those of them that decide which rows are read
   std::vector<std::string> row_code;     ///< functions of triggers that are known to look at nothing but the row
@@ -105,6 +113,7 @@ struct catalog {
       code_types;  ///< those of them that have a CHECK with user code, or are made of such
   std::set<std::string, std::less<>> user_collations;        ///< bare names of collations outside pg_catalog
   std::string single_writer = "the servers have not been asked yet";  ///< why a transaction may write to one shard only; "": to several
+  std::string no_claims = "the servers have not been asked yet";  ///< why values cannot be kept apart over the shards; "": they can
   std::vector<type_numbers> types;                           ///< by shard; empty: they are alike on all
   bool user_casts = false;                                   ///< a cast outside pg_catalog calls user code
   // Defaults that change what BEGIN means (pg_db_role_setting and the servers' configuration), by role; "" for all.

@@ -56,6 +56,7 @@ struct lookup_rule {
 struct sharded_table {
   std::vector<std::string> key;  ///< its columns, whose values together say where a row lives; most have one
   shard_function function = shard_function::hash;
+  std::vector<std::string> unique{};  ///< columns whose values pgbraid keeps apart over all shards, each by itself
   friend bool operator==(const sharded_table&, const sharded_table&) = default;
 };
 

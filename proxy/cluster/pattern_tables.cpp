@@ -124,7 +124,10 @@ std::map<std::string, router::sharded_table> tables_of_patterns(const router::to
                  std::all_of(p.sharding.key.begin(), p.sharding.key.end(),
                              [&](const std::string& part) { return has_column(relation, part); });
         });
-    if (pattern != listed.patterns.end()) out.emplace(name, pattern->sharding);
+    if (pattern == listed.patterns.end()) continue;
+    router::sharded_table& sharding = out.emplace(name, pattern->sharding).first->second;
+    std::erase_if(sharding.unique,
+                  [&, &relation = relation](const std::string& c) { return !has_column(relation, c); });
   }
   return out;
 }

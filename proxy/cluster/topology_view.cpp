@@ -41,10 +41,10 @@ router::shard_function function_of(config::shard_function function) {
 /// What `table`, or the tables of a pattern, go by.
 router::sharded_table sharding_of(const config::sharding& sharding, const std::string& named,
                                   const std::vector<std::string>& key, std::optional<config::shard_function> own,
-                                  topology_view& view) {
+                                  const std::vector<std::string>& unique, topology_view& view) {
   using enum config::shard_function;
   const config::shard_function function = own.value_or(sharding.function);
-  const router::sharded_table out{key, function_of(function)};
+  const router::sharded_table out{key, function_of(function), unique};
   if (function == consistent_hash && sharding.function != consistent_hash)
     view.errors.push_back(
         fmt::format("{}: consistent_hash is a way to lay all buckets: say it of the sharding", named));
@@ -61,10 +61,11 @@ router::sharded_table sharding_of(const config::sharding& sharding, const std::s
 void take_tables(const config::sharding& sharding, topology_view& view) {
   for (const config::sharded_table& table : sharding.tables)
     view.map.tables[qualified(table.name)] =
-        sharding_of(sharding, fmt::format("table {}", table.name), table.key, table.function, view);
+        sharding_of(sharding, fmt::format("table {}", table.name), table.key, table.function, table.unique, view);
   for (const config::table_pattern& pattern : sharding.patterns) {
-    const router::sharded_table found = sharding_of(
-        sharding, fmt::format("pattern {}", fmt::join(pattern.tables, ", ")), pattern.key, pattern.function, view);
+    const router::sharded_table found =
+        sharding_of(sharding, fmt::format("pattern {}", fmt::join(pattern.tables, ", ")), pattern.key, pattern.function,
+                    pattern.unique, view);
     for (const std::string& each : pattern.tables) {
       const std::string name = qualified(each);
       const std::size_t dot = name.find('.');

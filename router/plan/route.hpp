@@ -194,6 +194,7 @@ struct config_call {
 struct copy_format;  // copy_format.hpp
 struct copy_layout;  // copy_splitter.hpp
 struct merge_order;  // merge.hpp
+struct claim_plan;  // claims.hpp
 struct explain_layout;  // explain.hpp
 
 /// In plan::calls and plan::alters: some function, whichever.
@@ -245,6 +246,7 @@ struct plan {
   std::vector<std::string> calls;
   std::string declares;  ///< CREATE TABLE with a key in a hint: what keeps it, sent behind the statement
   std::string copy_locks;  ///< what comes before a write to reference tables, on every shard: see copy_locks.hpp
+  std::shared_ptr<const claim_plan> claims;  ///< values that no other row may have on any shard; null for all else
   bool draws = false;                      ///< numbers of sequences must be drawn first, where it goes: see drawing.hpp
   bool whole_directory = false;            ///< all rows of the lookup table must be known first
   std::optional<shard_index> described_on;  ///< staged, or drawn first: the one shard that knows all of its tables

@@ -147,7 +147,7 @@ databases:
     sharding:
       buckets: 4
       tables: {'"Odd.Table"': {key: "Ключ"}}
-      patterns: [{tables: "a.*", key: [b, "c d"]}, {tables: [e, "*.?"], key: f, function: consistent_hash}]
+      patterns: [{tables: "a.*", key: [b, "c d"]}, {tables: [e, "*.?"], key: f, function: consistent_hash, unique: g}]
       shard_local: ["f\tg"]
     reads: {max_lag: 0ms}
 )");

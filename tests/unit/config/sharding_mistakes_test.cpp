@@ -150,6 +150,17 @@ TEST_CASE("sharding") {
       {with_sharding("tables: {t: {key: []}}"), {"t:4:31: error: databases.d.sharding.tables.t.key: it has no column"}},
       {with_sharding("tables: {t: {key: {}}}"),
        {"t:4:31: error: databases.d.sharding.tables.t.key: expected a text or a list of texts, found a map"}},
+      {with_sharding("tables: {t: {key: a, unique: [b, c, b]}, u: {key: a, unique: []}, v: {key: [a, b], unique: a}}"),
+       {"t:4:22: error: databases.d.sharding.tables.t.unique: column b stands twice",
+        "t:4:74: error: databases.d.sharding.tables.u.unique: it has no column"}},
+      {with_sharding("tables: {t: {key: a, unique: [b, a]}}"),
+       {"t:4:22: error: databases.d.sharding.tables.t.unique: column a is the key: equal values stand on one shard, "
+        "where a constraint sees to it"}},
+      {with_sharding("patterns: [{tables: t, key: a, unique: a}]"),
+       {"t:4:24: error: databases.d.sharding.patterns[0].unique: column a is the key: equal values stand on one shard, "
+        "where a constraint sees to it"}},
+      {with_sharding("unsharded: {t: {unique: a}}"),
+       {"t:4:28: error: databases.d.sharding.unsharded.t: expected a text, found a map"}},
       {with_sharding("patterns: {t: {key: a}}"),
        {"t:4:23: error: databases.d.sharding.patterns: expected a list, found a map"}},
       {with_sharding("patterns: [{tables: t}]"), {"t:4:24: error: databases.d.sharding.patterns[0]: key is missing"}},

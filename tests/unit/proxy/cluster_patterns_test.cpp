@@ -60,6 +60,16 @@ struct two_shards {
 
 }  // namespace
 
+TEST_CASE("columns of a pattern that a table lacks are none of its") {
+  two_shards s;
+  s.listed.patterns.back().sharding.unique = {"email", "customer_id"};
+  s.add_everywhere("public.people", {{"customer_id", t::int4}, {"email", t::text}});
+  s.add_everywhere("public.notes", {{"customer_id", t::int4}});
+  const router::topology map = s.seen();
+  CHECK(map.tables.at("public.people").unique == std::vector<std::string>{"email", "customer_id"});
+  CHECK(map.tables.at("public.notes").unique == std::vector<std::string>{"customer_id"});
+}
+
 TEST_CASE("names fit patterns") {
   const auto fits = [](std::string_view name, std::string_view pattern) { return fits_pattern(name, pattern); };
   CHECK(fits("orders", "orders"));

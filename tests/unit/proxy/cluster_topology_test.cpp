@@ -95,6 +95,20 @@ TEST_CASE("patterns of the file") {
                                  "pattern *.*: sharding.lookup does not say in which table its key is looked up"});
 }
 
+TEST_CASE("columns of the file whose values are kept apart") {
+  config::database d = shop();
+  CHECK(view_of(d, "shop").map.tables.at("public.customers").unique.empty());
+  d.sharding->tables[0].unique = {"email", "login"};
+  d.sharding->patterns.resize(1);
+  d.sharding->patterns[0] = {{"o*"}, {"id"}, {}, {"number"}, {}};
+  const router::topology map = view_of(d, "shop").map;
+  CHECK(map.tables.at("public.customers").unique == std::vector<std::string>{"email", "login"});
+  CHECK(map.tables.at("sales.orders").unique.empty());
+  REQUIRE(map.patterns.size() == 1);
+  CHECK(map.patterns.front().sharding.unique == std::vector<std::string>{"number"});
+  CHECK(care_of(shop(), d, "shop") == reload_care::sample);
+}
+
 TEST_CASE("contradictions of the file") {
   config::database d = shop();
   SECTION("an unknown shard") {
