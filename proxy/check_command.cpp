@@ -1,5 +1,6 @@
 #include "proxy/check_command.hpp"
 
+#include "proxy/cluster/claimed_columns.hpp"
 #include "proxy/cluster/pg_connection.hpp"
 #include "proxy/look.hpp"
 
@@ -49,6 +50,22 @@ void print_server(const config::server& named, const server_state& seen, bool pr
   fmt::print("    {}:{}: {}\n", named.host, named.port, what);
 }
 
+/// False: a column that is listed as unique cannot be written.
+bool print_listed_columns(const database_state& state) {
+  if (!lists_unique(*state.map)) return true;
+  const std::string& none = state.schema->no_claims;
+  fmt::print("  unique values over several shards: {}\n", none.empty() ? "yes" : "no: " + none);
+  bool well = none.empty();
+  for (const auto& [name, table] : state.schema->relations) {
+    for (const std::string& finding : table.unenforced) {
+      if (!is_about_listed_column(finding)) continue;
+      fmt::print("  table {}: {}\n", name, finding);
+      well = false;
+    }
+  }
+  return well;
+}
+
 /// False: something is wrong with it.
 bool print_database(const database_state& state) {
   fmt::print("database {}: {}\n", state.name, state.served ? "served" : "not served: " + state.reason);
@@ -69,7 +86,7 @@ bool print_database(const database_state& state) {
   well = well && state.map->unfit.empty();
   const std::string& single = state.schema->single_writer;
   fmt::print("  transactions over several shards: {}\n", single.empty() ? "yes" : "no: " + single);
-  return well && single.empty();
+  return print_listed_columns(state) && well && single.empty();
 }
 
 /// Roles whose passwords pgbraid does not know: it logs in as they do by what their secrets and their own logins give.
@@ -124,6 +141,13 @@ bool compare_shards(const config::topology& topology, const database_state& stat
   return drift.error.empty() && drift.differences.empty();
 }
 
+/// False: values that are to be unique stand on several shards, or it could not be seen.
+bool compare_values(const config::topology& topology, const database_state& state) {
+  const std::vector<std::string> told = find_doubled_values(topology, state);
+  for (const std::string& text : told) fmt::print("  {}\n", text);
+  return told.empty();
+}
+
 }  // namespace
 
 int check_servers(std::shared_ptr<const config::topology> topology) {
@@ -134,6 +158,7 @@ int check_servers(std::shared_ptr<const config::topology> topology) {
     if (state->shards.size() < 2) continue;
     well = compare_shards(*topology, *state) && well;
     well = compare_secrets(*topology, *state) && well;
+    well = compare_values(*topology, *state) && well;
   }
   return well ? 0 : 1;
 }

@@ -1,6 +1,7 @@
 #include "proxy/look.hpp"
 
 #include "proxy/cluster/definition_drift.hpp"
+#include "proxy/cluster/doubled_values.hpp"
 #include "proxy/cluster/monitor.hpp"
 
 #include <fmt/format.h>
@@ -8,6 +9,7 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
@@ -20,6 +22,13 @@ constexpr std::chrono::seconds tell_every{5};
 
 void tell_waiting() {
   fmt::print(stderr, "pgbraid: still looking at the servers, their catalogs and rows\n");
+}
+
+void run_and_tell(boost::asio::io_context& context) {
+  while (!context.stopped()) {
+    context.run_for(tell_every);
+    if (!context.stopped()) tell_waiting();
+  }
 }
 
 }  // namespace
@@ -98,16 +107,81 @@ drift_report compare_definitions(const config::topology& topology, const databas
     pg_login login = primary_login(state, i, topology.monitor.user, topology.monitor.password);
     boost::asio::co_spawn(context, read_one(context, *state.map, std::move(login), readings[i]), boost::asio::detached);
   }
-  while (!context.stopped()) {
-    context.run_for(tell_every);
-    if (!context.stopped()) tell_waiting();
-  }
+  run_and_tell(context);
   std::vector<definition_map> found;
   for (std::size_t i = 0; i < readings.size(); ++i) {
     if (!readings[i].error.empty()) return {{}, fmt::format("shard {}: {}", state.map->shards[i], readings[i].error)};
     found.push_back(std::move(readings[i].found));
   }
   return {differences(found, state.map->shards), {}};
+}
+
+namespace {
+
+constexpr std::chrono::hours values_timeout{24};  // tables of any size are sorted
+
+/// A value that may hold anything.
+std::string on_one_line(std::string value) {
+  const auto control = [](char c) { return (c >= 0 && c < ' ') || c == '\x7f'; };
+  std::replace_if(value.begin(), value.end(), control, '?');
+  return value;
+}
+
+std::string about_values(const std::string& what, const doubled_report& report,
+                         const std::vector<std::string>& shards) {
+  if (!report.error.empty())
+    return fmt::format("values of {} could not be compared: shard {}: {}", what, shards[report.failed], report.error);
+  if (report.found.empty()) return {};
+  std::string out = fmt::format("values of {} stand on several shards:", what);
+  for (const doubled_value& each : report.found) {
+    out += fmt::format("{} '{}' (", &each == &report.found.front() ? "" : ",", on_one_line(each.value));
+    for (std::size_t i = 0; i < each.shards.size(); ++i) out += (i == 0 ? "" : ", ") + shards[each.shards[i]];
+    out += ')';
+  }
+  return report.more == 0 ? out : out + fmt::format(", and {} more", report.more);
+}
+
+boost::asio::awaitable<void> look_for_doubled(std::vector<std::unique_ptr<pg_connection>>& shards,
+                                              std::vector<pg_login> logins, const database_state& state,
+                                              std::vector<std::string>& told) {
+  for (std::size_t i = 0; i < shards.size(); ++i) {
+    const std::string failed = co_await shards[i]->connect(std::move(logins[i]), definitions_timeout);
+    if (failed.empty()) continue;
+    told.push_back(fmt::format("values could not be compared: shard {}: {}", state.map->shards[i], failed));
+    co_return;
+  }
+  for (const auto& [name, table] : state.schema->relations) {
+    for (const router::claimed_column& claimed : table.claimed) {
+      const doubled_report report =
+          co_await find_doubled_values(shards, table.schema, table.name, claimed.column, values_timeout);
+      std::string text =
+          about_values(fmt::format("column \"{}\" of {}", claimed.column, name), report, state.map->shards);
+      if (!text.empty()) told.push_back(std::move(text));
+      if (!report.error.empty()) co_return;
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> find_doubled_values(const config::topology& topology, const database_state& state) {
+  const bool any =
+      state.schema != nullptr && std::any_of(state.schema->relations.begin(), state.schema->relations.end(),
+                                             [](const auto& each) { return !each.second.claimed.empty(); });
+  if (!any) return {};
+  boost::asio::io_context context;
+  std::vector<std::unique_ptr<pg_connection>> shards;
+  std::vector<pg_login> logins;
+  for (std::size_t i = 0; i < state.shards.size(); ++i) {
+    if (state.shards[i].primary < 0)
+      return {fmt::format("values could not be compared: shard {} has no primary", state.map->shards[i])};
+    logins.push_back(primary_login(state, i, topology.monitor.user, topology.monitor.password));
+    shards.push_back(std::make_unique<pg_connection>(context));
+  }
+  std::vector<std::string> told;
+  boost::asio::co_spawn(context, look_for_doubled(shards, std::move(logins), state, told), boost::asio::detached);
+  run_and_tell(context);
+  return told;
 }
 
 }  // namespace pgbraid::proxy

@@ -39,4 +39,9 @@ struct drift_report {
 /// Compares the definitions on all shards' primaries, as monitor.user. Blocks; tells of long waits as the above does.
 [[nodiscard]] drift_report compare_definitions(const config::topology& topology, const database_state& state);
 
+/// Of every column whose values are kept apart over the shards: one text about those that several shards have, or about
+/// why they could not be looked for, as monitor.user. Blocks; tells of long waits as the above does.
+[[nodiscard]] std::vector<std::string> find_doubled_values(const config::topology& topology,
+                                                           const database_state& state);
+
 }  // namespace pgbraid::proxy

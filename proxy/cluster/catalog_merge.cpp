@@ -1,5 +1,6 @@
 #include "proxy/cluster/catalog_merge.hpp"
 
+#include "proxy/cluster/claimed_columns.hpp"
 #include "proxy/cluster/table_facts.hpp"
 #include "proxy/cluster/view_safety.hpp"
 
@@ -235,6 +236,7 @@ merged_catalog merge_catalogs(const std::vector<std::shared_ptr<const shard_cata
     take_findings(content, row_code(*shard), &router::relation::row_code);
     take_findings(content, timed_code(*shard, map), &router::relation::timed_code);
   }
+  if (!map.one_shard()) take_claimed(content, shards, map);
   take_keys(content, first, map);
   auto views = first.views;
   take_views_of_schemas(views, shards, map);

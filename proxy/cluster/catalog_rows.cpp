@@ -144,13 +144,13 @@ void read_table_facts(shard_catalog& shard, const catalog_answers& answers) {
   for (const pg_row& row : answers.constraints) {
     if (text(row[7]) == "1" || shard.constraints.empty()) {
       const char kind = text(row[1]).empty() ? 'u' : text(row[1]).front();
-      shard.constraints.push_back({text(row[0]), kind, text(row[2]), text(row[4]), {}});
+      shard.constraints.push_back({text(row[0]), kind, text(row[2]), text(row[4]), {}, text(row[8])});
     }
     shard.constraints.back().parts.push_back({row[3], text(row[5]), text(row[6])});
   }
   for (const pg_row& row : answers.sequences) shard.sequences.push_back({text(row[0]), text(row[1])});
   for (const pg_row& row : answers.user_code)
-    shard.code.push_back({text(row[0]), text(row[1]), row[2], truth(row[3]), text(row[4])});
+    shard.code.push_back({text(row[0]), text(row[1]), row[2], truth(row[3]), text(row[4]), truth(row[5])});
 }
 
 view_map read_views(const std::vector<pg_row>& rows, const router::catalog& content) {

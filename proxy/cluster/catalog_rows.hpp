@@ -24,6 +24,9 @@ struct constraint_facts {
   std::string name;
   std::string foreign_table;
   std::vector<part> parts;
+  /// Why a unique one does not keep any two values of its column apart: "is partial"; of a foreign key: that it may
+  /// give its own columns another value. "": neither is so.
+  std::string peculiar{};
 };
 
 /// A default or identity that draws from a sequence.
@@ -38,6 +41,8 @@ struct code_facts {
   std::optional<std::string> function;  ///< "schema.name"; none: a rule, or a policy that reads another relation
   bool policy = false;                  ///< one that decides what is read
   std::string reads;  ///< a policy's: "schema.name" of that relation, pg_catalog for any of the server's own; else ""
+  bool gives_row =
+      false;  ///< a trigger whose function returns the row that is inserted, or the one that it is updated to
 };
 
 /// A function of triggers that looks at nothing but the row.

@@ -228,25 +228,47 @@ SELECT DISTINCT r.ev_class, n.nspname || '.' || p.proname, p.provolatile = 'v', 
   " UNION SELECT i.inhrelid, t.root FROM tree t JOIN pg_inherits i ON i.inhparent = t.oid)"
 
 /// table, kind (p, u, x, f, or i for a unique index; a deferrable primary key, which may be broken for a while, is a
-/// u), name, column (NULL: an expression), foreign table, foreign column, operator, place, OID of it; one row for each
-/// column, in order
-inline constexpr const char* constraints = PGBRAID_TABLE_TREE R"(
+/// u), name, column (NULL: an expression), foreign table, foreign column, operator, place, why it does not keep any two
+/// values of its first column apart, or, of a foreign key, that it may give its own columns another value ('': neither
+/// is so), OID of it; one row for each column, in order
+inline constexpr const char* constraints = PGBRAID_TABLE_TREE R"(, kept AS (
+  SELECT i.indexrelid AS oid,
+         CASE WHEN c.relkind <> 'r' OR EXISTS (SELECT FROM pg_inherits h WHERE c.oid IN (h.inhrelid, h.inhparent))
+              THEN 'is one of a table with partitions or inheritance'
+              WHEN i.indpred IS NOT NULL THEN 'is partial'
+              WHEN NOT i.indimmediate THEN 'is deferrable'
+              WHEN NOT (i.indisvalid AND i.indisready AND i.indislive) THEN 'is not valid'
+              WHEN coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::bool, false) THEN 'takes nulls for equal'
+              WHEN am.amname <> 'btree' OR i.indcollation[0] <> a.attcollation
+                   OR NOT EXISTS (SELECT FROM pg_opclass oc JOIN pg_namespace ns ON ns.oid = oc.opcnamespace
+                                   WHERE oc.oid = i.indclass[0] AND oc.opcdefault AND ns.nspname = 'pg_catalog')
+              THEN 'compares in a way of its own'
+              WHEN pg_get_expr(d.adbin, d.adrelid) !~ '^NULL(::[a-z ]+(\([0-9]+\))?)?$' THEN 'is on a column with a default'
+              ELSE '' END AS why_not
+    FROM tree t JOIN pg_class c ON c.oid = t.oid JOIN pg_index i ON i.indrelid = c.oid AND i.indisunique
+    JOIN pg_class ic ON ic.oid = i.indexrelid JOIN pg_am am ON am.oid = ic.relam
+    LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0] AND a.attnum > 0
+    LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum)
 SELECT t.root, CASE WHEN con.contype = 'p' AND con.condeferrable THEN 'u' ELSE con.contype::text END, con.conname,
-       a.attname, fn.nspname || '.' || fc.relname, fa.attname, o.oprname, k.place, con.oid
+       a.attname, fn.nspname || '.' || fc.relname, fa.attname, o.oprname, k.place,
+       CASE WHEN con.contype <> 'f' THEN coalesce(u.why_not, '')
+            WHEN con.confupdtype IN ('c', 'd') OR con.confdeltype = 'd' THEN 'changes its own columns' ELSE '' END, con.oid
   FROM tree t JOIN pg_constraint con ON con.conrelid = t.oid AND con.contype IN ('p', 'u', 'x', 'f') AND con.conparentid = 0
+  LEFT JOIN kept u ON u.oid = con.conindid AND con.contype IN ('p', 'u')
   CROSS JOIN LATERAL unnest(con.conkey, con.confkey, con.conexclop) WITH ORDINALITY AS k(col, fcol, op, place)
   LEFT JOIN pg_attribute a ON a.attrelid = con.conrelid AND a.attnum = k.col AND k.col > 0
   LEFT JOIN pg_attribute fa ON fa.attrelid = con.confrelid AND fa.attnum = k.fcol
   LEFT JOIN pg_class fc ON fc.oid = con.confrelid LEFT JOIN pg_namespace fn ON fn.oid = fc.relnamespace
   LEFT JOIN pg_operator o ON o.oid = k.op
 UNION ALL
-SELECT t.root, 'i', ic.relname, a.attname, NULL, NULL, NULL, k.place, ic.oid
+SELECT t.root, 'i', ic.relname, a.attname, NULL, NULL, NULL, k.place, u.why_not, ic.oid
   FROM tree t JOIN pg_index i ON i.indrelid = t.oid AND i.indisunique JOIN pg_class ic ON ic.oid = i.indexrelid
+  JOIN kept u ON u.oid = ic.oid
   CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k(col, place)
   LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.col AND k.col > 0
  WHERE k.place <= i.indnkeyatts
    AND NOT EXISTS (SELECT FROM pg_constraint con WHERE con.conindid = i.indexrelid AND con.contype IN ('p', 'u', 'x'))
- ORDER BY 1, 2, 3, 9, 8)";
+ ORDER BY 1, 2, 3, 10, 8)";
 
 /// table, column whose default or identity draws a number from a sequence
 inline constexpr const char* sequences = PGBRAID_TABLE_TREE R"(
@@ -259,8 +281,8 @@ SELECT DISTINCT t.root, a.attname
                 WHERE x.classid = 'pg_attrdef'::regclass AND x.objid = d.oid AND x.refclassid = 'pg_class'::regclass))";
 
 /// table, what calls it, "schema.name" of the user's function (NULL: it is a rule, or reads another relation), whether
-/// it is a policy, "schema.name" of another relation that the policy reads; the server's own ones all as pg_catalog,
-/// since dependencies on them are not recorded
+/// it is a policy, "schema.name" of another relation that the policy reads (the server's own ones all as pg_catalog,
+/// since dependencies on them are not recorded), whether it is a trigger that gives the row that is written
 inline constexpr const char* user_code = PGBRAID_TABLE_TREE R"(, parts AS (
   SELECT t.root, 'pg_attrdef'::regclass AS class, d.oid, 'the default of column "' || a.attname || '"' AS what
     FROM tree t JOIN pg_attrdef d ON d.adrelid = t.oid JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = d.adnum
@@ -276,21 +298,22 @@ inline constexpr const char* user_code = PGBRAID_TABLE_TREE R"(, parts AS (
   UNION ALL SELECT t.root, 'pg_policy'::regclass, p.oid, 'policy "' || p.polname || '"'
     FROM tree t JOIN pg_policy p ON p.polrelid = t.oid JOIN pg_class c ON c.oid = t.oid AND c.relrowsecurity)
 SELECT DISTINCT x.root, x.what, n.nspname || '.' || p.proname,
-       x.class = 'pg_policy'::regclass AND EXISTS (SELECT FROM pg_policy y WHERE y.oid = x.oid AND y.polcmd IN ('*', 'r')), NULL
+       x.class = 'pg_policy'::regclass AND EXISTS (SELECT FROM pg_policy y WHERE y.oid = x.oid AND y.polcmd IN ('*', 'r')), NULL,
+       x.class = 'pg_trigger'::regclass AND EXISTS (SELECT FROM pg_trigger y WHERE y.oid = x.oid AND y.tgtype & 3 = 3 AND y.tgtype & 20 <> 0)
   FROM parts x JOIN pg_depend d ON d.classid = x.class AND d.objid = x.oid
   LEFT JOIN pg_operator o ON d.refclassid = 'pg_operator'::regclass AND o.oid = d.refobjid
   JOIN pg_proc p ON p.oid = CASE WHEN d.refclassid = 'pg_proc'::regclass THEN d.refobjid ELSE o.oprcode END
   JOIN pg_language l ON l.oid = p.prolang JOIN pg_namespace n ON n.oid = p.pronamespace
  WHERE p.oid >= 16384 AND (l.lanname NOT IN ('c', 'internal') OR l.lanname = 'c' AND x.class = 'pg_trigger'::regclass)
    AND (p.proname, p.pronargs, n.nspname) IS DISTINCT FROM ('id', 0, 'pgbraid')
-UNION ALL SELECT t.root, 'rule "' || r.rulename || '"', NULL, false, NULL
+UNION ALL SELECT t.root, 'rule "' || r.rulename || '"', NULL, false, NULL, false
   FROM tree t JOIN pg_rewrite r ON r.ev_class = t.oid AND r.rulename <> '_RETURN' AND r.ev_enabled <> 'D'
-UNION SELECT x.root, x.what, NULL, p.polcmd IN ('*', 'r'), n.nspname || '.' || c.relname
+UNION SELECT x.root, x.what, NULL, p.polcmd IN ('*', 'r'), n.nspname || '.' || c.relname, false
   FROM parts x JOIN pg_policy p ON p.oid = x.oid
   JOIN pg_depend d ON d.classid = x.class AND d.objid = x.oid AND d.refclassid = 'pg_class'::regclass AND d.refobjid <> p.polrelid
   JOIN pg_class c ON c.oid = d.refobjid JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE x.class = 'pg_policy'::regclass
-UNION ALL SELECT x.root, x.what, NULL, p.polcmd IN ('*', 'r'), 'pg_catalog'
+UNION ALL SELECT x.root, x.what, NULL, p.polcmd IN ('*', 'r'), 'pg_catalog', false
   FROM parts x JOIN pg_policy p ON p.oid = x.oid
  WHERE x.class = 'pg_policy'::regclass
    AND EXISTS (SELECT FROM regexp_matches(concat(p.polqual, p.polwithcheck), ':relid (\d+)', 'g') AS m

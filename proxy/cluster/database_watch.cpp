@@ -1,5 +1,6 @@
 #include "proxy/cluster/database_watch.hpp"
 
+#include "proxy/cluster/claimed_columns.hpp"
 #include "proxy/cluster/shard_watch.hpp"
 #include "proxy/cluster/spawn.hpp"
 
@@ -253,7 +254,7 @@ void database_watch::roles_taken(shard_watch& shard, bool other_roles) {
   for (const shard_event& event : events) {
     if (announced_) spdlog::log(level_of(event.severity), "{}", event.text);
   }
-  const bool commits_known = !gated() || (shard.commits_asked && shard.number_asked);
+  const bool commits_known = !gated() || asked(shard);
   if (other_roles && (!shard.catalog || !shard.rows_checked || !commits_known)) {
     shard.hurried = true;
     shard.pause.cancel();
@@ -265,6 +266,11 @@ bool database_watch::checks_rows() const noexcept {
   return gated() && (!database_->sharding || database_->sharding->check_placement);
 }
 
+/// What is made on primaries alone has been looked at there.
+bool database_watch::asked(const shard_watch& shard) const {
+  return shard.commits_asked && shard.number_asked && (shard.claims_asked || !lists_unique(*listed_));
+}
+
 bool database_watch::gated() const noexcept {
   return !map_->one_shard();
 }
@@ -274,8 +280,7 @@ bool database_watch::settled() const {
   if (gated() && numbers_known() && !numbers_settled_) return false;
   return std::all_of(shards_.begin(), shards_.end(), [this](const auto& shard) {
     if (!shard->roles.settled()) return false;
-    const bool asked = shard->commits_asked && shard->number_asked;
-    if (gated() && shard->roles.state().primary >= 0 && !asked && shard->trouble.empty()) return false;
+    if (gated() && shard->roles.state().primary >= 0 && !asked(*shard) && shard->trouble.empty()) return false;
     const auto& servers = shard->roles.state().servers;
     const bool reachable = std::any_of(servers.begin(), servers.end(), [](const server_state& s) { return s.usable; });
     return !reachable || (shard->catalog && shard->rows_checked) || !shard->misplaced.empty() ||

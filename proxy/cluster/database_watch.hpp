@@ -98,6 +98,7 @@ class database_watch : public std::enable_shared_from_this<database_watch> {
   [[nodiscard]] bool checks_rows() const noexcept;
   [[nodiscard]] boost::asio::awaitable<void> see_to_commits(shard_watch& shard);
   [[nodiscard]] boost::asio::awaitable<void> see_to_waiting(shard_watch& shard);
+  [[nodiscard]] boost::asio::awaitable<void> see_to_claims(shard_watch& shard);
   [[nodiscard]] boost::asio::awaitable<void> recover(shard_watch& shard, doubtful_part part);
   [[nodiscard]] boost::asio::awaitable<void> see_to_number(shard_watch& shard);
   [[nodiscard]] boost::asio::awaitable<void> give_numbers_now();
@@ -106,6 +107,8 @@ class database_watch : public std::enable_shared_from_this<database_watch> {
   [[nodiscard]] bool numbers_known() const;
   void note_clash(shard_watch& read);
   [[nodiscard]] std::string single_writer() const;
+  [[nodiscard]] std::string no_claims() const;
+  [[nodiscard]] bool asked(const shard_watch& shard) const;
   [[nodiscard]] std::optional<pg_login> primary_login(router::shard_index shard) const;
   [[nodiscard]] bool gated() const noexcept;
   void heard(std::size_t shard, std::size_t server, const server_sample& sample);

@@ -143,6 +143,7 @@ std::shared_ptr<const database_state> own_catalog::see(const database_state& pub
   router::catalog& content = merged.content;
   content.version = published.schema->version;
   content.single_writer = published.schema->single_writer;
+  content.no_claims = published.schema->no_claims;
   content.default_isolation = published.schema->default_isolation;
   content.default_read_only = published.schema->default_read_only;
   content.default_search_path = published.schema->default_search_path;

@@ -1,5 +1,7 @@
 // The rounds that a database_watch makes over each of its shards: its catalog is read, its rows are held against the map,
 // and what commits over several shards have left there is finished.
+#include "proxy/cluster/claim_function.hpp"
+#include "proxy/cluster/claimed_columns.hpp"
 #include "proxy/cluster/shard_watch.hpp"
 #include "proxy/cluster/waiting_table.hpp"
 
@@ -38,6 +40,7 @@ asio::awaitable<void> database_watch::keep_shard([[maybe_unused]] std::shared_pt
     if (co_await reach(shard)) {
       co_await read_shard_catalog(shard);
       if (!stopped_ && gated()) co_await see_to_commits(shard);
+      if (!stopped_ && lists_unique(*listed_)) co_await see_to_claims(shard);
       if (!stopped_) co_await see_to_number(shard);
       if (!stopped_ && shard.catalog) co_await look_at_rows(shard);
     }
@@ -232,6 +235,21 @@ asio::awaitable<void> database_watch::see_to_waiting(shard_watch& shard) {
         name_, map_->shards[shard.index], unable);
   }
   shard.no_waiting = std::move(unable);
+}
+
+// Makes the shard ready for values that are kept apart over all shards.
+asio::awaitable<void> database_watch::see_to_claims(shard_watch& shard) {
+  const int primary = shard.roles.state().primary;
+  if (primary < 0 || shard.connected_to != primary || !shard.connection.is_open()) co_return;
+  std::string unable = co_await make_claim_function(shard.connection, *listed_, catalog_timeout);
+  if (stopped_) co_return;
+  shard.claims_asked = true;
+  if (unable == shard.no_claims) co_return;
+  if (!unable.empty())
+    spdlog::warn("database {}: columns that are listed as unique cannot be written: shard {}: {}", name_,
+                 map_->shards[shard.index], unable);
+  shard.no_claims = std::move(unable);
+  merge();
 }
 
 asio::awaitable<void> database_watch::recover(shard_watch& shard, doubtful_part part) {

@@ -60,6 +60,8 @@ struct database_watch::shard_watch {
   steady_time looked_at = steady_time::min();
   bool locked_out = false;                               // its catalog could not be read for a table that is locked
   std::string no_commits = "it has not been asked yet";  // why it can have no part in a commit over several shards
+  std::string no_claims = "it has not been asked yet";   // why values cannot be claimed there, where any are to be
+  bool claims_asked = false;                             // `no_claims` is its primary's answer
   std::string no_waiting;                                // why instances cannot tell each other there who waits
   bool commits_asked = false;                            // `no_commits` is its primary's answer
   bool doubtful = true;                                  // parts of ours stand prepared there, as far as is known

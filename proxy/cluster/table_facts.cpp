@@ -1,5 +1,6 @@
 #include "proxy/cluster/table_facts.hpp"
 
+#include "proxy/cluster/claimed_columns.hpp"
 #include "router/unsharded.hpp"
 
 #include <fmt/format.h>
@@ -98,7 +99,7 @@ findings_by_table unenforced(const shard_catalog& shard, const router::topology&
       std::string reason;
       if (constraint.kind == 'f') {
         reason = judge_sharded_reference(constraint, key, shard.content, map);
-      } else if (!contains_key(constraint, key)) {
+      } else if (!contains_key(constraint, key) && !is_on_listed_column(constraint, sharded->second)) {
         reason = fmt::format("{} does not contain the sharding key", describe(constraint));
       }
       if (!reason.empty()) found[constraint.table].push_back(std::move(reason));
@@ -113,6 +114,11 @@ findings_by_table unenforced(const shard_catalog& shard, const router::topology&
     if (map.tables.contains(constraint.foreign_table)) {
       found[constraint.foreign_table].push_back(fmt::format(
           "{} of {} refers to it from rows that may stand on other shards", describe(constraint), constraint.table));
+    }
+  }
+  for (const auto& [table, columns] : listed_columns(shard, map)) {
+    for (const listed_column& each : columns) {
+      if (!each.problem.empty()) found[table].push_back(each.problem);
     }
   }
   for (const sequence_facts& sequence : shard.sequences) {

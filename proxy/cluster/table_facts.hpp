@@ -15,8 +15,9 @@ namespace pgbraid::proxy {
 using findings_by_table = std::map<std::string, std::vector<std::string>, std::less<>>;
 
 /// Constraints that each shard enforces among its own rows alone, and numbers that each shard draws from a sequence of
-/// its own. A unique constraint holds everywhere if it contains the key; a foreign key if what it refers to stands on
-/// the same shard for sure.
+/// its own; and columns that are listed as unique and cannot be kept so. A unique constraint holds everywhere if it
+/// contains the key, or is over one such column that can; a foreign key if what it refers to stands on the same shard
+/// for sure.
 [[nodiscard]] findings_by_table unenforced(const shard_catalog& shard, const router::topology& map);
 
 /// "schema.name" of functions, `rule "x"` and `policy "x"` behind a table that may depend on rows of other shards. What

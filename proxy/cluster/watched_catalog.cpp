@@ -1,6 +1,7 @@
 // What a database_watch makes of its shards' catalogs: one catalog, and the map with the tables that are meant to be
 // sharded.
 #include "proxy/cluster/catalog_merge.hpp"
+#include "proxy/cluster/claimed_columns.hpp"
 #include "proxy/cluster/own_catalog.hpp"
 #include "proxy/cluster/shard_watch.hpp"
 
@@ -16,6 +17,16 @@ std::string database_watch::single_writer() const {
   for (const auto& shard : shards_) {
     if (!shard->no_commits.empty())
       return fmt::format("shard {} cannot prepare transactions: {}", map_->shards[shard->index], shard->no_commits);
+  }
+  return {};
+}
+
+// Why values cannot be kept apart over the shards; "": they can, or need not be.
+std::string database_watch::no_claims() const {
+  if (!lists_unique(*listed_)) return {};
+  for (const auto& shard : shards_) {
+    if (!shard->no_claims.empty())
+      return fmt::format("on shard {} values cannot be claimed: {}", map_->shards[shard->index], shard->no_claims);
   }
   return {};
 }
@@ -38,6 +49,7 @@ void database_watch::merge() {
   }
   warnings_ = std::move(merged.warnings);
   merged.content.single_writer = single_writer();
+  merged.content.no_claims = no_claims();
   merged.content.version = schema_->version;
   if (schema_->version == 0 || !(merged.content == *schema_)) {
     merged.content.version = services_.next_version();

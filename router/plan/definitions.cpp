@@ -396,6 +396,32 @@ std::optional<fixed_target> home_of(const std::vector<sql::qualified_name>& rela
   return fixed_target{mirror_target(*context.map)};
 }
 
+namespace {
+
+bool has(const std::vector<std::string>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+bool holds_key(const sql::unique_columns& columns, const sharded_table& table) {
+  return std::all_of(table.key.begin(), table.key.end(), [&](const std::string& part) { return has(columns, part); });
+}
+
+/// What to do instead of making `uniques` of a table whose rows are there.
+std::string way_to_uniqueness(const std::vector<sql::unique_columns>& uniques, const sharded_table& table) {
+  const bool kept_apart = std::all_of(uniques.begin(), uniques.end(), [&](const sql::unique_columns& columns) {
+    return holds_key(columns, table) || (columns.size() == 1 && has(table.unique, columns.front()));
+  });
+  if (kept_apart)
+    return "It is listed as unique: make it with CREATE TABLE, or on each server, and have `pgbraid check --servers` "
+           "look whether two shards have the same value.";
+  std::string key;
+  for (const std::string& part : table.key) key.append(key.empty() ? "\"" : ", \"").append(part).append("\"");
+  return "Add " + key +
+         " to its columns, or list the table under sharding.accept_unenforced if your application sees to it.";
+}
+
+}  // namespace
+
 std::optional<protocol::error_report> unique_over_shards(const sql::statement& s, const plan_context& context) {
   if (s.uniques.empty() || s.relations.empty() || context.map->one_shard()) return std::nullopt;
   const resolved_table table = name_resolver{context}.resolve(s.relations.front());
@@ -403,20 +429,14 @@ std::optional<protocol::error_report> unique_over_shards(const sql::statement& s
   // name is new of.
   if (table.sharding == nullptr || table.described == nullptr) return std::nullopt;
   if (context.map->accept_unenforced.contains(table.full_name)) return std::nullopt;
-  const std::vector<std::string>& key = table.sharding->key;
-  const auto holds_key = [&](const sql::unique_columns& columns) {
-    return std::all_of(key.begin(), key.end(), [&](const std::string& part) {
-      return std::find(columns.begin(), columns.end(), part) != columns.end();
-    });
-  };
-  if (std::all_of(s.uniques.begin(), s.uniques.end(), holds_key)) return std::nullopt;
-  std::string listed;
-  for (const std::string& part : key) listed.append(listed.empty() ? "\"" : ", \"").append(part).append("\"");
+  const sharded_table& sharding = *table.sharding;
+  if (std::all_of(s.uniques.begin(), s.uniques.end(),
+                  [&](const sql::unique_columns& columns) { return holds_key(columns, sharding); }))
+    return std::nullopt;
   auto error = protocol::with_hint(
       protocol::make_error(protocol::error_id::ddl_over_shards,
                            tag_of(s) + " for uniqueness without the sharding key of \"" + table.full_name + "\""),
-      "Add " + listed +
-          " to its columns, or list the table under sharding.accept_unenforced if your application sees to it.");
+      way_to_uniqueness(s.uniques, sharding));
   error.detail = "Each shard would look at its own rows only.";
   return error;
 }

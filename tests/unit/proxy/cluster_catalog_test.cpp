@@ -294,18 +294,21 @@ TEST_CASE("what is drawn from a sequence says from which") {
 
 TEST_CASE("constraints come a column to a row") {
   catalog_answers a = small();
-  a.constraints = {row({"public.orders", "p", "pk", "customer_id", nullptr, nullptr, nullptr, "1"}),
-                   row({"public.orders", "p", "pk", "id", nullptr, nullptr, nullptr, "2"}),
+  a.constraints = {row({"public.orders", "p", "pk", "customer_id", nullptr, nullptr, nullptr, "1", ""}),
+                   row({"public.orders", "p", "pk", "id", nullptr, nullptr, nullptr, "2", ""}),
                    // Two partitions of one table, each with a constraint of that name.
-                   row({"public.orders", "u", "u", "a", nullptr, nullptr, nullptr, "1"}),
-                   row({"public.orders", "u", "u", "b", nullptr, nullptr, nullptr, "1"}),
-                   row({"public.orders", "i", "x", nullptr, nullptr, nullptr, nullptr, "1"})};
+                   row({"public.orders", "u", "u", "a", nullptr, nullptr, nullptr, "1", ""}),
+                   row({"public.orders", "u", "u", "b", nullptr, nullptr, nullptr, "1", ""}),
+                   row({"public.orders", "i", "x", nullptr, nullptr, nullptr, nullptr, "1", ""})};
   const auto found = read_catalog(a).constraints;
   REQUIRE(found.size() == 4);
   CHECK(found[0].parts.size() == 2);
   CHECK(found[1].parts[0].column == "a");
   CHECK(found[2].parts[0].column == "b");
   CHECK_FALSE(found[3].parts[0].column);
+  CHECK(found[3].peculiar.empty());
+  a.constraints.back()[8] = "is partial";
+  CHECK(read_catalog(a).constraints[3].peculiar == "is partial");
 }
 
 TEST_CASE("defaults follow PostgreSQL's precedence") {
@@ -424,7 +427,7 @@ TEST_CASE("the shards' catalogs become one") {
     CHECK_FALSE(m.content.functions.find("lower")->second.pg_catalog_only);
   }
   SECTION("a trigger on one shard is a trigger") {
-    second.user_code = {row({"public.orders", "trigger \"t\"", "public.f", "f", nullptr})};
+    second.user_code = {row({"public.orders", "trigger \"t\"", "public.f", "f", nullptr, "f"})};
     CHECK(merged().content.find_relation("public", "orders")->user_code == std::vector<std::string>{"public.f"});
   }
   SECTION("a missing table") {
@@ -467,9 +470,9 @@ TEST_CASE("the shards' catalogs become one") {
   }
   SECTION("the primary key of a sharded table") {
     catalog_answers first = small();
-    first.constraints = {row({"public.orders", "p", "orders_pkey", "customer_id", nullptr, nullptr, nullptr, "1"}),
-                         row({"public.orders", "p", "orders_pkey", "total", nullptr, nullptr, nullptr, "2"}),
-                         row({"public.orders", "u", "other", "state", nullptr, nullptr, nullptr, "1"})};
+    first.constraints = {row({"public.orders", "p", "orders_pkey", "customer_id", nullptr, nullptr, nullptr, "1", ""}),
+                         row({"public.orders", "p", "orders_pkey", "total", nullptr, nullptr, nullptr, "2", ""}),
+                         row({"public.orders", "u", "other", "state", nullptr, nullptr, nullptr, "1", ""})};
     const auto m = merge_catalogs({std::make_shared<shard_catalog>(read_catalog(first)), nullptr}, map);
     CHECK(m.content.find_relation("public", "orders")->primary_key == std::vector<std::string>{"customer_id", "total"});
     CHECK(m.content.find_relation("public", "orders")->unique_keys == std::vector<std::vector<std::string>>{{"customer_id", "total"}, {"state"}});
@@ -478,8 +481,8 @@ TEST_CASE("the shards' catalogs become one") {
     map.tables.erase("public.orders");
     map.reference_tables.insert("public.orders");
     catalog_answers first = small();
-    first.constraints = {row({"public.orders", "p", "orders_pkey", "customer_id", nullptr, nullptr, nullptr, "1"}),
-                         row({"public.orders", "u", "other", "state", nullptr, nullptr, nullptr, "1"})};
+    first.constraints = {row({"public.orders", "p", "orders_pkey", "customer_id", nullptr, nullptr, nullptr, "1", ""}),
+                         row({"public.orders", "u", "other", "state", nullptr, nullptr, nullptr, "1", ""})};
     const auto m = merge_catalogs({std::make_shared<shard_catalog>(read_catalog(first)), nullptr}, map);
     CHECK(m.content.find_relation("public", "orders")->primary_key == std::vector<std::string>{"customer_id"});
     CHECK(m.content.find_relation("public", "orders")->unique_keys.empty());

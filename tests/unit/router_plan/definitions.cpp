@@ -144,6 +144,14 @@ TEST_CASE("what is to be unique has the sharding key among its columns", "[defin
             {"ALTER TABLE orders ADD x int UNIQUE", "shards s0, s1, s2, s3 together..."},
             {"CREATE UNIQUE INDEX ON countries (code)", "shards s0, s1, s2, s3 together..."},
             {"CREATE UNIQUE INDEX ON unknown (code)", "shards s0, s1, s2, s3 together..."}});
+  const auto hint = [&w](const std::string& sql) {
+    return std::get<to_refusal>(std::get<fixed_target>(w.make(sql).plan->where).target).error().hint;
+  };
+  CHECK(hint("CREATE UNIQUE INDEX ON orders (note)").starts_with("Add \"customer_id\" to its columns, "));
+  w.map.tables.at("public.orders").unique = {"note"};
+  CHECK(hint("CREATE UNIQUE INDEX ON orders (note)").starts_with("It is listed as unique: "));
+  CHECK(hint("CREATE UNIQUE INDEX ON orders (lower(note))").starts_with("Add "));
+  CHECK(hint("ALTER TABLE orders ADD UNIQUE (note, id)").starts_with("Add "));
   w.map.accept_unenforced.insert("public.orders");
   check(w, {{"CREATE UNIQUE INDEX ON orders (note)", "shards s0, s1, s2, s3 together..."}});
 }
