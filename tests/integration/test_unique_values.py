@@ -41,7 +41,8 @@ MISFITS = {
     "renamed": ("ALTER TABLE {t} RENAME c TO e; ALTER TABLE {t} ADD UNIQUE (e)", "does not exist"),
     "trigger": ("ALTER TABLE {t} ADD UNIQUE (c); CREATE TRIGGER misfit BEFORE UPDATE ON {t} FOR EACH ROW EXECUTE FUNCTION accounts.lowers()",
                 'trigger "misfit" may give it another value'),
-    "other_trigger": ("ALTER TABLE {t} ADD UNIQUE (c); CREATE TRIGGER fits BEFORE INSERT ON {t} FOR EACH ROW EXECUTE FUNCTION accounts.notes()", None),
+    "other_trigger": ("ALTER TABLE {t} ADD UNIQUE (c); "
+                      "CREATE TRIGGER fits BEFORE INSERT ON {t} FOR EACH ROW EXECUTE FUNCTION accounts.notes()", None),
     "rule": ("ALTER TABLE {t} ADD UNIQUE (c); CREATE RULE misfit AS ON DELETE TO {t} DO ALSO NOTIFY x", 'rule "misfit" may give it another value'),
     "cascade": ("ALTER TABLE {t} ADD UNIQUE (c), ADD CONSTRAINT misfit_fk FOREIGN KEY (c) REFERENCES countries ON UPDATE CASCADE",
                 'foreign key "misfit_fk" may give it another value'),
@@ -184,6 +185,14 @@ def test_many_values_are_claimed_as_the_column(server, session):
     waiting.done()
     assert claim(many, [f"{i}@x" for i in range(499)] + ["1@x"]) is None
     assert server.value(locks, (many.info.backend_pid,)) == 500
+
+
+def test_the_wait_is_as_long_as_the_caller_says(session):
+    one, other = session(), session()
+    claim(one, ["a@x"])
+    other.cursor().execute("SET lock_timeout = '10ms'")
+    with pytest.raises(errors.LockNotAvailable):
+        claim(other, ["a@x"])
 
 
 def test_a_row_that_is_about_to_go_is_waited_for(server, session):
@@ -335,6 +344,25 @@ def test_an_owner_who_may_not_read(cluster, server, session):
         server.query("DROP OWNED BY keeper; DROP ROLE keeper")
 
 
+def test_older_functions_are_made_anew_and_later_ones_left(cluster, server):
+    body = "SELECT prosrc FROM pg_proc WHERE proname = 'claim_values'"
+    today = server.value(body)
+
+    def replace(version):
+        other = today.replace("claims, version 1", f"claims, version {version}")
+        assert other != today
+        server.query("SELECT set_config('x.body', %s, false); DO $do$ BEGIN EXECUTE replace(pg_get_functiondef('pgbraid.claim_values'::regproc), "
+                     "(SELECT prosrc FROM pg_proc WHERE proname = 'claim_values'), current_setting('x.body')); END $do$", (other,))
+        return other
+    replace(0)
+    wait_until(lambda: server.value(body) == today, 20, "it is made anew")
+    later = replace(99)
+    assert "unique values over several shards: yes" in check(topology(cluster)).stdout
+    assert server.value(body) == later
+    server.query("DROP FUNCTION pgbraid.claim_values")
+    wait_until(lambda: server.query(body) == [(today,)], 20, "it is made again")
+
+
 @pytest.fixture
 def misfit(cluster, braid, request):
     """A table with what stands in the way, made on the servers."""
@@ -420,6 +448,21 @@ def test_definitions_of_listed_columns(cluster, braid):
             with pytest.raises(errors.FeatureNotSupported, match="does not contain the sharding key"):
                 cursor.execute("INSERT INTO accounts.made (tenant) VALUES (1)")
             cursor.execute("DROP TABLE accounts.made")
+    finally:
+        connection.close()
+
+
+def test_definitions_of_listed_columns_within_a_transaction(braid):
+    connection = braid.connect()
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("CREATE TABLE accounts.made_now (tenant bigint, c text)")
+            with pytest.raises(errors.FeatureNotSupported, match="is listed as unique, but has no unique constraint of its own"):
+                cursor.execute("INSERT INTO accounts.made_now (tenant) VALUES (1)")
+            connection.rollback()
+            cursor.execute("CREATE TABLE accounts.made_now (tenant bigint, c text UNIQUE)")
+            cursor.execute("INSERT INTO accounts.made_now (tenant) VALUES (1)")
+            connection.rollback()
     finally:
         connection.close()
 
