@@ -48,6 +48,9 @@ void encode_error(std::string& out, const error_report& report) {
   append_field(out, 'M', report.message);
   if (!report.detail.empty()) append_field(out, 'D', report.detail);
   if (!report.hint.empty()) append_field(out, 'H', report.hint);
+  if (!report.schema.empty()) append_field(out, 's', report.schema);
+  if (!report.table.empty()) append_field(out, 't', report.table);
+  if (!report.constraint.empty()) append_field(out, 'n', report.constraint);
   out.push_back('\0');
 }
 

@@ -180,6 +180,12 @@ enum class severity : std::uint8_t { error, fatal };
       "Run the statement on every shard.")                                                                              \
   row(unenforced_constraint, "0A000", error, "a write to table \"{}\" is refused: {}",                                  \
       "List the table under sharding.accept_unenforced to accept that this holds on each shard alone.")                 \
+  row(value_taken, "23505", error, "duplicate key value violates unique constraint \"{}\"", "")                          \
+  row(claim_refused, "0A000", error, "column \"{}\" of table \"{}\" is unique over all shards: {}",                     \
+      "Give it as a constant or a parameter, by INSERT ... VALUES or by UPDATE of a row that is tied to its key.")      \
+  row(claims_too_large, "53400", error,                                                                                 \
+      "values of a COPY that are unique over all shards are kept until they are claimed, up to {} bytes",               \
+      "Copy the data in smaller parts, or raise limits.max_gather.")                                                    \
   row(user_code, "0A000", error, "{} may read or write sharded tables and would see one shard only",                    \
       "List it under sharding.shard_local if it does not depend on other shards' rows.")                                \
   row(ddl_over_shards, "0A000", error, "{} over several shards is not supported", "Run the statement on every shard.")  \
@@ -227,6 +233,8 @@ struct error_report {
   std::string message;  ///< the row's text with its placeholders filled
   std::string detail;   ///< may be empty
   std::string hint;     ///< the row's hint unless this occasion has a better one
+  // What a constraint of a table is violated by; empty for all else.
+  std::string schema{}, table{}, constraint{};
 
   friend bool operator==(const error_report&, const error_report&) = default;
 };
@@ -242,7 +250,7 @@ template <typename... Args>
 [[nodiscard]] error_report with_detail(error_report report, std::string detail);
 [[nodiscard]] error_report with_hint(error_report report, std::string hint);
 
-/// Appends an ErrorResponse frame for `report` to `out` (fields S, V, C, M, D, H).
+/// Appends an ErrorResponse frame for `report` to `out` (fields S, V, C, M, D, H, s, t, n).
 void encode_error(std::string& out, const error_report& report);
 
 }  // namespace pgbraid::protocol

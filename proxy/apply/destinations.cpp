@@ -115,8 +115,8 @@ class planning {
     note_defined(s.tree);
     const auto* one = std::get_if<router::to_shard>(&r.target);
     const auto* many = std::get_if<router::to_many>(&r.target);
-    const bool in_parts = plan->staged || plan->draws || plan->whole_directory || plan->copy != nullptr ||
-                          looks_up(*plan) || (many != nullptr && !many->rows.empty());
+    const bool in_parts = plan->staged || plan->draws || plan->claims || plan->whole_directory ||
+                          plan->copy != nullptr || looks_up(*plan) || (many != nullptr && !many->rows.empty());
     if ((one == nullptr && many == nullptr) || in_parts || plan->effect == router::session_effect::temporary) {
       return own_refusal(s, router::tag_of(s.tree) + " is not the same statement on each shard", through_pgbraid);
     }

@@ -1,6 +1,7 @@
 // The answers of several branches to one statement, on their way to being one.
 #pragma once
 
+#include "protocol/errors.hpp"
 #include "proxy/session/branch.hpp"
 #include "proxy/session/gather_budget.hpp"
 #include "proxy/session/merge.hpp"
@@ -37,6 +38,7 @@ struct braid_state {
   std::size_t kept = 0;                ///< bytes in rows_of
   gather_share share;                  ///< covers them
   std::unique_ptr<sorted_merge> merge;  ///< the rows come in an order, and are told in it
+  std::shared_ptr<const protocol::error_report> taken;    ///< what is told if it changes a row: see claims.hpp
   std::shared_ptr<const router::explain_layout> explain;  ///< the rows are plans, each branch's told behind its name
 };
 

@@ -32,14 +32,16 @@ enum class disposition : std::uint8_t {
 
 /// expectation::local_type of what is done about names of SQL's PREPARE.
 inline constexpr char of_names = 'N';
+/// The same where nothing depends on it; expectation::statement is the name's id.
+inline constexpr char of_optional_name = 'O';
 /// The gate that keeps commits over several shards away: see hold.hpp.
 inline constexpr char of_hold = 'H';
 /// The locks of tables that come before it.
 inline constexpr char of_tables = 'L';
 /// The locks of tables that a write to reference tables reads: see copy_locks.hpp.
 inline constexpr char of_copies = 'C';
-/// The same where nothing depends on it; expectation::statement is the name's id.
-inline constexpr char of_optional_name = 'O';
+/// Values that must be unique over all shards: see claims.hpp.
+inline constexpr char of_claims = 'U';
 
 /// backend_facts::drawer: sessions that cannot be told apart.
 inline constexpr std::uint64_t several_drawers = ~std::uint64_t{0};

@@ -52,6 +52,8 @@ struct copy_state {
   std::uint64_t error_line = 0;  ///< 0: it belongs to no line
   std::string fallback{};        ///< if no server has found an error
   std::unique_ptr<copy_numbers> numbers{};  ///< null: the rows are whole
+  std::string tag{};                        ///< all servers have taken it; values of its rows are yet to be claimed
+  gather_share share{};                     ///< covers these
 
   [[nodiscard]] part* of(branch_index b) {
     const auto found = std::find_if(parts.begin(), parts.end(), [b](const part& each) { return each.branch == b; });

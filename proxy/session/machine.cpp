@@ -226,6 +226,7 @@ void session_machine::finish_cycle(step& s) {
   if (lookup_) lookup_->forget();
   hold_.reset();
   copy_locks_.reset();
+  claims_.reset();
   learning_.reset();
   copy_.reset();
   replay_.reset();
@@ -310,7 +311,7 @@ void session_machine::on_cancel(step& s) {
   }
   const bool holds = hold_ && hold_->waits();
   if (holds) hold_->cancelled = true;
-  const bool asked = holds || (copy_locks_ && copy_locks_->waits());
+  const bool asked = holds || (copy_locks_ && copy_locks_->waits()) || (claims_ && claims_->waits());
   for (std::size_t i = 0; i < branches_.size(); ++i) {
     const branch& b = branches_[i];
     if (b.state != branch_state::ready || !b.outstanding()) continue;

@@ -13,6 +13,7 @@
 #include "proxy/session/braid.hpp"
 #include "proxy/session/branch.hpp"
 #include "proxy/session/by_protocol.hpp"
+#include "proxy/session/claims.hpp"
 #include "proxy/session/config_change.hpp"
 #include "proxy/session/control.hpp"
 #include "proxy/session/copy.hpp"
@@ -208,6 +209,20 @@ class session_machine {
   void arrange_copy_locks(const router::plan& p, const router::route& r, const targets& used);
   [[nodiscard]] bool copies_locked(step& s);
 
+  // machine_claims.cpp: values that must be unique over all shards
+  [[nodiscard]] std::optional<protocol::error_report> arrange_claims(
+      step& s, const router::plan& p, std::string_view text, std::span<const router::sql::constant_position> constants,
+      std::span<const router::bound_parameter> parameters);
+  [[nodiscard]] std::optional<protocol::error_report> claim_of_simple(step& s);
+  [[nodiscard]] std::optional<protocol::error_report> refuse_named_claims(std::string_view portal) const;
+  [[nodiscard]] bool claimed(step& s);
+  [[nodiscard]] std::optional<protocol::error_report> claims_of_copy(const router::copy_layout& layout) const;
+  [[nodiscard]] bool must_claim_copied(std::string_view tag);
+  [[nodiscard]] bool copied_are_claimed(step& s);
+  void take_claim_row(std::string_view row);
+  void claim_answered(step& s);
+  void fail_claims(step& s, const protocol::error_report& error);
+
   // machine_probe.cpp: what user code has left behind
   void ask_probe(step& s, branch_index b);
   void probe_row(branch_index b, std::string_view body);
@@ -342,7 +357,7 @@ class session_machine {
   [[nodiscard]] bool op_error(step& s, const protocol::error_report& error);
   [[nodiscard]] bool drained(step& s);
   [[nodiscard]] bool on_its_only_branch(const targets& wanted) const noexcept;
-  [[nodiscard]] bool settle(step& s, const targets& wanted);
+  [[nodiscard]] bool settle(step& s, const targets& wanted, bool counted = false);
   [[nodiscard]] bool home_of_statement(step& s, const statement& st, targets& out, protocol::error_report& refusal);
   [[nodiscard]] std::optional<protocol::error_report> outside_of_block(const router::plan& plan) const;
   [[nodiscard]] bool execute_control(step& s, const statement_ptr& st);
@@ -385,6 +400,8 @@ class session_machine {
   [[nodiscard]] const statement_ptr& find_statement(std::string_view name, std::uint64_t& serial) const;
   void refresh_plan(statement& st);
   void make_room(step& s, branch_index b);
+  [[nodiscard]] static std::span<const router::bound_parameter> parameters_of(const statement& st,
+                                                                              const protocol::bind_view& bind);
   [[nodiscard]] router::route resolve_bind(const statement& st, const protocol::bind_view& bind);
   [[nodiscard]] portal* find_portal(std::string_view name);
   void open_portal(std::string_view name, const statement_ptr& st, const targets& home, merge_ptr merge = nullptr,
@@ -486,6 +503,7 @@ class session_machine {
   void tell_early_error(step& s);
   [[nodiscard]] verdict hold_error(step& s, branch_index b, const protocol::frame_view& frame);
   [[nodiscard]] verdict copy_locks_error(step& s, branch_index b, const protocol::frame_view& frame);
+  [[nodiscard]] verdict claims_error(step& s, branch_index b, const protocol::frame_view& frame);
   [[nodiscard]] verdict quiet_answer(step& s, branch_index b, const protocol::frame_view& frame);
   [[nodiscard]] verdict tell_in_place(step& s, const protocol::frame_view& frame);
   void tell_moved(step& s, std::string_view error);
@@ -501,6 +519,7 @@ class session_machine {
   void begin_taking_data(step& s);
   void split_from_client(step& s);
   void send_copied(step& s);
+  [[nodiscard]] bool keeps_too_many_claims();
   void end_copy_part(step& s, std::size_t part, bool keep, std::string_view reason);
   void stop_copy(step& s);
   void fail_copy(step& s);
@@ -657,6 +676,7 @@ class session_machine {
   std::unique_ptr<config_state> config_;        ///< null: no set_config() is under way
   std::unique_ptr<hold_state> hold_;            ///< null: nothing keeps commits over several shards away
   std::unique_ptr<copy_locks_state> copy_locks_;  ///< null: the statement under way needs none
+  std::unique_ptr<claims_state> claims_;          ///< null: the statement under way claims nothing
   std::unique_ptr<listening_state> listening_;  ///< null: the session listens to nothing by way of a shared backend
   std::unique_ptr<gather_state> gather_;
   std::unique_ptr<stage_state> stage_;

@@ -251,7 +251,7 @@ session_machine::verdict session_machine::forward_answer(step& s, branch_index i
         return what;
       }
       if (e.kind == answer::execute) pop_answer(i);
-      if ((several_ || by_protocol_) && holds_completion()) {
+      if (txn_.own && holds_completion()) {
         held_complete_ = frame.bytes;
         return verdict::drop;
       }
@@ -382,7 +382,7 @@ session_machine::verdict session_machine::ready_answer(step& s, branch_index i, 
   if (anything_outstanding()) return verdict::drop;
   // The last one: the client's own state decides what it is told.
   if (client_status() != b.transaction || txn_.own || hold_ || listening_ || several_ || by_protocol_ ||
-      (braid_.active && braid_.ahead && !sent_ && cycle_ == cycle_kind::simple))
+      (copy_ && !copy_->tag.empty()) || (braid_.active && braid_.ahead && !sent_ && cycle_ == cycle_kind::simple))
     return verdict::drop;
   cycle_over_ = true;
   return verdict::keep;

@@ -54,6 +54,11 @@ session_machine::verdict session_machine::braid_complete(step& s, branch_index i
   if (braid_.executing > 0) --braid_.executing;
   if (braid_.merge) braid_.merge->end(i);
   if (braid_.executing > 0 || braid_.failed) return verdict::drop;
+  if (braid_.taken && braid_.rows > 0) {
+    const auto taken = braid_.taken;
+    fail_statement(s, *taken);
+    return verdict::drop;
+  }
   flush_run(s);
   if (braid_.merge) {
     tell_sorted_rows(s);
@@ -68,6 +73,7 @@ session_machine::verdict session_machine::braid_complete(step& s, branch_index i
 
 // All of them have done what they were asked.
 void session_machine::tell_completion(step& s, std::string_view tag) {
+  if (copy_ && must_claim_copied(tag)) return;
   if (holds_completion()) {
     // As a server does: told when the transaction has been committed.
     return p::encode_command_complete(held_complete_, tag);
@@ -139,10 +145,12 @@ void session_machine::keeps_too_much(step& s) {
 
 // Whether a row of branch `i`, of `bytes` with its header, is kept for later, not passed on or passed over as it comes.
 bool session_machine::is_kept(step& s, branch_index i, std::size_t bytes) {
-  const disposition what = branches_[i].expected[branches_[i].next].what;
+  const expectation& e = branches_[i].expected[branches_[i].next];
+  const disposition what = e.what;
   const bool gathered = what == disposition::gather;
   if (!gathered && (what != disposition::forward || (braid_.order.empty() && !braid_.merge))) {
-    return what == disposition::round || (what == disposition::control && control_ && control_->token) ||
+    return what == disposition::round || (what == disposition::prepare && e.local_type == of_claims) ||
+           (what == disposition::control && control_ && control_->token) ||
            (what == disposition::forward && config_ && bytes <= env_.max_gather);
   }
   const bool over = gathered ? cycle_failed_ : braid_.failed;
@@ -155,6 +163,8 @@ bool session_machine::is_kept(step& s, branch_index i, std::size_t bytes) {
 bool session_machine::still_wants(branch_index i) const noexcept {
   if (copy_ && copy_->draws_on(i) && copy_->at == copy_state::phase::receiving) return true;
   if (cycle_ == cycle_kind::none || cycle_failed_ || sent_) return false;
+  const bool claims = claims_ && claims_->at != claims_state::phase::wanted;
+  if (claims && std::find(claims_->over.begin(), claims_->over.end(), i) != claims_->over.end()) return true;
   const bool gated = hold_ && (hold_->waits() || hold_->at == hold_state::phase::held);
   if (gated && std::find(hold_->over.begin(), hold_->over.end(), i) != hold_->over.end()) return true;
   if (gather_ && gather_->fetching && gather_->combiner == i) return true;

@@ -61,6 +61,7 @@ void session_machine::begin_own() {
 
 // The cycle is over, but for its ReadyForQuery.
 void session_machine::end_cycle(step& s) {
+  if (copy_ && !copy_->tag.empty() && !copied_are_claimed(s)) return;
   if (by_protocol_ && next_phase(s)) return;
   if (several_ && goes_on(s)) return;
   if (txn_.own) return end_own(s);
@@ -74,6 +75,7 @@ void session_machine::end_own(step& s) {
   const bool failed = cycle_failed_ || client_status() == 'E';
   hold_.reset();
   copy_locks_.reset();
+  claims_.reset();
   if (!failed && awaits_channels(s)) {
     control_ = std::make_unique<control_state>();
     control_->plan = commit;

@@ -179,10 +179,20 @@ void session_machine::split_from_client(step& s) {
     }
     pass(frame.total);
   }
+  if (keeps_too_many_claims()) {
+    p::encode_error(c.fallback, p::make_error(error_id::claims_too_large, env_.max_gather));
+    return fail_copy(s);
+  }
   if (c.numbers) return number_rows(s);
   send_copied(s);
   if (c.splitter.stopped()) return stop_copy(s);
   s.read_client = true;
+}
+
+// Values that are claimed when all rows are there.
+bool session_machine::keeps_too_many_claims() {
+  const std::size_t bytes = copy_->splitter.claims().bytes;
+  return bytes > 0 && (bytes > env_.max_gather || !copy_->share.cover(env_.gathered, bytes));
 }
 
 // The client has ended its data, or given it up.

@@ -29,7 +29,8 @@ void session_machine::on_deadlock(step& s) {
     const branch& b = branches_[i];
     if (b.state != branch_state::ready || !b.outstanding()) continue;
     const disposition what = b.expected[b.next].what;
-    const bool waits = (hold_ && hold_->waits()) || (copy_locks_ && copy_locks_->waits());
+    const bool waits =
+        (hold_ && hold_->waits()) || (copy_locks_ && copy_locks_->waits()) || (claims_ && claims_->waits());
     if (what != disposition::forward && what != disposition::gather && !waits &&
         !(committing && what == disposition::control))
       continue;

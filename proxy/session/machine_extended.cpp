@@ -138,11 +138,12 @@ bool session_machine::on_its_only_branch(const targets& wanted) const noexcept {
   return b.in_block || (!txn_.active && b.facts->current == current_ && !b.facts->sql);
 }
 
-// Makes `wanted` the branches that operations go to. False: wait.
-bool session_machine::settle(step& s, const targets& wanted) {
+// Makes `wanted` the branches that operations go to; `counted`: what they answer is not passed on as it is. False:
+// wait.
+bool session_machine::settle(step& s, const targets& wanted, bool counted) {
   if (on_its_only_branch(wanted)) return true;
   if (awaits_lease(wanted)) return false;
-  const bool several = wanted.size() > 1;
+  const bool several = wanted.size() > 1 || counted;
   // Who owes nothing must not be heard before those who still owe what comes first.
   const bool joins =
       braid_.active && braid_.heard + 1 < braid_.next_sequence &&

@@ -58,6 +58,7 @@ void session_machine::begin_anew(step& s, branch_index failed, bool lost) {
   if (txn_.own) txn_.clear();
   hold_.reset();
   copy_locks_.reset();
+  claims_.reset();
   undo_unconfirmed();
   placed_ = sent_ = sync_sent_ = draining_ = cycle_failed_ = false;
   operation_ = 0;

@@ -56,18 +56,22 @@ void session_machine::refresh_plan(statement& st) {
   }
 }
 
-router::route session_machine::resolve_bind(const statement& st, const p::bind_view& bind) {
+// The memory is the thread's.
+std::span<const router::bound_parameter> session_machine::parameters_of(const statement& st, const p::bind_view& bind) {
   thread_local std::vector<router::bound_parameter> parameters;
   parameters.clear();
-  if (keyed(*st.plan)) {
-    auto values = bind.parameters.values();
-    p::wire_value value;
-    for (std::size_t i = 0; values.next(value); ++i) {
-      const router::oid type = i < st.parameter_types.size() ? st.parameter_types[i] : 0;
-      parameters.push_back({value.bytes, value.null, bind.binary(i), type});
-    }
+  auto values = bind.parameters.values();
+  p::wire_value value;
+  for (std::size_t i = 0; values.next(value); ++i) {
+    const router::oid type = i < st.parameter_types.size() ? st.parameter_types[i] : 0;
+    parameters.push_back({value.bytes, value.null, bind.binary(i), type});
   }
-  return resolve(*st.plan, st.text, st.constants, parameters);
+  return parameters;
+}
+
+router::route session_machine::resolve_bind(const statement& st, const p::bind_view& bind) {
+  const std::span<const router::bound_parameter> none;
+  return resolve(*st.plan, st.text, st.constants, keyed(*st.plan) ? parameters_of(st, bind) : none);
 }
 
 // Where a statement is prepared or described without its parameters.
@@ -374,6 +378,11 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
     p::error_report refusal;
     if (!place(s, *st->plan, route_, targets_, refusal)) return op_error(s, refusal);
     mirror_config(*st->plan);
+    if (st->plan->claims) {
+      auto refused = arrange_claims(s, *st->plan, st->text, st->constants, parameters_of(*st, m));
+      if (!refused && claims_) refused = refuse_named_claims(m.portal);
+      if (refused) return op_error(s, *refused);
+    }
   }
   if (mirrors() && st->plan->effect == session_effect::copy_in) {
     return op_error(s, p::with_hint(p::make_error(error_id::session_feature, "COPY FROM into a reference table by the extended protocol",
@@ -381,7 +390,8 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
                                     "Send COPY as a simple query, as psql and most drivers do."));
   }
   placed_ = awaits_lease(targets_);
-  if (placed_ || !settle(s, targets_)) return false;
+  const bool counted = claims_ && claims_->taken;
+  if (placed_ || !settle(s, targets_, counted)) return false;
   if (!same_shape(s, *st)) return cycle_failed_;
   if (braid_.active) braid_.explain = st->plan->explain;
 

@@ -162,6 +162,7 @@ branch_index session_machine::lease_branch(step& s, router::shard_index shard, b
 
 bool session_machine::place(step& s, const router::plan& plan, const router::route& r, targets& out, protocol::error_report& refusal) {
   const bool consistent = context_->context.map->consistent;
+  if (claims_ && (!plan.claims || claims_->operation != operation_)) claims_.reset();
   if (consistent && !arrange_hold(plan, r, refusal)) return false;
   if (!find_place(s, plan, r, out, refusal)) return false;
   if (consistent) place_hold(s, out);
@@ -225,12 +226,12 @@ bool session_machine::find_place(step& s, const router::plan& plan, const router
   }
 
   const bool spreads = write && std::holds_alternative<router::to_many>(r.target);
-  if (!txn_.active && !map.one_shard() && (spreads || (write && one != nullptr && more_to_bind()))) {
+  if (!txn_.active && !map.one_shard() && (spreads || (write && one != nullptr && (plan.claims || more_to_bind())))) {
     if (batch_writer_) {
       refusal = p::make_error(error_id::transaction_second_writer, map.shards[*batch_writer_], map.shards[spreads ? many->back() : shard], one_implicit_transaction);
       return false;
     }
-    if (spreads || single_writer().empty()) begin_own();
+    if (spreads || plan.claims || single_writer().empty()) begin_own();
     // Where that is one of REPEATABLE READ, by the session's own default.
     if (map.consistent && !arrange_hold(plan, r, refusal)) return false;
   }
@@ -385,6 +386,7 @@ void session_machine::drop_branch(branch_index b) {
   if (txn_.home == b) txn_.home.reset();
   if (hold_) std::erase(hold_->over, b);
   copy_locks_.reset();
+  claims_.reset();
   // A statement that was to go there and waits for others is placed anew.
   if (!sent_) placed_ = false;
   const auto uses_it = [b](const portal& p) { return std::find(p.branches.begin(), p.branches.end(), b) != p.branches.end(); };
@@ -398,10 +400,11 @@ bool session_machine::awaits_lease(const targets& wanted) const noexcept {
 }
 
 bool session_machine::ready(step& s, const targets& wanted) {
-  if (awaits_lease(wanted) || (hold_ && awaits_lease(hold_->over))) return false;
+  if (awaits_lease(wanted) || (hold_ && awaits_lease(hold_->over)) || (claims_ && awaits_lease(claims_->over)))
+    return false;
   bool all = true;
   for (const branch_index i : wanted) all = prepare(s, i) && all;
-  return all && (!hold_ || held(s)) && (!copy_locks_ || copies_locked(s));
+  return all && (!hold_ || held(s)) && (!copy_locks_ || copies_locked(s)) && (!claims_ || claimed(s));
 }
 
 // Brings the backend's settings in line and opens the client's transaction on it. False: it must answer first.
@@ -469,7 +472,8 @@ void session_machine::on_lease_failed(step& s, branch_index i, const protocol::e
   const bool replica = branches_[i].wants_replica;
   branches_[i] = branch{};
   const auto among = [i](const targets& wanted) { return std::find(wanted.begin(), wanted.end(), i) != wanted.end(); };
-  if (cycle_ == cycle_kind::none || !(among(targets_) || (hold_ && among(hold_->over)))) return;
+  const bool wanted = among(targets_) || (hold_ && among(hold_->over)) || (claims_ && among(claims_->over));
+  if (cycle_ == cycle_kind::none || !wanted) return;
   const bool servers_fault = error.id == error_id::server_login_failed || error.id == error_id::server_lost || error.id == error_id::server_unreachable;
   if (replica && servers_fault && !force_primary_ && context_->context.map->replicas == router::replica_use::prefer) {
     // The replica is gone and the control plane has not noticed yet.

@@ -17,10 +17,11 @@ using router::session_effect;
 void session_machine::open_portal(std::string_view name, const statement_ptr& st, const targets& home, merge_ptr merge,
                                   std::vector<config_change> configures) {
   std::shared_ptr<const portal_spread> spread;
-  if (home.size() > 1 && st != nullptr) {
-    spread = std::make_shared<portal_spread>(portal_spread{mirrors(), order_of_rows(), st->plan->copy, std::move(merge),
-                                                           braid_.explain, stage_ && stage_->plan->moves,
-                                                           route_.mode == router::access::read, std::move(configures)});
+  const auto taken = claims_ ? claims_->taken : nullptr;
+  if ((home.size() > 1 || taken) && st != nullptr) {
+    spread = std::make_shared<portal_spread>(portal_spread{
+        mirrors(), order_of_rows(), st->plan->copy, std::move(merge), braid_.explain, stage_ && stage_->plan->moves,
+        route_.mode == router::access::read, std::move(configures), taken});
   } else if (!configures.empty()) {
     portal_spread alone;
     alone.configures = std::move(configures);
@@ -153,7 +154,7 @@ bool session_machine::op_execute(step& s, std::string_view frame) {
     error.hint = "Fetch all rows at once.";
     return op_error(s, error);
   }
-  if (!(braid_.active && braid_.ahead) && !settle(s, found->branches)) return false;
+  if (!(braid_.active && braid_.ahead) && !settle(s, found->branches, spread.taken != nullptr)) return false;
   const bool mirrored = spread.mirrored;
   if (braid_.active && !braid_.ahead) {
     braid_.order = spread.order;
@@ -161,6 +162,7 @@ bool session_machine::op_execute(step& s, std::string_view frame) {
     if (!braid_.order.empty()) braid_.rows_of.assign(branches_.size(), {});
     braid_.executing = static_cast<std::uint32_t>(found->branches.size());
     braid_.rows = 0;
+    braid_.taken = spread.taken;
     braid_.moves = spread.moves;
     braid_.reads_copies = spread.mirrored && spread.reads_copies;
     braid_.merge = spread.merge ? std::make_unique<sorted_merge>(*spread.merge, found->branches) : nullptr;
@@ -182,12 +184,16 @@ bool session_machine::op_execute(step& s, std::string_view frame) {
     const auto layout = layout_of(spread.copy);
     if (layout == nullptr)
       return op_error(s, p::make_error(error_id::key_not_provable, spread.copy->keys.front().name, spread.copy->table));
-    if (!layout->numbered.empty())
+    if (!layout->numbered.empty() || !layout->claimed.empty())
       return op_error(
-          s, p::with_hint(p::make_error(error_id::session_feature,
-                                        "COPY FROM that leaves a column to a sequence, by the extended protocol",
-                                        "its rows get their numbers on their way"),
-                          "Send it as a simple query, as psql and the COPY functions of most drivers do."));
+          s, p::with_hint(
+                 p::make_error(error_id::session_feature,
+                               layout->claimed.empty()
+                                   ? "COPY FROM that leaves a column to a sequence, by the extended protocol"
+                                   : "COPY FROM into a column that is unique over all shards, by the extended protocol",
+                               layout->claimed.empty() ? "its rows get their numbers on their way"
+                                                       : "the values of its rows are claimed behind them"),
+                 "Send it as a simple query, as psql and the COPY functions of most drivers do."));
     begin_copy(layout, found->branches);
   }
   for (const branch_index i : found->branches) {
@@ -197,6 +203,7 @@ bool session_machine::op_execute(step& s, std::string_view frame) {
     s.to_backend(i, frame);
   }
   copy_locks_.reset();
+  claims_.reset();
   if (!config_) return true;
   config_->sent = true;
   again_ = false;

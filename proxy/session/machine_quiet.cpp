@@ -73,6 +73,7 @@ session_machine::verdict session_machine::quiet_answer(step& s, branch_index i, 
     case from_server::error_response:
       if (e.local_type == of_hold || e.local_type == of_tables) return hold_error(s, i, frame);
       if (e.local_type == of_copies) return copy_locks_error(s, i, frame);
+      if (e.local_type == of_claims) return claims_error(s, i, frame);
       if (e.local_type == of_optional_name) {
         if (b.facts->sql)
           std::erase_if(b.facts->sql->entries, [&](const auto& entry) { return entry.second == e.statement; });
@@ -98,11 +99,13 @@ session_machine::verdict session_machine::quiet_answer(step& s, branch_index i, 
       return error_answer(s, i, frame);
     case from_server::data_row:
       if (e.what == disposition::probe) probe_row(i, frame.body);
+      if (e.local_type == of_claims) take_claim_row(frame.body);
       return verdict::drop;
     case from_server::ready_for_query:
       b.transaction = frame.body.empty() ? 'I' : frame.body[0];
       if ((e.local_type == of_hold || e.local_type == of_tables) && hold_) hold_answered(s, b);
       if (e.what == disposition::prepare) --b.preparing;
+      if (e.local_type == of_claims) claim_answered(s);
       if (e.what == disposition::probe) probe_over(i);
       pop_answer(i);
       return verdict::drop;

@@ -155,6 +155,9 @@ void session_machine::run_simple(step& s) {
     }
     mirror_config(*plan_);
     placed_ = true;
+    if (plan_->claims) {
+      if (const auto refused = claim_of_simple(s)) return refuse_simple(s, *refused);
+    }
   }
   if (!ready(s, targets_)) return;
   if (braid_.ahead && branches_[static_cast<std::size_t>(braid_.speaker)].outstanding()) return;
@@ -192,6 +195,7 @@ void session_machine::run_simple(step& s) {
     if (layout == nullptr)
       return refuse_simple(
           s, p::make_error(error_id::key_not_provable, plan_->copy->keys.front().name, plan_->copy->table));
+    if (const auto refused = claims_of_copy(*layout)) return refuse_simple(s, *refused);
     begin_copy(layout, targets_);
     if (!begin_numbers(query.text)) return refuse_simple(s, tables_changed());
   }
@@ -224,7 +228,7 @@ void session_machine::run_simple(step& s) {
 // What the simple statement's targets answer becomes one. It is begun as `braid_` is between statements where there is but
 // one of them.
 void session_machine::begin_braid() {
-  const bool several = targets_.size() > 1;
+  const bool several = targets_.size() > 1 || (claims_ && claims_->taken);
   if (braid_.active || several) braid_ = braid_state{};
   if (!several) return;
   braid_.active = true;
@@ -232,6 +236,7 @@ void session_machine::begin_braid() {
   braid_.moves = stage_ && stage_->plan->moves;
   braid_.reads_copies = mirrors() && route_.mode == router::access::read;
   braid_.explain = plan_->explain;
+  if (claims_) braid_.taken = claims_->taken;
   if (plan_->merge)
     braid_.merge = std::make_unique<sorted_merge>(merge_request{plan_->merge, {}, plan_->merge->limit.rows}, targets_);
 }

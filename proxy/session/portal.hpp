@@ -32,6 +32,7 @@ struct portal_spread {
   bool moves = false;      ///< see braid_state::moves
   bool reads_copies = false;              ///< see braid_state::reads_copies
   std::vector<config_change> configures;  ///< what its execution changes of the session's settings
+  std::shared_ptr<const protocol::error_report> taken;  ///< see braid_state::taken
 };
 
 struct portal {

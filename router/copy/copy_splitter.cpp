@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "router/shard/hash.hpp"
+#include "router/shard/stored_text.hpp"
 #include "router/shard/value_map.hpp"
 
 namespace pgbraid::router {
@@ -75,11 +76,11 @@ void copy_splitter::stop(bool ended, protocol::error_report error) {
 }
 
 // The bytes of a key are the server's; the client's are the same only where the encodings agree.
-bool copy_splitter::same_bytes(const copied_column& column, const std::string& value) const {
+bool copy_splitter::same_bytes(oid type, const std::string& value) const {
   const bool binary = layout_->shape.format.form == copy_format::kind::binary;
   const std::string& encoding = layout_->shape.format.encoding;
   const bool alike = binary || encoding.empty() ? literals_.utf8 : names_utf8(encoding);
-  return alike || !has_high_byte(value) || (binary && !is_character_type(column.type));
+  return alike || !has_high_byte(value) || (binary && !is_character_type(type));
 }
 
 std::optional<shard_index> copy_splitter::shard_of(const std::vector<copy_key>& key) {
@@ -96,7 +97,7 @@ std::optional<shard_index> copy_splitter::shard_of(const std::vector<copy_key>& 
     const auto unknown = [&] {
       return fail(make_error(error_id::copy_key_unknown, column.name, layout_->table, given.value.substr(0, 200), line()));
     };
-    if (!same_bytes(column, given.value)) return unknown();
+    if (!same_bytes(column.type, given.value)) return unknown();
     if (layout_->values != nullptr) {
       std::string bytes;
       if (!key_bytes(bytes, column.type, column.modifier, 0, binary, given.value, literals_.time_zone)) return unknown();
@@ -112,12 +113,39 @@ std::optional<shard_index> copy_splitter::shard_of(const std::vector<copy_key>& 
   return map_->buckets.shard_of(bucket_of(hash, static_cast<std::uint32_t>(map_->buckets.owner.size())));
 }
 
+// What the row under way, whose shard is known, gives to columns that are unique over all shards.
+void copy_splitter::claim(const std::vector<copy_key>& given) {
+  const bool binary = layout_->shape.format.form == copy_format::kind::binary;
+  bool any = false;
+  for (std::size_t column = 0; column < layout_->claimed.size(); ++column) {
+    const claimed_values& of = layout_->claimed[column];
+    const copy_key& value = given[layout_->claimed_places[column]];
+    if (value.is != copy_key::kind::value) continue;  // its server says what is wrong with a row that lacks it
+    auto text = !same_bytes(of.type, value.value) ? std::nullopt
+                : binary ? stored_text_of_binary(of.type, of.modifier, 0, value.value)
+                         : stored_text(of.type, of.modifier, value.value);
+    if (!text) {
+      doomed_ = make_error(error_id::copy_key_unknown, of.column, layout_->table, value.value.substr(0, 200), line());
+      return;
+    }
+    claims_.bytes += sizeof(claimed_value) + text->size();
+    claims_.values.push_back({column, claims_.homes.size(), std::move(*text)});
+    any = true;
+  }
+  if (any) claims_.homes.push_back(parts_[owner_].shard);
+}
+
 void copy_splitter::on_key() {
-  if (const auto shard = shard_of(std::visit([](const auto& decoder) -> const std::vector<copy_key>& { return decoder.keys(); }, decoder_))) {
+  const auto& given =
+      std::visit([](const auto& decoder) -> const std::vector<copy_key>& { return decoder.keys(); }, decoder_);
+  if (const auto shard = shard_of(given)) {
     const auto found = std::find_if(parts_.begin(), parts_.end(), [&](const part& p) { return p.shard == *shard; });
     owner_ = static_cast<std::size_t>(found - parts_.begin());
-    if (found == parts_.end())
+    if (found == parts_.end()) {
       doomed_ = make_error(error_id::internal, "a row of COPY belongs to a shard that was not asked");
+    } else if (!layout_->claimed.empty()) {
+      claim(given);
+    }
   }
   if (owner_ >= parts_.size()) owner_ = started_part();
   if (parts_[owner_].started) send_pending();

@@ -13,6 +13,7 @@
 #include "router/copy/binary_decoder.hpp"
 #include "router/copy/line_map.hpp"
 #include "router/copy/text_decoder.hpp"
+#include "router/plan/claims.hpp"
 #include "router/plan/route.hpp"
 
 namespace pgbraid::router {
@@ -45,6 +46,15 @@ struct copy_layout {
   std::vector<numbered_column> numbered{};  ///< stand behind the client's columns, in this order
   std::size_t given = 0;                    ///< with numbered: how many values the client's rows have
   std::string schema{};                     ///< the table's, bare
+  std::vector<claimed_values> claimed{};    ///< columns that are unique over all shards; see plan/claims.hpp
+  std::vector<std::size_t> claimed_places{};  ///< where they stand among text_shape::keys
+};
+
+/// Values of such columns in the rows so far.
+struct copied_claims {
+  std::vector<claimed_value> values;
+  std::vector<shard_index> homes;  ///< the shard of each row that has one
+  std::size_t bytes = 0;
 };
 
 /// Why the rows that still come cannot be taken.
@@ -83,6 +93,7 @@ class copy_splitter {
   /// What a server must be sent so that it looks at its last row although the data does not end.
   [[nodiscard]] std::string_view nudge() const;
   [[nodiscard]] const copy_layout& layout() const noexcept { return *layout_; }
+  [[nodiscard]] copied_claims& claims() noexcept { return claims_; }
   /// The number of the line that is being read, as a server would tell it.
   [[nodiscard]] std::uint64_t line() const;
 
@@ -98,7 +109,8 @@ class copy_splitter {
   void stop(bool ended, protocol::error_report error);
   /// Nothing, with doomed_ set, for a key that is not there, that no shard owns or that cannot be read.
   [[nodiscard]] std::optional<shard_index> shard_of(const std::vector<copy_key>& key);
-  [[nodiscard]] bool same_bytes(const copied_column& column, const std::string& value) const;
+  [[nodiscard]] bool same_bytes(oid type, const std::string& value) const;
+  void claim(const std::vector<copy_key>& given);
   [[nodiscard]] std::size_t started_part() const;
 
   std::shared_ptr<const copy_layout> layout_;
@@ -114,6 +126,7 @@ class copy_splitter {
   std::string pending_;                           ///< of a row that no part has been given yet
   std::optional<protocol::error_report> doomed_;  ///< of the row under way
   std::optional<copy_stop> stop_;
+  copied_claims claims_;
 };
 
 }  // namespace pgbraid::router

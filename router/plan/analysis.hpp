@@ -138,6 +138,10 @@ struct analysis {
   std::size_t key_source_use = nowhere;  ///< the table use whose key it gives the written table's
   bool moves = false;                     ///< UPDATE that gives the key another value: rows may leave their shard
   std::optional<key_source> new_key;      ///< and that value, where it is known beforehand
+  std::size_t claiming_writes = 0;        ///< that may give a row a value which must be claimed; see claims.hpp
+  std::size_t claims_known = 0;           ///< those of them whose values are known
+  std::string claimed_column, claimed_table;  ///< of the first of them
+  std::shared_ptr<claim_plan> claims;         ///< the values; null: none
   bool rows_may_split = false;  ///< INSERT ... VALUES whose rows mean the same in statements of their own
   bool bare_names = false;      ///< a column is named without its table, or by NATURAL, USING or the star of a subquery
   bool not_understood = false;

@@ -39,6 +39,11 @@ class analyzer {
   void judge_constraints(const table_use& use);
   void note_timed_code(const table_use& use);
 
+  // claims.cpp
+  void count_claims(const table_use& use);
+  void claim_rows(const sql::insert_query& q, std::size_t use, bool top);
+  void claim_changes(const sql::update_query& q, std::size_t use, bool top);
+
   // merge_into.cpp
   void read_merge(const sql::merge_query& q, std::size_t parent);
 

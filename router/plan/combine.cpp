@@ -75,6 +75,9 @@ std::variant<fixed_target, keyed_target> combine_targets(std::vector<plan>& plan
   for (plan& p : plans) {
     if (is_refusal(p)) return std::move(p.where);
   }
+  const auto claims = [](const plan& p) { return p.claims != nullptr; };
+  if (std::any_of(plans.begin(), plans.end(), claims))
+    return refusal(not_together("one of them has values that must be looked for on all shards first"));
   keyed_target keyed;
   std::optional<shard_index> shard;
   for (plan& p : plans) {

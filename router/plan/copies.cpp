@@ -196,11 +196,24 @@ std::shared_ptr<const copy_layout> copy_into_shards(const sql::statement& s, con
     places.push_back({*position, contains(format->force_null, name), contains(format->force_not_null, name)});
     layout->keys.push_back({name, *position, part.stored->type, part.stored->modifier});
   }
-  std::sort(places.begin(), places.end(), [](const copied_key& x, const copied_key& y) { return x.at < y.at; });
-  for (copied_column& each : layout->keys) {
-    const auto own = std::find_if(places.begin(), places.end(), [&](const copied_key& k) { return k.at == each.place; });
-    each.place = static_cast<std::size_t>(own - places.begin());
+  for (const claimed_column& each : use.table.described->claimed) {
+    const std::string& name = each.column;
+    if (!c.columns.empty() && !contains(c.columns, name)) continue;
+    const auto position = key_position(c, use, name, layout->numbered, a);
+    const auto& columns = use.table.described->columns;
+    const auto stored = std::find_if(columns.begin(), columns.end(), [&](const column& k) { return k.name == name; });
+    if (!position || stored == columns.end()) return nullptr;
+    places.push_back({*position, contains(format->force_null, name), contains(format->force_not_null, name)});
+    layout->claimed.push_back({name, each.constraint, stored->type, stored->modifier, {}});
+    layout->claimed_places.push_back(*position);
   }
+  std::sort(places.begin(), places.end(), [](const copied_key& x, const copied_key& y) { return x.at < y.at; });
+  const auto rank = [&](std::size_t& place) {
+    const auto own = std::find_if(places.begin(), places.end(), [&](const copied_key& k) { return k.at == place; });
+    place = static_cast<std::size_t>(own - places.begin());
+  };
+  for (copied_column& each : layout->keys) rank(each.place);
+  for (std::size_t& each : layout->claimed_places) rank(each);
   layout->shape.format = std::move(*format);
   layout->table = use.table.full_name;
   layout->relation = use.table.name;

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "router/plan/analysis.hpp"
+#include "router/plan/claims.hpp"
 #include "router/plan/columns.hpp"
 #include "router/plan/combine.hpp"
 #include "router/plan/copies.hpp"
@@ -120,12 +121,43 @@ class statement_planner {
     if (a.written_types_differ && returns_rows(s))
       out.no_binary = std::make_shared<const protocol::error_report>(*a.written_types_differ);
     if (one_shard()) return;
-    if (hints_.names_shard()) return hints_.confine_query(s, a, out);
+    if (hints_.names_shard()) {
+      if (a.claims != nullptr) return refuse_claims(a, "a hint names the shard", out);
+      return hints_.confine_query(s, a, out);
+    }
     by_kind(s, a, concatenate, out);
+    claim(s, a, out);
     keep_time_of_one_shard(a, out);
     const auto* fixed = std::get_if<fixed_target>(&out.where);
     if (alone_ && &s == statement_ && (fixed == nullptr || std::holds_alternative<to_shard>(fixed->target)))
       out.timed = make_timed(s, text_, a, context_) != nullptr;
+  }
+
+  static void refuse_claims(const analysis& a, std::string_view why, plan& out) {
+    out.where = refusal(refuse_claim(a.claimed_column, a.claimed_table, why));
+  }
+
+  /// What is drawn first is planned anew with its numbers.
+  static void claim(const sql::statement& s, const analysis& a, plan& out) {
+    // Whatever way has been found around what keeps it from one shard.
+    if (a.claiming_writes > a.claims_known) {
+      out.staged = out.draws = false;
+      return refuse_claims(a, claims_not_known, out);
+    }
+    const auto* fixed = std::get_if<fixed_target>(&out.where);
+    if (a.claims == nullptr || out.draws || (fixed != nullptr && std::holds_alternative<to_refusal>(fixed->target)))
+      return;
+    if (fixed != nullptr || (out.staged && s.kind == kind::insert)) {
+      return refuse_claims(a, "its rows are not tied to keys that are known beforehand", out);
+    }
+    for (claimed_values& each : a.claims->columns) {
+      for (key_source& source : each.rows) {
+        const bool parameter = source.from == key_source::origin::parameter;
+        source.shared = parameter && source.index < a.parameter_uses.size() && a.parameter_uses[source.index] > 1;
+      }
+    }
+    out.claims = a.claims;
+    out.reason += "; values that are unique over all shards are claimed first";
   }
 
   /// What becomes of a query that several shards may take part in.
@@ -327,6 +359,7 @@ class statement_planner {
     analysis a;
     analyze(*s.inner, context_, marks_, a);
     finish(a, true, "EXPLAIN", out);
+    if (a.claims != nullptr && s.explain_analyze) return refuse_claims(a, "EXPLAIN ANALYZE would carry it out", out);
     if (hints_.names_shard()) {
       hints_.confine_query(*s.inner, a, out);
     } else if (!one_shard()) {

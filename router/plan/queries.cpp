@@ -425,6 +425,8 @@ std::size_t analyze_table(const sql::qualified_name& name, table_role role, cons
 void analyze(const sql::statement& statement, const plan_context& context, constant_marks& marks, analysis& out) {
   analyzer walk{context, marks, out};
   walk.read_statement(statement, nowhere, true);
+  if (out.claiming_writes > out.claims_known)
+    out.refuse(refuse_claim(out.claimed_column, out.claimed_table, claims_not_known));
 }
 
 }  // namespace pgbraid::router

@@ -48,6 +48,10 @@ protocol::error_report refuse_syntax(std::string_view what) {
   return make_error(error_id::syntax_not_understood, what);
 }
 
+protocol::error_report refuse_claim(std::string_view column, std::string_view table, std::string_view why) {
+  return make_error(error_id::claim_refused, column, table, why);
+}
+
 protocol::error_report catalog_not_read() {
   return refuse_read("the servers' catalogs have not been read yet", "Try again in a moment.");
 }

@@ -19,6 +19,11 @@ namespace pgbraid::router {
 [[nodiscard]] protocol::error_report refuse_session(std::string_view what, std::string_view why);
 [[nodiscard]] protocol::error_report refuse_syntax(std::string_view what);
 
+/// A column whose values are kept apart over all shards gets one that cannot be claimed.
+inline constexpr std::string_view claims_not_known = "the statement may give rows values that are not known beforehand";
+[[nodiscard]] protocol::error_report refuse_claim(std::string_view column, std::string_view table,
+                                                  std::string_view why);
+
 /// Planning over several shards needs the servers' catalogs.
 [[nodiscard]] protocol::error_report catalog_not_read();
 

@@ -8,9 +8,10 @@
 #include <string_view>
 #include <vector>
 
+#include "router/shard/key_values.hpp"
+
 namespace pgbraid::router {
 
-[[nodiscard]] constexpr bool is_blank(char c) noexcept { return c == ' ' || (c >= '\t' && c <= '\r'); }
 /// May begin a word: a letter, an underscore, any byte of a character beyond ASCII.
 [[nodiscard]] constexpr bool is_word_start(char c) noexcept {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || static_cast<unsigned char>(c) >= 0x80;

@@ -49,6 +49,7 @@ void analyzer::judge_write(std::size_t index) {
   }
   judge_constraints(use);
   note_timed_code(use);
+  count_claims(use);
 }
 
 // Triggers that write down the time, of the table itself or of those whose rows go or change with its own.
@@ -200,6 +201,7 @@ void analyzer::read_insert(const sql::insert_query& q, std::size_t parent) {
   judge_hidden_columns(out_.uses[use]);
   if (q.source != nullptr) read_select(*q.source, parent, false);
   if (several() && !out_.uses[use].keys.empty()) read_rows(q, use);
+  if (several()) claim_rows(q, use, parent == nowhere && with_depth_ == 0);
   judge_conflict_action(q, use);
   const bool reads = std::any_of(out_.uses.begin(), out_.uses.end(),
                                  [](const table_use& each) { return each.role == table_role::read; });
@@ -358,6 +360,7 @@ void analyzer::read_update(const sql::update_query& q, std::size_t parent) {
     if (set.value != nullptr && set.value->kind == sql::expr_kind::default_) set_to_default(set.name, use);
     read_expr(set.value, level, literal::free);
   }
+  if (several()) claim_changes(q, use, parent == nowhere && with_depth_ == 0);
   read_where(q.where, level);
   read_targets(q.returning, level);
   leave_with(outer_tables);

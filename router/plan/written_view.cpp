@@ -97,6 +97,7 @@ std::optional<written_view> look_through(const relation& view, const plan_contex
   written_view out{view, {{}, table->sharding.function}, table->table, {}};
   out.shown.columns.clear();
   out.shown.unenforced = table->shown.unenforced;
+  out.shown.claimed = table->shown.claimed;
   out.shown.row_security = table->shown.row_security;
   out.shown.row_code = table->shown.row_code;
   out.shown.timed_code = table->shown.timed_code;

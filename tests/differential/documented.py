@@ -241,6 +241,10 @@ WRITES = {
         see differential/test_numbered_copies.py::test_random_copies
         see differential/test_numbered_copies.py::test_large_copies
     """,
+    "columns that are listed under": """
+        see differential/test_unique.py::test_a_write
+        see integration/test_claims.py::test_two_want_one_value
+    """,
     "COPY FROM: NULL as the key": """
         see integration/test_copy.py::test_the_key_is_missing_or_not_certain
     """,

@@ -1,0 +1,215 @@
+// Values that must be unique over all shards are claimed before the statement that gives them to rows; see claims.hpp.
+#include "proxy/session/claims.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "protocol/backend.hpp"
+#include "protocol/frontend.hpp"
+#include "proxy/session/machine.hpp"
+#include "router/plan/refusals.hpp"
+#include "router/plan/targets.hpp"
+
+namespace pgbraid::proxy {
+
+namespace p = protocol;
+using protocol::error_id;
+using phase = claims_state::phase;
+
+namespace {
+
+p::error_report refuse(const router::claim_plan& plan, std::size_t column, std::string_view why, std::string hint) {
+  auto out = router::refuse_claim(plan.columns[column].column, plan.schema + '.' + plan.table, why);
+  return hint.empty() ? out : p::with_hint(std::move(out), std::move(hint));
+}
+
+p::error_report claims_unseen(const router::claim_plan& plan, std::size_t column) {
+  return refuse(plan, column, "a transaction with one snapshot does not see what others have committed meanwhile",
+                "Use READ COMMITTED for what writes it.");
+}
+
+}  // namespace
+
+// The statement has its place, by route_. What keeps its values from being claimed.
+std::optional<p::error_report> session_machine::arrange_claims(
+    step& s, const router::plan& plan, std::string_view text, std::span<const router::sql::constant_position> constants,
+    std::span<const router::bound_parameter> parameters) {
+  std::size_t unread = 0;
+  auto values = router::read_claims(*plan.claims, text, constants, parameters, context_->literals, unread);
+  if (!values) return refuse(*plan.claims, unread, "its value cannot be read for sure", {});
+  // Bind is looked at anew for as long as it waits.
+  const bool under_way =
+      claims_ && claims_->plan == plan.claims && claims_->operation == operation_ && claims_->values == *values;
+  if (under_way) return std::nullopt;
+  claims_.reset();
+  if (values->empty()) return std::nullopt;
+
+  const std::size_t column = values->front().column;
+  const auto* one = std::get_if<router::to_shard>(&route_.target);
+  const auto* many = std::get_if<router::to_many>(&route_.target);
+  if (one == nullptr && (many == nullptr || many->rows.empty()))
+    return refuse(*plan.claims, column, "its rows may stand on several shards",
+                  "Tie the statement to one value of the sharding key.");
+  if (txn_.one_snapshot()) return claims_unseen(*plan.claims, column);
+  auto made = std::make_unique<claims_state>();
+  made->plan = plan.claims;
+  made->values = std::move(*values);
+  if (one != nullptr) {
+    made->homes.push_back(one->shard);
+  } else {
+    made->homes = many->rows;
+  }
+  made->operation = operation_;
+  if (const auto* twice = router::claimed_twice(made->values, made->homes)) {
+    if (plan.claims->if_taken == router::claim_plan::taken::unknowable)
+      return refuse(*plan.claims, twice->column, "two of the rows have the same value, on different shards",
+                    "Insert them in statements of their own.");
+    return router::value_is_taken(*plan.claims, twice->column, twice->text);
+  }
+  for (const router::shard_index shard : router::owning_shards(*context_->context.map))
+    made->over.push_back(branch_for(s, shard, false));
+  claims_ = std::move(made);
+  return std::nullopt;
+}
+
+// The simple statement, or the one that has numbers in its place.
+std::optional<p::error_report> session_machine::claim_of_simple(step& s) {
+  thread_local router::sql::token_scan scan;
+  p::query_view query;
+  (void)p::decode(input_.substr(p::frame_header_size, cycle_bytes_ - p::frame_header_size), query);
+  const std::string_view text = question_ ? std::string_view{question_->text} : query.text;
+  router::sql::scan(text, scan);
+  return arrange_claims(s, *plan_, text, scan.constants, {});
+}
+
+// What others give to rows between Bind and Execute is not looked at. The unnamed portal lasts until the next Bind.
+std::optional<p::error_report> session_machine::refuse_named_claims(std::string_view portal) const {
+  if (portal.empty()) return std::nullopt;
+  return refuse(*claims_->plan, 0, "a portal with a name may be executed behind another statement that gives it",
+                "Bind the statement to the unnamed portal.");
+}
+
+// COPY is about to begin. What keeps the values of its rows from being claimed.
+std::optional<p::error_report> session_machine::claims_of_copy(const router::copy_layout& layout) const {
+  if (layout.claimed.empty() || !txn_.one_snapshot()) return std::nullopt;
+  return claims_unseen({layout.schema, layout.relation, layout.claimed}, 0);
+}
+
+// COPY has been taken by all servers. True: it is over when the values of its rows are claimed. That others may have
+// given them to rows since does no harm: who claims them first does not see the other's, and who is last sees both.
+bool session_machine::must_claim_copied(std::string_view tag) {
+  if (copy_->splitter.claims().values.empty() || !copy_->tag.empty()) return false;
+  copy_->tag = tag;
+  return true;
+}
+
+// Every row of the COPY stands where it belongs. True: its values are claimed, or it has failed.
+bool session_machine::copied_are_claimed(step& s) {
+  copy_state& c = *copy_;
+  if (cycle_failed_) return true;
+  if (!claims_) {
+    const router::copy_layout& layout = c.splitter.layout();
+    auto made = std::make_unique<claims_state>();
+    made->plan =
+        std::make_shared<const router::claim_plan>(router::claim_plan{layout.schema, layout.relation, layout.claimed});
+    made->values = std::move(c.splitter.claims().values);
+    made->homes = std::move(c.splitter.claims().homes);
+    for (const copy_state::part& each : c.parts) made->over.push_back(each.branch);
+    claims_ = std::move(made);
+  }
+  if (!claimed(s)) return false;
+  if (cycle_failed_) return true;
+  claims_.reset();
+  tell_completion(s, std::exchange(c.tag, {}));
+  return true;
+}
+
+// True: they are claimed on all branches. False: it waits, or has failed.
+bool session_machine::claimed(step& s) {
+  claims_state& claims = *claims_;
+  if (claims.at == phase::held) return true;
+  bool open = true;
+  for (const branch_index i : claims.over) open = prepare(s, i) && open;
+  if (!open || cycle_failed_) return false;
+  // What failed among the messages sent before would have the server pass over this one.
+  if (claims.at == phase::wanted && !nothing_unsynced() && !drained(s)) return false;
+  if (claims.at == phase::others || claims.taken) {
+    claims.at = phase::held;
+    return true;
+  }
+  const bool first = claims.at == phase::wanted;
+  claims.at = first ? phase::first : phase::others;
+  for (const branch_index i : claims.over) {
+    if (first != (i == claims.over.front())) continue;
+    branch& b = branches_[i];
+    const std::size_t from = s.backend_bytes.size();
+    p::encode_query(s.backend_bytes, router::claim_statement(*claims.plan, claims.values, claims.homes, b.shard));
+    s.own_to_backend(i, from);
+    b.facts->unnamed = 0;
+    b.expect({answer::query, disposition::prepare, of_claims});
+    ++b.preparing;
+  }
+  return false;
+}
+
+// A shard's answer: for each column a value that is taken, or NULL.
+void session_machine::take_claim_row(std::string_view body) {
+  p::data_row_view row;
+  if (!claims_ || claims_->taken || !p::decode(body, row)) return;
+  p::wire_value value;
+  auto values = row.columns.values();
+  for (std::size_t column = 0; values.next(value) && column < claims_->plan->columns.size(); ++column) {
+    if (value.null) continue;
+    claims_->taken =
+        std::make_shared<const p::error_report>(router::value_is_taken(*claims_->plan, column, value.bytes));
+    return;
+  }
+}
+
+// A branch has answered, the last of those that were asked or not.
+void session_machine::claim_answered(step& s) {
+  if (!claims_ || !claims_->taken || cycle_failed_) return;
+  using taken = router::claim_plan::taken;
+  switch (claims_->plan->if_taken) {
+    case taken::by_count:
+      return;  // told when the statement has changed a row
+    case taken::fails:
+      return fail_claims(s, *claims_->taken);
+    case taken::unknowable: {
+      auto error =
+          refuse(*claims_->plan, 0,
+                 "a row of another shard has the value already, and what ON CONFLICT makes of that cannot be told here",
+                 "Select the row first, and update it or leave it.");
+      error.detail = claims_->taken->detail;
+      return fail_claims(s, error);
+    }
+  }
+}
+
+void session_machine::fail_claims(step& s, const p::error_report& error) {
+  flush_run(s);
+  cycle_failed_ = true;
+  if (txn_.active) txn_.failed = true;
+  tell_error(s, error);
+  if (cycle_ == cycle_kind::batch) batch_failed();
+}
+
+session_machine::verdict session_machine::claims_error(step& s, branch_index i, const p::frame_view& frame) {
+  if (cycle_failed_) return verdict::drop;
+  p::error_fields_view fields;
+  const bool readable = p::decode(frame.body, fields);
+  if (readable && fields.sqlstate() == "25006") s.add(action_kind::doubt, i);
+  if (readable && gives_way(fields)) {
+    fail_claims(s, p::make_error(error_id::deadlock_detected));
+    let_go(s, i);
+    return verdict::drop;
+  }
+  flush_run(s);
+  cycle_failed_ = true;
+  if (txn_.active) txn_.failed = true;
+  forward(s, frame.bytes);
+  if (cycle_ == cycle_kind::batch) batch_failed();
+  return verdict::drop;
+}
+
+}  // namespace pgbraid::proxy
