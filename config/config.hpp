@@ -25,6 +25,7 @@ enum class auth_method : std::uint8_t { trust, password, md5, scram_sha_256, cer
 enum class replica_policy : std::uint8_t { prefer, require, off };
 enum class consistency : std::uint8_t { session, global, eventual };
 enum class read_snapshot : std::uint8_t { shard, consistent };
+enum class commit_answer : std::uint8_t { finished, decided };
 enum class replica_choice : std::uint8_t { least_outstanding, round_robin, random };
 enum class pool_mode : std::uint8_t { transaction, session, statement };
 enum class shard_function : std::uint8_t { postgres_hash, consistent_hash, range, list, lookup, schema };
@@ -192,6 +193,11 @@ struct read_options {
   std::vector<std::string> treat_as_read, treat_as_write;  ///< function names
 };
 
+/// Transactions that write to several shards.
+struct commit_options {
+  commit_answer answer = commit_answer::finished;  ///< when the client is told
+};
+
 struct pool_options {
   pool_mode mode = pool_mode::transaction;
   unsigned size = 20;                  ///< server connections for each server, user and database, over all workers
@@ -208,6 +214,7 @@ struct database {
   std::vector<config::shard> shards;  ///< one, named "default", for the `servers:` short form
   std::optional<config::sharding> sharding;
   read_options reads;
+  commit_options commits;
   pool_options pool;
   unsigned max_clients = 0;  ///< 0: limits.max_clients_per_database
   position where;

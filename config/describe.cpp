@@ -255,6 +255,8 @@ void write_database(writer& out, const database& d) {
   out.line(3, "choose: {}", name_of("databases.*.reads.choose", d.reads.choose));
   out.line(3, "treat_as_read: {}", list(d.reads.treat_as_read));
   out.line(3, "treat_as_write: {}", list(d.reads.treat_as_write));
+  out.line(2, "commits:");
+  out.line(3, "answer: {}", name_of("databases.*.commits.answer", d.commits.answer));
   out.line(2, "pool:");
   out.line(3, "mode: {}", name_of("databases.*.pool.mode", d.pool.mode));
   out.line(3, "size: {}", d.pool.size);

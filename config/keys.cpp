@@ -28,6 +28,7 @@ constexpr std::array replica_uses{choice_row{"prefer"}, choice_row{"require"}, c
 constexpr std::array replica_choices{choice_row{"least_outstanding"}, choice_row{"round_robin"}, choice_row{"random"}};
 constexpr std::array consistencies{choice_row{"session"}, choice_row{"global"}, choice_row{"eventual"}};
 constexpr std::array read_snapshots{choice_row{"shard"}, choice_row{"consistent"}};
+constexpr std::array commit_answers{choice_row{"finished"}, choice_row{"decided"}};
 constexpr std::array pool_modes{choice_row{"transaction"}, choice_row{"session"}, choice_row{"statement"}};
 constexpr std::array client_tls_modes{choice_row{"disable"}, choice_row{"allow"}, choice_row{"require"}};
 constexpr std::array server_tls_modes{choice_row{"disable"}, choice_row{"allow"},     choice_row{"prefer"},
@@ -180,6 +181,9 @@ constexpr key_row table[] = {
   {"databases.*.reads.choose", choice, "least_outstanding", "Which of several usable replicas a read goes to: the one with the fewest reads under way for its weight and for how fast it answers, each in turn as often as its weight says, or a random one by weight.", built, 0, 0, replica_choices},
   {"databases.*.reads.treat_as_read", text_list, "", "Functions that are declared volatile and yet only read."},
   {"databases.*.reads.treat_as_write", text_list, "", "Functions that must run on the primary whatever they declare."},
+
+  {"databases.*.commits", section, "", "Transactions that write to several shards."},
+  {"databases.*.commits.answer", choice, "finished", "When COMMIT of such a transaction is answered: when every shard has committed (`finished`), or as soon as nothing can undo it any more (`decided`), one round trip sooner. Its own session sees all of it even so; others may find shards without it for a moment.", built, 0, 0, commit_answers},
 
   {"databases.*.pool", section, "", "Connections to the servers."},
   {"databases.*.pool.mode", choice, "transaction", "For how long a client keeps a server connection: for a `transaction`, and longer where its state cannot be moved; from its first statement to its end (`session`: all its reads go to the primary too); for one `statement`: BEGIN is refused.", built, 0, 0, pool_modes},

@@ -34,6 +34,8 @@ class database_reader {
       error(name_at, fmt::format("{}: no servers are given; write servers, or shards and sharding", shown_));
     read_sharding(value, shown_, out_, findings_);
     read_reads(fields(section.at("reads")));
+    const fields commits(section.at("commits"));
+    commits.choice("answer", "databases.*.commits.answer", out_.commits.answer);
     const fields pool(section.at("pool"));
     pool.choice("mode", "databases.*.pool.mode", out_.pool.mode);
     pool.integer("size", out_.pool.size);
@@ -50,6 +52,11 @@ class database_reader {
           fmt::format("{}.pool.mode: a session that keeps one connection keeps the primary's; reads.replicas cannot be "
                       "require",
                       shown_));
+    if (out_.commits.answer == commit_answer::decided && out_.reads.consistency == consistency::global)
+      error(commits.at("answer")->where,
+            fmt::format("{}.commits.answer: with decided a session may miss what another has been told; "
+                        "reads.consistency cannot be global",
+                        shown_));
     if (out_.reads.snapshot == read_snapshot::consistent && out_.reads.replicas == replica_policy::require)
       error(
           section.at("reads")->where,

@@ -335,6 +335,8 @@ class session_machine {
   void ask_control(step& s, branch_index b, std::string_view sql);
   void begin_commit(step& s);
   void commit_step(step& s);
+  [[nodiscard]] bool may_tell_decided() const;
+  void tell_decided(step& s);
   [[nodiscard]] std::string error_of_wait();
   [[nodiscard]] std::string error_of_commit(const protocol::frame_view& frame);
   void commit_lost(step& s, branch_index b, const protocol::error_report& error);
@@ -642,6 +644,7 @@ class session_machine {
   bool sent_ = false;                  ///< the simple statement has gone to its targets
   bool told_ = false;                  ///< something of this cycle has gone to the client
   bool cycle_failed_ = false;          ///< its error has been told
+  bool answered_ = false;              ///< its ReadyForQuery has been told before its end
   bool deadlocked_ = false;            ///< its statement is being cancelled for others that wait for it
   bool force_primary_ = false;         ///< begun anew after a replica failed
   bool again_ = false;                 ///< the input may be begun anew

@@ -8,6 +8,7 @@
 #include "proxy/session/machine.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace pgbraid::proxy {
 
@@ -156,8 +157,9 @@ void session_machine::commit_step(step& s) {
         for (const branch_index i : c.prepared) {
           if (is_there(i)) ask_control(s, i, "COMMIT PREPARED '" + c.id + "'");
         }
-        if (anything_outstanding()) return;
-        return commit_over(s);
+        if (!anything_outstanding()) return commit_over(s);
+        if (may_tell_decided()) tell_decided(s);
+        return;
       }
       break;
     case phase::finish:
@@ -173,6 +175,33 @@ void session_machine::commit_step(step& s) {
     if (is_there(i)) ask_control(s, i, "ROLLBACK PREPARED '" + c.id + "'");
   }
   if (!anything_outstanding()) commit_over(s);
+}
+
+// Whether the client may be told of the decision at once: if it asks for nothing more in this cycle, and nobody else
+// must know of what has been committed before the client does.
+bool session_machine::may_tell_decided() const {
+  if (!env_.answers_decided || txn_.chained || listening_ || made_) return false;
+  if (std::any_of(branches_.begin(), branches_.end(), [](const branch& b) { return b.ddl || b.defaults; }))
+    return false;
+  if (env_.keys && context_->context.map->directory && has_changed_directory()) return false;
+  if (control_->own) return true;
+  if (by_protocol_ || (several_ && !several_->last())) return false;
+  return cycle_ != cycle_kind::batch || (batch_synced_ && operation_ + 2 == operations_.size() && nothing_unsynced());
+}
+
+// What is still to be answered goes on in the cycle that the client believes to be over, and its next one waits for
+// that. Behind COMMIT PREPARED among the actions: a client that has left ends them.
+void session_machine::tell_decided(step& s) {
+  const std::size_t from = s.client_bytes.size();
+  if (control_->own) {
+    s.client_bytes.append(std::exchange(held_complete_, {}));
+  } else {
+    s.client_bytes.append(std::exchange(control_->reply, {}));
+    p::encode_command_complete(s.client_bytes, "COMMIT");
+  }
+  p::encode_ready_for_query(s.client_bytes, p::transaction_status::idle);
+  s.own_to_client(from);
+  told_ = answered_ = true;
 }
 
 std::string session_machine::error_of_commit(const p::frame_view& frame) {
@@ -269,7 +298,7 @@ void session_machine::commit_over(step& s) {
     control_->failed = true;
     control_->reply.append(c.error);
     txn_.chained = false;
-  } else if (!control_->own) {
+  } else if (!control_->own && !answered_) {
     p::encode_command_complete(control_->reply, "COMMIT");
   }
   control_->running = false;

@@ -273,7 +273,7 @@ bool session_machine::told_everything(step& s) {
 // The cycle's ReadyForQuery, and its end.
 void session_machine::conclude(step& s) {
   if (!listening_) {
-    tell_ready(s);
+    if (!answered_) tell_ready(s);
     return finish_cycle(s);
   }
   if (!told_everything(s)) return;

@@ -53,6 +53,7 @@ struct session_environment {
   std::uint64_t records = 0;                   ///< records of commits so far
   write_marks* marks = nullptr;                ///< null: nobody asks what was written when
   bool global_reads = false;                   ///< reads.consistency: global
+  bool answers_decided = false;                ///< commits.answer: decided
   std::shared_ptr<key_cache> keys{};           ///< keys that are looked up; null: none are
   std::vector<std::uint64_t> mark_seeds{};     ///< by shard: see write_marks
   std::unique_ptr<changed_tables> spare_changes{};  ///< empty: the memory of the transaction that ended last

@@ -36,6 +36,7 @@ void served_database::take_pool_options() {
   if (!environment_.state->config) return;
   environment_.max_backend_statements = environment_.state->config->pool.prepared_statements;
   environment_.pool_mode = environment_.state->config->pool.mode;
+  environment_.answers_decided = environment_.state->config->commits.answer == config::commit_answer::decided;
   const bool global = environment_.state->config->reads.consistency == config::consistency::global;
   take_lookup();
   const bool noted = global || environment_.keys;

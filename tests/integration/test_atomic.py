@@ -316,13 +316,14 @@ def words_of(step):
 
 
 @pytest.mark.parametrize("answered", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("shard, step", STEPS, ids=[s[1].decode().replace(" ", "_") for s in STEPS])
+@pytest.mark.parametrize("shard, step, answer", [(*step, "finished") for step in STEPS] + [(*step, "decided") for step in STEPS[2:]],
+                         ids=lambda value: value.decode().replace(" ", "_") if isinstance(value, bytes) else None)
 @pytest.mark.parametrize("victim", ["link", "pgbraid"])
-def test_nothing_is_torn(cluster, fault_proxy, start_braid, keys, victim, shard, step, answered):
+def test_nothing_is_torn(cluster, fault_proxy, start_braid, keys, victim, shard, step, answer, answered):
     """The link to one shard is cut, or pgbraid is killed, before a message of the commit reaches the server, or before its
     answer comes back: the transaction is on both shards or on neither, and nothing stays in doubt."""
     proxies = [fault_proxy(s.primary.port) for s in cluster.shards]
-    topology = sharded_topology(cluster)
+    topology = sharded_topology(cluster, commits={"answer": answer})
     for entry, proxy in zip(topology["databases"]["shop"]["shards"], proxies):
         entry["servers"] = [proxy.address]
     topology["monitor"]["catalog_interval"] = "200ms"

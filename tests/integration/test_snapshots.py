@@ -387,11 +387,12 @@ class Bank:
                 thread.join()
 
 
-def test_the_sum_stays_the_same(cluster, start_braid, accounts):
+@pytest.mark.parametrize("answer", ["finished", "decided"])
+def test_the_sum_stays_the_same(cluster, start_braid, accounts, answer):
     """Two instances, one of which is killed again and again. SNAPSHOT_SUMS and SNAPSHOT_SEED make it long, and another."""
     wanted = int(os.environ.get("SNAPSHOT_SUMS", "600"))
     seed = int(os.environ.get("SNAPSHOT_SEED", "1"))
-    braids = [start_braid(consistent(cluster)) for _ in range(2)]
+    braids = [start_braid(consistent(cluster, commits={"answer": answer})) for _ in range(2)]
     bank = Bank(braids, accounts, seed)
     kills = 0
     with bank.busy():

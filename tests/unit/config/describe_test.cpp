@@ -76,6 +76,8 @@ databases:
       choose: least_outstanding
       treat_as_read: []
       treat_as_write: []
+    commits:
+      answer: finished
     pool:
       mode: transaction
       size: 20

@@ -204,6 +204,7 @@ databases:
   d:
     servers: [{host: h, port: 7, weight: 8, dbname: e, zone: there}]
     reads: {replicas: off, max_lag: 5s, consistency: eventual, wait_for_replica: 20ms, treat_as_read: [f], treat_as_write: [g]}
+    commits: {answer: decided}
     pool: {size: 9, prepared_statements: 10, idle_timeout: 1.5s, max_connections: 15, reserve: 16, reserve_after: 8s, lifetime: 9s}
     max_clients: 17
 )",
@@ -246,6 +247,7 @@ databases:
   CHECK(t.zone == "here");
   CHECK(d.shards.at(0).servers.at(0).zone == "there");
   CHECK(d.reads.wait_for_replica == 20ms);
+  CHECK(d.commits.answer == commit_answer::decided);
   CHECK(d.reads.replicas == replica_policy::off);
   CHECK(d.reads.max_lag.time == 5s);
   CHECK(d.reads.consistency == consistency::eventual);

@@ -216,6 +216,11 @@ TEST_CASE("reads and pool") {
        {"t:2:38: error: databases.d.reads.snapshot: consistent reads of several shards go to primaries; reads.replicas "
         "cannot be "
         "require"}},
+      {"{servers: [h], reads: {consistency: global}, commits: {answer: decided}}",
+       {"t:2:79: error: databases.d.commits.answer: with decided a session may miss what another has been told; "
+        "reads.consistency cannot be global"}},
+      {"{servers: [h], commits: {answer: soon}}",
+       {"t:2:49: error: databases.d.commits.answer: expected finished or decided, found \"soon\""}},
       {"{servers: [h], pool: {size: 0}}",
        {"t:2:44: error: databases.d.pool.size: expected a whole number from 1 to 10000, found \"0\""}},
       {"{servers: [h], pol: {size: 1}}", {"t:2:31: error: unknown key \"pol\" in databases.d; did you mean \"pool\"?"}},
