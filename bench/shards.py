@@ -71,7 +71,7 @@ class Fleet(Peers):
         finally:
             self.folder = whole
 
-    def start_over(self, binary, ports, reads="{}"):
+    def start_over(self, binary, ports, reads="{}", commits="{}"):
         port = free_port()
         name = f"over-{len(ports)}-{port}"
         shards = "".join(f"      - {{name: s{i}, servers: [\"127.0.0.1:{p}\"]}}\n" for i, p in enumerate(ports))
@@ -85,6 +85,7 @@ databases:
   {USER}:
     pool: {{size: 16}}
     reads: {reads}
+    commits: {commits}
     sharding:
       function: postgres_hash
       tables: {{items: {{key: id}}}}
