@@ -128,13 +128,14 @@ std::vector<blocked_transaction> blocked_of(std::span<const waiting_transaction>
     bool blocked = false;
     for (const auto& part : t.parts) {
       const auto found = known.find({part.shard, part.pid});
-      if (found == known.end() || found->second->age < found->second->answered - t.seen) continue;
+      // Without this part it would pass for younger than it is.
+      if (found == known.end() || found->second->age < found->second->answered - t.seen) break;
       const std::int64_t xact_start = found->second->xact_start;
       now.began = now.parts.empty() ? xact_start : std::min(now.began, xact_start);
       now.parts.push_back({part.shard, part.pid, xact_start});
       blocked = blocked || found->second->blocked;
     }
-    if (blocked) out.push_back(std::move(now));
+    if (blocked && now.parts.size() == t.parts.size()) out.push_back(std::move(now));
   }
   return out;
 }

@@ -58,8 +58,8 @@ struct blocked_transaction {
   std::vector<part> parts;  ///< as far as they are known
 };
 
-/// Those of `waiting` that are blocked somewhere. Parts whose process may have begun another transaction since they
-/// were seen are left out. runs on: any thread.
+/// Those of `waiting` that are blocked somewhere and known whole: not those of which a part has not been told of, or whose
+/// process may have begun another transaction since it was seen. runs on: any thread.
 [[nodiscard]] std::vector<blocked_transaction> blocked_of(std::span<const waiting_transaction> waiting,
                                                           std::span<const process_sample> samples,
                                                           std::string_view instance);

@@ -15,6 +15,7 @@ std::vector<waiting_transaction::part> session_machine::waiting_parts() const {
   for (const branch& b : branches_) {
     if (b.state != branch_state::ready || !b.in_block || b.facts == nullptr) continue;
     waits = waits || b.outstanding();
+    if (b.replica) continue;  // nobody waits there for what others have locked
     parts.push_back({b.shard, b.facts->pid});
   }
   if (!waits) parts.clear();

@@ -154,10 +154,11 @@ TEST_CASE("a process whose transaction is younger than the look at the session i
   const std::vector<waiting_transaction> one{seen(7)};
   std::vector<process_sample> samples{{0, 1, 500, 99ms, true, start + 100ms}, {1, 2, 400, 900ms, false, start + 100ms}};
   CHECK(blocked_of(one, samples, "i").empty());
+  // The other part alone would make the transaction younger, or older, than it is.
   samples[1].blocked = true;
-  const auto found = blocked_of(one, samples, "i");
-  REQUIRE(found.size() == 1);
-  CHECK(found[0].parts == std::vector<blocked_transaction::part>{{1, 2, 400}});
+  CHECK(blocked_of(one, samples, "i").empty());
+  samples.erase(samples.begin());
+  CHECK(blocked_of(one, samples, "i").empty());
 }
 
 TEST_CASE("no two transactions have one name", "[deadlock]") {
