@@ -50,12 +50,26 @@ BEGIN
       USING ERRCODE = 'object_not_in_prerequisite_state';
   END IF;
   -- Who has become another role by SET ROLE is still the one who logged in.
-  IF NOT (has_schema_privilege(session_user, about.namespace, 'USAGE')
-          AND has_any_column_privilege(session_user, about.oid, 'INSERT, UPDATE'))
+  IF NOT coalesce(has_schema_privilege(session_user, about.namespace, 'USAGE')
+                  AND has_any_column_privilege(session_user, about.oid, 'INSERT, UPDATE'), false)
      AND NOT EXISTS (SELECT FROM pg_roles r
                       WHERE pg_has_role(session_user, r.oid, 'MEMBER') AND has_schema_privilege(r.oid, about.namespace, 'USAGE')
                         AND has_any_column_privilege(r.oid, about.oid, 'INSERT, UPDATE')) THEN
     RAISE EXCEPTION 'permission denied for table %', about.relname USING ERRCODE = 'insufficient_privilege';
+  END IF;
+  IF NOT coalesce(has_schema_privilege(about.namespace, 'USAGE') AND has_column_privilege(about.oid, of_column, 'SELECT')
+                  AND has_table_privilege(about.oid, 'UPDATE'), false) THEN
+    RAISE EXCEPTION 'pgbraid cannot look for values in table %, which role "%" may not read and lock', about.name, current_user
+      USING ERRCODE = 'insufficient_privilege', HINT = format('GRANT SELECT, UPDATE ON %s TO %I', about.name, current_user);
+  END IF;
+  -- The name means this very table until the transaction ends, whatever somebody has been waiting to put in its place.
+  EXECUTE format('LOCK TABLE ONLY %s IN ROW SHARE MODE', about.name);
+  PERFORM FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = about.attname AND NOT a.attisdropped
+          JOIN pg_type t ON t.oid = a.atttypid
+   WHERE c.oid = about.oid AND c.oid = to_regclass(about.name) AND c.relkind = 'r' AND t.typname = about.typname
+     AND t.typnamespace = 'pg_catalog'::regnamespace;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'table % has been changed meanwhile', about.name USING ERRCODE = 'object_not_in_prerequisite_state';
   END IF;
   -- As a row would have them: blanks beyond the length of a varchar are cut off, and anything else there is an error.
   stored := format('v::%I', about.typname);
@@ -81,11 +95,6 @@ BEGIN
   IF current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted') THEN
     RAISE EXCEPTION 'values are kept apart over shards in READ COMMITTED transactions only'
       USING ERRCODE = 'feature_not_supported';
-  END IF;
-  IF NOT (has_schema_privilege(about.namespace, 'USAGE') AND has_column_privilege(about.oid, of_column, 'SELECT')
-          AND has_any_column_privilege(about.oid, 'UPDATE')) THEN
-    RAISE EXCEPTION 'pgbraid cannot look for values in table %, which role "%" may not read and lock', about.name, current_user
-      USING ERRCODE = 'insufficient_privilege', HINT = format('GRANT SELECT, UPDATE ON %s TO %I', about.name, current_user);
   END IF;
   EXECUTE format('SELECT r.%1$I::text FROM %2$s r WHERE r.%1$I OPERATOR(pg_catalog.=) '
                  'ANY (ARRAY(SELECT %3$s FROM unnest($1) v WHERE v IS NOT NULL)) LIMIT 1 FOR KEY SHARE',

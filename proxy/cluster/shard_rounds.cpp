@@ -2,6 +2,7 @@
 // and what commits over several shards have left there is finished.
 #include "proxy/cluster/claim_function.hpp"
 #include "proxy/cluster/claimed_columns.hpp"
+#include "proxy/cluster/own_schema.hpp"
 #include "proxy/cluster/shard_watch.hpp"
 #include "proxy/cluster/waiting_table.hpp"
 
@@ -186,7 +187,11 @@ asio::awaitable<void> database_watch::see_to_commits(shard_watch& shard) {
   const int primary = shard.roles.state().primary;
   if (primary < 0 || shard.connected_to != primary || !shard.connection.is_open()) co_return;
   const std::string before = shard.no_commits;
-  if (shard.probes[static_cast<std::size_t>(primary)]->facts().max_prepared_transactions == 0) {
+  const std::string anothers = co_await problem_of_own_schema(shard.connection, catalog_timeout);
+  if (stopped_) co_return;
+  if (!anothers.empty()) {
+    shard.no_commits = anothers;
+  } else if (shard.probes[static_cast<std::size_t>(primary)]->facts().max_prepared_transactions == 0) {
     shard.no_commits = "max_prepared_transactions is 0";
   } else {
     shard.no_commits = co_await make_commit_record_table(shard.connection, catalog_timeout);
@@ -203,7 +208,7 @@ asio::awaitable<void> database_watch::see_to_commits(shard_watch& shard) {
     }
     merge();
   }
-  if (!shard.connection.is_open()) co_return;
+  if (!anothers.empty() || !shard.connection.is_open()) co_return;
   const doubtful_listing listing = co_await list_doubtful(shard.connection, catalog_timeout);
   if (stopped_ || !listing.error.empty()) co_return;
   shard.doubtful = listing.any;
@@ -241,7 +246,8 @@ asio::awaitable<void> database_watch::see_to_waiting(shard_watch& shard) {
 asio::awaitable<void> database_watch::see_to_claims(shard_watch& shard) {
   const int primary = shard.roles.state().primary;
   if (primary < 0 || shard.connected_to != primary || !shard.connection.is_open()) co_return;
-  std::string unable = co_await make_claim_function(shard.connection, *listed_, catalog_timeout);
+  std::string unable = co_await problem_of_own_schema(shard.connection, catalog_timeout);
+  if (!stopped_ && unable.empty()) unable = co_await make_claim_function(shard.connection, *listed_, catalog_timeout);
   if (stopped_) co_return;
   shard.claims_asked = true;
   if (unable == shard.no_claims) co_return;

@@ -6,6 +6,8 @@
 #include "proxy/session/statement.hpp"
 #include "router/topology.hpp"
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -104,6 +106,13 @@ struct branch {
   std::size_t next = 0;          ///< expected[next] is what comes next
 
   [[nodiscard]] bool outstanding() const noexcept { return next < expected.size(); }
+  /// An answer to the client's statement is to come. What was prepared for it in the same packet may still stand in
+  /// front of that: a server does not tell the one before the other is over.
+  [[nodiscard]] bool owes_statement() const noexcept {
+    return std::any_of(expected.begin() + static_cast<std::ptrdiff_t>(next), expected.end(), [](const expectation& e) {
+      return e.what == disposition::forward || e.what == disposition::gather || e.what == disposition::round;
+    });
+  }
   void expect(const expectation& e) {
     expected.push_back(e);
     flushed = false;

@@ -22,6 +22,7 @@ struct claims_state {
   targets over;                                         ///< a branch of each shard, the first shard's first
   std::size_t operation = 0;                            ///< the one of a batch that they are claimed for
   std::shared_ptr<const protocol::error_report> taken;  ///< a row of another shard has one of them; null: none has
+  std::size_t taken_column = 0;
 
   [[nodiscard]] bool waits() const noexcept { return at == phase::first || at == phase::others; }
 };

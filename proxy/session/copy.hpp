@@ -54,6 +54,7 @@ struct copy_state {
   std::unique_ptr<copy_numbers> numbers{};  ///< null: the rows are whole
   std::string tag{};                        ///< all servers have taken it; values of its rows are yet to be claimed
   gather_share share{};                     ///< covers these
+  bool claims = false;                      ///< has begun to claim them
 
   [[nodiscard]] part* of(branch_index b) {
     const auto found = std::find_if(parts.begin(), parts.end(), [b](const part& each) { return each.branch == b; });

@@ -315,10 +315,7 @@ void session_machine::on_cancel(step& s) {
   for (std::size_t i = 0; i < branches_.size(); ++i) {
     const branch& b = branches_[i];
     if (b.state != branch_state::ready || !b.outstanding()) continue;
-    const disposition what = b.expected[b.next].what;
-    if (asked || what == disposition::forward || what == disposition::gather || what == disposition::round) {
-      s.add(action_kind::cancel, static_cast<branch_index>(i));
-    }
+    if (asked || b.owes_statement()) s.add(action_kind::cancel, static_cast<branch_index>(i));
   }
 }
 

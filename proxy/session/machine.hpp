@@ -211,9 +211,10 @@ class session_machine {
 
   // machine_claims.cpp: values that must be unique over all shards
   [[nodiscard]] std::optional<protocol::error_report> arrange_claims(
-      step& s, const router::plan& p, std::string_view text, std::span<const router::sql::constant_position> constants,
+      const router::plan& p, std::string_view text, std::span<const router::sql::constant_position> constants,
       std::span<const router::bound_parameter> parameters);
-  [[nodiscard]] std::optional<protocol::error_report> claim_of_simple(step& s);
+  [[nodiscard]] std::optional<protocol::error_report> claim_of_simple();
+  void place_claims(step& s);
   [[nodiscard]] std::optional<protocol::error_report> refuse_named_claims(std::string_view portal) const;
   [[nodiscard]] bool claimed(step& s);
   [[nodiscard]] std::optional<protocol::error_report> claims_of_copy(const router::copy_layout& layout) const;
@@ -604,6 +605,7 @@ class session_machine {
   void keeps_too_much(step& s);
   [[nodiscard]] bool is_kept(step& s, branch_index b, std::size_t bytes);
   [[nodiscard]] bool still_wants(branch_index b) const noexcept;
+  [[nodiscard]] bool commits_without(branch_index b);
   void lose_branch(step& s, branch_index b, const protocol::error_report& error);
 
   // machine_failover.cpp: what is begun anew when a server fails, and what is said where that cannot be

@@ -162,7 +162,8 @@ bool session_machine::is_kept(step& s, branch_index i, std::size_t bytes) {
 // Whether a statement that goes in steps is to come back to a branch that owes nothing at the moment.
 bool session_machine::still_wants(branch_index i) const noexcept {
   if (copy_ && copy_->draws_on(i) && copy_->at == copy_state::phase::receiving) return true;
-  if (cycle_ == cycle_kind::none || cycle_failed_ || sent_) return false;
+  const bool copied = copy_ && !copy_->tag.empty();
+  if (cycle_ == cycle_kind::none || cycle_failed_ || (sent_ && !copied)) return false;
   const bool claims = claims_ && claims_->at != claims_state::phase::wanted;
   if (claims && std::find(claims_->over.begin(), claims_->over.end(), i) != claims_->over.end()) return true;
   const bool gated = hold_ && (hold_->waits() || hold_->at == hold_state::phase::held);
@@ -171,6 +172,24 @@ bool session_machine::still_wants(branch_index i) const noexcept {
   const bool in_steps =
       stage_ != nullptr || braid_.ahead || (copy_locks_ && copy_locks_->at != copy_locks_state::phase::wanted);
   return in_steps && std::find(targets_.begin(), targets_.end(), i) != targets_.end();
+}
+
+// COMMIT is under way, and the branch has only read, or held locks: what the one that has written answers is the
+// client's answer too.
+bool session_machine::commits_without(branch_index i) {
+  if (!control_ || !control_->running || control_->commit || !sent_ || targets_.empty() ||
+      control_->plan->effect != router::session_effect::commit)
+    return false;
+  for (std::size_t k = 0; k < branches_.size(); ++k) {
+    const branch& b = branches_[k];
+    if (k == i || b.state != branch_state::ready || !b.wrote) continue;
+    const auto writer = static_cast<branch_index>(k);
+    // The first one's answer is told.
+    if (targets_.front() == i && !b.outstanding()) return false;
+    if (targets_.front() == i) targets_.front() = writer;
+    return true;
+  }
+  return false;
 }
 
 void session_machine::lose_branch(step& s, branch_index i, const p::error_report& error) {
@@ -199,8 +218,14 @@ void session_machine::lose_branch(step& s, branch_index i, const p::error_report
   }
   if (braid_.active) braid_.failed = true;
   if (braid_.merge) tell_sorted_rows(s);
+  const bool only_held = owed && in_block && !b.wrote && !was_pinned && commits_without(i);
   drop_branch(i);
   if (control_ && control_->running && control_->commit) return commit_lost(s, i, error);
+  if (only_held) {
+    if (anything_outstanding()) return;
+    control_->running = false;
+    return finish_control(s);
+  }
   if (in_block && txn_.active) txn_.failed = txn_.broken = true;
   if (was_pinned && !(cycle_ != cycle_kind::none && owed)) {
     // What the session kept on this server is gone with it.

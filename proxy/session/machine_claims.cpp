@@ -28,12 +28,18 @@ p::error_report claims_unseen(const router::claim_plan& plan, std::size_t column
                 "Use READ COMMITTED for what writes it.");
 }
 
+p::error_report claims_outside(const router::claim_plan& plan, std::size_t column) {
+  return refuse(plan, column, "the transaction was begun in the middle of a batch, on one shard",
+                "Begin the transaction in a batch of its own.");
+}
+
 }  // namespace
 
-// The statement has its place, by route_. What keeps its values from being claimed.
+// Before the statement gets its place, by route_. What keeps its values from being claimed.
 std::optional<p::error_report> session_machine::arrange_claims(
-    step& s, const router::plan& plan, std::string_view text, std::span<const router::sql::constant_position> constants,
+    const router::plan& plan, std::string_view text, std::span<const router::sql::constant_position> constants,
     std::span<const router::bound_parameter> parameters) {
+  using router::sql::isolation_level;
   std::size_t unread = 0;
   auto values = router::read_claims(*plan.claims, text, constants, parameters, context_->literals, unread);
   if (!values) return refuse(*plan.claims, unread, "its value cannot be read for sure", {});
@@ -47,10 +53,15 @@ std::optional<p::error_report> session_machine::arrange_claims(
   const std::size_t column = values->front().column;
   const auto* one = std::get_if<router::to_shard>(&route_.target);
   const auto* many = std::get_if<router::to_many>(&route_.target);
+  if (std::holds_alternative<router::to_refusal>(route_.target)) return std::nullopt;  // told when it gets no place
   if (one == nullptr && (many == nullptr || many->rows.empty()))
     return refuse(*plan.claims, column, "its rows may stand on several shards",
                   "Tie the statement to one value of the sharding key.");
-  if (txn_.one_snapshot()) return claims_unseen(*plan.claims, column);
+  const bool one_snapshot = txn_.active ? txn_.one_snapshot()
+                                        : default_isolation_ == isolation_level::repeatable_read ||
+                                              default_isolation_ == isolation_level::serializable;
+  if (one_snapshot) return claims_unseen(*plan.claims, column);
+  if (txn_.foreign) return claims_outside(*plan.claims, column);
   auto made = std::make_unique<claims_state>();
   made->plan = plan.claims;
   made->values = std::move(*values);
@@ -64,35 +75,43 @@ std::optional<p::error_report> session_machine::arrange_claims(
     if (plan.claims->if_taken == router::claim_plan::taken::unknowable)
       return refuse(*plan.claims, twice->column, "two of the rows have the same value, on different shards",
                     "Insert them in statements of their own.");
-    return router::value_is_taken(*plan.claims, twice->column, twice->text);
+    made->taken =
+        std::make_shared<const p::error_report>(router::value_is_taken(*plan.claims, twice->column, twice->text));
   }
-  for (const router::shard_index shard : router::owning_shards(*context_->context.map))
-    made->over.push_back(branch_for(s, shard, false));
   claims_ = std::move(made);
   return std::nullopt;
 }
 
+// The statement has its place.
+void session_machine::place_claims(step& s) {
+  if (!claims_ || !claims_->over.empty()) return;
+  for (const router::shard_index shard : router::owning_shards(*context_->context.map))
+    claims_->over.push_back(branch_for(s, shard, false));
+}
+
 // The simple statement, or the one that has numbers in its place.
-std::optional<p::error_report> session_machine::claim_of_simple(step& s) {
+std::optional<p::error_report> session_machine::claim_of_simple() {
   thread_local router::sql::token_scan scan;
   p::query_view query;
   (void)p::decode(input_.substr(p::frame_header_size, cycle_bytes_ - p::frame_header_size), query);
   const std::string_view text = question_ ? std::string_view{question_->text} : query.text;
   router::sql::scan(text, scan);
-  return arrange_claims(s, *plan_, text, scan.constants, {});
+  return arrange_claims(*plan_, text, scan.constants, {});
 }
 
 // What others give to rows between Bind and Execute is not looked at. The unnamed portal lasts until the next Bind.
 std::optional<p::error_report> session_machine::refuse_named_claims(std::string_view portal) const {
   if (portal.empty()) return std::nullopt;
-  return refuse(*claims_->plan, 0, "a portal with a name may be executed behind another statement that gives it",
+  return refuse(*claims_->plan, claims_->values.front().column,
+                "a portal with a name may be executed behind another statement that gives it",
                 "Bind the statement to the unnamed portal.");
 }
 
 // COPY is about to begin. What keeps the values of its rows from being claimed.
 std::optional<p::error_report> session_machine::claims_of_copy(const router::copy_layout& layout) const {
-  if (layout.claimed.empty() || !txn_.one_snapshot()) return std::nullopt;
-  return claims_unseen({layout.schema, layout.relation, layout.claimed}, 0);
+  if (layout.claimed.empty() || !(txn_.one_snapshot() || txn_.foreign)) return std::nullopt;
+  const router::claim_plan plan{layout.schema, layout.relation, layout.claimed};
+  return txn_.foreign ? claims_outside(plan, 0) : claims_unseen(plan, 0);
 }
 
 // COPY has been taken by all servers. True: it is over when the values of its rows are claimed. That others may have
@@ -107,14 +126,18 @@ bool session_machine::must_claim_copied(std::string_view tag) {
 bool session_machine::copied_are_claimed(step& s) {
   copy_state& c = *copy_;
   if (cycle_failed_) return true;
+  if (!claims_ && c.claims) return true;  // they have gone with a server, which has been told
   if (!claims_) {
+    c.claims = true;
     const router::copy_layout& layout = c.splitter.layout();
     auto made = std::make_unique<claims_state>();
-    made->plan =
-        std::make_shared<const router::claim_plan>(router::claim_plan{layout.schema, layout.relation, layout.claimed});
+    made->plan = std::make_shared<const router::claim_plan>(
+        router::claim_plan{layout.schema, layout.relation, layout.claimed, router::claim_plan::taken::fails});
     made->values = std::move(c.splitter.claims().values);
     made->homes = std::move(c.splitter.claims().homes);
     for (const copy_state::part& each : c.parts) made->over.push_back(each.branch);
+    const auto by_shard = [this](branch_index x, branch_index y) { return branches_[x].shard < branches_[y].shard; };
+    std::sort(made->over.begin(), made->over.end(), by_shard);
     claims_ = std::move(made);
   }
   if (!claimed(s)) return false;
@@ -162,6 +185,7 @@ void session_machine::take_claim_row(std::string_view body) {
     if (value.null) continue;
     claims_->taken =
         std::make_shared<const p::error_report>(router::value_is_taken(*claims_->plan, column, value.bytes));
+    claims_->taken_column = column;
     return;
   }
 }
@@ -177,7 +201,7 @@ void session_machine::claim_answered(step& s) {
       return fail_claims(s, *claims_->taken);
     case taken::unknowable: {
       auto error =
-          refuse(*claims_->plan, 0,
+          refuse(*claims_->plan, claims_->taken_column,
                  "a row of another shard has the value already, and what ON CONFLICT makes of that cannot be told here",
                  "Select the row first, and update it or leave it.");
       error.detail = claims_->taken->detail;

@@ -189,9 +189,9 @@ void session_machine::split_from_client(step& s) {
   s.read_client = true;
 }
 
-// Values that are claimed when all rows are there.
+// Values that are claimed when all rows are there: each shard is told them all, and once more those of other shards.
 bool session_machine::keeps_too_many_claims() {
-  const std::size_t bytes = copy_->splitter.claims().bytes;
+  const std::size_t bytes = copy_->splitter.claims().bytes * (1 + 2 * copy_->parts.size());
   return bytes > 0 && (bytes > env_.max_gather || !copy_->share.cover(env_.gathered, bytes));
 }
 
@@ -207,6 +207,10 @@ void session_machine::end_copied_data(step& s, bool keep, std::string_view reaso
   keep ? c.splitter.finish() : c.splitter.fail();
   send_copied(s);
   if (c.splitter.stopped()) return stop_copy(s);
+  if (keep && keeps_too_many_claims()) {
+    p::encode_error(c.fallback, p::make_error(error_id::claims_too_large, env_.max_gather));
+    return fail_copy(s);
+  }
   c.at = phase::closing;
   for (std::size_t k = 0; k < c.parts.size(); ++k) end_copy_part(s, k, keep, reason);
   if (cycle_ == cycle_kind::batch) s.more_input = true;

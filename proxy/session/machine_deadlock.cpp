@@ -29,12 +29,9 @@ void session_machine::on_deadlock(step& s) {
   for (std::size_t i = 0; i < branches_.size(); ++i) {
     const branch& b = branches_[i];
     if (b.state != branch_state::ready || !b.outstanding()) continue;
-    const disposition what = b.expected[b.next].what;
     const bool waits =
         (hold_ && hold_->waits()) || (copy_locks_ && copy_locks_->waits()) || (claims_ && claims_->waits());
-    if (what != disposition::forward && what != disposition::gather && !waits &&
-        !(committing && what == disposition::control))
-      continue;
+    if (!b.owes_statement() && !waits && !(committing && b.expected[b.next].what == disposition::control)) continue;
     deadlocked_ = true;
     s.add(action_kind::cancel, static_cast<branch_index>(i));
   }

@@ -375,14 +375,15 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
       if (const p::error_report* const refused = not_in_binary(*st, m)) return op_error(s, *refused);
     }
     if (std::holds_alternative<router::to_gather>(route_.target)) return bind_gather(s, m, *st);
-    p::error_report refusal;
-    if (!place(s, *st->plan, route_, targets_, refusal)) return op_error(s, refusal);
-    mirror_config(*st->plan);
     if (st->plan->claims) {
-      auto refused = arrange_claims(s, *st->plan, st->text, st->constants, parameters_of(*st, m));
+      auto refused = arrange_claims(*st->plan, st->text, st->constants, parameters_of(*st, m));
       if (!refused && claims_) refused = refuse_named_claims(m.portal);
       if (refused) return op_error(s, *refused);
     }
+    p::error_report refusal;
+    if (!place(s, *st->plan, route_, targets_, refusal)) return op_error(s, refusal);
+    mirror_config(*st->plan);
+    place_claims(s);
   }
   if (mirrors() && st->plan->effect == session_effect::copy_in) {
     return op_error(s, p::with_hint(p::make_error(error_id::session_feature, "COPY FROM into a reference table by the extended protocol",

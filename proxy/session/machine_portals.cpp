@@ -149,8 +149,12 @@ bool session_machine::op_execute(step& s, std::string_view frame) {
   static const portal_spread one_branch;
   const std::shared_ptr<const portal_spread> kept = found->spread;
   const portal_spread& spread = kept ? *kept : one_branch;
-  if (found->branches.size() > 1 && m.max_rows > 0 && !spread.copy) {
-    auto error = p::make_error(error_id::cross_shard_read, "a portal with a row limit over several shards");
+  if ((found->branches.size() > 1 || spread.taken) && m.max_rows > 0 && !spread.copy) {
+    auto error = spread.taken
+                     ? p::make_error(error_id::cross_shard_write,
+                                     "a portal with a row limit, of a statement "
+                                     "whose value a row of another shard has")
+                     : p::make_error(error_id::cross_shard_read, "a portal with a row limit over several shards");
     error.hint = "Fetch all rows at once.";
     return op_error(s, error);
   }

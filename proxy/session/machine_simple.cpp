@@ -146,6 +146,9 @@ void session_machine::run_simple(step& s) {
   }
   if (std::holds_alternative<router::to_gather>(route_.target)) return run_gather(s);
   if (!placed_) {
+    if (plan_->claims) {
+      if (const auto refused = claim_of_simple()) return refuse_simple(s, *refused);
+    }
     p::error_report refusal;
     if (!place(s, *plan_, route_, targets_, refusal)) {
       const bool ask = !question_ && cycle_ == cycle_kind::simple && std::holds_alternative<router::to_refusal>(route_.target);
@@ -155,9 +158,7 @@ void session_machine::run_simple(step& s) {
     }
     mirror_config(*plan_);
     placed_ = true;
-    if (plan_->claims) {
-      if (const auto refused = claim_of_simple(s)) return refuse_simple(s, *refused);
-    }
+    place_claims(s);
   }
   if (!ready(s, targets_)) return;
   if (braid_.ahead && branches_[static_cast<std::size_t>(braid_.speaker)].outstanding()) return;

@@ -121,7 +121,10 @@ void copy_splitter::claim(const std::vector<copy_key>& given) {
     const claimed_values& of = layout_->claimed[column];
     const copy_key& value = given[layout_->claimed_places[column]];
     if (value.is != copy_key::kind::value) continue;  // its server says what is wrong with a row that lacks it
-    auto text = !same_bytes(of.type, value.value) ? std::nullopt
+    // It is looked for in the client's encoding, whatever that of the data is.
+    const std::string& encoding = layout_->shape.format.encoding;
+    const bool readable = !has_high_byte(value.value) || (literals_.utf8 && (encoding.empty() || names_utf8(encoding)));
+    auto text = !readable && !(binary && !is_character_type(of.type)) ? std::nullopt
                 : binary ? stored_text_of_binary(of.type, of.modifier, 0, value.value)
                          : stored_text(of.type, of.modifier, value.value);
     if (!text) {

@@ -39,8 +39,9 @@ class analyzer {
   void judge_constraints(const table_use& use);
   void note_timed_code(const table_use& use);
 
-  // claims.cpp
+  // claims_written.cpp
   void count_claims(const table_use& use);
+  void name_claimed(const table_use& use, const std::string& column);
   void claim_rows(const sql::insert_query& q, std::size_t use, bool top);
   void claim_changes(const sql::update_query& q, std::size_t use, bool top);
 

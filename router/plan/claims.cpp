@@ -104,14 +104,18 @@ shard_index home_of(std::span<const shard_index> homes, std::size_t row) {
   return homes.size() == 1 ? homes.front() : homes[row];
 }
 
+/// One constant, however many values it has.
 std::string array_of(const std::vector<std::string_view>& values) {
-  if (values.empty()) return "'{}'";
-  std::string out = "ARRAY[";
+  std::string out = "{";
   for (const std::string_view value : values) {
-    if (out.back() != '[') out += ',';
-    append_literal(out, value);
+    out += out.size() > 1 ? ",\"" : "\"";
+    for (const char c : value) {
+      if (c == '"' || c == '\\') out += '\\';
+      out += c;
+    }
+    out += '"';
   }
-  return out + "]::pg_catalog.text[]";
+  return string_literal(out + '}');
 }
 
 }  // namespace

@@ -32,10 +32,10 @@ struct claim_plan {
   std::vector<claimed_values> columns;
   /// What comes of a value that a row of another shard has.
   enum class taken : std::uint8_t {
-    fails,      ///< the statement does: it gives the value to a row for sure
-    by_count,   ///< it does if it changes a row
+    by_count,   ///< the statement fails if it has given it to a row, and for no other reason first
+    fails,      ///< it has: COPY
     unknowable  ///< ON CONFLICT: which row would be in the way is not known
-  } if_taken = taken::fails;
+  } if_taken = taken::by_count;
 };
 
 /// A value that one execution claims.

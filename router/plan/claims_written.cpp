@@ -57,7 +57,13 @@ void analyzer::count_claims(const table_use& use) {
   const std::string& why = context_.schema->no_claims;
   const std::string& column = use.table.described->claimed.front().column;
   if (!why.empty()) return out_.refuse(refuse_claim(column, use.table.full_name, why));
-  if (out_.claiming_writes++ > 0) return;
+  ++out_.claiming_writes;
+  name_claimed(use, column);
+}
+
+/// For messages: the first column whose value is not known, or one that is unique.
+void analyzer::name_claimed(const table_use& use, const std::string& column) {
+  if (out_.claiming_writes - out_.claims_known > 1) return;
   out_.claimed_column = column;
   out_.claimed_table = use.table.full_name;
 }
@@ -66,7 +72,7 @@ void analyzer::claim_rows(const sql::insert_query& q, std::size_t index, bool to
   const table_use& use = out_.uses[index];
   if (use.table.described == nullptr || use.table.described->claimed.empty() || use.table.through != nullptr) return;
   for (const sql::target& set : q.conflict_set) {
-    if (claimed(use, set.name) != nullptr && !takes_own_or_claimed(set, use)) return;
+    if (claimed(use, set.name) != nullptr && !takes_own_or_claimed(set, use)) return name_claimed(use, set.name);
   }
   // A column that is left out is NULL: it has no default.
   const auto given = [&](const claimed_column& each) { return position_of(each.column, q, use) != nowhere; };
@@ -93,7 +99,7 @@ void analyzer::claim_rows(const sql::insert_query& q, std::size_t index, bool to
         continue;
       }
       auto source = read_key_value(*value, c->type, *context_.schema, marks_);
-      if (!source) return;
+      if (!source) return name_claimed(use, each.column);
       values.rows.push_back(std::move(*source));
     }
     add_column(out_, use, std::move(values));
@@ -112,6 +118,7 @@ void analyzer::claim_changes(const sql::update_query& q, std::size_t index, bool
     const sql::target& set = q.set[i];
     const claimed_column* const each = claimed(use, set.name);
     if (each == nullptr) continue;
+    name_claimed(use, each->column);
     const sql::expr* const value = set.value.get();
     const bool shares = i + 1 < q.set.size() && q.set[i + 1].value == nullptr;
     const column* const c = stored(use, each->column);
@@ -127,7 +134,6 @@ void analyzer::claim_changes(const sql::update_query& q, std::size_t index, bool
     values.rows.push_back(std::move(*source));
     add_column(out_, use, std::move(values));
   }
-  if (out_.claims) out_.claims->if_taken = claim_plan::taken::by_count;
   ++out_.claims_known;
 }
 

@@ -117,6 +117,7 @@ bool stands_whatever_is_said(error_id id) {
   switch (id) {
     case error_id::key_change:
     case error_id::unenforced_constraint:
+    case error_id::claim_refused:
     case error_id::reference_write:
     case error_id::null_key:
     case error_id::missing_key:

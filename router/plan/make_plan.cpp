@@ -122,23 +122,26 @@ class statement_planner {
       out.no_binary = std::make_shared<const protocol::error_report>(*a.written_types_differ);
     if (one_shard()) return;
     if (hints_.names_shard()) {
-      if (a.claims != nullptr) return refuse_claims(a, "a hint names the shard", out);
+      if (may_claim(a)) return refuse_claims(a, "a hint names the shard", out);
       return hints_.confine_query(s, a, out);
     }
     by_kind(s, a, concatenate, out);
-    claim(s, a, out);
+    claim(a, out);
     keep_time_of_one_shard(a, out);
     const auto* fixed = std::get_if<fixed_target>(&out.where);
     if (alone_ && &s == statement_ && (fixed == nullptr || std::holds_alternative<to_shard>(fixed->target)))
       out.timed = make_timed(s, text_, a, context_) != nullptr;
   }
 
+  /// Rows may get values that must be claimed, known ones or others.
+  static bool may_claim(const analysis& a) { return a.claims != nullptr || a.claiming_writes > a.claims_known; }
+
   static void refuse_claims(const analysis& a, std::string_view why, plan& out) {
     out.where = refusal(refuse_claim(a.claimed_column, a.claimed_table, why));
   }
 
   /// What is drawn first is planned anew with its numbers.
-  static void claim(const sql::statement& s, const analysis& a, plan& out) {
+  static void claim(const analysis& a, plan& out) {
     // Whatever way has been found around what keeps it from one shard.
     if (a.claiming_writes > a.claims_known) {
       out.staged = out.draws = false;
@@ -147,7 +150,7 @@ class statement_planner {
     const auto* fixed = std::get_if<fixed_target>(&out.where);
     if (a.claims == nullptr || out.draws || (fixed != nullptr && std::holds_alternative<to_refusal>(fixed->target)))
       return;
-    if (fixed != nullptr || (out.staged && s.kind == kind::insert)) {
+    if (fixed != nullptr) {
       return refuse_claims(a, "its rows are not tied to keys that are known beforehand", out);
     }
     for (claimed_values& each : a.claims->columns) {
@@ -359,7 +362,7 @@ class statement_planner {
     analysis a;
     analyze(*s.inner, context_, marks_, a);
     finish(a, true, "EXPLAIN", out);
-    if (a.claims != nullptr && s.explain_analyze) return refuse_claims(a, "EXPLAIN ANALYZE would carry it out", out);
+    if (may_claim(a) && s.explain_analyze) return refuse_claims(a, "EXPLAIN ANALYZE would carry it out", out);
     if (hints_.names_shard()) {
       hints_.confine_query(*s.inner, a, out);
     } else if (!one_shard()) {

@@ -12,11 +12,16 @@ from sides import ask, compare, load, sharding_with
 from statements import Statement
 
 MEMBERS = """
-CREATE TABLE members (id bigint PRIMARY KEY, email text UNIQUE, badge int UNIQUE, login varchar(6) UNIQUE, n int);
+CREATE TABLE members (id bigint PRIMARY KEY, email text UNIQUE, badge int UNIQUE, login varchar(6) UNIQUE, n int CHECK (n < 1000));
+CREATE TABLE visits (id bigint PRIMARY KEY, email text UNIQUE, n int, at timestamptz DEFAULT now());
+CREATE FUNCTION pass_over() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN IF NEW.n = 5 THEN RETURN NULL; END IF; RETURN NEW; END';
+CREATE TRIGGER pass_over BEFORE INSERT ON visits FOR EACH ROW EXECUTE FUNCTION pass_over();
+INSERT INTO visits SELECT g, 'v' || g, g FROM generate_series(10, 20) AS g;
+GRANT ALL ON visits TO app;
 INSERT INTO members SELECT g, 'e' || g, g, 'l' || g, g FROM generate_series(1, 12) AS g;
 GRANT ALL ON members TO app;
 """
-KEYS = {"members": "id"}
+KEYS = {"members": "id", "visits": "id"}
 TABLE = Statement("SELECT * FROM members ORDER BY id")
 STATEMENTS = """
     INSERT INTO members (id, email) VALUES (101, 'e2')
@@ -36,6 +41,16 @@ STATEMENTS = """
     INSERT INTO members VALUES (1, 'e1', 1, 'l1', 5) ON CONFLICT (id) DO UPDATE SET n = excluded.n, email = excluded.email RETURNING n
     INSERT INTO members VALUES (1, 'fresh', 55, 'fr', 5) ON CONFLICT (id) DO UPDATE SET email = excluded.email
     INSERT INTO members (id, email) VALUES (1, 'fresh') ON CONFLICT DO NOTHING
+    INSERT INTO members (id, email, n) VALUES (101, 'e2', 5000)
+    INSERT INTO members (id, email, n) VALUES (101, 'e2', 1/0)
+    INSERT INTO members (id, email) VALUES (102, 'e1'), (103, 'e2'), (104, 'e3'), (105, 'e4'), (1, 'e5')
+    INSERT INTO visits (id, email) VALUES (101, 'x') RETURNING id
+    INSERT INTO visits (id, email) VALUES (101, 'v11') RETURNING id
+    INSERT INTO visits (id, email) VALUES (101, 'v12'), (102, 'b'), (103, 'c') RETURNING id
+    INSERT INTO visits (id, email) VALUES (101, 'a'), (102, 'b'), (103, 'c') RETURNING id
+    INSERT INTO visits (id, email, n) VALUES (101, 'v11', 5), (102, 'v12', 5), (103, 'v13', 5)
+    INSERT INTO visits (id, email, n) VALUES (101, 'v14', 5)
+    UPDATE visits SET email = 'v11' WHERE id = 12
     UPDATE members SET email = 'e2' WHERE id = 1
     UPDATE members SET email = 'e1', n = 7 WHERE id = 1 RETURNING *
     UPDATE members SET email = 'e2' WHERE id = 1 AND n = 99
@@ -61,6 +76,7 @@ def two_sides():
         load(whole, parts, MEMBERS, KEYS)
         sharding = sharding_with(sharded_topology(parts), KEYS)
         sharding["tables"]["members"]["unique"] = ["email", "badge", "login"]
+        sharding["tables"]["visits"]["unique"] = ["email"]
         with Braid(sharded_topology(parts, sharding=sharding)) as braid:
             one, many = Endpoint(whole.shards[0].primary.port).raw(), braid.raw()
             yield one, many

@@ -1,6 +1,7 @@
 """A column that is unique over all shards, through several instances: who gets a value, who waits for it, and who is told that it
 is there already."""
 
+import io
 import random
 import threading
 
@@ -10,7 +11,7 @@ from psycopg2 import errorcodes
 
 from braid import Braid, sharded_topology
 from waiting import wait_until
-from wire import ServerError, errors
+from wire import ServerError, bind, errors, execute, parse, sync
 
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%members%'"
 
@@ -153,7 +154,6 @@ def test_an_update_that_changes_nothing(two, keys, extended):
 
 def test_in_a_pipeline(two, keys):
     """Behind each other in one batch: nothing of it stays."""
-    from wire import bind, execute, parse, sync
     one, _ = two
     sql = "INSERT INTO members (id, email) VALUES ($1, $2)"
     one.send(parse(sql, types=[20, 25]), bind([keys[0][0], "a"]), execute(), bind([keys[1][0], "b"]), execute(), bind([keys[1][1], "a"]), execute(), sync())
@@ -162,6 +162,39 @@ def test_in_a_pipeline(two, keys):
     one.send(parse(sql, types=[20, 25]), bind([keys[0][0], "a"]), execute(), bind([keys[1][0], "b"]), execute(), sync())
     assert errors(one.until_ready()) == []
     assert one.value("SELECT count(*) FROM members") == "2"
+
+
+def test_a_row_limit(two, keys):
+    """Whether a portal that is fetched in parts has changed a row is told too late."""
+    one, _ = two
+    one.query(insert(keys[0][0]) + "; " + insert(keys[1][0], "'y'"))
+    one.query("BEGIN")
+    one.send(parse(f"UPDATE members SET email = 'x' WHERE id = {keys[1][0]} RETURNING id"), bind(), execute(limit=1), sync())
+    assert [error["C"] for error in errors(one.until_ready())] == ["0A000"]
+    one.query("ROLLBACK")
+    assert one.value(f"SELECT email FROM members WHERE id = {keys[1][0]}") == "y"
+
+
+def test_a_transaction_that_a_batch_has_begun(two, keys):
+    one, _ = two
+    one.send(parse(f"SELECT 1 FROM members WHERE id = {keys[0][0]}"), bind(), execute(), parse("BEGIN"), bind(), execute(), sync())
+    assert errors(one.until_ready()) == []
+    with pytest.raises(ServerError) as told:
+        one.query(insert(keys[0][0]))
+    assert told.value.sqlstate == "0A000"
+    one.query("ROLLBACK")
+
+
+def test_a_hint(cluster, two, keys):
+    """It names a shard, and spares nobody the look at the others."""
+    one, _ = two
+    one.query(insert(keys[0][0]) + "; " + insert(keys[1][0], "'y'"))
+    for sql in ("UPDATE members SET email = lower('X')", f"UPDATE members SET email = 'x' WHERE id = {keys[1][0]}",
+                f"EXPLAIN ANALYZE UPDATE members SET email = lower('X') WHERE id = {keys[1][0]}"):
+        with pytest.raises(ServerError) as told:
+            one.query(f"/* pgbraid: shard={cluster.shards[1].name} */ {sql}")
+        assert told.value.sqlstate == "0A000"
+    assert no_value_twice(cluster) == 2
 
 
 def test_one_snapshot(two, keys):
@@ -214,7 +247,6 @@ class TestCopy:
     def test_within_a_transaction(self, instances, two, keys, cluster):
         one, other = two
         with instances[0].connect() as connection, connection.cursor() as cursor:
-            import io
             cursor.execute("SAVEPOINT s")
             cursor.copy_from(io.StringIO(self.rows((keys[0][0], "a"))), "members", columns=("id", "email"))
             later = Later(other, insert(keys[1][0], "'a'")).waits(cluster)
@@ -229,6 +261,36 @@ class TestCopy:
         assert "Key (email)=(a b) already exists." in done.stderr
 
 
+    def test_in_another_encoding(self, cluster, two, keys, instances):
+        """The values are looked for in the client's encoding, which is not that of the data."""
+        two[0].query(insert(keys[0][0], "'é'"))
+        with instances[0].connect(autocommit=True) as connection, connection.cursor() as cursor:
+            cursor.execute("SET client_encoding TO latin1")
+            with pytest.raises(psycopg2.Error) as told:
+                cursor.copy_expert("COPY members (id, email) FROM STDIN (ENCODING 'UTF8')", io.BytesIO(f"{keys[1][0]}\té\n".encode()))
+            assert told.value.pgcode in ("0A000", "23505")  # a server is shown the row that cannot be read
+        connection.close()
+        assert no_value_twice(cluster) == 1
+
+    @pytest.mark.parametrize("lost", [0, 1])
+    def test_a_server_connection_that_is_lost(self, cluster, instances, two, keys, lost):
+        """One shard waits for the value, another one's connection breaks."""
+        one, other = two
+        one.query("BEGIN")
+        one.query(insert(keys[0][0], "'a'"))
+        done = []
+        copying = threading.Thread(target=lambda: done.append(self.copy(instances[1], self.rows((keys[1][0], "a"), (keys[0][1], "b")))), daemon=True)
+        copying.start()
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%claim_values%' AND wait_event_type = 'Lock'"
+        wait_until(lambda: sum(shard.primary.value(waiting) for shard in cluster.shards) > 0, what="the COPY waits")
+        cluster.shards[lost].primary.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'app' AND "
+                                           "(query LIKE '%claim_values%' OR query LIKE 'COPY members%')")
+        one.query("ROLLBACK")
+        copying.join(30)
+        assert done and done[0].returncode != 0, "it waits for ever, or has succeeded"
+        assert one.value("SELECT count(*) FROM members") == "0"
+
+
 def no_value_twice(cluster):
     seen = [row[0] for shard in cluster.shards for row in shard.primary.query("SELECT email FROM members WHERE email IS NOT NULL")]
     assert len(seen) == len(set(seen))
@@ -236,7 +298,7 @@ def no_value_twice(cluster):
 
 
 def test_many_who_want_few_values(cluster, instances, two, start_braid):
-    """Over two instances, one of which is killed again and again, with transactions that are rolled back, deletions and COPY."""
+    """Over two instances, one of which is killed again and again, with transactions that are rolled back, and deletions."""
     stop, wrong, kept = threading.Event(), [], []
     victim = start_braid(topology(cluster))
 

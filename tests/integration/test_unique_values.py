@@ -482,3 +482,46 @@ def test_a_monitor_that_may_not_list_a_column(cluster, server):
         assert "permission denied for table claimable" in done.stdout
     finally:
         on_all(cluster, "DROP ROLE watcher")
+
+
+def test_a_table_that_becomes_another_while_its_values_are_waited_for(server, session):
+    """The function has its owner's rights: what a name meant when it was looked at, it must still mean when it is read."""
+    server.query("CREATE SCHEMA squat; GRANT ALL ON SCHEMA squat TO app; INSERT INTO pgbraid.claimable VALUES ('squat', 'u', 'c')")
+    server.query("CREATE TABLE squat.u (c text UNIQUE); ALTER TABLE squat.u OWNER TO app; "
+                 "CREATE FUNCTION squat.spy() RETURNS text LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION USING MESSAGE = current_user; END'")
+    try:
+        first, waiting, owner = session(), session(), session()
+        claim(first, ["v"], (), "squat.u", "c")
+        told = []
+
+        def wait():
+            try:
+                claim(waiting, ["v"], ["v"], "squat.u", "c")
+            except psycopg2.Error as error:
+                told.append(str(error))
+        thread = threading.Thread(target=wait, daemon=True)
+        thread.start()
+        wait_until(lambda: server.value("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%%claim_values%%'"))
+        with owner.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '200ms'")
+            with pytest.raises(psycopg2.errors.LockNotAvailable):
+                cursor.execute("DROP TABLE squat.u")
+        owner.rollback()
+        first.rollback()
+        thread.join(30)
+        assert not thread.is_alive() and told == []
+        waiting.rollback()
+    finally:
+        server.query("DELETE FROM pgbraid.claimable WHERE in_schema = 'squat'; DROP SCHEMA squat CASCADE")
+
+
+def test_a_schema_of_somebody_elses(cluster, start_braid):
+    """Who owns the schema could have code run with the monitor's rights: nothing there is used."""
+    primary = cluster.shards[1].primary
+    owner = primary.value("SELECT nspowner::regrole::text FROM pg_namespace WHERE nspname = 'pgbraid'")
+    primary.query("ALTER SCHEMA pgbraid OWNER TO app")
+    try:
+        told = check(topology(cluster)).stdout
+        assert "schema pgbraid belongs to role app" in told
+    finally:
+        primary.query(f"ALTER SCHEMA pgbraid OWNER TO {owner}")

@@ -29,8 +29,13 @@ std::string insert(const machine_script& t, pgbraid::router::shard_index shard, 
 }
 
 std::string claim(const std::string& values, const std::string& elsewhere) {
-  return "Q(SELECT pgbraid.claim_values('\"public\".\"customers\"', 'email', ARRAY[" + values +
-         "]::pg_catalog.text[], " + (elsewhere.empty() ? "'{}'" : "ARRAY[" + elsewhere + "]::pg_catalog.text[]") + "))";
+  const auto array = [](const std::string& list) {
+    std::string out;
+    for (const char c : list) out += c == '\'' ? '"' : c;
+    return "'{" + out + "}'";
+  };
+  return "Q(SELECT pgbraid.claim_values('\"public\".\"customers\"', 'email', " + array(values) + ", " +
+         array(elsewhere) + "))";
 }
 
 const std::string free_value = "T(claim_values) D(~) C(SELECT 1) Z(T)";
@@ -58,14 +63,39 @@ TEST_CASE("the first shard is asked first, then the others, then the statement i
   CHECK(t.told() == "C(INSERT 0 1) Z(I)");
 }
 
-TEST_CASE("a value that another shard has fails an INSERT before it is sent") {
+TEST_CASE("a value that another shard has fails an INSERT, unless its own server has found something else") {
+  for (const auto& [answer, told] : {std::pair<std::string, std::string>{"C(INSERT 0 1) Z(T)", "E(23505) Z(E)"},
+                                     {"C(INSERT 0 0) Z(T)", "C(INSERT 0 0) Z(T)"},
+                                     {"E(23514 check) Z(E)", "E(23514) Z(E)"}}) {
+    machine_script t{claiming()};
+    t.client("Q(BEGIN) Q(" + insert(t, 1) + ")");
+    t.server("s1", "C(BEGIN) Z(T)");
+    t.server("s0", "C(BEGIN) Z(T) " + taken_value);
+    CHECK(t.asked("s1") == "Q(BEGIN) Q(" + insert(t, 1) + ")");
+    (void)t.told();
+    t.server("s1", answer);
+    CHECK(t.told() == told);
+  }
+}
+
+TEST_CASE("what is refused outside of a transaction leaves nothing behind") {
   machine_script t{claiming()};
-  t.client("Q(BEGIN) Q(" + insert(t, 1) + ")");
-  (void)t.asked("s1");
+  t.client("Q(UPDATE customers SET email = 'q' WHERE id IN (" + key_on(t, 0) + ", " + key_on(t, 1) + "))");
+  CHECK(t.told() == "E(0A000) Z(I)");
+  CHECK(t.leases().empty());
+  t.client("Q(BEGIN) Q(SELECT name FROM customers WHERE id = " + key_on(t, 0) + ")");
+  CHECK(t.asked("s0").starts_with("Q(BEGIN) Q(SELECT"));
+}
+
+TEST_CASE("a statement of the extended protocol is cancelled though its Parse has not been answered") {
+  machine_script t{claiming()};
+  t.client("Q(BEGIN) P(/" + insert(t, 0) + ") B(/) E() S");
   t.server("s1", "C(BEGIN) Z(T)");
-  t.server("s0", "C(BEGIN) Z(T) " + taken_value);
-  CHECK(t.told() == "C(BEGIN) Z(T) E(23505) Z(E)");
-  CHECK(t.asked("s1").empty());
+  t.server("s0", "C(BEGIN) Z(T) 1 " + free_value);
+  t.server("s1", free_value);
+  (void)t.leases();
+  t.cancel();
+  CHECK(t.leases() == "?s0");
 }
 
 TEST_CASE("rows of several shards") {
@@ -87,6 +117,11 @@ TEST_CASE("the same value on two shards") {
   machine_script t{claiming()};
   t.client("Q(BEGIN) Q(INSERT INTO customers (id, email) VALUES (" + key_on(t, 0) + ", 'a'), (" + key_on(t, 1) +
            ", 'a'))");
+  t.server("s0", "C(BEGIN) Z(T)");
+  t.server("s1", "C(BEGIN) Z(T)");
+  CHECK(t.asked("s0").find("claim_values") == std::string::npos);
+  t.server("s0", "C(INSERT 0 1) Z(T)");
+  t.server("s1", "C(INSERT 0 1) Z(T)");
   CHECK(t.told() == "C(BEGIN) Z(T) E(23505) Z(E)");
 }
 
@@ -191,7 +226,6 @@ TEST_CASE("portals with a name are refused: both values would be looked for befo
   machine_script t{claiming()};
   t.client("Q(BEGIN) P(/" + insert(t, 1) + ") B(p/) E(p) S");
   t.server("s1", "C(BEGIN) Z(T) 1");
-  t.server("s0", "C(BEGIN) Z(T)");
   t.server("s1", "Z(T)");
   CHECK(t.told().find("E(0A000) Z(E)") != std::string::npos);
 }
@@ -216,6 +250,26 @@ TEST_CASE("each execution of a prepared statement looks for its value") {
       t.server("s0", "1 2 C(INSERT 0 1) Z(T)");
     }
   }
-  t.server("s1", "Z(T)");
+  t.server("s1", "2 C(INSERT 0 1) Z(T)");
   CHECK(t.told().ends_with("E(23505) Z(E)"));
+}
+
+TEST_CASE("a shard that has only held claims is lost while the row's own commits") {
+  for (const bool first : {true, false}) {
+    machine_script t{claiming()};
+    const pgbraid::router::shard_index home = first ? 1 : 0;
+    const std::string row = first ? "s1" : "s0", other = first ? "s0" : "s1";
+    t.client("Q(BEGIN) Q(" + insert(t, home) + ")");
+    t.server(row, "C(BEGIN) Z(T)");
+    t.server(other, "C(BEGIN) Z(T)");
+    t.server("s0", free_value);
+    t.server("s1", free_value);
+    t.server(row, "C(INSERT 0 1) Z(T)");
+    t.client("Q(COMMIT)");
+    (void)t.told();
+    t.lose(other);
+    CHECK(t.told().empty());
+    t.server(row, "C(COMMIT) Z(I)");
+    CHECK(t.told() == "C(COMMIT) Z(I)");
+  }
 }

@@ -112,10 +112,9 @@ TEST_CASE("what a shard is asked", "[claims]") {
   const std::vector<claimed_value> values{{0, 0, "it's"}, {0, 1, "b"}};
   const std::vector<shard_index> homes{0, 2};
   CHECK(claim_statement(plan, values, homes, 0) ==
-        "SELECT pgbraid.claim_values('\"public\".\"Odd\"', 'e', ARRAY['it''s','b']::pg_catalog.text[], "
-        "ARRAY['b']::pg_catalog.text[]), NULL");
+        "SELECT pgbraid.claim_values('\"public\".\"Odd\"', 'e', '{\"it''s\",\"b\"}', '{\"b\"}'), NULL");
   CHECK(claim_statement(plan, std::vector<claimed_value>{{0, 0, "b"}}, std::vector<shard_index>{0}, 0) ==
-        "SELECT pgbraid.claim_values('\"public\".\"Odd\"', 'e', ARRAY['b']::pg_catalog.text[], '{}'), NULL");
+        "SELECT pgbraid.claim_values('\"public\".\"Odd\"', 'e', '{\"b\"}', '{}'), NULL");
 }
 
 TEST_CASE("rows of one statement that have the same value", "[claims]") {
