@@ -191,7 +191,8 @@ void session_machine::split_from_client(step& s) {
 
 // Values that are claimed when all rows are there: each shard is told them all, and once more those of other shards.
 bool session_machine::keeps_too_many_claims() {
-  const std::size_t bytes = copy_->splitter.claims().bytes * (1 + 2 * copy_->parts.size());
+  const router::copied_claims& kept = copy_->splitter.claims();
+  const std::size_t bytes = kept.bytes + kept.text_bytes * 2 * copy_->parts.size();
   return bytes > 0 && (bytes > env_.max_gather || !copy_->share.cover(env_.gathered, bytes));
 }
 

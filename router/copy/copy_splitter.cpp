@@ -132,10 +132,13 @@ void copy_splitter::claim(const std::vector<copy_key>& given) {
       return;
     }
     claims_.bytes += sizeof(claimed_value) + text->size();
+    claims_.text_bytes += text->size();
     claims_.values.push_back({column, claims_.homes.size(), std::move(*text)});
     any = true;
   }
-  if (any) claims_.homes.push_back(parts_[owner_].shard);
+  if (!any) return;
+  claims_.homes.push_back(parts_[owner_].shard);
+  claims_.bytes += sizeof(shard_index);
 }
 
 void copy_splitter::on_key() {

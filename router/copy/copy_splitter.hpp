@@ -54,7 +54,8 @@ struct copy_layout {
 struct copied_claims {
   std::vector<claimed_value> values;
   std::vector<shard_index> homes;  ///< the shard of each row that has one
-  std::size_t bytes = 0;
+  std::size_t bytes = 0;       ///< of the two
+  std::size_t text_bytes = 0;  ///< of the texts alone
 };
 
 /// Why the rows that still come cannot be taken.
