@@ -38,15 +38,15 @@ struct numbered_column {
 /// What a plan knows of such a COPY.
 struct copy_layout {
   text_shape shape;
-  std::string table;     ///< for messages
-  std::string relation;  ///< the table's bare name, as servers tell it
-  std::vector<copied_column> keys;  ///< in the key's order
+  std::string table;                          ///< for messages
+  std::string relation;                       ///< the table's bare name, as servers tell it
+  std::vector<copied_column> keys;            ///< in the key's order
   std::shared_ptr<const value_map> values{};  ///< of a key by ranges or a list; null: by buckets
   // See copy_numbering.hpp. The places of keys are those in rows with their numbers.
-  std::vector<numbered_column> numbered{};  ///< stand behind the client's columns, in this order
-  std::size_t given = 0;                    ///< with numbered: how many values the client's rows have
-  std::string schema{};                     ///< the table's, bare
-  std::vector<claimed_values> claimed{};    ///< columns that are unique over all shards; see plan/claims.hpp
+  std::vector<numbered_column> numbered{};    ///< stand behind the client's columns, in this order
+  std::size_t given = 0;                      ///< with numbered: how many values the client's rows have
+  std::string schema{};                       ///< the table's, bare
+  std::vector<claimed_values> claimed{};      ///< columns that are unique over all shards; see plan/claims.hpp
   std::vector<std::size_t> claimed_places{};  ///< where they stand among text_shape::keys
 };
 
@@ -54,8 +54,8 @@ struct copy_layout {
 struct copied_claims {
   std::vector<claimed_value> values;
   std::vector<shard_index> homes;  ///< the shard of each row that has one
-  std::size_t bytes = 0;       ///< of the two
-  std::size_t text_bytes = 0;  ///< of the texts alone
+  std::size_t bytes = 0;           ///< of the two
+  std::size_t text_bytes = 0;      ///< of the texts alone
 };
 
 /// Why the rows that still come cannot be taken.
