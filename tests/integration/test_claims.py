@@ -164,6 +164,27 @@ def test_in_a_pipeline(two, keys):
     assert one.value("SELECT count(*) FROM members") == "2"
 
 
+@pytest.mark.parametrize("extended", [False, True])
+def test_what_is_refused_outside_of_a_transaction(two, keys, extended):
+    """Nothing of it is left to the statement behind it."""
+    one, _ = two
+    say = one.extended if extended else one.query
+    refused = {f"INSERT INTO members (id, email) VALUES ({keys[0][0]}, 'q'), ({keys[1][0]}, 'q')": "23505",
+               f"INSERT INTO members (id, email) VALUES ({keys[0][0]}, 'q'), ({keys[1][0]}, 'q') ON CONFLICT DO NOTHING": "0A000",
+               f"UPDATE members SET email = 'q' WHERE id IN ({keys[0][0]}, {keys[1][0]})": "0A000"}
+    behind = ["BEGIN; SELECT 1; COMMIT", "SELECT count(*) FROM members", "DELETE FROM members", insert(keys[0][0]),
+              f"INSERT INTO members (id, email) VALUES ({keys[0][0]}, 'a'), ({keys[1][0]}, 'b')"]
+    for sql, sqlstate in refused.items():
+        for then in behind:
+            with pytest.raises(ServerError) as told:
+                say(sql)
+            assert (told.value.sqlstate, one.status) == (sqlstate, "I")
+            for statement in then.split("; "):
+                one.query(statement)
+            assert one.status == "I"
+            one.query("DELETE FROM members")
+
+
 def test_a_row_limit(two, keys):
     """Whether a portal that is fetched in parts has changed a row is told too late."""
     one, _ = two
