@@ -126,7 +126,12 @@ bool session_machine::must_claim_copied(std::string_view tag) {
 bool session_machine::copied_are_claimed(step& s) {
   copy_state& c = *copy_;
   if (cycle_failed_) return true;
-  if (!claims_ && c.claims) return true;  // they have gone with a server, which has been told
+  if (!claims_ && c.claims) {
+    // They have gone with a server, and nobody knows of the values any more: the rows must not be committed.
+    const auto untold = std::exchange(txn_.untold, nullptr);
+    fail_claims(s, untold ? *untold : p::make_error(error_id::server_lost, "while values were claimed"));
+    return true;
+  }
   if (!claims_) {
     c.claims = true;
     const router::copy_layout& layout = c.splitter.layout();

@@ -54,11 +54,11 @@ void add_column(analysis& out, const table_use& use, claimed_values values) {
 void analyzer::count_claims(const table_use& use) {
   const bool gives = use.role == table_role::insert || use.role == table_role::update;
   if (!gives || use.table.described == nullptr || use.table.described->claimed.empty()) return;
-  const std::string& why = context_.schema->no_claims;
   const std::string& column = use.table.described->claimed.front().column;
-  if (!why.empty()) return out_.refuse(refuse_claim(column, use.table.full_name, why));
   ++out_.claiming_writes;
   name_claimed(use, column);
+  const std::string& why = context_.schema->no_claims;
+  if (!why.empty()) out_.refuse(refuse_claim(column, use.table.full_name, why));
 }
 
 /// For messages: the first column whose value is not known, or one that is unique.

@@ -141,11 +141,12 @@ class statement_planner {
   }
 
   /// What is drawn first is planned anew with its numbers.
-  static void claim(const analysis& a, plan& out) {
+  void claim(const analysis& a, plan& out) const {
     // Whatever way has been found around what keeps it from one shard.
-    if (a.claiming_writes > a.claims_known) {
+    const std::string& unable = context_.schema->no_claims;
+    if (a.claiming_writes > a.claims_known || (a.claiming_writes > 0 && !unable.empty())) {
       out.staged = out.draws = false;
-      return refuse_claims(a, claims_not_known, out);
+      return refuse_claims(a, unable.empty() ? claims_not_known : std::string_view{unable}, out);
     }
     const auto* fixed = std::get_if<fixed_target>(&out.where);
     if (a.claims == nullptr || out.draws || (fixed != nullptr && std::holds_alternative<to_refusal>(fixed->target)))
