@@ -3,18 +3,16 @@
 
 #include <algorithm>
 #include <array>
-#include <initializer_list>
 #include <string>
 #include <vector>
 
 #include "router/plan/analysis.hpp"
-#include "router/plan/clauses.hpp"
 #include "router/plan/constants.hpp"
+#include "router/plan/definition_words.hpp"
 #include "router/plan/key_columns.hpp"
 #include "router/plan/names.hpp"
 #include "router/plan/statements.hpp"
 #include "router/plan/targets.hpp"
-#include "router/plan/time_words.hpp"
 #include "router/plan/words.hpp"
 
 namespace pgbraid::router {
@@ -36,184 +34,6 @@ constexpr std::array<std::string_view, 41> alike{
     "DROP EXTENSION",  "CREATE POLICY",  "ALTER POLICY",     "DROP POLICY",
     "ALTER PROCEDURE", "DROP PROCEDURE", "CREATE AGGREGATE", "ALTER AGGREGATE",
     "DROP AGGREGATE"};
-
-bool has_word(std::string_view text, std::string_view word) {
-  for (std::size_t i = 0; i < text.size();) {
-    if (const std::size_t past = skip_quoted(text, i); past != i) {
-      i = past;
-    } else if (is_word_start(text[i])) {
-      const std::size_t end = end_of_word(text, i);
-      if (lower_word(text.substr(i, end - i)) == word) return true;
-      i = end;
-    } else {
-      ++i;
-    }
-  }
-  return false;
-}
-
-/// The word behind the first `on` outside quotes; "" without one.
-std::string word_behind_on(std::string_view text) {
-  bool next = false;
-  for (std::size_t i = 0; i < text.size();) {
-    if (const std::size_t past = skip_quoted(text, i); past != i) {
-      i = past;
-    } else if (is_word_start(text[i])) {
-      const std::size_t end = end_of_word(text, i);
-      std::string word = lower_word(text.substr(i, end - i));
-      if (next) return word;
-      next = word == "on";
-      i = end;
-    } else {
-      ++i;
-    }
-  }
-  return {};
-}
-
-/// Of what all databases of a server share, or of a database as a whole: shards may be databases of one server, which
-/// would wait for each other, and have other names on another.
-bool beyond_the_database(const std::string& tag, std::string_view text) {
-  if (tag != "COMMENT" && tag != "GRANT" && tag != "REVOKE") return false;
-  const std::string about = word_behind_on(text);
-  constexpr std::array<std::string_view, 6> shared{"database", "role", "tablespace", "parameter", "subscription", "large"};
-  return std::find(shared.begin(), shared.end(), about) != shared.end();
-}
-
-/// The words that directly follow one another from `at` on, `count` of them at most; ends at anything else.
-std::vector<std::string> words_at(std::string_view text, std::size_t at, std::size_t count) {
-  std::vector<std::string> out;
-  for (at = skip_blanks(text, at); out.size() < count && at < text.size() && is_word_start(text[at]);) {
-    const std::size_t end = end_of_word(text, at);
-    out.push_back(lower_word(text.substr(at, end - at)));
-    at = skip_blanks(text, end);
-  }
-  return out;
-}
-
-/// ADD of anything but a constraint, or an identity for a column that is there.
-bool adds_column(std::string_view text) {
-  for (std::size_t i = 0; i < text.size();) {
-    if (const std::size_t past = skip_quoted(text, i); past != i) {
-      i = past;
-    } else if (is_word_start(text[i])) {
-      const std::size_t end = end_of_word(text, i);
-      if (lower_word(text.substr(i, end - i)) == "add") {
-        const std::vector<std::string> next = words_at(text, end, 4);
-        const auto begins = [&](std::initializer_list<std::string_view> with) {
-          return next.size() >= with.size() && std::equal(with.begin(), with.end(), next.begin());
-        };
-        if (!begins({"constraint"}) && !begins({"generated", "always", "as"}) &&
-            !begins({"generated", "by", "default", "as"}))
-          return true;
-      }
-      i = end;
-    } else {
-      ++i;
-    }
-  }
-  return false;
-}
-
-/// Whether a word may stand in front of a parenthesis without being called.
-bool takes_length(std::string_view word) {
-  constexpr std::array<std::string_view, 14> types{"varchar", "varying", "char", "character", "bpchar",
-                                                   "numeric", "decimal", "dec",  "timestamp", "timestamptz",
-                                                   "time",    "timetz",  "bit",  "interval"};
-  return std::find(types.begin(), types.end(), word) != types.end();
-}
-
-/// Whether a quoted text is the time, or is written in a way that is not looked into.
-bool may_be_time(std::string_view text, std::size_t at, std::size_t past) {
-  const bool plain = text[at] == '\'' && (at == 0 || !is_word_start(text[at - 1]));
-  return !plain || is_word_of_time(text.substr(at + 1, past - at - 2));
-}
-
-/// Whether what stands behind the word DEFAULT, up to the next constraint or column, calls a function or is the time.
-bool calls_in_default(std::string_view text, std::size_t at) {
-  constexpr std::array<std::string_view, 11> calls{"current_date",    "current_time", "current_timestamp", "localtime",
-                                                   "localtimestamp",  "current_user", "session_user",      "user",
-                                                   "current_catalog", "current_role", "current_schema"};
-  constexpr std::array<std::string_view, 5> ends{"check", "references", "constraint", "unique", "primary"};
-  const auto among = [](const auto& words, const std::string& word) {
-    return std::find(words.begin(), words.end(), word) != words.end();
-  };
-  const auto is_length = [](std::string_view list) {
-    return list.find_first_not_of("0123456789, ()") == std::string_view::npos;
-  };
-  std::string before;
-  int depth = 0;  // of brackets
-  while (at < text.size() && (text[at] != ',' || depth > 0)) {
-    if (const std::size_t past = skip_quoted(text, at); past != at) {
-      const bool comment = text[at] == '-' || text[at] == '/';
-      if (!comment && text[at] != '"' && may_be_time(text, at, past)) return true;
-      if (text[at] == '"') before = "\"";
-      at = past;
-    } else if (is_word_start(text[at])) {
-      const std::size_t end = end_of_word(text, at);
-      const std::string word = lower_word(text.substr(at, end - at));
-      at = end;
-      if (among(calls, word)) return true;
-      const std::vector<std::string> next = words_at(text, end, 1);
-      const bool not_null = word == "not" && before != "is" && !next.empty() && next.front() == "null";
-      if (among(ends, word) || not_null) return false;
-      before = word;
-    } else if (text[at] == '(') {
-      const auto past = past_parentheses(text, at, text.size());
-      if (!past || !takes_length(before) || !is_length(text.substr(at, *past - at))) return true;
-      at = *past;
-    } else {
-      depth += text[at] == '[' ? 1 : text[at] == ']' ? -1 : 0;
-      ++at;
-    }
-  }
-  return false;
-}
-
-/// Whether something in a text with a generated column may be another value on each shard: functions are taken for
-/// immutable that read tables, and tables have other numbers.
-bool generates_differently(std::string_view text, const catalog& schema) {
-  if (!has_word(text, "generated")) return false;
-  if (has_word(text, "tableoid") || !schema.code_operators.empty()) return true;
-  for (std::size_t i = 0; i < text.size();) {
-    const std::size_t past = skip_quoted(text, i);
-    const bool word = past == i && is_word_start(text[i]);
-    const std::size_t end = word ? end_of_word(text, i) : past;
-    if (end == i) {
-      ++i;
-      continue;
-    }
-    const std::size_t next = skip_blanks(text, end);
-    const bool called = next < text.size() && text[next] == '(' && (word || text[i] == '"');
-    const auto found =
-        called && word ? schema.functions.find(lower_word(text.substr(i, end - i))) : schema.functions.end();
-    if (called && (!word || (found != schema.functions.end() && found->second.any_user_code))) return true;
-    i = end;
-  }
-  return false;
-}
-
-/// ALTER TABLE computes values for the rows that are there, which may be others on each shard. A new default of a
-/// column that is there computes nothing.
-bool computes(std::string_view text, const catalog& schema) {
-  if (!has_word(text, "using") && !adds_column(text)) return false;
-  constexpr std::array<std::string_view, 8> values{"using",       "identity", "serial",  "bigserial",
-                                                   "smallserial", "serial2",  "serial4", "serial8"};
-  const auto stands = [&](std::string_view word) { return has_word(text, word); };
-  if (std::any_of(values.begin(), values.end(), stands) || generates_differently(text, schema)) return true;
-  for (std::size_t i = 0; i < text.size();) {
-    if (const std::size_t past = skip_quoted(text, i); past != i) {
-      i = past;
-    } else if (is_word_start(text[i])) {
-      const std::size_t end = end_of_word(text, i);
-      if (lower_word(text.substr(i, end - i)) == "default" && calls_in_default(text, end)) return true;
-      i = end;
-    } else {
-      ++i;
-    }
-  }
-  return false;
-}
 
 /// CREATE, ALTER, DROP SCHEMA: one that is listed lives on its shard.
 std::optional<fixed_target> schema_target(std::string_view text, const topology& map) {
@@ -248,10 +68,6 @@ const sql::changed_column* changed_key(const sql::statement& s, const resolved_t
   }
   return nullptr;
 }
-
-}  // namespace
-
-namespace {
 
 bool names_schema_of_sharded(std::string_view text, const topology& map) {
   return std::any_of(map.tables.begin(), map.tables.end(),
@@ -315,12 +131,6 @@ std::optional<fixed_target> home_of_view(const sql::statement& s, const plan_con
   return refusal(protocol::with_hint(protocol::make_error(protocol::error_id::ddl_over_shards,
                                                           "CREATE VIEW of unsharded tables and tables of other shards"),
                                      "No shard has all of them: write its query where you need it."));
-}
-
-/// What stands between the first quote and the last.
-std::string_view comment_of(std::string_view text) {
-  const std::size_t open = text.find('\''), close = text.rfind('\'');
-  return open == close ? std::string_view{} : text.substr(open + 1, close - open - 1);
 }
 
 }  // namespace
@@ -439,96 +249,6 @@ std::optional<protocol::error_report> unique_over_shards(const sql::statement& s
       way_to_uniqueness(s.uniques, sharding));
   error.detail = "Each shard would look at its own rows only.";
   return error;
-}
-
-namespace {
-
-/// Whether ALTER TABLE leaves alone what is stored by default and what runs behind a write. A domain has defaults.
-bool of_columns_alone(const sql::statement& s, const catalog& schema) {
-  const auto own = [&](const std::string& type) { return schema.user_types.contains(type); };
-  return s.columns_alone && std::none_of(s.new_types.begin(), s.new_types.end(), own);
-}
-
-bool changes_key(const sql::statement& s, const resolved_table& table) {
-  if (table.sharding == nullptr) return false;
-  const auto& key = table.sharding->key;
-  return std::any_of(s.changed.begin(), s.changed.end(), [&](const sql::changed_column& each) {
-    return std::find(key.begin(), key.end(), each.name) != key.end();
-  });
-}
-
-/// Names in no plan what it goes by: types, what an extension brings, what an index has kept unique, a schema's name, a
-/// sequence behind a default, a function that takes the name of a built-in one or of another that there is: it may be
-/// behind a view, a default or a check.
-bool concerns_anything(const sql::statement& s, std::string_view text, const std::string& tag, const catalog& schema) {
-  constexpr std::array<std::string_view, 6> kinds{" TYPE",   " DOMAIN",   " EXTENSION",
-                                                  " SCHEMA", " SEQUENCE", " AGGREGATE"};
-  const auto of_kind = [&](std::string_view k) { return tag.ends_with(k); };
-  if (tag == "DROP INDEX" || std::any_of(kinds.begin(), kinds.end(), of_kind)) return true;
-  // What hangs on that may be of any table.
-  if ((tag.starts_with("DROP ") || tag.starts_with("ALTER ")) && has_word(text, "cascade")) return true;
-  return std::any_of(s.routines.begin(), s.routines.end(), [&](const sql::qualified_name& routine) {
-    if (routine.empty()) return false;
-    return schema.functions.contains(std::string_view{routine.back()});
-  });
-}
-
-/// What the catalog knows of functions, and of what hangs on a table.
-void note_altered(const sql::statement& s, std::string_view text, const catalog& schema, plan& out) {
-  if (concerns_anything(s, text, out.tag, schema)) out.alters.emplace_back(anything);
-  for (const sql::qualified_name& routine : s.routines) {
-    if (!routine.empty()) out.alters.push_back(routine.back() + "()");
-  }
-  if (!s.routines.empty()) out.alters.emplace_back(any_function);
-  const bool unique = out.tag == "CREATE INDEX" && s.unique;
-  const bool behind = out.tag.ends_with(" TRIGGER") || out.tag.ends_with(" RULE") || out.tag.ends_with(" POLICY");
-  if ((!unique && !behind) || s.relations.empty()) return;
-  if (!s.relations.front().empty()) out.alters.push_back(s.relations.front().back());
-  out.alters_all = behind;
-}
-
-}  // namespace
-
-void note_defined(const sql::statement& s, std::string_view text, const plan_context& context, plan& out) {
-  if (s.kind != kind::ddl || s.temporary || context.map->one_shard()) return;
-  const name_resolver names{context};
-  note_altered(s, text, *context.schema, out);
-  out.makes_unique = !s.uniques.empty();
-  // Where these live, the topology's file alone says.
-  const auto settled = [&](const sql::qualified_name& name) {
-    const resolved_table table = names.resolve(name);
-    return table.where == placement::reference || (table.where == placement::unsharded && !table.chosen) ||
-           table.where == placement::system || (s.if_not_exists && table.described != nullptr);
-  };
-  const bool declared = out.tag == "COMMENT" && has_word(text, "table");
-  const bool told = declared && text.find("pgbraid") != std::string_view::npos;
-  constexpr std::array<std::string_view, 4> made{"CREATE TABLE", "CREATE VIEW", "DROP TABLE", "DROP VIEW"};
-  const bool makes = std::find(made.begin(), made.end(), out.tag) != made.end();
-  const bool alters = out.tag == "ALTER TABLE" || out.tag == "ALTER VIEW";
-  if (!makes && !alters && !declared) return;
-  const bool drops = out.tag.starts_with("DROP");
-  const bool behind = !declared && !(alters && of_columns_alone(s, *context.schema));
-  // Behind the first come those that it refers to.
-  const std::size_t count = drops ? s.relations.size() : std::min<std::size_t>(s.relations.size(), 1);
-  for (std::size_t i = 0; i < count; ++i) {
-    const sql::qualified_name& name = s.relations[i];
-    if (name.empty()) continue;
-    const resolved_table table = names.resolve(name);
-    // Rows may be placed by values as the key's new type has them.
-    out.alters_all =
-        out.alters_all || (behind && (table.where != placement::unsharded || table.chosen)) || changes_key(s, table);
-    if (!settled(name)) {
-      out.defines.push_back(name.back());
-    } else if (!declared && table.described == nullptr) {
-      out.alters.emplace_back(anything);  // it is new: within its transaction there is nothing else to go by
-    } else if (!declared && !s.if_not_exists) {
-      out.alters.push_back(name.back());
-    }
-  }
-  if (out.defines.empty()) return;
-  const bool renames = !s.name.empty();
-  if (renames) out.defines.push_back(s.name);
-  out.remakes = renames || (alters && has_word(text, "schema")) || told || makes;
 }
 
 }  // namespace pgbraid::router

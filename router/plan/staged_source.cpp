@@ -109,11 +109,6 @@ bool takes_part(const std::optional<shard_index>& combiner, const plan_context& 
   return std::find(owners.begin(), owners.end(), *combiner) != owners.end();
 }
 
-bool has_word(std::string_view text, std::string_view wanted) {
-  const std::vector<std::string> words = words_of(text);
-  return std::find(words.begin(), words.end(), wanted) != words.end();
-}
-
 std::optional<shard_index> only_home(const analysis& a) {
   for (const table_use& use : a.uses) {
     if (use.table.where == placement::unsharded) return use.table.shard;

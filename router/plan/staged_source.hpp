@@ -31,9 +31,6 @@ namespace pgbraid::router {
 
 [[nodiscard]] bool gives_no_column(const sql::select_query& q);
 
-/// Whether a word of SQL stands in a text, in small letters.
-[[nodiscard]] bool has_word(std::string_view text, std::string_view wanted);
-
 /// Whether a server that must put rows together is among those that have some, as all who take part do.
 [[nodiscard]] bool takes_part(const std::optional<shard_index>& combiner, const plan_context& context);
 

@@ -175,6 +175,21 @@ std::vector<std::size_t> parameters_in(std::string_view text) {
   return out;
 }
 
+bool has_word(std::string_view text, std::string_view word) {
+  for (std::size_t i = 0; i < text.size();) {
+    if (const std::size_t past = skip_quoted(text, i); past != i) {
+      i = past;
+    } else if (is_word_start(text[i])) {
+      const std::size_t end = end_of_word(text, i);
+      if (lower_word(text.substr(i, end - i)) == word) return true;
+      i = end;
+    } else {
+      ++i;
+    }
+  }
+  return false;
+}
+
 std::vector<std::string> words_of(std::string_view text) {
   std::vector<std::string> out;
   for (std::size_t at = 0; at < text.size();) {

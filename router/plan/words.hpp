@@ -34,6 +34,9 @@ namespace pgbraid::router {
 /// The words of a text outside of quotes and comments, in lower case.
 [[nodiscard]] std::vector<std::string> words_of(std::string_view text);
 
+/// Whether `word`, in lower case, stands in a text outside of quotes and comments.
+[[nodiscard]] bool has_word(std::string_view text, std::string_view word);
+
 /// The parts of a name as regclass reads it ("Orders", public . orders), folded; empty where it is no such name.
 [[nodiscard]] std::vector<std::string> names_in(std::string_view text);
 
