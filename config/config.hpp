@@ -174,6 +174,7 @@ struct sharding {
   std::vector<unsharded_table> unsharded;
   std::vector<std::string> accept_unenforced;
   std::vector<std::string> shard_local;
+  std::uint32_t sequence_blocks = 1;  ///< numbers of a sequence that a worker draws at once
   bool check_placement = true;  ///< sample rows at start and reload and hold them against the bucket map
 };
 

@@ -214,6 +214,7 @@ void write_sharding(writer& out, const sharding& s) {
   for (const unsharded_table& table : s.unsharded) out.line(4, "{}: {}", quoted(table.name), quoted(table.shard));
   out.line(3, "accept_unenforced: {}", list(s.accept_unenforced));
   out.line(3, "shard_local: {}", list(s.shard_local));
+  out.line(3, "sequence_blocks: {}", s.sequence_blocks);
   out.line(3, "check_placement: {}", s.check_placement);
 }
 

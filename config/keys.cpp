@@ -170,6 +170,7 @@ constexpr key_row table[] = {
   {"databases.*.sharding.unsharded.*", text, "", "Name of the shard."},
   {"databases.*.sharding.accept_unenforced", text_list, "", "Sharded tables that may be written although a constraint or a sequence of theirs holds for one shard only."},
   {"databases.*.sharding.shard_local", text_list, "", "Functions, tables and views that are right although what runs behind them sees one shard's rows only."},
+  {"databases.*.sharding.sequence_blocks", integer, "1", "How many numbers of a sequence a worker draws at once for columns that INSERT leaves to it. With 1 each INSERT draws its own, in order; with more only one in so many asks the first shard, numbers have gaps and are not in order (docs/operations.md, \"Numbers in blocks\").", built, 1, 100'000},
   {"databases.*.sharding.check_placement", boolean, "true", "Whether rows are sampled at start and at reload and held against the bucket map."},
 
   {"databases.*.reads", section, "", "Which reads may go to replicas."},

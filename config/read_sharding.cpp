@@ -28,6 +28,7 @@ class sharding_reader {
     sharding out;
     section.choice("function", "databases.*.sharding.function", out.function);
     section.integer("buckets", out.buckets);
+    section.integer("sequence_blocks", out.sequence_blocks);
     section.boolean("check_placement", out.check_placement);
     section.text("default_shard", out.default_shard);
     if (const node* named = section.at("default_shard"); named != nullptr && named->what == node::kind::scalar) {

@@ -615,6 +615,12 @@ class session_machine {
   [[nodiscard]] bool outcome_unknown(branch_index b) const noexcept;
   [[nodiscard]] bool may_wait_for_primary() const noexcept;
 
+  // machine_blocks.cpp: numbers of sequences that have been drawn ahead
+  void take_from_block();
+  void share_block();
+  void publish_blocks();
+  void settle_blocks();
+
   // machine_round.cpp: statements that go over one shard after the other
   [[nodiscard]] static bool may_go_round(const router::plan& p) noexcept;
   [[nodiscard]] bool goes_round(const router::plan& p) const;
@@ -671,6 +677,8 @@ class session_machine {
   int pinned_ = -1;
   std::unique_ptr<const std::string> pin_reason_;  ///< null: not pinned, or for no reason of its own
   bool asks_sequences_ = false;        ///< it has asked for currval() or lastval()
+  bool sets_sequences_ = false;  ///< a sequence may go on from another number than what has been drawn ahead of it
+  std::unique_ptr<session_blocks> blocks_;  ///< null: it has had no number of a block yet
   bool drew_elsewhere_ = false;        ///< its last number may be of an unsharded table's sequence on another shard
   bool indelible_ = false;             ///< the pinned backend has state that DISCARD ALL leaves
   targets targets_;                    ///< of the statement being placed

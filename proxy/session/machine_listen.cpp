@@ -272,6 +272,7 @@ bool session_machine::told_everything(step& s) {
 
 // The cycle's ReadyForQuery, and its end.
 void session_machine::conclude(step& s) {
+  if (sets_sequences_ || blocks_) settle_blocks();
   if (!listening_) {
     if (!answered_) tell_ready(s);
     return finish_cycle(s);

@@ -209,7 +209,9 @@ bool session_machine::find_place(step& s, const router::plan& plan, const router
   }
   const bool remembers = plan.sequence_memory && plan.statement_count == 1 && !keeps_sequences();
   if (plan.sequence_memory) env_.sequences_asked = asks_sequences_ = true;
-  if (remembers && (!holds_nothing() || drawn_pid_ == 0)) {
+  if (plan.sets_sequences && env_.blocks) sets_sequences_ = true;
+  const bool unknown = plan.sequence_memory && blocks_ && !blocks_->unknown.empty();
+  if (unknown || (remembers && (!holds_nothing() || drawn_pid_ == 0))) {
     refusal = p::make_error(error_id::sequence_memory);
     return false;
   }

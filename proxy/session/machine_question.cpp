@@ -68,6 +68,7 @@ bool session_machine::begin_drawing(std::string_view text) {
   if (!made) return false;
   question_ = std::make_unique<question_state>();
   question_->drawing = std::move(made);
+  take_from_block();
   return true;
 }
 
@@ -117,6 +118,7 @@ bool session_machine::question_answered(step& s, std::string_view text, std::spa
     return true;
   }
   if (q.drawing) {
+    if (q.in_block && q.values.size() >= q.drawing->count) share_block();
     if (q.values.size() != q.drawing->count) {
       const auto error = p::make_error(error_id::internal, "numbers of a sequence could not be read");
       cycle_ == cycle_kind::simple ? refuse_simple(s, error) : static_cast<void>(op_error(s, error));
@@ -124,6 +126,7 @@ bool session_machine::question_answered(step& s, std::string_view text, std::spa
     }
     q.text = router::with_moments(q.drawing->text, q.values);
     if (counts(*q.drawing)) drew_elsewhere_ = false;
+    if (blocks_ && !q.in_block) blocks_->unknown.erase(q.drawing->sequence);
   }
   q.done = true;
   placed_ = false;
@@ -147,7 +150,9 @@ void session_machine::ask_question(step& s, std::string_view text, std::span<con
       p::encode_parse(s.backend_bytes, "", text);
       ask(answer::parse);
     }
-    p::encode_parse(s.backend_bytes, "", q.drawing->sql);
+    q.in_block = q.in_block && env_.blocks;
+    const std::string sql = q.in_block ? env_.blocks->statement(q.drawing->sequence, q.drawing->count) : q.drawing->sql;
+    p::encode_parse(s.backend_bytes, "", sql);
     p::encode_bind(s.backend_bytes, "", "", {}, {}, {});
     p::encode_execute(s.backend_bytes, "");
     for (const answer kind : {answer::parse, answer::bind, answer::execute}) ask(kind);

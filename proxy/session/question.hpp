@@ -17,6 +17,7 @@ struct question_state {
   std::optional<router::drawing> drawing;           ///< numbers are drawn
   std::optional<protocol::error_report> refusal;    ///< told if the server takes the statement, which is not run
   bool is_lookup = false;                           ///< keys are looked up: see key_lookup.hpp
+  bool in_block = false;                            ///< drawing: more numbers than it needs are drawn, for others
   bool asked = false, done = false;
   std::vector<std::string> values;                  ///< drawing: as they come
   std::string text;                                 ///< drawing: the statement with its numbers

@@ -4,6 +4,7 @@
 #include "config/config.hpp"
 #include "proxy/session/gather_budget.hpp"
 #include "proxy/session/key_lookup.hpp"
+#include "proxy/session/number_blocks.hpp"
 #include "proxy/session/routing_context.hpp"
 #include "proxy/session/settings.hpp"
 #include "proxy/session/statement.hpp"
@@ -60,6 +61,7 @@ struct session_environment {
   steady_time (*now)() = [] { return std::chrono::steady_clock::now(); };
   unsigned awaiting_catalog = 0;               ///< sessions that wait for a table's new definition to be known
   bool sequences_asked = false;                ///< somebody asks for currval() or lastval() at times
+  std::unique_ptr<number_blocks> blocks{};     ///< sharding.sequence_blocks; null: each INSERT draws for itself
 
   /// A uuid that no other commit has.
   [[nodiscard]] std::string fresh_record() { return ++records, random_record ? random_record() : fmt::format("{:032x}", records); }

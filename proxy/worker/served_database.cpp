@@ -37,6 +37,10 @@ void served_database::take_pool_options() {
   environment_.max_backend_statements = environment_.state->config->pool.prepared_statements;
   environment_.pool_mode = environment_.state->config->pool.mode;
   environment_.answers_decided = environment_.state->config->commits.answer == config::commit_answer::decided;
+  const auto& sharding = environment_.state->config->sharding;
+  const std::uint32_t block = sharding ? sharding->sequence_blocks : 1;
+  if (block != (environment_.blocks ? environment_.blocks->size() : 1))
+    environment_.blocks = block > 1 ? std::make_unique<number_blocks>(block) : nullptr;
   const bool global = environment_.state->config->reads.consistency == config::consistency::global;
   take_lookup();
   const bool noted = global || environment_.keys;
@@ -49,6 +53,16 @@ void served_database::take_pool_options() {
     // Nobody has noted what was written until now.
     if (from_now_on) environment_.marks->wrote_anything(environment_.mark_seeds.back(), std::chrono::steady_clock::now());
   }
+}
+
+// Of a sequence that there is no more, or drawn of a primary whose WAL the one that is now may not have.
+void served_database::forget_blocks(const database_state& before) {
+  const database_state& now = *environment_.state;
+  const auto primary = [](const database_state& state) {
+    return state.shards.empty() ? -1 : state.shards.front().primary;
+  };
+  if (environment_.blocks && (before.schema != now.schema || primary(before) != primary(now)))
+    environment_.blocks->forget();
 }
 
 void served_database::take_lookup() {
@@ -77,6 +91,7 @@ void served_database::update(database_state_ptr state) {
   if (schema && state->schema && schema->defaults != state->schema->defaults) owner_.renew_everywhere();
   const database_state_ptr before = std::exchange(environment_.state, std::move(state));
   take_pool_options();
+  forget_blocks(*before);
   take_pauses();
   contexts_.update(environment_.state);
   looked_.clear();

@@ -87,6 +87,7 @@ class served_database {
  private:
   void take_pool_options();
   void take_lookup();
+  void forget_blocks(const database_state& before);
   void look_at_catalog();
   void fence(const database_state& before);
   void take_over_pools(const std::vector<std::string>& users);

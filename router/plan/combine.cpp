@@ -139,6 +139,7 @@ plan combine(std::vector<plan> plans, const plan_context& context) {
     out.user_code = out.user_code || p.user_code;
     out.last_drawn = out.last_drawn || p.last_drawn;
     out.draws_elsewhere = out.draws_elsewhere || p.draws_elsewhere;
+    out.sets_sequences = out.sets_sequences || p.sets_sequences;
     out.listening_channels = out.listening_channels || p.listening_channels;
     if (out.pins.empty()) out.pins = p.pins;
     if (p.only) out.only = p.only;

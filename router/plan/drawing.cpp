@@ -34,7 +34,18 @@ struct draw {
   std::string expression;
   std::string type;  ///< "": the column's own
   std::string sample{};  ///< of a key
+  bool by_default = false;  ///< of a column that is left to a sequence
 };
+
+/// Of a default that is a sequence's next number and nothing more: the argument of nextval(), which pg_get_expr() has
+/// written with its schema.
+std::string_view sequence_of(std::string_view expression) {
+  constexpr std::string_view call = "nextval(", type = "::regclass)";
+  if (!expression.starts_with(call) || !expression.ends_with(type)) return {};
+  const std::string_view argument = expression.substr(call.size(), expression.size() - call.size() - 1);
+  const bool one_name = argument.starts_with('\'') && skip_quoted(argument, 0) + type.size() == argument.size() + 1;
+  return one_name ? argument : std::string_view{};
+}
 
 /// A constant of a key's type, and the type's name.
 struct key_form {
@@ -244,13 +255,14 @@ class draw_writer {
   std::string put(const draw& d) {
     const std::string quote = d.sample.empty() ? "'" : "";
     rows_.back().push_back(d.expression);
+    by_default_ = by_default_ && d.by_default;
     samples_.push_back(d.sample.empty() ? "1" : d.sample);
     return quote + mark(values_++) + quote + d.type;
   }
 
   /// A number of a sequence, or what else is another value each time.
   draw default_of(const column& c) const {
-    if (!c.draws.empty()) return {0, 0, c.draws, ""};
+    if (!c.draws.empty()) return {0, 0, c.draws, "", {}, true};
     // As its column's type, without its length, to which a cast would cut it.
     const auto type = written_type(c.type, -1);
     const std::string value = type ? "((" + c.default_text + ")::" + *type + ")" : "(" + c.default_text + ")";
@@ -364,6 +376,7 @@ class draw_writer {
     if (asked.empty() || asked.size() > most_in_one_row) return false;
     for (const std::string& e : asked)
       out.sql += (out.sql.empty() ? "SELECT (" : ", (") + e + ")::pg_catalog.text";
+    if (alike && by_default_ && asked.size() == 1) out.sequence = sequence_of(asked.front());
     if (alike && rows_.size() > 1)
       out.sql += " FROM pg_catalog.generate_series(1, " + std::to_string(rows_.size()) + ")";
     return true;
@@ -379,7 +392,7 @@ class draw_writer {
   std::vector<std::vector<std::string>> rows_;  ///< of each row, what is drawn for it
   std::size_t values_ = 0, calls_ = 0;
   std::vector<std::string> samples_;
-  bool remembers_ = false, keys_ = false;
+  bool remembers_ = false, keys_ = false, by_default_ = true;
 };
 
 /// Of the INSERT that is all of a text.

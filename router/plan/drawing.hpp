@@ -19,6 +19,7 @@ struct drawing {
   std::string text;       ///< the statement, with marks as moment_list leaves them
   std::size_t count = 0;  ///< of the values
   bool remembers = false; ///< asks for what was drawn before: currval(), lastval()
+  std::string sequence;   ///< all of them are the next numbers of one, one for each row: nextval()'s argument; else ""
   bool keys = false;      ///< evaluates keys: the server sees the statement first, for errors in its own words
   /// Of each value: what it may look like. A constant in quotes: it comes as one, else it stands between quotes.
   std::vector<std::string> samples;

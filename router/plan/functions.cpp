@@ -293,6 +293,7 @@ varies function_reader::note_call(const sql::expr& call) {
   if (name == text_function) facts_.measures_shard = true;
   if (name == "currval" || name == "lastval") facts_.sequence_memory = true;
   if (name == "lastval") facts_.last_drawn = true;
+  if (name == "setval") facts_.sets_sequence = true;
   if (name == "pg_notify") facts_.notifies = true;
   if (name == "pg_listening_channels") facts_.listening_channels = true;
   if (name == "setseed") set_once(facts_.pins, "setseed()");

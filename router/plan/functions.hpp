@@ -25,6 +25,7 @@ struct function_facts {
   std::vector<std::string> calls;  ///< functions that the catalog knows, or may be, outside pg_catalog: bare names
   bool sequence_memory = false;  ///< currval, lastval: what one backend remembers
   bool last_drawn = false;       ///< lastval
+  bool sets_sequence = false;    ///< setval
   bool notifies = false;       ///< pg_notify
   bool listening_channels = false;  ///< pg_listening_channels
   bool needs_primary = false;  ///< asks for the server's own identity or state

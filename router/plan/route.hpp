@@ -215,6 +215,7 @@ struct plan {
   bool sequence_memory = false;  ///< calls currval() or lastval(): right only where nextval() was called
   bool last_drawn = false;       ///< calls lastval(): it is told where the last number was drawn, whatever of
   bool draws_elsewhere = false;  ///< may draw numbers for an unsharded table, on a shard that is not the designated one
+  bool sets_sequences = false;   ///< may make a sequence go on from another number: setval(), definitions, TRUNCATE
   bool listening_channels = false;  ///< calls pg_listening_channels()
   std::string pins;        ///< the session must keep its backend from here on: why; "" for most
   bool opaque = false;     ///< not understood by the grammar: forwarded as it is (one shard only)

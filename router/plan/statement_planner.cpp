@@ -220,6 +220,7 @@ class statement_planner {
     out.pins = a.functions.pins;
     out.sequence_memory = a.functions.sequence_memory;
     out.last_drawn = a.functions.last_drawn;
+    out.sets_sequences = a.functions.sets_sequence;
     out.draws_elsewhere = draws_elsewhere(a, context_);
     out.listening_channels = a.functions.listening_channels;
     if (leaves_state && out.effect == session_effect::none) out.effect = session_effect::user_code;
@@ -405,6 +406,7 @@ class statement_planner {
     out.needs_primary = s.kind == kind::show || s.kind == kind::deallocate;
     out.by_columns = false;
     out.user_code = s.kind == kind::do_ || s.kind == kind::call || s.kind == kind::execute;
+    out.sets_sequences = out.user_code || s.kind == kind::ddl || s.kind == kind::truncate;
     // What was not understood of it cannot be said again on another server.
     out.opaque = s.unparsable_parts;
     if (s.kind == kind::prepare && s.inner != nullptr) out.inner_text = prepared_statement(s, text_);

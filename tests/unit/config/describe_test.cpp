@@ -66,6 +66,7 @@ databases:
         settings: s0
       accept_unenforced: []
       shard_local: []
+      sequence_blocks: 1
       check_placement: true
     reads:
       replicas: prefer

@@ -41,6 +41,7 @@ machine_script::machine_script(const script_options& options)
   if (options.global) environment_.marks = &marks_;
   environment_.global_reads = options.global;
   environment_.answers_decided = options.decided;
+  if (options.blocks > 1) environment_.blocks = std::make_unique<number_blocks>(options.blocks);
   for (const std::string& shard : environment_.state->map->shards) environment_.mark_seeds.push_back(write_marks::seed_of("demo", shard));
   machine_ = std::make_unique<session_machine>(environment_, "app", settings_.none(), 1);
   machine_->told_pid(777);

@@ -20,6 +20,7 @@ struct script_options {
   bool several_writers = false;  ///< transactions may write to several shards
   bool consistent = false;       ///< reads.snapshot: consistent
   bool decided = false;          ///< commits.answer: decided
+  std::uint32_t blocks = 1;      ///< sharding.sequence_blocks
   bool hold_leases = false;  ///< `acquire` is answered by grant() only
   std::size_t max_message = 64u << 20;
   std::size_t max_gather = 64u << 20;

@@ -289,3 +289,39 @@ TEST_CASE("keys that are expressions are evaluated first", "[drawing]") {
     CHECK_FALSE(plan_drawing(text, w.context));
   }
 }
+
+TEST_CASE("numbers of one sequence alone may come from a block", "[drawing]") {
+  drawing_world w;
+  const auto sequence = [&](std::string_view text) {
+    const auto made = plan_drawing(text, w.context);
+    return made ? made->sequence : "none";
+  };
+  CHECK(sequence("INSERT INTO customers (name) VALUES ('a')") == "'public.ids'::regclass");
+  CHECK(sequence("INSERT INTO customers (name) VALUES ('a'), ('b')") == "'public.ids'::regclass");
+  CHECK(sequence("INSERT INTO customers DEFAULT VALUES") == "'public.ids'::regclass");
+  CHECK(sequence("INSERT INTO customers (id, name) VALUES (7, 'a'), (DEFAULT, 'b')").empty());
+  // The same words are another sequence where the search_path is another.
+  CHECK(sequence("INSERT INTO customers (id) VALUES (nextval('ids'::regclass))").empty());
+  CHECK(sequence("INSERT INTO customers (name) VALUES (currval('ids')::text)").empty());
+  for (const char* expression :
+       {"(nextval('public.ids'::regclass) + 1)", "nextval('public.ids'::regclass) + nextval('b'::regclass)",
+        "nextval(('ids'::text)::regclass)", "nextval('a'::regclass), ('b'::regclass)"}) {
+    w.schema.relations["public.customers"].columns[0].draws = expression;
+    CHECK(sequence("INSERT INTO customers (name) VALUES ('a')").empty());
+  }
+  w.schema.relations["public.customers"].columns[0].draws = "nextval('public.\"it''s\"'::regclass)";
+  CHECK(sequence("INSERT INTO customers (name) VALUES ('a')") == "'public.\"it''s\"'::regclass");
+}
+
+TEST_CASE("what may make a sequence go on from elsewhere", "[drawing]") {
+  const drawing_world w;
+  for (const char* text : {"SELECT setval('ids', 1)", "TRUNCATE customers RESTART IDENTITY",
+                           "ALTER SEQUENCE ids RESTART", "SELECT 1; SELECT setval('ids', 1)"}) {
+    INFO(text);
+    CHECK(w.make(text).plan->sets_sequences);
+  }
+  for (const char* text : {"SELECT nextval('ids')", "INSERT INTO customers (name) VALUES ('a')", "BEGIN"}) {
+    INFO(text);
+    CHECK_FALSE(w.make(text).plan->sets_sequences);
+  }
+}
