@@ -327,7 +327,8 @@ class session_machine {
   void tell_held(step& s);
 
   // machine_commit.cpp: transactions that write to several shards
-  [[nodiscard]] bool wrote_to_several() const noexcept;
+  [[nodiscard]] std::size_t count_writers() const noexcept;
+  [[nodiscard]] bool commits_in_steps() const noexcept;
   [[nodiscard]] std::string single_writer() const;
   [[nodiscard]] std::optional<router::shard_index> shard_without_primary() const;
   void begin_own();

@@ -28,9 +28,19 @@ router::plan_ptr own_control(session_effect effect, std::string tag) {
 
 }  // namespace
 
-bool session_machine::wrote_to_several() const noexcept {
+std::size_t session_machine::count_writers() const noexcept {
   const auto wrote = [](const branch& b) { return b.state == branch_state::ready && b.in_block && b.wrote; };
-  return std::count_if(branches_.begin(), branches_.end(), wrote) > 1;
+  return static_cast<std::size_t>(std::count_if(branches_.begin(), branches_.end(), wrote));
+}
+
+// Two shards have written; or one has, and what it has written may have a number that another one has drawn in this
+// transaction: that must be on disk first, or a crash there takes the number back and it is given again.
+bool session_machine::commits_in_steps() const noexcept {
+  const std::size_t writers = count_writers();
+  if (writers != 1) return writers > 1;
+  return std::any_of(branches_.begin(), branches_.end(), [](const branch& b) {
+    return b.state == branch_state::ready && b.in_block && b.drew && !b.wrote;
+  });
 }
 
 // Why a transaction may write to one shard only; "": it may write to several.
@@ -94,7 +104,7 @@ void session_machine::end_own(step& s) {
   const bool open = std::any_of(branches_.begin(), branches_.end(), [](const branch& b) { return b.in_block; });
   if (!open) return finish_control(s);
   control_->running = true;
-  if (!failed && wrote_to_several()) return begin_commit(s);
+  if (!failed && commits_in_steps()) return begin_commit(s);
   run_control(s);
 }
 
@@ -126,11 +136,14 @@ void session_machine::begin_commit(step& s) {
   c.record = env_.fresh_record();
   c.id = prepared_id(c.record, env_.state->shards[branches_[c.deciding].shard].identity);
   const bool gated = context_->context.map->consistent;
+  const bool alone = count_writers() == 1;
   for (const branch_index i : targets_) {
     if (i == c.deciding) {
-      ask_control(s, i, record_statement(c.record, gated));
+      if (!alone) ask_control(s, i, record_statement(c.record, gated));
     } else if (branches_[i].wrote) {
       ask_control(s, i, prepare_statement(c.id, gated));
+    } else if (branches_[i].drew) {
+      ask_control(s, i, std::string{commit_durably} + "COMMIT");
     } else {
       ask_control(s, i, "COMMIT");
     }

@@ -185,7 +185,7 @@ bool session_machine::control_end(step& s) {
     return true;
   }
   control_->running = true;
-  if (!failed && control_->plan->effect == session_effect::commit && wrote_to_several()) {
+  if (!failed && control_->plan->effect == session_effect::commit && commits_in_steps()) {
     begin_commit(s);
   } else {
     run_control(s);

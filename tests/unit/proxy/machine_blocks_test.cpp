@@ -126,7 +126,7 @@ TEST_CASE("others get what a transaction has drawn when a crash can no longer ta
   }
   SECTION("committed") {
     d.t.client("Q(COMMIT)");
-    d.t.server("s0", "C(COMMIT) Z(I)");
+    d.t.server("s0", "C(SELECT 1) C(COMMIT) Z(I)");
     d.t.server("s1", "C(COMMIT) Z(I)");
     CHECK_FALSE(d.draws_anew());
   }
@@ -139,8 +139,10 @@ TEST_CASE("others get what a transaction has drawn when a crash can no longer ta
   SECTION("failed") {
     d.t.client("Q(COMMIT)");
     d.t.server("s0", "E(53100) Z(I)");
-    d.t.server("s1", "C(COMMIT) Z(I)");
-    CHECK(d.draws_anew());
+    d.t.server("s1", "C(ROLLBACK) Z(I)");
+    CHECK_FALSE(d.draws_anew());
+    d.t.server("s0", "C(RESET) Z(I)");  // what has been set there is not known
+    CHECK(d.t.asked("s0").find("nextval") != std::string::npos);
   }
 }
 
