@@ -2,19 +2,14 @@
 // for the write itself one shard goes ahead, where all who write these tables come first.
 #pragma once
 
-#include <cstdint>
 #include <string>
 
-#include "proxy/session/branch.hpp"
+#include "proxy/session/asked_in_turn.hpp"
 
 namespace pgbraid::proxy {
 
-struct copy_locks_state {
-  enum class phase : std::uint8_t { wanted, first, others, held };
-  phase at = phase::wanted;
+struct copy_locks_state : asked_in_turn {
   std::string sql;
-  targets over;  ///< the branches, the one that goes ahead first
-  [[nodiscard]] bool waits() const noexcept { return at == phase::first || at == phase::others; }
 };
 
 }  // namespace pgbraid::proxy

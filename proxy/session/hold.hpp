@@ -24,6 +24,7 @@ struct hold_state {
   };
   phase at = phase::wanted;
   [[nodiscard]] bool waits() const noexcept { return at == phase::tables || at == phase::asked; }
+  [[nodiscard]] bool under_way() const noexcept { return waits() || at == phase::held; }
   bool snapshot = false;   ///< the transaction has one snapshot of each shard, so that the gates may be let go at once
   bool refused = false;    ///< a gate has not opened in time
   bool alone = false;      ///< in a transaction of pgbraid's own, for one read

@@ -224,9 +224,7 @@ void session_machine::finish_cycle(step& s) {
   question_.reset();
   round_.reset();
   if (lookup_) lookup_->forget();
-  hold_.reset();
-  copy_locks_.reset();
-  claims_.reset();
+  needs_.reset();
   learning_.reset();
   copy_.reset();
   replay_.reset();
@@ -309,13 +307,12 @@ void session_machine::on_cancel(step& s) {
       return;
     }
   }
-  const bool holds = hold_ && hold_->waits();
-  if (holds) hold_->cancelled = true;
-  const bool asked = holds || (copy_locks_ && copy_locks_->waits()) || (claims_ && claims_->waits());
+  // A gate would be asked for again and again.
+  if (hold_state* const hold = needs_.hold(); hold != nullptr && hold->waits()) hold->cancelled = true;
   for (std::size_t i = 0; i < branches_.size(); ++i) {
     const branch& b = branches_[i];
     if (b.state != branch_state::ready || !b.outstanding()) continue;
-    if (asked || b.owes_statement()) s.add(action_kind::cancel, static_cast<branch_index>(i));
+    if (needs_.waits() || b.owes_statement()) s.add(action_kind::cancel, static_cast<branch_index>(i));
   }
 }
 

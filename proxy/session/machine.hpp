@@ -13,17 +13,15 @@
 #include "proxy/session/braid.hpp"
 #include "proxy/session/branch.hpp"
 #include "proxy/session/by_protocol.hpp"
-#include "proxy/session/claims.hpp"
 #include "proxy/session/config_change.hpp"
 #include "proxy/session/control.hpp"
 #include "proxy/session/copy.hpp"
-#include "proxy/session/copy_locks.hpp"
 #include "proxy/session/definitions_made.hpp"
 #include "proxy/session/gather.hpp"
-#include "proxy/session/hold.hpp"
 #include "proxy/session/learning.hpp"
 #include "proxy/session/listening.hpp"
 #include "proxy/session/named_map.hpp"
+#include "proxy/session/needs.hpp"
 #include "proxy/session/portal.hpp"
 #include "proxy/session/question.hpp"
 #include "proxy/session/round.hpp"
@@ -189,6 +187,14 @@ class session_machine {
   void pin(branch_index b, std::string reason);
   void drop_branch(branch_index b);
 
+  // machine_needs.cpp: what a statement needs of servers before it is sent itself
+  [[nodiscard]] bool needs_met(step& s);
+  void ask_need(step& s, branch_index b, std::string_view sql, char what);
+  [[nodiscard]] std::span<const branch_index> next_in_turn(step& s, asked_in_turn& need, bool enough);
+  void need_answered(step& s, branch& b, char what);
+  void fail_need(step& s, const protocol::error_report& error);
+  void need_failed();
+
   // machine_hold.cpp: snapshots that show commits over several shards whole
   [[nodiscard]] bool sees_commits_whole(const router::route& r) const;
   [[nodiscard]] bool arrange_hold(const router::plan& p, const router::route& r, protocol::error_report& refusal);
@@ -197,8 +203,9 @@ class session_machine {
   [[nodiscard]] bool reads_in_one_batch() const noexcept;
   [[nodiscard]] bool gathers_behind_hold() const;
   [[nodiscard]] bool held(step& s);
-  void say_behind_hold(step& s, branch_index b, std::string_view sql, char wait = 0);
+  void say_behind_hold(step& s, branch_index b, std::string_view sql);
   [[nodiscard]] bool stands_alone() const noexcept;
+  [[nodiscard]] bool goes_without(step& s, branch_index b, char what, std::string_view code);
   void hold_answered(step& s, branch& b);
   void release_hold(step& s, int keeps = -1);
   [[nodiscard]] std::string locks_of_tables() const;
@@ -222,7 +229,6 @@ class session_machine {
   [[nodiscard]] bool copied_are_claimed(step& s);
   void take_claim_row(std::string_view row);
   void claim_answered(step& s);
-  void fail_claims(step& s, const protocol::error_report& error);
 
   // machine_probe.cpp: what user code has left behind
   void ask_probe(step& s, branch_index b);
@@ -505,9 +511,7 @@ class session_machine {
   [[nodiscard]] verdict gather_answer(step& s, branch_index b, const protocol::frame_view& frame);
   [[nodiscard]] bool comes_early(branch_index b, const protocol::error_fields_view& error) const;
   void tell_early_error(step& s);
-  [[nodiscard]] verdict hold_error(step& s, branch_index b, const protocol::frame_view& frame);
-  [[nodiscard]] verdict copy_locks_error(step& s, branch_index b, const protocol::frame_view& frame);
-  [[nodiscard]] verdict claims_error(step& s, branch_index b, const protocol::frame_view& frame);
+  [[nodiscard]] verdict need_error(step& s, branch_index b, const protocol::frame_view& frame);
   [[nodiscard]] verdict quiet_answer(step& s, branch_index b, const protocol::frame_view& frame);
   [[nodiscard]] verdict tell_in_place(step& s, const protocol::frame_view& frame);
   void tell_moved(step& s, std::string_view error);
@@ -688,9 +692,7 @@ class session_machine {
   router::plan_ptr plan_;
   std::unique_ptr<control_state> control_;
   std::unique_ptr<config_state> config_;        ///< null: no set_config() is under way
-  std::unique_ptr<hold_state> hold_;            ///< null: nothing keeps commits over several shards away
-  std::unique_ptr<copy_locks_state> copy_locks_;  ///< null: the statement under way needs none
-  std::unique_ptr<claims_state> claims_;          ///< null: the statement under way claims nothing
+  statement_needs needs_;                       ///< before the statement under way is sent
   std::unique_ptr<listening_state> listening_;  ///< null: the session listens to nothing by way of a shared backend
   std::unique_ptr<gather_state> gather_;
   std::unique_ptr<stage_state> stage_;

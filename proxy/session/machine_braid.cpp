@@ -164,13 +164,9 @@ bool session_machine::still_wants(branch_index i) const noexcept {
   if (copy_ && copy_->draws_on(i) && copy_->at == copy_state::phase::receiving) return true;
   const bool copied = copy_ && !copy_->tag.empty();
   if (cycle_ == cycle_kind::none || cycle_failed_ || (sent_ && !copied)) return false;
-  const bool claims = claims_ && claims_->at != claims_state::phase::wanted;
-  if (claims && std::find(claims_->over.begin(), claims_->over.end(), i) != claims_->over.end()) return true;
-  const bool gated = hold_ && (hold_->waits() || hold_->at == hold_state::phase::held);
-  if (gated && std::find(hold_->over.begin(), hold_->over.end(), i) != hold_->over.end()) return true;
+  if (needs_.under_way_on(i)) return true;
   if (gather_ && gather_->fetching && gather_->combiner == i) return true;
-  const bool in_steps =
-      stage_ != nullptr || braid_.ahead || (copy_locks_ && copy_locks_->at != copy_locks_state::phase::wanted);
+  const bool in_steps = stage_ != nullptr || braid_.ahead;
   return in_steps && std::find(targets_.begin(), targets_.end(), i) != targets_.end();
 }
 

@@ -96,7 +96,7 @@ bool session_machine::next_phase(step& s) {
     if (!refused) {
       held_complete_.clear();
       cycle_bytes_ = 0;
-      if (hold_) release_hold(s);
+      if (needs_) release_hold(s);
       finish_cycle(s);
       return true;
     }

@@ -14,7 +14,6 @@ namespace pgbraid::proxy {
 
 namespace p = protocol;
 using protocol::error_id;
-using phase = claims_state::phase;
 
 namespace {
 
@@ -44,10 +43,10 @@ std::optional<p::error_report> session_machine::arrange_claims(
   auto values = router::read_claims(*plan.claims, text, constants, parameters, context_->literals, unread);
   if (!values) return refuse(*plan.claims, unread, "its value cannot be read for sure", {});
   // Bind is looked at anew for as long as it waits.
-  const bool under_way =
-      claims_ && claims_->plan == plan.claims && claims_->operation == operation_ && claims_->values == *values;
-  if (under_way) return std::nullopt;
-  claims_.reset();
+  const claims_state* const before = needs_.claims();
+  if (before != nullptr && before->plan == plan.claims && before->operation == operation_ && before->values == *values)
+    return std::nullopt;
+  needs_.drop_claims();
   if (values->empty()) return std::nullopt;
 
   const std::size_t column = values->front().column;
@@ -62,31 +61,32 @@ std::optional<p::error_report> session_machine::arrange_claims(
                                               default_isolation_ == isolation_level::serializable;
   if (one_snapshot) return claims_unseen(*plan.claims, column);
   if (txn_.foreign) return claims_outside(*plan.claims, column);
-  auto made = std::make_unique<claims_state>();
-  made->plan = plan.claims;
-  made->values = std::move(*values);
+  claims_state claims;
+  claims.plan = plan.claims;
+  claims.values = std::move(*values);
   if (one != nullptr) {
-    made->homes.push_back(one->shard);
+    claims.homes.push_back(one->shard);
   } else {
-    made->homes = many->rows;
+    claims.homes = many->rows;
   }
-  made->operation = operation_;
-  if (const auto* twice = router::claimed_twice(made->values, made->homes)) {
+  claims.operation = operation_;
+  if (const auto* twice = router::claimed_twice(claims.values, claims.homes)) {
     if (plan.claims->if_taken == router::claim_plan::taken::unknowable)
       return refuse(*plan.claims, twice->column, "two of the rows have the same value, on different shards",
                     "Insert them in statements of their own.");
-    made->taken =
+    claims.taken =
         std::make_shared<const p::error_report>(router::value_is_taken(*plan.claims, twice->column, twice->text));
   }
-  claims_ = std::move(made);
+  needs_.add(std::move(claims));
   return std::nullopt;
 }
 
 // The statement has its place.
 void session_machine::place_claims(step& s) {
-  if (!claims_ || !claims_->over.empty()) return;
+  claims_state* const claims = needs_.claims();
+  if (claims == nullptr || !claims->over.empty()) return;
   for (const router::shard_index shard : router::owning_shards(*context_->context.map))
-    claims_->over.push_back(branch_for(s, shard, false));
+    claims->over.push_back(branch_for(s, shard, false));
 }
 
 // The simple statement, or the one that has numbers in its place.
@@ -102,7 +102,8 @@ std::optional<p::error_report> session_machine::claim_of_simple() {
 // What others give to rows between Bind and Execute is not looked at. The unnamed portal lasts until the next Bind.
 std::optional<p::error_report> session_machine::refuse_named_claims(std::string_view portal) const {
   if (portal.empty()) return std::nullopt;
-  return refuse(*claims_->plan, claims_->values.front().column,
+  const claims_state& claims = *needs_.claims();
+  return refuse(*claims.plan, claims.values.front().column,
                 "a portal with a name may be executed behind another statement that gives it",
                 "Bind the statement to the unnamed portal.");
 }
@@ -126,119 +127,76 @@ bool session_machine::must_claim_copied(std::string_view tag) {
 bool session_machine::copied_are_claimed(step& s) {
   copy_state& c = *copy_;
   if (cycle_failed_) return true;
-  if (!claims_ && c.claims) {
+  if (!needs_.claims() && c.claims) {
     // They have gone with a server, and nobody knows of the values any more: the rows must not be committed.
     const auto untold = std::exchange(txn_.untold, nullptr);
-    fail_claims(s, untold ? *untold : p::make_error(error_id::server_lost, "while values were claimed"));
+    fail_need(s, untold ? *untold : p::make_error(error_id::server_lost, "while values were claimed"));
     return true;
   }
-  if (!claims_) {
+  if (!needs_.claims()) {
     c.claims = true;
     const router::copy_layout& layout = c.splitter.layout();
-    auto made = std::make_unique<claims_state>();
-    made->plan = std::make_shared<const router::claim_plan>(
+    claims_state claims;
+    claims.plan = std::make_shared<const router::claim_plan>(
         router::claim_plan{layout.schema, layout.relation, layout.claimed, router::claim_plan::taken::fails});
-    made->values = std::move(c.splitter.claims().values);
-    made->homes = std::move(c.splitter.claims().homes);
-    for (const copy_state::part& each : c.parts) made->over.push_back(each.branch);
+    claims.values = std::move(c.splitter.claims().values);
+    claims.homes = std::move(c.splitter.claims().homes);
+    for (const copy_state::part& each : c.parts) claims.over.push_back(each.branch);
     const auto by_shard = [this](branch_index x, branch_index y) { return branches_[x].shard < branches_[y].shard; };
-    std::sort(made->over.begin(), made->over.end(), by_shard);
-    claims_ = std::move(made);
+    std::sort(claims.over.begin(), claims.over.end(), by_shard);
+    needs_.add(std::move(claims));
   }
   if (!claimed(s)) return false;
   if (cycle_failed_) return true;
-  claims_.reset();
+  needs_.drop_claims();
   tell_completion(s, std::exchange(c.tag, {}));
   return true;
 }
 
 // True: they are claimed on all branches. False: it waits, or has failed.
 bool session_machine::claimed(step& s) {
-  claims_state& claims = *claims_;
-  if (claims.at == phase::held) return true;
-  bool open = true;
-  for (const branch_index i : claims.over) open = prepare(s, i) && open;
-  if (!open || cycle_failed_) return false;
-  // What failed among the messages sent before would have the server pass over this one.
-  if (claims.at == phase::wanted && !nothing_unsynced() && !drained(s)) return false;
-  if (claims.at == phase::others || claims.taken) {
-    claims.at = phase::held;
-    return true;
+  claims_state& claims = *needs_.claims();
+  for (const branch_index i : next_in_turn(s, claims, claims.taken != nullptr)) {
+    const router::shard_index asked = branches_[i].shard;
+    ask_need(s, i, router::claim_statement(*claims.plan, claims.values, claims.homes, asked), of_claims);
   }
-  const bool first = claims.at == phase::wanted;
-  claims.at = first ? phase::first : phase::others;
-  for (const branch_index i : claims.over) {
-    if (first != (i == claims.over.front())) continue;
-    branch& b = branches_[i];
-    const std::size_t from = s.backend_bytes.size();
-    p::encode_query(s.backend_bytes, router::claim_statement(*claims.plan, claims.values, claims.homes, b.shard));
-    s.own_to_backend(i, from);
-    b.facts->unnamed = 0;
-    b.expect({answer::query, disposition::prepare, of_claims});
-    ++b.preparing;
-  }
-  return false;
+  return claims.at == asked_in_turn::phase::held;
 }
 
 // A shard's answer: for each column a value that is taken, or NULL.
 void session_machine::take_claim_row(std::string_view body) {
+  claims_state* const claims = needs_.claims();
   p::data_row_view row;
-  if (!claims_ || claims_->taken || !p::decode(body, row)) return;
+  if (claims == nullptr || claims->taken || !p::decode(body, row)) return;
   p::wire_value value;
   auto values = row.columns.values();
-  for (std::size_t column = 0; values.next(value) && column < claims_->plan->columns.size(); ++column) {
+  for (std::size_t column = 0; values.next(value) && column < claims->plan->columns.size(); ++column) {
     if (value.null) continue;
-    claims_->taken =
-        std::make_shared<const p::error_report>(router::value_is_taken(*claims_->plan, column, value.bytes));
-    claims_->taken_column = column;
+    claims->taken = std::make_shared<const p::error_report>(router::value_is_taken(*claims->plan, column, value.bytes));
+    claims->taken_column = column;
     return;
   }
 }
 
 // A branch has answered, the last of those that were asked or not.
 void session_machine::claim_answered(step& s) {
-  if (!claims_ || !claims_->taken || cycle_failed_) return;
+  const claims_state* const claims = needs_.claims();
+  if (claims == nullptr || !claims->taken || cycle_failed_) return;
   using taken = router::claim_plan::taken;
-  switch (claims_->plan->if_taken) {
+  switch (claims->plan->if_taken) {
     case taken::by_count:
       return;  // told when the statement has changed a row
     case taken::fails:
-      return fail_claims(s, *claims_->taken);
+      return fail_need(s, *claims->taken);
     case taken::unknowable: {
       auto error =
-          refuse(*claims_->plan, claims_->taken_column,
+          refuse(*claims->plan, claims->taken_column,
                  "a row of another shard has the value already, and what ON CONFLICT makes of that cannot be told here",
                  "Select the row first, and update it or leave it.");
-      error.detail = claims_->taken->detail;
-      return fail_claims(s, error);
+      error.detail = claims->taken->detail;
+      return fail_need(s, error);
     }
   }
-}
-
-void session_machine::fail_claims(step& s, const p::error_report& error) {
-  flush_run(s);
-  cycle_failed_ = true;
-  if (txn_.active) txn_.failed = true;
-  tell_error(s, error);
-  if (cycle_ == cycle_kind::batch) batch_failed();
-}
-
-session_machine::verdict session_machine::claims_error(step& s, branch_index i, const p::frame_view& frame) {
-  if (cycle_failed_) return verdict::drop;
-  p::error_fields_view fields;
-  const bool readable = p::decode(frame.body, fields);
-  if (readable && fields.sqlstate() == "25006") s.add(action_kind::doubt, i);
-  if (readable && gives_way(fields)) {
-    fail_claims(s, p::make_error(error_id::deadlock_detected));
-    let_go(s, i);
-    return verdict::drop;
-  }
-  flush_run(s);
-  cycle_failed_ = true;
-  if (txn_.active) txn_.failed = true;
-  forward(s, frame.bytes);
-  if (cycle_ == cycle_kind::batch) batch_failed();
-  return verdict::drop;
 }
 
 }  // namespace pgbraid::proxy

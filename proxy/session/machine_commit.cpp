@@ -76,7 +76,7 @@ void session_machine::end_cycle(step& s) {
   if (by_protocol_ && next_phase(s)) return;
   if (several_ && goes_on(s)) return;
   if (txn_.own) return end_own(s);
-  if (hold_) release_hold(s);
+  if (needs_) release_hold(s);
   conclude(s);
 }
 
@@ -84,9 +84,7 @@ void session_machine::end_own(step& s) {
   static const router::plan_ptr commit = own_control(session_effect::commit, "COMMIT");
   static const router::plan_ptr rollback = own_control(session_effect::rollback, "ROLLBACK");
   const bool failed = cycle_failed_ || client_status() == 'E';
-  hold_.reset();
-  copy_locks_.reset();
-  claims_.reset();
+  needs_.reset();
   if (!failed && awaits_channels(s)) {
     control_ = std::make_unique<control_state>();
     control_->plan = commit;

@@ -29,9 +29,8 @@ void session_machine::on_deadlock(step& s) {
   for (std::size_t i = 0; i < branches_.size(); ++i) {
     const branch& b = branches_[i];
     if (b.state != branch_state::ready || !b.outstanding()) continue;
-    const bool waits =
-        (hold_ && hold_->waits()) || (copy_locks_ && copy_locks_->waits()) || (claims_ && claims_->waits());
-    if (!b.owes_statement() && !waits && !(committing && b.expected[b.next].what == disposition::control)) continue;
+    if (!b.owes_statement() && !needs_.waits() && !(committing && b.expected[b.next].what == disposition::control))
+      continue;
     deadlocked_ = true;
     s.add(action_kind::cancel, static_cast<branch_index>(i));
   }

@@ -36,7 +36,7 @@ bool session_machine::begin_anew_elsewhere(step& s, branch_index failed) {
   if (cycle_ == cycle_kind::none || !again_ || told_ || cycle_failed_ || copy_in_ >= 0 || pinned_ == failed)
     return false;
   // What a session is tied to would go with a transaction of pgbraid's own.
-  if ((txn_.active && !(txn_.own && hold_ && pinned_ < 0)) || begun_anew_ >= most_beginnings) return false;
+  if ((txn_.active && !(txn_.own && needs_.hold() && pinned_ < 0)) || begun_anew_ >= most_beginnings) return false;
   const bool wrote = std::any_of(branches_.begin(), branches_.end(),
                                  [](const branch& b) { return b.state == branch_state::ready && b.wrote; });
   if (wrote) return false;
@@ -56,9 +56,7 @@ void session_machine::begin_anew(step& s, branch_index failed, bool lost) {
     drop_branch(index);
   }
   if (txn_.own) txn_.clear();
-  hold_.reset();
-  copy_locks_.reset();
-  claims_.reset();
+  needs_.reset();
   undo_unconfirmed();
   placed_ = sent_ = sync_sent_ = draining_ = cycle_failed_ = false;
   operation_ = 0;

@@ -230,7 +230,7 @@ void session_machine::run_gather(step& s) {
   sent_ = true;
   again_ = false;
   const bool later = plan_->effect != router::session_effect::declare_cursor && reads_stored_tables(*plan_);
-  if (hold_ && !later) release_hold(s, reads_stored_tables(*plan_) ? gather_->combiner : -1);
+  if (needs_ && !later) release_hold(s, reads_stored_tables(*plan_) ? gather_->combiner : -1);
   bound_values given;
   add_fragments(given);
   const branch_index i = gather_->combiner;
@@ -275,7 +275,7 @@ bool session_machine::bind_gather(step& s, const p::bind_view& m, const statemen
     return false;
   }
   if (anything_outstanding()) return false;
-  if (hold_) {
+  if (needs_.hold()) {
     const bool stored = reads_stored_tables(*st.plan);
     // A portal that is done with at the batch's end needs no gate behind that; a cursor would go with it.
     const bool done = reads_in_one_batch() && !fetches_in_parts(m.portal) &&

@@ -25,8 +25,6 @@ constexpr std::string_view keep_what_was_written = "RELEASE SAVEPOINT pgbraid_ho
 constexpr std::string_view take_snapshot =
     "SELECT 1; ROLLBACK TO SAVEPOINT pgbraid_hold; RELEASE SAVEPOINT pgbraid_hold";
 
-constexpr std::string_view lock_not_available = "55P03", insufficient_privilege = "42501", wrong_object_type = "42809";
-
 // Who holds one shard's gate and waits for another's may keep a commit from the first that keeps it from the second:
 // then it lets go. Together about ten seconds.
 constexpr unsigned shortest_wait_ms = 10, longest_wait_ms = 320;
@@ -72,33 +70,35 @@ bool session_machine::arrange_hold(const router::plan& plan, const router::route
       txn_.prologue.front().sql = "BEGIN ISOLATION LEVEL REPEATABLE READ";
     }
   }
-  if (hold_ || !txn_.active || txn_.foreign || txn_.imported) return true;
+  if (needs_.hold() || !txn_.active || txn_.foreign || txn_.imported) return true;
   if (txn_.isolation == isolation_level::repeatable_read) {
     // LOCK comes before the snapshot, which is to show what it has waited for.
     if (txn_.snapshots || plan.tag == "LOCK TABLE") return true;
     txn_.primary_only = true;
-    hold_ = std::make_unique<hold_state>();
-    hold_->snapshot = true;
-    hold_->alone = alone;
+    hold_state hold;
+    hold.snapshot = true;
+    hold.alone = alone;
     const router::topology& map = *context_->context.map;
     for (const std::string& name : plan.reads) {
-      if (alone && (map.tables.contains(name) || map.reference_tables.contains(name))) hold_->tables.push_back(name);
+      if (alone && (map.tables.contains(name) || map.reference_tables.contains(name))) hold.tables.push_back(name);
     }
+    needs_.add(std::move(hold));
   } else if (wanted && !txn_.one_snapshot()) {
-    hold_ = std::make_unique<hold_state>();
+    needs_.add(hold_state{});
   }
   return true;
 }
 
 // The statement has its place: on which branches its snapshots are to be taken.
 void session_machine::place_hold(step& s, const targets& used) {
-  if (!hold_ || hold_->at != hold_state::phase::wanted) return;
-  hold_->over = used;
-  if (!hold_->snapshot || hold_->alone) return;
+  hold_state* const hold = needs_.hold();
+  if (hold == nullptr || hold->at != hold_state::phase::wanted) return;
+  hold->over = used;
+  if (!hold->snapshot || hold->alone) return;
   // Nobody knows yet where the transaction will read.
-  hold_->over.clear();
+  hold->over.clear();
   for (std::size_t i = 0; i < context_->context.map->shards.size(); ++i)
-    hold_->over.push_back(branch_for(s, static_cast<router::shard_index>(i), false));
+    hold->over.push_back(branch_for(s, static_cast<router::shard_index>(i), false));
 }
 
 bool session_machine::nothing_unsynced() const noexcept {
@@ -128,7 +128,7 @@ bool session_machine::gathers_behind_hold() const {
 // True: the gates are held, or the snapshots taken. False: it waits, or has failed.
 bool session_machine::held(step& s) {
   using phase = hold_state::phase;
-  hold_state& h = *hold_;
+  hold_state& h = *needs_.hold();
   if (h.at == phase::held || h.at == phase::over) return true;
   if (cycle_failed_ || awaits_lease(h.over)) return false;
   // What failed among the messages sent before would have the server pass over this one.
@@ -139,7 +139,7 @@ bool session_machine::held(step& s) {
   if (h.at == phase::wanted && !h.tables.empty()) {
     const std::string locks = locks_of_tables();
     h.at = phase::tables;
-    for (const branch_index i : h.over) say_behind_hold(s, i, locks, of_tables);
+    for (const branch_index i : h.over) ask_need(s, i, locks, of_tables);
     return false;
   }
   if (h.at != phase::asked || h.refused) {
@@ -148,7 +148,7 @@ bool session_machine::held(step& s) {
     h.at = phase::asked;
     h.refused = false;
     ++h.tries;
-    for (const branch_index i : h.over) say_behind_hold(s, i, sql, of_hold);
+    for (const branch_index i : h.over) ask_need(s, i, sql, of_hold);
     return false;
   }
   if (h.snapshot) {
@@ -168,7 +168,7 @@ bool session_machine::held(step& s) {
 // find it empty. These locks stay, as the statement's own would.
 std::string session_machine::locks_of_tables() const {
   std::string names;
-  for (const std::string& table : hold_->tables) {
+  for (const std::string& table : needs_.hold()->tables) {
     const std::size_t dot = table.find('.');
     names.append(names.empty() ? "" : ", ").append(router::quote_identifier(table.substr(0, dot)));
     names.append(".").append(router::quote_identifier(table.substr(dot + 1)));
@@ -190,58 +190,44 @@ p::error_report session_machine::needs_own_batch() {
                        "Send Sync behind it.");
 }
 
-// `wait`: what the statement must wait for; 0: nothing.
-void session_machine::say_behind_hold(step& s, branch_index i, std::string_view sql, char wait) {
+// The statement does not wait for the answer.
+void session_machine::say_behind_hold(step& s, branch_index i, std::string_view sql) {
   branch& b = branches_[i];
   const std::size_t from = s.backend_bytes.size();
   p::encode_query(s.backend_bytes, sql);
   s.own_to_backend(i, from);
   b.facts->unnamed = 0;
-  b.expect({answer::query, wait != 0 ? disposition::prepare : disposition::swallow, wait != 0 ? wait : of_hold});
-  if (wait != 0) ++b.preparing;
+  b.expect({answer::query, disposition::swallow, of_hold});
 }
 
-// A gate has not opened in time, or cannot be asked for.
-session_machine::verdict session_machine::hold_error(step& s, branch_index i, const p::frame_view& frame) {
-  const bool of_gate = branches_[i].expected[branches_[i].next].local_type == of_hold;
-  p::error_fields_view fields;
-  const bool readable = p::decode(frame.body, fields);
-  if (cycle_failed_) return verdict::drop;
-  if (readable && !of_gate && (fields.sqlstate() == insufficient_privilege || fields.sqlstate() == wrong_object_type)) {
+// Whether what a server has refused is asked for once more, or can be done without.
+bool session_machine::goes_without(step& s, branch_index i, char what, std::string_view code) {
+  constexpr std::string_view lock_not_available = "55P03", insufficient_privilege = "42501",
+                             wrong_object_type = "42809";
+  if (what == of_tables) {
     // Only some columns of it may be read, or only by way of a view, or it is none that LOCK takes: then without.
-    say_behind_hold(s, i, let_go_of_gate, of_tables);
-    return verdict::drop;
+    if (code != insufficient_privilege && code != wrong_object_type) return false;
+    ask_need(s, i, let_go_of_gate, of_tables);
+    return true;
   }
-  const bool busy = readable && of_gate && fields.sqlstate() == lock_not_available;
-  if (busy && hold_ && hold_->tries < most_tries) {
-    hold_->refused = true;
-    return verdict::drop;
-  }
-  flush_run(s);
-  if (busy) {
-    tell_error(s, p::make_error(error_id::snapshot_not_taken));
-  } else if (readable && gives_way(fields)) {
-    tell_error(s, p::make_error(error_id::deadlock_detected));
-  } else {
-    forward(s, frame.bytes);
-  }
-  cycle_failed_ = true;
-  if (txn_.active) txn_.failed = true;
-  if (cycle_ == cycle_kind::batch) batch_failed();
-  return verdict::drop;
+  hold_state* const hold = needs_.hold();
+  if (code != lock_not_available || hold == nullptr || hold->tries >= most_tries) return false;
+  hold->refused = true;
+  return true;
 }
 
 // The answer to what was said behind the hold is complete.
 void session_machine::hold_answered(step& s, branch& b) {
   // What goes back to its savepoint and on has not failed for the client.
   if (!cycle_failed_ && b.transaction == 'E') b.transaction = 'T';
-  if (hold_->cancelled && hold_->waits() && !cycle_failed_) fail_statement(s, p::make_error(error_id::query_canceled));
+  const hold_state& hold = *needs_.hold();
+  if (hold.cancelled && hold.waits() && !cycle_failed_) fail_statement(s, p::make_error(error_id::query_canceled));
 }
 
 // `keeps`: a branch that will take another snapshot for the same statement, and keeps its gate until the transaction
 // ends.
 void session_machine::release_hold(step& s, int keeps) {
-  const std::unique_ptr<hold_state> hold = std::move(hold_);
+  const std::optional<hold_state> hold = needs_.take_hold();
   if (!hold || (hold->at != hold_state::phase::asked && hold->at != hold_state::phase::held)) return;
   for (const branch_index i : hold->over) {
     const branch& b = branches_[i];

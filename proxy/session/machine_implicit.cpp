@@ -61,8 +61,7 @@ std::optional<p::error_report> session_machine::outside_of_block(const router::p
 
 // False: to be called again when its answer is here.
 bool session_machine::execute_control(step& s, const statement_ptr& st) {
-  copy_locks_.reset();
-  claims_.reset();
+  needs_.statement_over();
   const router::plan_ptr plan = effective(st->plan);
   const session_effect effect = plan->effect;
   const bool begun = std::any_of(branches_.begin(), branches_.end(), [](const branch& b) { return b.state == branch_state::ready && b.unsynced; });

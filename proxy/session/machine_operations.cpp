@@ -377,7 +377,7 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
     if (std::holds_alternative<router::to_gather>(route_.target)) return bind_gather(s, m, *st);
     if (st->plan->claims) {
       auto refused = arrange_claims(*st->plan, st->text, st->constants, parameters_of(*st, m));
-      if (!refused && claims_) refused = refuse_named_claims(m.portal);
+      if (!refused && needs_.claims()) refused = refuse_named_claims(m.portal);
       if (refused) return op_error(s, *refused);
     }
     p::error_report refusal;
@@ -391,7 +391,7 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
                                     "Send COPY as a simple query, as psql and most drivers do."));
   }
   placed_ = awaits_lease(targets_);
-  const bool counted = claims_ && claims_->taken;
+  const bool counted = needs_.claims() && needs_.claims()->taken;
   if (placed_ || !settle(s, targets_, counted)) return false;
   if (!same_shape(s, *st)) return cycle_failed_;
   if (braid_.active) braid_.explain = st->plan->explain;

@@ -162,7 +162,9 @@ branch_index session_machine::lease_branch(step& s, router::shard_index shard, b
 
 bool session_machine::place(step& s, const router::plan& plan, const router::route& r, targets& out, protocol::error_report& refusal) {
   const bool consistent = context_->context.map->consistent;
-  if (claims_ && (!plan.claims || claims_->operation != operation_)) claims_.reset();
+  if (const claims_state* const claims = needs_.claims()) {
+    if (!plan.claims || claims->operation != operation_) needs_.drop_claims();
+  }
   if (consistent && !arrange_hold(plan, r, refusal)) return false;
   if (!find_place(s, plan, r, out, refusal)) return false;
   if (consistent) place_hold(s, out);
@@ -240,7 +242,7 @@ bool session_machine::find_place(step& s, const router::plan& plan, const router
   // Seen by all, so that any of them may be asked next.
   const bool snapshots = many != nullptr && std::holds_alternative<router::to_many>(r.target) &&
                          takes_snapshot_anywhere() && mirrored_read(r);
-  const bool one_server = txn_.one_snapshot() && !txn_.snapshots && !(hold_ && hold_->snapshot);
+  const bool one_server = txn_.one_snapshot() && !txn_.snapshots && !(needs_.hold() && needs_.hold()->snapshot);
   if (txn_.active && (one_server || txn_.foreign)) {
     const auto open_on = [&](auto&& condition) {
       return std::find_if(branches_.begin(), branches_.end(),
@@ -360,7 +362,7 @@ void session_machine::mark_use(const router::plan& plan, const router::route& r,
   }
   tie_transaction(plan, r, used);
   if (r.mode != router::access::write) return;
-  if (hold_) hold_->wrote = true;
+  if (hold_state* const hold = needs_.hold()) hold->wrote = true;
   if (env_.marks != nullptr) note_changes(plan, used);
   const bool counts = !std::holds_alternative<router::to_any>(r.target) || plan.effect != router::session_effect::none;
   if (txn_.active) {
@@ -386,9 +388,7 @@ void session_machine::drop_branch(branch_index b) {
   }
   branches_[b] = branch{};
   if (txn_.home == b) txn_.home.reset();
-  if (hold_) std::erase(hold_->over, b);
-  copy_locks_.reset();
-  claims_.reset();
+  needs_.lose(b);
   // A statement that was to go there and waits for others is placed anew.
   if (!sent_) placed_ = false;
   const auto uses_it = [b](const portal& p) { return std::find(p.branches.begin(), p.branches.end(), b) != p.branches.end(); };
@@ -402,11 +402,11 @@ bool session_machine::awaits_lease(const targets& wanted) const noexcept {
 }
 
 bool session_machine::ready(step& s, const targets& wanted) {
-  if (awaits_lease(wanted) || (hold_ && awaits_lease(hold_->over)) || (claims_ && awaits_lease(claims_->over)))
-    return false;
+  const auto elsewhere = [this](const auto& need) { return awaits_lease(need.over); };
+  if (awaits_lease(wanted) || needs_.any_of(elsewhere)) return false;
   bool all = true;
   for (const branch_index i : wanted) all = prepare(s, i) && all;
-  return all && (!hold_ || held(s)) && (!copy_locks_ || copies_locked(s)) && (!claims_ || claimed(s));
+  return all && (!needs_ || needs_met(s));
 }
 
 // Brings the backend's settings in line and opens the client's transaction on it. False: it must answer first.
@@ -473,8 +473,7 @@ void session_machine::on_lease(step& s, branch_index i, backend_facts& facts, bo
 void session_machine::on_lease_failed(step& s, branch_index i, const protocol::error_report& error) {
   const bool replica = branches_[i].wants_replica;
   branches_[i] = branch{};
-  const auto among = [i](const targets& wanted) { return std::find(wanted.begin(), wanted.end(), i) != wanted.end(); };
-  const bool wanted = among(targets_) || (hold_ && among(hold_->over)) || (claims_ && among(claims_->over));
+  const bool wanted = std::find(targets_.begin(), targets_.end(), i) != targets_.end() || needs_.concern(i);
   if (cycle_ == cycle_kind::none || !wanted) return;
   const bool servers_fault = error.id == error_id::server_login_failed || error.id == error_id::server_lost || error.id == error_id::server_unreachable;
   if (replica && servers_fault && !force_primary_ && context_->context.map->replicas == router::replica_use::prefer) {

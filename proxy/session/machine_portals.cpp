@@ -17,7 +17,7 @@ using router::session_effect;
 void session_machine::open_portal(std::string_view name, const statement_ptr& st, const targets& home, merge_ptr merge,
                                   std::vector<config_change> configures) {
   std::shared_ptr<const portal_spread> spread;
-  const auto taken = claims_ ? claims_->taken : nullptr;
+  const auto taken = needs_.claims() ? needs_.claims()->taken : nullptr;
   if ((home.size() > 1 || taken) && st != nullptr) {
     spread = std::make_shared<portal_spread>(portal_spread{
         mirrors(), order_of_rows(), st->plan->copy, std::move(merge), braid_.explain, stage_ && stage_->plan->moves,
@@ -206,8 +206,7 @@ bool session_machine::op_execute(step& s, std::string_view frame) {
     branches_[i].unsynced = true;
     s.to_backend(i, frame);
   }
-  copy_locks_.reset();
-  claims_.reset();
+  needs_.statement_over();
   if (!config_) return true;
   config_->sent = true;
   again_ = false;

@@ -71,9 +71,7 @@ session_machine::verdict session_machine::quiet_answer(step& s, branch_index i, 
   const expectation e = b.expected[b.next];
   switch (frame.type) {
     case from_server::error_response:
-      if (e.local_type == of_hold || e.local_type == of_tables) return hold_error(s, i, frame);
-      if (e.local_type == of_copies) return copy_locks_error(s, i, frame);
-      if (e.local_type == of_claims) return claims_error(s, i, frame);
+      if (is_of_need(e.local_type)) return need_error(s, i, frame);
       if (e.local_type == of_optional_name) {
         if (b.facts->sql)
           std::erase_if(b.facts->sql->entries, [&](const auto& entry) { return entry.second == e.statement; });
@@ -103,9 +101,8 @@ session_machine::verdict session_machine::quiet_answer(step& s, branch_index i, 
       return verdict::drop;
     case from_server::ready_for_query:
       b.transaction = frame.body.empty() ? 'I' : frame.body[0];
-      if ((e.local_type == of_hold || e.local_type == of_tables) && hold_) hold_answered(s, b);
+      if (is_of_need(e.local_type)) need_answered(s, b, e.local_type);
       if (e.what == disposition::prepare) --b.preparing;
-      if (e.local_type == of_claims) claim_answered(s);
       if (e.what == disposition::probe) probe_over(i);
       pop_answer(i);
       return verdict::drop;

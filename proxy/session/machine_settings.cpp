@@ -8,7 +8,7 @@ using router::sql::isolation_level;
 
 void session_machine::end_transaction(bool committed) {
   end_listens(committed);
-  hold_.reset();
+  needs_.reset();
   if (blocks_ && !committed) blocks_->ahead.forget();
   settings_ptr base = txn_.base;
   for (branch& b : branches_) {

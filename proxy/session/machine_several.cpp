@@ -130,7 +130,7 @@ bool session_machine::goes_on(step& s) {
   }
   ++all.next;
   cycle_bytes_ = 0;
-  if (hold_) release_hold(s);
+  if (needs_) release_hold(s);
   finish_cycle(s);
   return true;
 }

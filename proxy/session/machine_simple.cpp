@@ -229,7 +229,7 @@ void session_machine::run_simple(step& s) {
 // What the simple statement's targets answer becomes one. It is begun as `braid_` is between statements where there is but
 // one of them.
 void session_machine::begin_braid() {
-  const bool several = targets_.size() > 1 || (claims_ && claims_->taken);
+  const bool several = targets_.size() > 1 || (needs_.claims() && needs_.claims()->taken);
   if (braid_.active || several) braid_ = braid_state{};
   if (!several) return;
   braid_.active = true;
@@ -237,7 +237,7 @@ void session_machine::begin_braid() {
   braid_.moves = stage_ && stage_->plan->moves;
   braid_.reads_copies = mirrors() && route_.mode == router::access::read;
   braid_.explain = plan_->explain;
-  if (claims_) braid_.taken = claims_->taken;
+  if (needs_.claims()) braid_.taken = needs_.claims()->taken;
   if (plan_->merge)
     braid_.merge = std::make_unique<sorted_merge>(merge_request{plan_->merge, {}, plan_->merge->limit.rows}, targets_);
 }
