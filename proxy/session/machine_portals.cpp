@@ -14,6 +14,25 @@ namespace p = protocol;
 using protocol::error_id;
 using router::session_effect;
 
+namespace {
+
+// Why the rows cannot be taken by the extended protocol; nullopt: they can.
+std::optional<p::error_report> needs_simple_copy(const router::copy_layout& layout) {
+  const auto refuse = [](std::string_view what, std::string_view why) {
+    return p::with_hint(p::make_error(error_id::session_feature, what, why),
+                        "Send it as a simple query, as psql and the COPY functions of most drivers do.");
+  };
+  if (!layout.claimed.empty())
+    return refuse("COPY FROM into a column that is unique over all shards, by the extended protocol",
+                  "the values of its rows are claimed behind them");
+  if (!layout.numbered.empty())
+    return refuse("COPY FROM that leaves a column to a sequence, by the extended protocol",
+                  "its rows get their numbers on their way");
+  return std::nullopt;
+}
+
+}  // namespace
+
 void session_machine::open_portal(std::string_view name, const statement_ptr& st, const targets& home, merge_ptr merge,
                                   std::vector<config_change> configures) {
   std::shared_ptr<const portal_spread> spread;
@@ -188,16 +207,7 @@ bool session_machine::op_execute(step& s, std::string_view frame) {
     const auto layout = layout_of(spread.copy);
     if (layout == nullptr)
       return op_error(s, p::make_error(error_id::key_not_provable, spread.copy->keys.front().name, spread.copy->table));
-    if (!layout->numbered.empty() || !layout->claimed.empty())
-      return op_error(
-          s, p::with_hint(
-                 p::make_error(error_id::session_feature,
-                               layout->claimed.empty()
-                                   ? "COPY FROM that leaves a column to a sequence, by the extended protocol"
-                                   : "COPY FROM into a column that is unique over all shards, by the extended protocol",
-                               layout->claimed.empty() ? "its rows get their numbers on their way"
-                                                       : "the values of its rows are claimed behind them"),
-                 "Send it as a simple query, as psql and the COPY functions of most drivers do."));
+    if (const auto refused = needs_simple_copy(*layout)) return op_error(s, *refused);
     begin_copy(layout, found->branches);
   }
   for (const branch_index i : found->branches) {
