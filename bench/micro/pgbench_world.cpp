@@ -34,8 +34,8 @@ world::world(shard_index shards) {
   for (shard_index s = 0; s < shards; ++s) map.shards.push_back("s" + std::to_string(s));
   for (bucket_number b = 0; b < buckets; ++b)
     map.buckets.owner.push_back(static_cast<shard_index>(std::size_t{b} * shards / buckets));
-  map.tables["public.pgbench_accounts"] = {"aid"};
-  map.tables["public.measurements"] = {"id"};
+  map.tables["public.pgbench_accounts"] = {{"aid"}};
+  map.tables["public.measurements"] = {{"id"}};
 
   schema.schemas = {"public", "pg_catalog"};
   schema.relations["public.pgbench_accounts"] =
