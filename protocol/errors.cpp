@@ -48,9 +48,11 @@ void encode_error(std::string& out, const error_report& report) {
   append_field(out, 'M', report.message);
   if (!report.detail.empty()) append_field(out, 'D', report.detail);
   if (!report.hint.empty()) append_field(out, 'H', report.hint);
-  if (!report.schema.empty()) append_field(out, 's', report.schema);
-  if (!report.table.empty()) append_field(out, 't', report.table);
-  if (!report.constraint.empty()) append_field(out, 'n', report.constraint);
+  if (report.violated) {
+    append_field(out, 's', report.violated->schema);
+    append_field(out, 't', report.violated->table);
+    append_field(out, 'n', report.violated->name);
+  }
   out.push_back('\0');
 }
 

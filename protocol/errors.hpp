@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -227,14 +228,19 @@ struct error_row {
 /// Number of rows; ids run from 0 to this, exclusive.
 [[nodiscard]] std::size_t error_count() noexcept;
 
+/// The fields that tell which constraint a row violates.
+struct violated_constraint {
+  std::string schema, table, name;
+  friend bool operator==(const violated_constraint&, const violated_constraint&) = default;
+};
+
 /// One error ready to be told: the row plus this occasion's words. Comparable, so that routes are values.
 struct error_report {
   error_id id{};
   std::string message;  ///< the row's text with its placeholders filled
   std::string detail;   ///< may be empty
   std::string hint;     ///< the row's hint unless this occasion has a better one
-  // What a constraint of a table is violated by; empty for all else.
-  std::string schema{}, table{}, constraint{};
+  std::optional<violated_constraint> violated{};  ///< none for almost all: every statement makes room for a report
 
   friend bool operator==(const error_report&, const error_report&) = default;
 };

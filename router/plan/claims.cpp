@@ -177,9 +177,7 @@ protocol::error_report value_is_taken(const claim_plan& plan, std::size_t column
   const claimed_values& of = plan.columns[column];
   auto out = protocol::make_error(error_id::value_taken, of.constraint);
   out.detail = fmt::format("Key ({})=({}) already exists.", shown_name(of.column), value);
-  out.schema = plan.schema;
-  out.table = plan.table;
-  out.constraint = of.constraint;
+  out.violated = {plan.schema, plan.table, of.constraint};
   return out;
 }
 
