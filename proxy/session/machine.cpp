@@ -219,15 +219,8 @@ void session_machine::finish_cycle(step& s) {
   if (several_ && several_->over) several_.reset();
   deadlocked_ = false;
   plan_.reset();
-  gather_.reset();
-  stage_.reset();
-  question_.reset();
-  round_.reset();
   if (lookup_) lookup_->forget();
-  needs_.reset();
-  learning_.reset();
-  copy_.reset();
-  replay_.reset();
+  if (went_in_steps()) forget_steps();
   if (braid_.active) braid_ = braid_state{};
   operations_.clear();
   operation_ = scan_ = 0;
@@ -250,6 +243,22 @@ void session_machine::finish_cycle(step& s) {
     release_branches(s);
   }
   s.more_input = true;
+}
+
+// Most statements have used none of it: to look is cheaper for them than to reset.
+bool session_machine::went_in_steps() const noexcept {
+  return gather_ || stage_ || question_ || round_ || needs_ || learning_ || copy_ || replay_;
+}
+
+void session_machine::forget_steps() {
+  gather_.reset();
+  stage_.reset();
+  question_.reset();
+  round_.reset();
+  needs_.reset();
+  learning_.reset();
+  copy_.reset();
+  replay_.reset();
 }
 
 void session_machine::release_branches(step& s) {

@@ -125,6 +125,8 @@ class session_machine {
   void begin_cycle();
   void work(step& s);
   void finish_cycle(step& s);
+  [[nodiscard]] bool went_in_steps() const noexcept;
+  void forget_steps();
   void release_branches(step& s);
   void skip_oversized(step& s);
   void begin_skip(step& s, const protocol::frame_view& frame);
@@ -290,7 +292,9 @@ class session_machine {
   [[nodiscard]] static protocol::error_report declares_by_hint();
   // machine_learning.cpp: what the transaction itself has defined
   [[nodiscard]] bool can_learn() const;
-  [[nodiscard]] bool must_learn(const router::plan& p) const;
+  /// Whether the statement must wait for definitions of its own transaction; most have none.
+  [[nodiscard]] bool must_learn(const router::plan& p) const { return made_ && goes_by_made(p); }
+  [[nodiscard]] bool goes_by_made(const router::plan& p) const;
   [[nodiscard]] bool learnt(step& s);
   void ask_definitions(step& s);
   void begin_learning(step& s);

@@ -27,9 +27,8 @@ bool session_machine::can_learn() const {
          context.standard_conforming_strings && context.utf8;
 }
 
-// Whether the statement must wait for definitions of its own transaction.
-bool session_machine::must_learn(const router::plan& plan) const {
-  if (!made_ || !txn_.active || !can_learn() || is_control(plan)) return false;
+bool session_machine::goes_by_made(const router::plan& plan) const {
+  if (!txn_.active || !can_learn() || is_control(plan)) return false;
   if (made_->forgotten()) return true;
   // Others have defined something since, or the topology is another one.
   const database_state& published = *env_.state;

@@ -383,7 +383,7 @@ bool session_machine::op_bind(step& s, std::string_view frame) {
     p::error_report refusal;
     if (!place(s, *st->plan, route_, targets_, refusal)) return op_error(s, refusal);
     mirror_config(*st->plan);
-    place_claims(s);
+    if (needs_) place_claims(s);
   }
   if (mirrors() && st->plan->effect == session_effect::copy_in) {
     return op_error(s, p::with_hint(p::make_error(error_id::session_feature, "COPY FROM into a reference table by the extended protocol",

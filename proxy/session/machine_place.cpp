@@ -20,13 +20,22 @@ constexpr std::string_view one_implicit_transaction = "the messages up to a Sync
 // What the catalog is read again for. Several statements in one text may hold anything.
 bool changes_schema(const router::plan& plan) {
   if (plan.statement_count > 1 || plan.opaque) return true;
-  return plan.tag.starts_with("CREATE") || plan.tag.starts_with("ALTER") || plan.tag.starts_with("DROP") ||
-         plan.tag == "COMMENT";
+  // By the first letter: every write is asked.
+  switch (plan.tag.empty() ? '\0' : plan.tag.front()) {
+    case 'A':
+      return plan.tag.starts_with("ALTER");
+    case 'C':
+      return plan.tag.starts_with("CREATE") || plan.tag == "COMMENT";
+    case 'D':
+      return plan.tag.starts_with("DROP");
+    default:
+      return false;
+  }
 }
 
-// What new sessions begin with.
+// What new sessions begin with; it is a change of the schema too.
 bool changes_defaults(const router::plan& plan) {
-  return plan.tag.starts_with("ALTER") && (plan.tag == "ALTER ROLE" || plan.tag == "ALTER DATABASE" || plan.tag == "ALTER SYSTEM");
+  return plan.tag == "ALTER ROLE" || plan.tag == "ALTER DATABASE" || plan.tag == "ALTER SYSTEM";
 }
 
 bool mirrored_read(const router::route& r) {
@@ -319,8 +328,10 @@ void session_machine::mark_use(const router::plan& plan, const router::route& r,
       b.wrote = true;
       b.facts->writer = serial_;
       if (context_->context.map->one_shard() || b.shard == router::designated_shard) note_drawn(i);
-      b.defaults = b.defaults || changes_defaults(plan);
-      b.ddl = b.ddl || changes_schema(plan);
+      if (changes_schema(plan)) {
+        b.ddl = true;
+        b.defaults = b.defaults || changes_defaults(plan);
+      }
       if (!plan.defines.empty() || !plan.alters.empty()) note_definitions(plan);
     }
     switch (plan.effect) {
@@ -358,7 +369,7 @@ void session_machine::mark_use(const router::plan& plan, const router::route& r,
     }
     if (plan.user_code || (plan.statement_count > 1 && plan.effect != router::session_effect::none)) b.dirty = true;
     if (pinned_ == i && may_unpin(plan)) b.dirty = true;
-    if (!plan.writes.empty() && plan.writes.front() == "pg_catalog.pg_settings") b.dirty = true;
+    if (!plan.writes.empty() && std::string_view{plan.writes.front()} == "pg_catalog.pg_settings") b.dirty = true;
   }
   tie_transaction(plan, r, used);
   if (r.mode != router::access::write) return;
@@ -398,7 +409,10 @@ void session_machine::drop_branch(branch_index b) {
 }
 
 bool session_machine::awaits_lease(const targets& wanted) const noexcept {
-  return std::any_of(wanted.begin(), wanted.end(), [this](branch_index i) { return branches_[i].state == branch_state::acquiring; });
+  for (const branch_index i : wanted) {
+    if (branches_[i].state == branch_state::acquiring) return true;
+  }
+  return false;
 }
 
 bool session_machine::ready(step& s, const targets& wanted) {

@@ -36,11 +36,12 @@ std::optional<p::error_report> needs_simple_copy(const router::copy_layout& layo
 void session_machine::open_portal(std::string_view name, const statement_ptr& st, const targets& home, merge_ptr merge,
                                   std::vector<config_change> configures) {
   std::shared_ptr<const portal_spread> spread;
-  const auto taken = needs_.claims() ? needs_.claims()->taken : nullptr;
+  const claims_state* const claims = needs_.claims();
+  const bool taken = claims != nullptr && claims->taken;
   if ((home.size() > 1 || taken) && st != nullptr) {
     spread = std::make_shared<portal_spread>(portal_spread{
         mirrors(), order_of_rows(), st->plan->copy, std::move(merge), braid_.explain, stage_ && stage_->plan->moves,
-        route_.mode == router::access::read, std::move(configures), taken});
+        route_.mode == router::access::read, std::move(configures), taken ? claims->taken : nullptr});
   } else if (!configures.empty()) {
     portal_spread alone;
     alone.configures = std::move(configures);

@@ -158,7 +158,7 @@ void session_machine::run_simple(step& s) {
     }
     mirror_config(*plan_);
     placed_ = true;
-    place_claims(s);
+    if (needs_) place_claims(s);
   }
   if (!ready(s, targets_)) return;
   if (braid_.ahead && branches_[static_cast<std::size_t>(braid_.speaker)].outstanding()) return;
