@@ -119,6 +119,11 @@ class session_machine {
 
  private:
   enum class cycle_kind : std::uint8_t { none, simple, call, batch };
+  enum class verdict : std::uint8_t {
+    keep,  ///< the frame goes to the client as it is
+    drop,  ///< it does not
+    over   ///< nothing more can be read from this branch now
+  };
 
   // machine.cpp: cycles
   void next_cycle(step& s);
@@ -139,7 +144,7 @@ class session_machine {
   [[nodiscard]] bool anything_outstanding() const noexcept;
   void adopt_settings();
 
-  // machine_simple.cpp
+  // machine_simple.cpp: simple queries, function calls, and copy data on their way in
   void start_simple(step& s, const protocol::frame_view& frame);
   [[nodiscard]] std::optional<protocol::error_report> route_simple(
       std::string_view text, std::span<const router::sql::constant_position> constants);
@@ -156,6 +161,9 @@ class session_machine {
   void start_part(step& s);
   [[nodiscard]] bool goes_on(step& s);
   [[nodiscard]] bool holds_completion() const noexcept;
+  [[nodiscard]] verdict tell_in_place(step& s, const protocol::frame_view& frame);
+  void tell_moved(step& s, std::string_view error);
+  [[nodiscard]] verdict tell_of_part(step& s, branch_index b, const protocol::frame_view& frame);
 
   // machine_by_protocol.cpp: PREPARE and EXECUTE over several shards
   void begin_by_protocol(step& s, std::string_view text);
@@ -196,6 +204,7 @@ class session_machine {
   void need_answered(step& s, branch& b, char what);
   void fail_need(step& s, const protocol::error_report& error);
   void need_failed();
+  [[nodiscard]] verdict need_error(step& s, branch_index b, const protocol::frame_view& frame);
 
   // machine_hold.cpp: snapshots that show commits over several shards whole
   [[nodiscard]] bool sees_commits_whole(const router::route& r) const;
@@ -238,7 +247,7 @@ class session_machine {
   void probe_over(branch_index b);
   [[nodiscard]] bool may_unpin(const router::plan& p) const noexcept;
 
-  // machine_control.cpp, machine_settings.cpp: transactions and settings
+  // machine_control.cpp: statements that concern every server of the transaction
   [[nodiscard]] static bool is_control(const router::plan& p) noexcept;
   /// The grammar did not take the text: no statement of control that it did take reaches user code.
   [[nodiscard]] static bool unreadable(const router::plan& p) noexcept;
@@ -247,10 +256,6 @@ class session_machine {
     return env_.pool_mode == config::pool_mode::statement && p.effect == router::session_effect::begin &&
            p.statement_count == 1 && !p.user_code;
   }
-  /// Allowed in a failed transaction, which it ends or from which it goes back.
-  [[nodiscard]] static bool leaves_failed_transaction(const router::plan& p) noexcept;
-  /// The plan to go by: in a failed transaction PREPARE TRANSACTION is ROLLBACK.
-  [[nodiscard]] router::plan_ptr effective(const router::plan_ptr& p) const;
   [[nodiscard]] bool controls(const router::plan_ptr& p) const {
     return is_control(*p) || (p->effect == router::session_effect::two_phase && is_control(*effective(p)));
   }
@@ -268,7 +273,12 @@ class session_machine {
   void control_local(std::string_view tag);
   void finish_control(step& s);
   void apply_control(const router::plan& p, const std::string& sql);
+  void merge_modes(const router::sql::transaction_modes& modes);
+
+  // machine_settings.cpp: what SET, RESET and the end of a transaction do to settings
   void end_transaction(bool committed);
+  void roll_back_to(int savepoint);
+  void change_setting(const router::plan& p, std::string_view sql);
 
   // machine_consistency.cpp: pgbraid.consistency_token; what all sessions must see
   [[nodiscard]] static bool names_token(const router::plan& p) noexcept;
@@ -283,6 +293,8 @@ class session_machine {
   [[nodiscard]] bool schema_is_old(router::shard_index shard) const noexcept;
   void note_changes(const router::plan& p, const targets& used);
   void publish_changes();
+  void doubt_changes();
+
   // machine_definitions.cpp: tables that have just been made or redefined
   void note_definitions(const router::plan& p);
   void publish_definitions();
@@ -290,6 +302,7 @@ class session_machine {
   [[nodiscard]] std::optional<protocol::error_report> judge_definitions(const router::plan& p) const;
   void stop_awaiting_catalog() noexcept;
   [[nodiscard]] static protocol::error_report declares_by_hint();
+
   // machine_learning.cpp: what the transaction itself has defined
   [[nodiscard]] bool can_learn() const;
   /// Whether the statement must wait for definitions of its own transaction; most have none.
@@ -303,6 +316,7 @@ class session_machine {
   void forget_own();
   /// What statements are planned by.
   [[nodiscard]] const database_state& known_state() const noexcept { return own_ ? *own_ : *env_.state; }
+
   // machine_hints.cpp: pgbraid.shard, pgbraid.key, pgbraid.target
   [[nodiscard]] bool control_hint();
   void apply_hint(const router::plan& p, const std::string& sql);
@@ -353,18 +367,11 @@ class session_machine {
   [[nodiscard]] std::string error_of_commit(const protocol::frame_view& frame);
   void commit_lost(step& s, branch_index b, const protocol::error_report& error);
   void commit_over(step& s);
-  void roll_back_to(int savepoint);
-  void change_setting(const router::plan& p, std::string_view sql);
-  void merge_modes(const router::sql::transaction_modes& modes);
+  [[nodiscard]] verdict commit_answer(branch_index b, const protocol::frame_view& frame);
 
-  // machine_extended.cpp
+  // machine_extended.cpp: batches
   void collect_batch(step& s);
   void run_batch(step& s);
-  [[nodiscard]] bool op_parse(step& s, std::string_view frame);
-  [[nodiscard]] bool op_bind(step& s, std::string_view frame);
-  [[nodiscard]] bool op_describe(step& s, std::string_view frame);
-  [[nodiscard]] bool op_execute(step& s, std::string_view frame);
-  [[nodiscard]] bool op_close(step& s, std::string_view frame);
   [[nodiscard]] bool op_cursor(step& s, std::string_view frame, answer kind, std::string_view name);
   [[nodiscard]] int home_of_cursor(std::string_view name) const noexcept;
   [[nodiscard]] bool op_sync(step& s);
@@ -372,11 +379,43 @@ class session_machine {
   [[nodiscard]] bool drained(step& s);
   [[nodiscard]] bool on_its_only_branch(const targets& wanted) const noexcept;
   [[nodiscard]] bool settle(step& s, const targets& wanted, bool counted = false);
+  void answer_locally(step& s, char type);
+  void undo_unconfirmed();
+  void batch_failed();
+
+  // machine_operations.cpp: Parse and Bind
+  [[nodiscard]] bool op_parse(step& s, std::string_view frame);
+  [[nodiscard]] bool op_bind(step& s, std::string_view frame);
   [[nodiscard]] bool home_of_statement(step& s, const statement& st, targets& out, protocol::error_report& refusal);
+  void ensure_prepared(step& s, branch_index b, statement& st, std::uint64_t unnamed_serial);
+  [[nodiscard]] const statement_ptr& find_statement(std::string_view name, std::uint64_t& serial) const;
+  void refresh_plan(statement& st);
+  void make_room(step& s, branch_index b);
+  [[nodiscard]] static std::span<const router::bound_parameter> parameters_of(const statement& st,
+                                                                              const protocol::bind_view& bind);
+  [[nodiscard]] router::route resolve_bind(const statement& st, const protocol::bind_view& bind);
+  [[nodiscard]] std::uint64_t next_unnamed_serial() noexcept { return ++unnamed_count_ | serial_ << 32; }
+  [[nodiscard]] bool refuse_parsed(step& s, const router::plan& p, const protocol::error_report& refusal,
+                                   const protocol::parse_view& m, std::span<const router::oid> types);
+
+  // machine_portals.cpp: Describe, Execute and Close
+  [[nodiscard]] bool op_describe(step& s, std::string_view frame);
+  [[nodiscard]] bool op_execute(step& s, std::string_view frame);
+  [[nodiscard]] bool op_close(step& s, std::string_view frame);
+  [[nodiscard]] portal* find_portal(std::string_view name);
+  void open_portal(std::string_view name, const statement_ptr& st, const targets& home, merge_ptr merge = nullptr,
+                   std::vector<config_change> configures = {});
+
+  // machine_implicit.cpp: control of transactions and settings inside a batch
+  /// Allowed in a failed transaction, which it ends or from which it goes back.
+  [[nodiscard]] static bool leaves_failed_transaction(const router::plan& p) noexcept;
+  /// The plan to go by: in a failed transaction PREPARE TRANSACTION is ROLLBACK.
+  [[nodiscard]] router::plan_ptr effective(const router::plan_ptr& p) const;
   [[nodiscard]] std::optional<protocol::error_report> outside_of_block(const router::plan& plan) const;
   [[nodiscard]] bool execute_control(step& s, const statement_ptr& st);
   [[nodiscard]] bool control_in_batch(step& s, const statement_ptr& st);
   void end_implicit_transaction();
+
   // machine_prepared.cpp: PREPARE, EXECUTE and DEALLOCATE
   [[nodiscard]] static bool prepares(const router::plan& p) noexcept;
   [[nodiscard]] bool executes_statement(const router::plan& p) const;
@@ -393,34 +432,23 @@ class session_machine {
   [[nodiscard]] std::string with_own_name(std::string_view frame) const;
   [[nodiscard]] std::uint64_t id_of_name(std::string_view name) const;
   [[nodiscard]] bool op_on_name(step& s, std::string_view name, std::string_view frame, answer kind);
-  void ensure_prepared(step& s, branch_index b, statement& st, std::uint64_t unnamed_serial);
+
   // machine_parsed.cpp: Parse that no server need be asked for
   [[nodiscard]] std::uint64_t parse_key(const statement& st) const;
   [[nodiscard]] bool parsed_before(const statement& st) const;
   void note_parsed(branch_index b, statement& st);
+
   // machine_shape.cpp: what a statement's result looks like
   [[nodiscard]] bool shape_unknown(branch_index b, const statement& st) const;
   void await_shape(const statement_ptr& st);
   void note_shape(branch_index b, std::uint64_t id, const protocol::frame_view& frame);
   [[nodiscard]] bool same_shape(step& s, statement& st);
+
   // machine_types.cpp: what OIDs types have on which shard
   [[nodiscard]] const router::type_numbers* numbers_of(router::shard_index shard) const noexcept;
   [[nodiscard]] bool as_first_tells(branch_index b, protocol::frame_view& frame) const;
   [[nodiscard]] std::span<const router::oid> types_for(branch_index b, std::span<const router::oid> types) const;
   [[nodiscard]] const protocol::error_report* not_in_binary(const statement& st, const protocol::bind_view& m);
-  void answer_locally(step& s, char type);
-  void undo_unconfirmed();
-  void batch_failed();
-  [[nodiscard]] const statement_ptr& find_statement(std::string_view name, std::uint64_t& serial) const;
-  void refresh_plan(statement& st);
-  void make_room(step& s, branch_index b);
-  [[nodiscard]] static std::span<const router::bound_parameter> parameters_of(const statement& st,
-                                                                              const protocol::bind_view& bind);
-  [[nodiscard]] router::route resolve_bind(const statement& st, const protocol::bind_view& bind);
-  [[nodiscard]] portal* find_portal(std::string_view name);
-  void open_portal(std::string_view name, const statement_ptr& st, const targets& home, merge_ptr merge = nullptr,
-                   std::vector<config_change> configures = {});
-  [[nodiscard]] std::uint64_t next_unnamed_serial() noexcept { return ++unnamed_count_ | serial_ << 32; }
 
   // machine_gather.cpp: reads over gathered rows
   [[nodiscard]] std::optional<protocol::error_report> cannot_gather() const;
@@ -433,6 +461,9 @@ class session_machine {
   void run_gather(step& s);
   [[nodiscard]] std::string gathered_columns(std::string_view description) const;
   [[nodiscard]] bool bind_gather(step& s, const protocol::bind_view& m, const statement& st);
+  [[nodiscard]] verdict gather_answer(step& s, branch_index b, const protocol::frame_view& frame);
+  [[nodiscard]] bool comes_early(branch_index b, const protocol::error_fields_view& error) const;
+  void tell_early_error(step& s);
 
   // machine_stage.cpp: writes over several shards of which something must be known first
   [[nodiscard]] bool stages(const router::plan& p) const;
@@ -448,6 +479,10 @@ class session_machine {
   [[nodiscard]] bool lacks_rows(const protocol::bind_view* m, const statement* st) const;
   [[nodiscard]] bool picks_again(step& s, const protocol::bind_view* m, const statement* st);
   void fail_stage(step& s, const protocol::error_report& error);
+  void ask_moments(step& s);
+  void take_moments(step& s, std::string_view row);
+  [[nodiscard]] bool bind_staged(step& s, const protocol::bind_view& m, const statement_ptr& st);
+
   // machine_source.cpp: the rows that it needs first
   [[nodiscard]] bool ask_source(step& s, const protocol::bind_view* m, const statement* st);
   [[nodiscard]] bool must_ask_collations() const;
@@ -460,14 +495,14 @@ class session_machine {
   void ask_rows(step& s, branch& b, std::string_view sql, const own_parameters& given, std::uint32_t mark);
   [[nodiscard]] static bool parameters_of(const router::insert_part& part, const protocol::bind_view* m, const statement* st,
                                           own_parameters& out);
+
   // machine_move.cpp: UPDATE of the key
   [[nodiscard]] bool take_out(step& s, const protocol::bind_view* m, const statement* st);
   [[nodiscard]] bool note_move(std::vector<std::optional<std::string_view>>& row);
   [[nodiscard]] bool order_matters() const;
   void end_of_move();
+
   // machine_question.cpp: what is asked before a statement goes where it belongs
-  [[nodiscard]] bool refuse_parsed(step& s, const router::plan& p, const protocol::error_report& refusal,
-                                   const protocol::parse_view& m, std::span<const router::oid> types);
   [[nodiscard]] static bool worth_asking(const router::plan& p, const protocol::error_report& refusal);
   [[nodiscard]] bool begin_drawing(std::string_view text);
   void begin_asking(const protocol::error_report& refusal);
@@ -480,11 +515,11 @@ class session_machine {
   [[nodiscard]] std::optional<protocol::error_report> go_on_with_answers(std::string_view text);
   [[nodiscard]] static protocol::error_report tables_changed();
   [[nodiscard]] bool draw_for_bind(step& s, const statement& st);
+
   // machine_lookup.cpp: keys that are looked up in a table
   [[nodiscard]] router::shard_index shard_with_directory() const;
   [[nodiscard]] bool has_changed_directory() const;
   [[nodiscard]] bool has_old_snapshot() const;
-  void doubt_changes();
   [[nodiscard]] steady_time directory_changed_at() const;
   [[nodiscard]] router::route resolve(const router::plan& plan, std::string_view text,
                                       std::span<const router::sql::constant_position> constants,
@@ -496,36 +531,33 @@ class session_machine {
   void end_lookup();
   [[nodiscard]] std::shared_ptr<const router::value_map> looked_up(
       const std::shared_ptr<const router::value_map>& values, router::oid type, std::int32_t modifier) const;
-  [[nodiscard]] std::shared_ptr<const router::copy_layout> layout_of(
-      const std::shared_ptr<const router::copy_layout>& planned) const;
-  void ask_moments(step& s);
-  void take_moments(step& s, std::string_view row);
-  [[nodiscard]] bool bind_staged(step& s, const protocol::bind_view& m, const statement_ptr& st);
 
-  // machine_backend.cpp, machine_copy.cpp: answers
-  enum class verdict : std::uint8_t {
-    keep,   ///< the frame goes to the client as it is
-    drop,   ///< it does not
-    over    ///< nothing more can be read from this branch now
-  };
+  // machine_backend.cpp: answers
   [[nodiscard]] verdict answer_of(step& s, branch_index b, const protocol::frame_view& frame);
   [[nodiscard]] verdict forward_answer(step& s, branch_index b, const protocol::frame_view& frame);
-  [[nodiscard]] verdict control_answer(branch_index b, const protocol::frame_view& frame);
-  [[nodiscard]] verdict commit_answer(branch_index b, const protocol::frame_view& frame);
-  [[nodiscard]] verdict gather_answer(step& s, branch_index b, const protocol::frame_view& frame);
-  [[nodiscard]] bool comes_early(branch_index b, const protocol::error_fields_view& error) const;
-  void tell_early_error(step& s);
-  [[nodiscard]] verdict need_error(step& s, branch_index b, const protocol::frame_view& frame);
-  [[nodiscard]] verdict quiet_answer(step& s, branch_index b, const protocol::frame_view& frame);
-  [[nodiscard]] verdict tell_in_place(step& s, const protocol::frame_view& frame);
-  void tell_moved(step& s, std::string_view error);
-  [[nodiscard]] verdict tell_of_part(step& s, branch_index b, const protocol::frame_view& frame);
   [[nodiscard]] verdict error_answer(step& s, branch_index b, const protocol::frame_view& frame);
+  [[nodiscard]] verdict ready_answer(step& s, branch_index b, const protocol::frame_view& frame);
+  void pass_to_sync(branch_index b);
+  void reconcile(step& s, branch_index b);
+  void pop_answer(branch_index b);
+  void settled(step& s, branch_index b);
+  void tell_local_answers(step& s);
+  void flush_run(step& s);
+  void forward(step& s, std::string_view bytes);
+  [[nodiscard]] bool hear(const expectation& e);
+
+  // machine_quiet.cpp: answers that the client does not see as they are
+  [[nodiscard]] verdict control_answer(branch_index b, const protocol::frame_view& frame);
+  [[nodiscard]] verdict quiet_answer(step& s, branch_index b, const protocol::frame_view& frame);
+  [[nodiscard]] verdict asynchronous(step& s, branch_index b, const protocol::frame_view& frame);
+
+  // machine_deadlock.cpp: transactions on several servers that wait for each other
   void let_go(step& s, branch_index failed);
   [[nodiscard]] bool gives_way(const protocol::error_fields_view& error);
-  [[nodiscard]] verdict ready_answer(step& s, branch_index b, const protocol::frame_view& frame);
-  [[nodiscard]] verdict asynchronous(step& s, branch_index b, const protocol::frame_view& frame);
+
   // machine_copy.cpp: COPY FROM with rows of several shards
+  [[nodiscard]] std::shared_ptr<const router::copy_layout> layout_of(
+      const std::shared_ptr<const router::copy_layout>& planned) const;
   void begin_copy(const std::shared_ptr<const router::copy_layout>& layout, const targets& to);
   [[nodiscard]] verdict copy_opened(step& s, branch_index b, const protocol::frame_view& frame);
   void begin_taking_data(step& s);
@@ -538,17 +570,16 @@ class session_machine {
   [[nodiscard]] bool copy_error(step& s, branch_index b, const protocol::frame_view& frame);
   void copy_lost(step& s, branch_index b, const protocol::error_report& error);
   void copy_part_over(step& s);
+  void end_copied_data(step& s, bool keep, std::string_view reason);
+  void keep_for_replay(std::string_view bytes);
+  [[nodiscard]] bool may_replay();
+  [[nodiscard]] protocol::error_report cannot_replay() const;
+  void replay_copy(step& s, branch_index b);
+
   // machine_numbering.cpp: COPY FROM that leaves columns to sequences
   [[nodiscard]] bool begin_numbers(std::string_view text);
   [[nodiscard]] copy_numbers* numbers_under_way() const noexcept;
   void draw_numbers(step& s, branch_index b, copy_numbers& n, const std::string& more);
-  // machine_numbered_copies.cpp: the same into a reference table
-  [[nodiscard]] bool begin_numbered_copies(std::string_view text);
-  [[nodiscard]] bool numbers_copies(branch_index b) const noexcept;
-  void collect_from_client(step& s);
-  void collected(step& s);
-  void send_numbered_copy(step& s);
-  [[nodiscard]] verdict numbered_copy_error(step& s, const protocol::frame_view& frame, bool drawing);
   void number_rows(step& s);
   void ask_copy_numbers(step& s);
   static void take_copy_numbers(copy_numbers& n, std::string_view row);
@@ -557,34 +588,45 @@ class session_machine {
   void begin_segment();
   void send_segment(step& s, bool keep, std::string_view reason);
   void end_drawing_part(step& s, bool keep, std::string_view reason);
-  void end_copied_data(step& s, bool keep, std::string_view reason);
   [[nodiscard]] bool segment_complete(branch_index b, std::string_view tag);
   void drawing_part_ready(step& s, branch_index b);
   [[nodiscard]] retold_report retell(const copy_state::part& part, const protocol::frame_view& frame) const;
   [[nodiscard]] static std::string with_row_of_draw(const protocol::frame_view& frame, const copy_numbers& n,
                                                     const router::copy_layout& layout, std::uint64_t& line);
-  void keep_for_replay(std::string_view bytes);
-  [[nodiscard]] bool may_replay();
-  [[nodiscard]] protocol::error_report cannot_replay() const;
-  void replay_copy(step& s, branch_index b);
-  void pass_to_sync(branch_index b);
-  void reconcile(step& s, branch_index b);
-  void pop_answer(branch_index b);
-  void settled(step& s, branch_index b);
-  void tell_local_answers(step& s);
-  void flush_run(step& s);
-  void forward(step& s, std::string_view bytes);
-  [[nodiscard]] bool hear(const expectation& e);
+
+  // machine_numbered_copies.cpp: the same into a reference table
+  [[nodiscard]] bool begin_numbered_copies(std::string_view text);
+  [[nodiscard]] bool numbers_copies(branch_index b) const noexcept;
+  void collect_from_client(step& s);
+  void collected(step& s);
+  void send_numbered_copy(step& s);
+  [[nodiscard]] verdict numbered_copy_error(step& s, const protocol::frame_view& frame, bool drawing);
+
+  // machine_braid.cpp: one answer out of several branches' answers
   [[nodiscard]] bool row_descriptions_agree(std::uint32_t sequence, std::string_view body);
   [[nodiscard]] verdict braid_complete(step& s, branch_index b, std::string_view body);
   [[nodiscard]] verdict mirror_complete(step& s, branch_index b, std::string_view body);
   void tell_completion(step& s, std::string_view tag);
+  [[nodiscard]] bool echoes(branch_index b) const noexcept { return braid_.speaker >= 0 && braid_.speaker != b; }
+  void fail_statement(step& s, const protocol::error_report& error);
+  [[nodiscard]] protocol::error_report no_room_left() const;
+  void keeps_too_much(step& s);
+  [[nodiscard]] bool is_kept(step& s, branch_index b, std::size_t bytes);
+  [[nodiscard]] bool still_wants(branch_index b) const noexcept;
+  [[nodiscard]] bool commits_without(branch_index b);
+  void lose_branch(step& s, branch_index b, const protocol::error_report& error);
+
+  // machine_rows.cpp: INSERT whose rows go to several shards
   [[nodiscard]] std::span<const router::shard_index> rows_of_insert() const;
   [[nodiscard]] bool splits_rows() const { return !rows_of_insert().empty(); }
   [[nodiscard]] targets order_of_rows() const;
   [[nodiscard]] bool mirrors() const;
-  [[nodiscard]] bool echoes(branch_index b) const noexcept { return braid_.speaker >= 0 && braid_.speaker != b; }
   [[nodiscard]] std::vector<router::insert_part> parts_of_insert(std::string_view text, std::size_t parameters) const;
+  void keep_ordered_row(step& s, branch_index b, std::string_view frame);
+  void tell_ordered_rows(step& s);
+  void send_parts(step& s, std::string_view text, bool ahead);
+  [[nodiscard]] bool bind_parts(step& s, const protocol::bind_view& m, const statement& st, std::string_view text);
+
   // machine_merge.cpp: sorted rows of several branches
   void merge_instead(const router::plan& plan);
   [[nodiscard]] std::optional<protocol::error_report> order_is_unknown(const router::plan& plan,
@@ -604,18 +646,6 @@ class session_machine {
   void explain_instead();
   [[nodiscard]] bool explains() const noexcept { return braid_.explain != nullptr; }
   void tell_plans(step& s);
-
-  void keep_ordered_row(step& s, branch_index b, std::string_view frame);
-  void tell_ordered_rows(step& s);
-  void send_parts(step& s, std::string_view text, bool ahead);
-  [[nodiscard]] bool bind_parts(step& s, const protocol::bind_view& m, const statement& st, std::string_view text);
-  void fail_statement(step& s, const protocol::error_report& error);
-  [[nodiscard]] protocol::error_report no_room_left() const;
-  void keeps_too_much(step& s);
-  [[nodiscard]] bool is_kept(step& s, branch_index b, std::size_t bytes);
-  [[nodiscard]] bool still_wants(branch_index b) const noexcept;
-  [[nodiscard]] bool commits_without(branch_index b);
-  void lose_branch(step& s, branch_index b, const protocol::error_report& error);
 
   // machine_failover.cpp: what is begun anew when a server fails, and what is said where that cannot be
   [[nodiscard]] bool begin_anew_on_primary(step& s, branch_index b, bool lost);
