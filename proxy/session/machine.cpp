@@ -107,7 +107,7 @@ void session_machine::next_cycle(step& s) {
 }
 
 void session_machine::begin_cycle() {
-  told_ = cycle_failed_ = answered_ = force_primary_ = placed_ = sent_ = names_tried_ = false;
+  told_ = cycle_failed_ = answered_ = batch_executed_ = force_primary_ = placed_ = sent_ = names_tried_ = false;
   batch_writer_.reset();
   collecting_ = false;
   again_ = true;

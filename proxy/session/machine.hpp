@@ -371,6 +371,7 @@ class session_machine {
 
   // machine_extended.cpp: batches
   void collect_batch(step& s);
+  void end_without_sync(step& s, const protocol::frame_view& frame);
   void run_batch(step& s);
   [[nodiscard]] bool op_cursor(step& s, std::string_view frame, answer kind, std::string_view name);
   [[nodiscard]] int home_of_cursor(std::string_view name) const noexcept;
@@ -751,6 +752,7 @@ class session_machine {
   std::size_t operation_ = 0, scan_ = 0;
   bool collecting_ = false;            ///< the part collected so far waits for the rest of its messages
   bool batch_synced_ = false;          ///< the collected part ends with Sync
+  bool batch_executed_ = false;        ///< it has had an Execute
   bool sync_sent_ = false;
   bool draining_ = false;
   std::optional<router::shard_index> batch_writer_;

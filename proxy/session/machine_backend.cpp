@@ -381,8 +381,9 @@ session_machine::verdict session_machine::ready_answer(step& s, branch_index i, 
   reconcile(s, i);
   if (anything_outstanding()) return verdict::drop;
   // The last one: the client's own state decides what it is told.
-  if (client_status() != b.transaction || txn_.own || needs_.hold() || listening_ || several_ || by_protocol_ ||
-      (copy_ && !copy_->tag.empty()) || (braid_.active && braid_.ahead && !sent_ && cycle_ == cycle_kind::simple))
+  if (client_status() != b.transaction || answered_ || txn_.own || needs_.hold() || listening_ || several_ ||
+      by_protocol_ || (copy_ && !copy_->tag.empty()) ||
+      (braid_.active && braid_.ahead && !sent_ && cycle_ == cycle_kind::simple))
     return verdict::drop;
   cycle_over_ = true;
   return verdict::keep;

@@ -57,6 +57,11 @@ void session_machine::collect_batch(step& s) {
         s.consumed += frame.total;
         s.more_input = true;
         return;
+      case p::frontend::query:
+      case p::frontend::function_call:
+        if (scan_ == 0) return end_without_sync(s, frame);
+        collecting_ = false;
+        return run_batch(s);
       case p::frontend::terminate:
         s.add(action_kind::close);
         return;
@@ -73,6 +78,24 @@ void session_machine::collect_batch(step& s) {
   }
   collecting_ = false;
   if (!batch_synced_) again_ = false;
+  run_batch(s);
+}
+
+// A simple query behind messages without Sync, as asyncpg sends COPY behind a Describe: to the server it ends them, and
+// is answered by the only ReadyForQuery. Behind an error it is passed over like all else up to Sync. What has been
+// executed would be of one transaction with it, which two cycles are not, but for a transaction block.
+void session_machine::end_without_sync(step& s, const p::frame_view& frame) {
+  collecting_ = false;
+  if (!drained(s)) return;
+  if (cycle_failed_) {
+    s.consumed += frame.total;
+    collecting_ = s.more_input = true;
+    return;
+  }
+  if (batch_executed_ && (!txn_.active || txn_.own))
+    return protocol_violation(s, "a simple query behind an Execute without Sync, outside of a transaction block");
+  answered_ = batch_synced_ = true;
+  operations_.push_back({p::frontend::sync, 0, 0});
   run_batch(s);
 }
 

@@ -278,7 +278,7 @@ void session_machine::conclude(step& s) {
     return finish_cycle(s);
   }
   if (!told_everything(s)) return;
-  tell_ready(s);
+  if (!answered_) tell_ready(s);
   finish_cycle(s);
   if (txn_.active) return;
   if (!listening_->lost.empty()) return stop_listening(s, p::make_error(error_id::listener_lost, listening_->lost));

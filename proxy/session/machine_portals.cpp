@@ -152,6 +152,7 @@ bool session_machine::op_describe(step& s, std::string_view frame) {
 }
 
 bool session_machine::op_execute(step& s, std::string_view frame) {
+  batch_executed_ = true;
   p::execute_view m;
   if (!p::decode(body_of(frame), m)) {
     protocol_violation(s, "invalid Execute message");

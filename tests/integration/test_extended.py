@@ -78,6 +78,20 @@ def test_an_error_rolls_back_the_pipeline_before_it(client):
     assert client.value("SELECT count(*) FROM countries WHERE code = 'P1'") == "0"
 
 
+def test_a_simple_query_behind_flush(client):
+    """As asyncpg sends COPY behind the description of the table."""
+    client.send(parse("SELECT 1", "f"), describe_statement("f"), flush(), query("SELECT 2"))
+    got = client.until_ready()
+    assert kinds(got) == "1tTTDCZ" and rows(got) == [[b"2"]]
+    client.send(parse("SELECT nothing", "g"), flush(), query("SELECT 3"), sync())
+    assert kinds(client.until_ready()) == "EZ", "behind an error nothing is done up to Sync"
+    client.query("BEGIN")
+    client.send(parse("SELECT 4", "h"), bind([], "h"), execute(), flush(), query("SELECT 5"))
+    got = client.until_ready()
+    assert rows(got) == [[b"4"], [b"5"]] and client.status == "T"
+    client.query("COMMIT")
+
+
 def test_flush_without_sync(client):
     client.send(parse("SELECT $1::int", "f"), flush())
     assert kinds(client.receive_until("1E")) == "1"

@@ -330,3 +330,65 @@ TEST_CASE("a server that asks for data in answer to Parse is not believed") {
   t.client("Q(SELECT 1)");
   CHECK(t.asked("s0") == "Q(SELECT 1)");
 }
+
+TEST_CASE("a simple query behind messages without Sync") {
+  machine_script t;
+  SECTION("ends them, and its own is the only ReadyForQuery") {
+    t.client("P(a/SELECT name FROM customers WHERE id = 1) D(S a) H");
+    (void)t.asked("s0");
+    SECTION("whose answers are there") {
+      t.server("s0", "1 t T(name)");
+      CHECK(t.told() == "1 t T(name)");
+      t.client("Q(SELECT 2)");
+      CHECK(t.asked("s0") == "S");
+      t.server("s0", "Z(I)");
+    }
+    SECTION("whose answers are still to come") {
+      t.client("Q(SELECT 2)");
+      CHECK(t.asked("s0") == "H");
+      t.server("s0", "1 t T(name)");
+      CHECK(t.told() == "1 t T(name)");
+      CHECK(t.asked("s0") == "S");
+      t.server("s0", "Z(I)");
+    }
+    CHECK(t.told().empty());
+    CHECK(t.asked("s0") == "Q(SELECT 2)");
+    t.server("s0", "T(x) D(2) C(SELECT 1) Z(I)");
+    CHECK(t.told() == "T(x) D(2) C(SELECT 1) Z(I)");
+  }
+  SECTION("is passed over behind an error, up to Sync") {
+    t.client("P(a/SELECT nothing FROM customers WHERE id = 1) H Q(SELECT 2)");
+    (void)t.asked("s0");
+    t.server("s0", "E(42703)");
+    CHECK(t.told() == "E(42703)");
+    t.client("Q(SELECT 3) S");
+    CHECK(t.asked("s0") == "S");
+    t.server("s0", "Z(I)");
+    CHECK(t.told() == "Z(I)");
+    t.client("Q(SELECT 4)");
+    CHECK(t.asked("s0") == "Q(SELECT 4)");
+  }
+  SECTION("is of the client's transaction") {
+    t.client("Q(BEGIN) Q(SELECT name FROM customers WHERE id = 1)");
+    t.server("s0", "C(BEGIN) Z(T) T(name) C(SELECT 0) Z(T)");
+    (void)t.asked("s0");
+    (void)t.told();
+    t.client("P(/SELECT name FROM customers WHERE id = 1) B(/) E() H");
+    t.server("s0", "1 2 C(SELECT 0)");
+    CHECK(t.told() == "1 2 C(SELECT 0)");
+    (void)t.asked("s0");
+    t.client("Q(SELECT name FROM customers WHERE id = 2)");
+    CHECK(t.asked("s0") == "S");
+    t.server("s0", "Z(T)");
+    CHECK(t.asked("s0") == "Q(SELECT name FROM customers WHERE id = 2)");
+    t.server("s0", "T(name) C(SELECT 0) Z(T)");
+    CHECK(t.told() == "T(name) C(SELECT 0) Z(T)");
+  }
+  SECTION("would undo what has been executed before it: refused") {
+    t.client("P(/SELECT name FROM customers WHERE id = 1) B(/) E() H");
+    t.server("s0", "1 2 C(SELECT 0)");
+    (void)t.told();
+    t.client("Q(SELECT 2)");
+    CHECK(t.told() == "E(08P01)");
+  }
+}
