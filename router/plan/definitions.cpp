@@ -133,6 +133,14 @@ std::optional<fixed_target> home_of_view(const sql::statement& s, const plan_con
                                      "No shard has all of them: write its query where you need it."));
 }
 
+protocol::error_report refuse_computing() {
+  auto error = protocol::with_hint(
+      protocol::make_error(protocol::error_id::ddl_over_shards, "ALTER TABLE"),
+      "Add the column without its default, then ALTER COLUMN ... SET DEFAULT, and UPDATE the rows.");
+  error.detail = "It computes values for the rows that are there, and each shard would compute its own.";
+  return error;
+}
+
 }  // namespace
 
 std::optional<fixed_target> ddl_target(const sql::statement& s, std::string_view text, const plan_context& context) {
@@ -141,7 +149,10 @@ std::optional<fixed_target> ddl_target(const sql::statement& s, std::string_view
   const bool known =
       s.kind == kind::truncate || (s.kind == kind::ddl && std::find(alike.begin(), alike.end(), tag) != alike.end());
   if (!known || has_word(text, "concurrently")) return std::nullopt;
-  if (tag == "ALTER TABLE" && computes(text, *context.schema)) return std::nullopt;
+  if (tag == "ALTER TABLE" && computes(text, *context.schema)) {
+    auto home = home_of(s.relations, context);
+    return home && std::holds_alternative<to_shard>(home->target) ? std::move(home) : refusal(refuse_computing());
+  }
   if (beyond_the_database(tag, text)) return std::nullopt;
   if (const std::string& why = context.schema->single_writer; !why.empty()) {
     auto error = protocol::make_error(protocol::error_id::ddl_over_shards, tag);

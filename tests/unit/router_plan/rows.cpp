@@ -152,6 +152,7 @@ TEST_CASE("definitions go to all shards, where each makes the same of them", "[r
           {"CREATE INDEX CONCURRENTLY ON customers (name)", "refused: CREATE INDEX CONCURRENTLY without a name..."},
           {"TRUNCATE customers", all},
           {"TRUNCATE settings", "shard s0 (primary)"},
+          {"ALTER TABLE settings ADD x timestamptz DEFAULT now()", "shard s0 (primary)"},
           {"DROP TABLE customers, settings", "refused: DROP TABLE over several shards..."},
           {"CREATE TEMP TABLE x (n int)", "refused:..."},
           {"CREATE TABLE x AS SELECT 1", "refused:..."},
