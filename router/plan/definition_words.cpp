@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <initializer_list>
+#include <optional>
 #include <vector>
 
 #include "router/catalog.hpp"
@@ -82,11 +83,13 @@ bool may_be_time(std::string_view text, std::size_t at, std::size_t past) {
   return !plain || is_word_of_time(text.substr(at + 1, past - at - 2));
 }
 
+/// Functions that are called without parentheses.
+constexpr std::array<std::string_view, 11> calls{"current_date",    "current_time", "current_timestamp", "localtime",
+                                                 "localtimestamp",  "current_user", "session_user",      "user",
+                                                 "current_catalog", "current_role", "current_schema"};
+
 /// Whether what stands behind the word DEFAULT, up to the next constraint or column, calls a function or is the time.
 bool calls_in_default(std::string_view text, std::size_t at) {
-  constexpr std::array<std::string_view, 11> calls{"current_date",    "current_time", "current_timestamp", "localtime",
-                                                   "localtimestamp",  "current_user", "session_user",      "user",
-                                                   "current_catalog", "current_role", "current_schema"};
   constexpr std::array<std::string_view, 5> ends{"check", "references", "constraint", "unique", "primary"};
   const auto among = [](const auto& words, const std::string& word) {
     return std::find(words.begin(), words.end(), word) != words.end();
@@ -118,6 +121,77 @@ bool calls_in_default(std::string_view text, std::size_t at) {
     } else {
       depth += text[at] == '[' ? 1 : text[at] == ']' ? -1 : 0;
       ++at;
+    }
+  }
+  return false;
+}
+
+/// Past a name, quoted or not; `at` itself if there is none.
+std::size_t past_name(std::string_view text, std::size_t at) {
+  if (at >= text.size()) return at;
+  if (text[at] == '"') return skip_quoted(text, at);
+  return is_word_start(text[at]) ? end_of_word(text, at) : at;
+}
+
+/// Past a type to which a cast gives the same on every shard; nothing for any other. Not to times, since 'now' may
+/// stand in a row, nor to what a name is looked up for, which has other numbers on each shard.
+std::optional<std::size_t> past_plain_type(std::string_view text, std::size_t at, const catalog& schema) {
+  constexpr std::array<std::string_view, 25> plain{
+      "text",   "varchar",  "char",    "bpchar",  "int",  "int2",    "int4",   "int8",   "integer",
+      "bigint", "smallint", "numeric", "decimal", "bool", "boolean", "float4", "float8", "real",
+      "json",   "jsonb",    "uuid",    "bytea",   "inet", "cidr",    "citext"};
+  std::string name;
+  for (bool qualified = true; qualified;) {
+    const std::size_t end = past_name(text, at);
+    if (end == at) return std::nullopt;
+    name = text[at] == '"' ? std::string{text.substr(at + 1, end - at - 2)} : lower_word(text.substr(at, end - at));
+    at = end;
+    qualified = at < text.size() && text[at] == '.';
+    if (qualified) ++at;
+  }
+  const std::vector<std::string> next = words_at(text, at, 1);
+  if (!next.empty() &&
+      ((name == "character" && next.front() == "varying") || (name == "double" && next.front() == "precision"))) {
+    at = past_name(text, skip_blanks(text, at));
+  } else if (std::find(plain.begin(), plain.end(), name) == plain.end() && name != "character") {
+    if (!schema.user_types.contains(name) || schema.code_types.contains(name)) return std::nullopt;
+  }
+  if (const std::size_t open = skip_blanks(text, at); open < text.size() && text[open] == '(')
+    return past_parentheses(text, open, text.size());
+  return at;
+}
+
+/// Whether an ALTER TABLE ... USING that ends at `at` gives each row its column's own value, cast: what all shards do
+/// alike.
+bool casts_column(std::string_view text, std::size_t at, const catalog& schema) {
+  at = skip_blanks(text, at);
+  const bool enclosed = at < text.size() && text[at] == '(';
+  if (enclosed) at = skip_blanks(text, at + 1);
+  const std::size_t name = past_name(text, at);
+  const std::string word = lower_word(text.substr(at, name - at));
+  if (name == at || std::find(calls.begin(), calls.end(), word) != calls.end()) return false;
+  at = skip_blanks(text, name);
+  while (text.substr(at).starts_with("::")) {
+    const auto type = past_plain_type(text, skip_blanks(text, at + 2), schema);
+    if (!type) return false;
+    at = skip_blanks(text, *type);
+  }
+  if (enclosed && (at >= text.size() || text[at] != ')')) return false;
+  if (enclosed) at = skip_blanks(text, at + 1);
+  return at >= text.size() || text[at] == ',' || text[at] == ';';
+}
+
+/// Whether some USING does more than that.
+bool converts(std::string_view text, const catalog& schema) {
+  for (std::size_t i = 0; i < text.size();) {
+    if (const std::size_t past = skip_quoted(text, i); past != i) {
+      i = past;
+    } else if (is_word_start(text[i])) {
+      const std::size_t end = end_of_word(text, i);
+      if (lower_word(text.substr(i, end - i)) == "using" && !casts_column(text, end, schema)) return true;
+      i = end;
+    } else {
+      ++i;
     }
   }
   return false;
@@ -157,9 +231,10 @@ bool beyond_the_database(const std::string& tag, std::string_view text) {
 }
 
 bool computes(std::string_view text, const catalog& schema) {
-  if (!has_word(text, "using") && !adds_column(text)) return false;
-  constexpr std::array<std::string_view, 8> values{"using",       "identity", "serial",  "bigserial",
-                                                   "smallserial", "serial2",  "serial4", "serial8"};
+  if (converts(text, schema)) return true;
+  if (!adds_column(text)) return false;
+  constexpr std::array<std::string_view, 7> values{"identity", "serial",  "bigserial", "smallserial",
+                                                   "serial2",  "serial4", "serial8"};
   const auto stands = [&](std::string_view word) { return has_word(text, word); };
   if (std::any_of(values.begin(), values.end(), stands) || generates_differently(text, schema)) return true;
   for (std::size_t i = 0; i < text.size();) {

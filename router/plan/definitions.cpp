@@ -47,8 +47,8 @@ std::optional<fixed_target> schema_target(std::string_view text, const topology&
 }
 
 /// The column of a table's key that ALTER TABLE drops, renames or gives a type whose values have other shards; null:
-/// none.
-const sql::changed_column* changed_key(const sql::statement& s, const resolved_table& table) {
+/// none. With `converts`, USING, whatever gives it another type, and of what is unique over all shards too.
+const sql::changed_column* changed_key(const sql::statement& s, const resolved_table& table, bool converts) {
   if (table.sharding == nullptr || table.described == nullptr) return nullptr;
   constexpr std::array<std::string_view, 6> integers{"int2", "int4", "int8", "smallint", "integer", "bigint"};
   const auto among = [](const auto& names, const std::string& name) {
@@ -56,7 +56,9 @@ const sql::changed_column* changed_key(const sql::statement& s, const resolved_t
   };
   for (const sql::changed_column& each : s.changed) {
     const auto& key = table.sharding->key;
-    if (std::find(key.begin(), key.end(), each.name) == key.end()) continue;
+    if (converts && among(table.sharding->unique, each.name)) return &each;
+    if (!among(key, each.name)) continue;
+    if (converts) return &each;
     for (const column& c : table.described->columns) {
       if (c.name != each.name) continue;
       const bool integer = c.type == type_oid::int2 || c.type == type_oid::int4 || c.type == type_oid::int8;
@@ -134,9 +136,9 @@ std::optional<fixed_target> home_of_view(const sql::statement& s, const plan_con
 }
 
 protocol::error_report refuse_computing() {
-  auto error = protocol::with_hint(
-      protocol::make_error(protocol::error_id::ddl_over_shards, "ALTER TABLE"),
-      "Add the column without its default, then ALTER COLUMN ... SET DEFAULT, and UPDATE the rows.");
+  auto error = protocol::with_hint(protocol::make_error(protocol::error_id::ddl_over_shards, "ALTER TABLE"),
+                                   "Add the column without its default (for USING, another column), UPDATE the rows, "
+                                   "and ALTER COLUMN ... SET DEFAULT.");
   error.detail = "It computes values for the rows that are there, and each shard would compute its own.";
   return error;
 }
@@ -186,7 +188,7 @@ std::optional<fixed_target> ddl_target(const sql::statement& s, std::string_view
                                "another key for table \"" + table.full_name + "\", which is sharded already,"),
           "Make another table with that key and move the rows there."));
     }
-    const auto* key = changed_key(s, table);
+    const auto* key = changed_key(s, table, has_word(text, "using"));
     if (key == nullptr) continue;
     return refusal(
         protocol::with_hint(protocol::make_error(protocol::error_id::ddl_over_shards,

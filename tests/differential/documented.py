@@ -396,6 +396,9 @@ WRITES = {
         ALTER TABLE archive ADD COLUMN more int DEFAULT 5
         ALTER TABLE archive ADD COLUMN price numeric(8, 2) NOT NULL DEFAULT 0.5 CHECK (price > 0), ADD COLUMN twice numeric GENERATED ALWAYS AS (amount * 2) STORED
         TRUNCATE archive
+        ALTER TABLE archive ALTER COLUMN note TYPE varchar(50) USING (note::varchar(50))
+        0A000 ALTER TABLE archive ALTER COLUMN note TYPE text USING note || 'x'
+        0A000 ALTER TABLE archive ALTER COLUMN account_id TYPE bigint USING id
         0A000 ALTER TABLE archive DROP COLUMN account_id
         0A000 CREATE UNIQUE INDEX ON archive (note)
         ALTER TABLE archive DROP COLUMN note
