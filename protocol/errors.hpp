@@ -155,7 +155,7 @@ enum class severity : std::uint8_t { error, fatal };
       "It is committed on all shards or on none; which of the two is not known yet.")                                   \
   row(transaction_second_shard, "0A000", error,                                                                         \
       "a {} transaction stays on one shard: it began on \"{}\" and this statement needs \"{}\"",                        \
-      "Use READ COMMITTED, or tie all statements to one shard.")                                                        \
+      "Use READ COMMITTED, or tie all statements to one shard. REPEATABLE READ over several takes reads.snapshot: consistent.") \
   row(snapshot_not_taken, "55P03", error,                                                                               \
       "no snapshot of several shards could be taken: commits over them have not ended",                                 \
       "Run the statement again; the log tells which of them are in doubt.")                              \

@@ -294,7 +294,8 @@ fixed_target session_target(const sql::statement& s) {
     case kind::call:
       return refusal(make_error(error_id::user_code, "procedure \"" + s.name + "\""));
     case kind::do_:
-      return refusal(make_error(error_id::user_code, "a DO block"));
+      return refusal(protocol::with_hint(make_error(error_id::user_code, "a DO block"),
+                                         "Send what is in it as statements of their own."));
     case kind::truncate:
     case kind::vacuum:
     case kind::analyze:
