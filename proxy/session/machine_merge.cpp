@@ -53,7 +53,6 @@ std::optional<std::uint64_t> session_machine::rows_asked_for(const router::row_l
       return bytes.size() == 2 ? std::optional{big_endian<std::int16_t>(bytes)} : std::nullopt;
     case router::type_oid::int4:
       return bytes.size() == 4 ? std::optional{big_endian<std::int32_t>(bytes)} : std::nullopt;
-    case 0:  // not told: then it is LIMIT's own
     case router::type_oid::int8:
       return bytes.size() == 8 ? std::optional{big_endian<std::int64_t>(bytes)} : std::nullopt;
     default:
