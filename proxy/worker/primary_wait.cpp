@@ -37,16 +37,17 @@ bool primary_wait::add(session_ptr who, branch_index branch, router::shard_index
     return false;
   }
   bytes += bytes_of_place;
-  const bool room =
-      counts_.statements.load() < options.max_held && counts_.bytes.load() + bytes <= options.max_held_bytes;
-  if (!room) {
+  // Its place is taken before it is known to be there: another worker may look for one at the same time.
+  const auto held = counts_.statements.fetch_add(1);
+  const auto held_bytes = counts_.bytes.fetch_add(bytes);
+  if (held >= options.max_held || held_bytes + bytes > options.max_held_bytes) {
+    --counts_.statements;
+    counts_.bytes -= bytes;
     p::error_report full = p::make_error(error_id::hold_full, why.message);
-    full.detail = fmt::format("{} statements of {} bytes wait.", counts_.statements.load(), counts_.bytes.load());
+    full.detail = fmt::format("{} statements of {} bytes wait.", held, held_bytes);
     why = std::move(full);
     return false;
   }
-  ++counts_.statements;
-  counts_.bytes += bytes;
   if (shards_.size() <= shard) shards_.resize(shard + std::size_t{1});
   queue& waiting = shards_[shard];
   const auto before = std::upper_bound(waiting.begin(), waiting.end(), asked,
