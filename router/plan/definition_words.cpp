@@ -134,8 +134,9 @@ std::size_t past_name(std::string_view text, std::size_t at) {
 }
 
 /// Past a type to which a cast gives the same on every shard; nothing for any other. Not to times, since 'now' may
-/// stand in a row, nor to what a name is looked up for, which has other numbers on each shard.
-std::optional<std::size_t> past_plain_type(std::string_view text, std::size_t at, const catalog& schema) {
+/// stand in a row, nor to types of one's own, which may be domains over a time, nor to what a name is looked up for,
+/// which has other numbers on each shard.
+std::optional<std::size_t> past_plain_type(std::string_view text, std::size_t at) {
   constexpr std::array<std::string_view, 25> plain{
       "text",   "varchar",  "char",    "bpchar",  "int",  "int2",    "int4",   "int8",   "integer",
       "bigint", "smallint", "numeric", "decimal", "bool", "boolean", "float4", "float8", "real",
@@ -154,7 +155,7 @@ std::optional<std::size_t> past_plain_type(std::string_view text, std::size_t at
       ((name == "character" && next.front() == "varying") || (name == "double" && next.front() == "precision"))) {
     at = past_name(text, skip_blanks(text, at));
   } else if (std::find(plain.begin(), plain.end(), name) == plain.end() && name != "character") {
-    if (!schema.user_types.contains(name) || schema.code_types.contains(name)) return std::nullopt;
+    return std::nullopt;
   }
   if (const std::size_t open = skip_blanks(text, at); open < text.size() && text[open] == '(')
     return past_parentheses(text, open, text.size());
@@ -163,7 +164,7 @@ std::optional<std::size_t> past_plain_type(std::string_view text, std::size_t at
 
 /// Whether an ALTER TABLE ... USING that ends at `at` gives each row its column's own value, cast: what all shards do
 /// alike.
-bool casts_column(std::string_view text, std::size_t at, const catalog& schema) {
+bool casts_column(std::string_view text, std::size_t at) {
   at = skip_blanks(text, at);
   const bool enclosed = at < text.size() && text[at] == '(';
   if (enclosed) at = skip_blanks(text, at + 1);
@@ -172,7 +173,7 @@ bool casts_column(std::string_view text, std::size_t at, const catalog& schema) 
   if (name == at || std::find(calls.begin(), calls.end(), word) != calls.end()) return false;
   at = skip_blanks(text, name);
   while (text.substr(at).starts_with("::")) {
-    const auto type = past_plain_type(text, skip_blanks(text, at + 2), schema);
+    const auto type = past_plain_type(text, skip_blanks(text, at + 2));
     if (!type) return false;
     at = skip_blanks(text, *type);
   }
@@ -182,13 +183,13 @@ bool casts_column(std::string_view text, std::size_t at, const catalog& schema) 
 }
 
 /// Whether some USING does more than that.
-bool converts(std::string_view text, const catalog& schema) {
+bool converts(std::string_view text) {
   for (std::size_t i = 0; i < text.size();) {
     if (const std::size_t past = skip_quoted(text, i); past != i) {
       i = past;
     } else if (is_word_start(text[i])) {
       const std::size_t end = end_of_word(text, i);
-      if (lower_word(text.substr(i, end - i)) == "using" && !casts_column(text, end, schema)) return true;
+      if (lower_word(text.substr(i, end - i)) == "using" && !casts_column(text, end)) return true;
       i = end;
     } else {
       ++i;
@@ -231,7 +232,7 @@ bool beyond_the_database(const std::string& tag, std::string_view text) {
 }
 
 bool computes(std::string_view text, const catalog& schema) {
-  if (converts(text, schema)) return true;
+  if (converts(text)) return true;
   if (!adds_column(text)) return false;
   constexpr std::array<std::string_view, 7> values{"identity", "serial",  "bigserial", "smallserial",
                                                    "serial2",  "serial4", "serial8"};

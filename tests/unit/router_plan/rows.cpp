@@ -137,6 +137,7 @@ TEST_CASE("definitions go to all shards, where each makes the same of them", "[r
           {"ALTER TABLE countries ALTER COLUMN code TYPE text USING current_timestamp", refused},
           {"ALTER TABLE countries ALTER COLUMN code TYPE timestamptz USING code::timestamptz", refused},
           {"ALTER TABLE countries ALTER COLUMN code TYPE regclass USING code::regclass", refused},
+          {"ALTER TABLE countries ALTER COLUMN code TYPE label USING code::label", refused},
           {"ALTER TABLE countries ALTER COLUMN code TYPE text USING code || 'x'", refused},
           {"ALTER TABLE countries ALTER COLUMN code TYPE text USING tax(code)", refused},
           {"ALTER TABLE countries ADD EXCLUDE USING gist (code WITH =)", refused},
