@@ -57,10 +57,6 @@ std::optional<p::error_report> session_machine::begin_stage(step& s, const route
     gather_ = std::make_unique<gather_state>(made->rows);
   }
   mark_use(plan, route_, targets_);
-  if (made->source) {
-    // It may draw numbers beside the rows.
-    for (branch& b : branches_) b.drew = b.drew || (b.shard == router::designated_shard && !b.replica);
-  }
   stage_ = std::make_unique<stage_state>(std::move(made));
   if (again) stage_->passed_over = again->passed_over;
   if (stage_->plan->source || stage_->plan->pick == router::picking::finds) stage_->said = text;

@@ -57,6 +57,7 @@ void number_blocks::absorb(number_blocks& other) {
   look_whether_forgotten();
   for (auto& [name, numbers] : other.blocks_) {
     std::vector<std::string>& block = blocks_[name];
+    if (block.size() >= size_) continue;
     block.insert(block.begin(), std::move_iterator{numbers.begin()}, std::move_iterator{numbers.end()});
   }
   other.blocks_.clear();

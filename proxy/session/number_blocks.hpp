@@ -32,7 +32,8 @@ class number_blocks {
   /// What is left behind the first `used` of `drawn`, numbers as the server writes them, is kept for others.
   void keep(std::string_view role, std::string_view sequence, std::vector<std::string>& drawn, std::size_t used);
 
-  /// All that `other` has, which then has nothing.
+  /// What `other` has, which then has nothing. As many sessions as come may draw a block each in their transactions:
+  /// of a sequence that has a block here already no more are kept.
   void absorb(number_blocks& other);
 
   /// They may be given again by another server, or be of another sequence.
