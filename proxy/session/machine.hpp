@@ -185,15 +185,18 @@ class session_machine {
   void see_everywhere(const router::plan& p, router::route& r) const;
   void tie_transaction(const router::plan& p, const router::route& r, const targets& used);
   [[nodiscard]] bool more_to_bind() const noexcept;
-  [[nodiscard]] branch_index branch_for(step& s, router::shard_index shard, bool replica, steady_time floor = steady_time::min(), bool same = false);
-  [[nodiscard]] branch_index lease_branch(step& s, router::shard_index shard, bool replica);
   [[nodiscard]] bool keeps_sequences() const noexcept;
   [[nodiscard]] bool holds_nothing() const noexcept;
+  void mark_use(const router::plan& p, const router::route& r, const targets& used);
+
+  // machine_branches.cpp: leasing, preparing and giving up
+  [[nodiscard]] branch_index branch_for(step& s, router::shard_index shard, bool replica,
+                                        steady_time floor = steady_time::min(), bool same = false);
+  [[nodiscard]] branch_index lease_branch(step& s, router::shard_index shard, bool replica);
   [[nodiscard]] bool awaits_lease(const targets& wanted) const noexcept;
   [[nodiscard]] bool ready(step& s, const targets& wanted);
   [[nodiscard]] bool prepare(step& s, branch_index b);
   [[nodiscard]] bool bring_in_line(step& s, branch_index b);
-  void mark_use(const router::plan& p, const router::route& r, const targets& used);
   void pin(branch_index b, std::string reason);
   void drop_branch(branch_index b);
 
